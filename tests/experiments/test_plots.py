@@ -1,0 +1,81 @@
+"""The learning curve: drawn from whatever a run has written so far."""
+
+import json
+import logging
+import struct
+
+import pytest
+
+from zdqn.errors import FileError
+from zdqn.experiments.plots import plot_learning_curve, read_learning_curve
+
+COLUMNS = "snapshot,environment_steps,updates,mean,deviation,minimum,maximum,length_mean,evaluator"
+
+
+def write_run(directory, rows=20, evaluations=5):
+    with (directory / "metrics.jsonl").open("w") as file:
+        for i in range(rows):
+            row = {
+                "environment_steps": i * 1000,
+                "wall_s": i,
+                "episode_return_mean": None if i < 2 else 20.0 * i,
+                "loss": None if i < 3 else 0.5 / i,
+                "epsilon": max(1 - i / 10, 0.05),
+            }
+            file.write(json.dumps(row) + "\n")
+    lines = [f"{i},{i * 4000},{i},{i * 100},{30},{i * 60},{i * 110},9,evaluator-0"
+             for i in range(evaluations)]  # fmt: skip
+    lines.reverse()  # evaluators finish in any order
+    (directory / "evaluations.csv").write_text("\n".join([COLUMNS, *lines]) + "\n")
+
+
+def size_of_png(path):
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    return struct.unpack(">II", data[16:24])
+
+
+def test_what_is_read(tmp_path):
+    write_run(tmp_path)
+    curve = read_learning_curve(tmp_path)
+    steps, losses = curve.points("loss")
+    assert steps[0] == 3000
+    assert losses[0] == pytest.approx(0.5 / 3)
+    assert curve.column("environment_steps") == [0, 4000, 8000, 12000, 16000]
+    assert curve.column("mean") == [0, 100, 200, 300, 400]
+
+
+def test_a_line_that_is_still_being_written_is_left_out(tmp_path):
+    write_run(tmp_path, rows=3)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"environment_steps": 99, "lo')
+    assert len(read_learning_curve(tmp_path).metrics) == 3
+
+
+@pytest.mark.parametrize(("rows", "evaluations"), [(20, 5), (20, 0), (0, 5), (0, 0), (1, 1)])
+def test_a_picture_comes_out(tmp_path, rows, evaluations):
+    pytest.importorskip("matplotlib")
+    write_run(tmp_path, rows, evaluations)
+    path = plot_learning_curve(tmp_path)
+    assert path == tmp_path / "learning_curve.png"
+    width, height = size_of_png(path)
+    assert width > 800
+    assert height > 600
+
+
+def test_a_run_that_has_written_nothing(tmp_path):
+    pytest.importorskip("matplotlib")
+    assert plot_learning_curve(tmp_path) is not None
+
+
+def test_a_spoiled_file_is_named(tmp_path):
+    (tmp_path / "evaluations.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(FileError, match=str(tmp_path)):
+        read_learning_curve(tmp_path)
+
+
+def test_without_matplotlib_the_way_to_get_it_is_logged(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with caplog.at_level(logging.INFO, logger="zdqn"):
+        assert plot_learning_curve(tmp_path) is None
+    assert 'pip install "zdqn[plot]"' in caplog.text

@@ -1,0 +1,96 @@
+"""Run directories never collide; endpoints are merged whole."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from zdqn.errors import FileError, UsageError
+from zdqn.launch.endpoints import (
+    choose_run_directory,
+    make_run_directory,
+    newest_run_directory,
+    read_endpoints,
+    record_endpoints,
+)
+
+
+def test_run_directories_never_collide(tmp_path):
+    made = {make_run_directory(tmp_path / "runs", "cartpole") for _ in range(5)}
+    assert len(made) == 5
+    assert all(path.is_dir() and "cartpole" in path.name for path in made)
+
+
+def test_a_name_becomes_a_file_name(tmp_path):
+    assert make_run_directory(tmp_path, "a/b c").parent == tmp_path
+
+
+def test_a_parent_that_is_a_file(tmp_path):
+    (tmp_path / "runs").write_text("")
+    with pytest.raises(FileError, match="--run-dir"):
+        make_run_directory(tmp_path / "runs", "x")
+
+
+def test_endpoints_of_roles_are_merged_and_replaced(tmp_path):
+    record_endpoints(tmp_path, "memory", {"samples": "tcp://a:1"})
+    record_endpoints(tmp_path, "learner", {"model": "tcp://b:1"})
+    record_endpoints(tmp_path, "memory", {"samples": "tcp://a:2"})
+    assert read_endpoints(tmp_path) == {
+        "memory": {"samples": "tcp://a:2"},
+        "learner": {"model": "tcp://b:1"},
+    }
+
+
+def test_processes_that_write_at_once_lose_nothing(tmp_path):
+    code = (
+        "import sys, pathlib; from zdqn.launch.endpoints import record_endpoints\n"
+        "directory, role = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
+        "for n in range(50): record_endpoints(directory, role, {'n': str(n)})"
+    )
+    writers = [
+        subprocess.Popen([sys.executable, "-c", code, str(tmp_path), f"role-{number}"])
+        for number in range(2)
+    ]
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert read_endpoints(tmp_path) == {f"role-{number}": {"n": "49"} for number in range(2)}
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"memory": 3}', "{"])
+def test_a_spoiled_file_is_named(tmp_path, text):
+    (tmp_path / "endpoints.json").write_text(text)
+    with pytest.raises(FileError, match=r"endpoints\.json"):
+        read_endpoints(tmp_path)
+
+
+def test_a_folder_without_endpoints(tmp_path):
+    with pytest.raises(FileError, match="tcp://"):
+        read_endpoints(tmp_path)
+
+
+def test_the_newest_run_is_the_one_whose_servers_started_last(tmp_path):
+    for age_s, name in ((10, "b"), (5, "a"), (20, "c")):
+        (tmp_path / name).mkdir()
+        record_endpoints(tmp_path / name, "memory", {})
+        os.utime(tmp_path / name / "endpoints.json", (1e9 - age_s, 1e9 - age_s))
+    (tmp_path / "z-unstarted").mkdir()
+    assert newest_run_directory(tmp_path) == tmp_path / "a"
+
+
+def test_no_run_at_all(tmp_path):
+    with pytest.raises(UsageError, match="no run"):
+        newest_run_directory(tmp_path)
+
+
+def test_the_folder_that_is_chosen(tmp_path):
+    named, old, parent = tmp_path / "named", tmp_path / "old", tmp_path / "runs"
+    old.mkdir()
+
+    def choose(given, resume):
+        return choose_run_directory(given, resume, parent=parent, stem="x")
+
+    assert choose(named, old) == named
+    assert named.is_dir()
+    assert choose(None, old) == old
+    assert choose(None, tmp_path / "checkpoint.pt").parent == parent
+    assert choose(None, None).parent == parent

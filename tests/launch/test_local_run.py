@@ -1,0 +1,244 @@
+"""The supervisor, with small scripts in place of roles: starts, restarts, ends, leaves nothing."""
+
+import json
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from zdqn.config import Config, Launch
+from zdqn.errors import ConfigError, EnvironmentFailedError, RoleFailedError
+from zdqn.launch.local import LocalRun
+from zdqn.launch.plan import PlannedProcess, RunArguments
+
+SCRIPT = """
+import json, os, pathlib, signal, sys, time
+
+role, name, notes = sys.argv[1], sys.argv[2], pathlib.Path(sys.argv[3])
+behaviour = json.loads((notes / "behaviour.json").read_text()).get(name, {})
+starts = notes / (name + ".starts")
+count = int(starts.read_text()) if starts.exists() else 0
+starts.write_text(str(count + 1))
+
+def report(**message):
+    print(json.dumps(message), flush=True)
+
+def read_to_end():
+    while os.read(0, 65536):
+        pass
+
+def all_started(names):
+    while not all((notes / (other + ".assigned")).exists() for other in names):
+        time.sleep(0.005)
+
+if not os.read(0, 1):  # never given anything to do
+    sys.exit(0)
+(notes / (name + ".pid")).write_text(str(os.getpid()))
+(notes / (name + ".assigned")).write_text("")
+print("hello from", name, file=sys.stderr, flush=True)
+if role in ("memory", "learner"):
+    link = {"memory": "samples", "learner": "model"}[role]
+    report(bound={link: "tcp://127.0.0.1:%d" % os.getpid()})
+if count < behaviour.get("deaths", 0):
+    all_started(behaviour.get("after", []))
+    if "failed" in behaviour:
+        report(failed=behaviour["failed"])
+    if behaviour.get("exit", 70) < 0:
+        os.kill(os.getpid(), -behaviour["exit"])
+    sys.exit(behaviour.get("exit", 70))
+if behaviour.get("stubborn"):
+    while True:
+        time.sleep(60)
+if role == "learner" and "done_after" in behaviour:
+    while not all(
+        (notes / (other + ".starts")).exists()
+        and int((notes / (other + ".starts")).read_text()) >= number
+        for other, number in behaviour["done_after"].items()
+    ):
+        time.sleep(0.005)
+    sys.exit(0)
+read_to_end()
+"""
+
+
+class Audience:
+    """Keeps what it sees."""
+
+    def __init__(self):
+        self.lines = []
+        self.followed = []
+
+    def log(self, name, line):
+        self.lines.append((name, line))
+
+    def follow(self, address):
+        self.followed.append(address)
+
+    def said(self):
+        return " ".join(line for name, line in self.lines if name == "run")
+
+
+class Stage:
+    """A run of scripts."""
+
+    def __init__(self, folder: Path, monkeypatch):
+        self.folder = folder
+        self.audience = Audience()
+        self.stop = threading.Event()
+        script = folder / "role.py"
+        script.write_text(SCRIPT)
+        monkeypatch.setattr(
+            PlannedProcess,
+            "argv",
+            lambda self: [
+                sys.executable, "-S", "-E", str(script), self.role, self.name, str(folder),
+            ],
+        )  # fmt: skip
+
+    def run(self, behaviour, *, collectors=1, evaluators=1, max_restarts=3):
+        (self.folder / "behaviour.json").write_text(json.dumps(behaviour))
+        config = Config(
+            launch=Launch(collectors=collectors, evaluators=evaluators, max_restarts=max_restarts)
+        )
+        given = RunArguments(run_directory=self.folder / "run")
+        with LocalRun(config, given, audience=self.audience, stop=self.stop) as local:
+            local.run()
+
+    def starts(self, name):
+        path = self.folder / f"{name}.starts"
+        return int(path.read_text()) if path.exists() else 0
+
+    def living(self):
+        pids = [int(path.read_text()) for path in self.folder.glob("*.pid")]
+        return [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    stage = Stage(tmp_path, monkeypatch)
+    yield stage
+    assert stage.living() == []
+    assert not [t for t in threading.enumerate() if t is not threading.main_thread() and t.daemon]
+
+
+ALL_STARTED = {"memory": 1, "collector-0": 1, "evaluator-0": 1}
+
+
+def test_a_run_ends_with_its_learner(stage):
+    stage.run({"learner": {"done_after": ALL_STARTED}})
+    endpoints = json.loads((stage.folder / "run" / "endpoints.json").read_text())
+    assert set(endpoints) == {"memory", "learner"}
+    assert stage.audience.followed == [endpoints["learner"]["model"]]
+    for name in ("memory", "learner"):
+        assert f"hello from {name}" in (stage.folder / "run" / "logs" / f"{name}.log").read_text()
+    assert ("learner", "hello from learner") in stage.audience.lines
+
+
+def test_stop_ends_everything(stage):
+    stage.stop.set()
+    stage.run({})
+
+
+def test_what_died_by_accident_is_started_again(stage):
+    stage.run(
+        {"collector-0": {"deaths": 1}, "learner": {"done_after": {"collector-0": 2}}},
+    )
+    assert stage.starts("collector-0") == 2
+    assert (
+        "collector-0 ended with exit code 70; starting it again (1 of 3)" in stage.audience.said()
+    )
+
+
+def test_a_killed_memory_is_started_again(stage):
+    stage.run(
+        {"memory": {"deaths": 1, "exit": -9}, "learner": {"done_after": {"memory": 2}}},
+    )
+    assert "memory ended with SIGKILL; starting it again" in stage.audience.said()
+
+
+FAILED = {"kind": "ConfigError", "message": "environment.id is wrong", "traceback": "Traceback"}
+
+
+def test_a_mistake_is_not_repeated_and_ends_the_run(stage):
+    with pytest.raises(ConfigError, match=r"environment\.id is wrong"):
+        stage.run({"collector-0": {"deaths": 9, "exit": 78, "failed": FAILED}})
+    assert stage.starts("collector-0") == 1
+    assert "Traceback" in (stage.folder / "run" / "logs" / "collector-0.log").read_text()
+
+
+def test_the_run_goes_on_while_one_collector_lives(stage):
+    stage.run(
+        {
+            "collector-0": {"deaths": 9, "exit": 78, "failed": FAILED},
+            "learner": {"done_after": {"collector-0": 1, "collector-1": 1, "evaluator-0": 1}},
+        },
+        collectors=2,
+    )
+
+
+def test_the_run_goes_on_without_an_evaluator(stage):
+    stage.run(
+        {
+            "evaluator-0": {"deaths": 9, "exit": 76},
+            "collector-0": {"deaths": 1, "after": ["evaluator-0"]},
+            "learner": {"done_after": {"collector-0": 2}},
+        },
+    )
+
+
+def test_restarts_come_to_an_end(stage):
+    broke = {"kind": "EnvironmentFailedError", "message": "it raised", "traceback": ""}
+    with pytest.raises(EnvironmentFailedError, match="it raised"):
+        stage.run({"collector-0": {"deaths": 9, "failed": broke}}, max_restarts=1)
+    assert stage.starts("collector-0") == 2
+
+
+def test_the_learners_error_is_the_runs_error(stage):
+    with pytest.raises(ConfigError, match=r"environment\.id is wrong"):
+        stage.run({"learner": {"deaths": 1, "exit": 78, "failed": FAILED}})
+    assert stage.starts("learner") == 1
+
+
+def test_a_killed_learner_ends_the_run(stage):
+    with pytest.raises(RoleFailedError, match=r"(?s)SIGKILL.*hello from learner") as caught:
+        stage.run({"learner": {"deaths": 1, "exit": -9}})
+    assert caught.value.exit_code == 70
+
+
+def test_processes_that_do_not_stop_are_ended(stage, monkeypatch):
+    monkeypatch.setattr("zdqn.launch.local.GRACE_S", 0.2)
+    monkeypatch.setattr("zdqn.launch.local._OTHERS_STOP_S", 0.2)
+    stage.stop.set()
+    monkeypatch.setattr(LocalRun, "_ask_to_stop", ask_once_all_are_assigned(stage))
+    with pytest.raises(RoleFailedError, match="SIGKILL"):
+        stage.run({name: {"stubborn": True} for name in ("memory", "learner", "collector-0")})
+    assert "the learner did not stop in time" in stage.audience.said()
+    assert "ending memory, collector-0" in stage.audience.said()
+
+
+def ask_once_all_are_assigned(stage):
+    original = LocalRun._ask_to_stop
+
+    def ask(self):
+        names = ("memory", "learner", "collector-0", "evaluator-0")
+        if all((stage.folder / f"{name}.assigned").exists() for name in names):
+            original(self)
+
+    return ask
+
+
+def test_an_interrupt_ends_the_run_cleanly_first(stage, monkeypatch):
+    interrupted = []
+    original = LocalRun._take_event
+
+    def interrupt_once(self):
+        if stage.starts("collector-0") and not interrupted:
+            interrupted.append(True)
+            raise KeyboardInterrupt
+        original(self)
+
+    monkeypatch.setattr(LocalRun, "_take_event", interrupt_once)
+    with pytest.raises(KeyboardInterrupt):
+        stage.run({})
+    assert interrupted

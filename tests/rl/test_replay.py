@@ -1,0 +1,311 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from zdqn.data import NO_PRIORITY, EnvironmentSpec
+from zdqn.errors import ConfigError, RoleFailedError, UsageError
+from zdqn.rl.replay import Replay
+
+VECTOR = EnvironmentSpec((3,), "float32", 2)
+STACKED = EnvironmentSpec((2, 2), "uint8", 2, frame_stack=4)
+
+
+def make(spec=VECTOR, *, capacity=10, frames=40, prioritized=False, exponent=0.6, seed=0):
+    return Replay(
+        spec,
+        capacity=capacity,
+        frame_capacity=frames,
+        prioritized=prioritized,
+        priority_exponent=exponent,
+        priority_epsilon=0.01,
+        rng=np.random.default_rng(seed),
+    )
+
+
+def block(rng, spec, count, num_frames, *, priorities=NO_PRIORITY):
+    frames = rng.integers(0, 256, (num_frames, *spec.observation_shape)).astype(spec.dtype)
+    records = np.zeros(count, spec.record_dtype)
+    for name in ("observation", "next_observation"):
+        records[name] = rng.integers(0, max(num_frames, 1), (count, spec.frame_stack))
+    records["action"] = rng.integers(0, 2, count)
+    records["reward"] = rng.normal(size=count)
+    records["discount"] = rng.random(count)
+    records["weight_version"] = rng.integers(0, 2**40, count)
+    records["priority"] = priorities
+    return frames, records
+
+
+def insert_some(replay, count, *, spec=VECTOR, priorities=NO_PRIORITY):
+    replay.insert(*block(np.random.default_rng(0), spec, count, count, priorities=priorities))
+
+
+class SlowReplay:
+    """Copies every stack at once; forgets by looking at each slot of a list of frames."""
+
+    def __init__(self, spec, capacity, frame_capacity):
+        self.spec, self.capacity = spec, capacity
+        self.owners = [-1] * frame_capacity  # block that wrote each slot last
+        self.cursor = 0
+        self.blocks = []  # (slots, key after the block)
+        self.items = {}
+        self.next_key = 0
+
+    def insert(self, frames, records):
+        if self.cursor + len(frames) > len(self.owners):
+            self.cursor = 0
+        slots = range(self.cursor, self.cursor + len(frames))
+        for slot in slots:
+            self.owners[slot] = len(self.blocks)
+        self.cursor += len(frames)
+        for record in records:
+            row = {name: record[name] for name in ("action", "reward", "discount")}
+            row["weight_version"] = record["weight_version"]
+            for name in ("observation", "next_observation"):
+                stack = np.stack([frames[reference] for reference in record[name]])
+                row[name] = stack.reshape(self.spec.stacked_shape).copy()
+            self.items[self.next_key] = row
+            self.next_key += 1
+        self.blocks.append((slots, self.next_key))
+
+        overwritten = [
+            after
+            for number, (slots, after) in enumerate(self.blocks)
+            if any(self.owners[slot] != number for slot in slots)
+        ]
+        oldest = max([0, self.next_key - self.capacity, *overwritten])
+        self.items = {key: row for key, row in self.items.items() if key >= oldest}
+
+    def assert_equal(self, batch):
+        for row, key in enumerate(batch.keys.tolist()):
+            item = self.items[key]
+            np.testing.assert_array_equal(batch.observations[row], item["observation"])
+            np.testing.assert_array_equal(batch.next_observations[row], item["next_observation"])
+            assert batch.actions[row] == item["action"]
+            assert batch.rewards[row] == item["reward"]
+            assert batch.discounts[row] == item["discount"]
+            assert batch.weight_versions[row] == item["weight_version"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    stacked=st.booleans(),
+    prioritized=st.booleans(),
+    capacity=st.integers(1, 30),
+    frame_capacity=st.integers(8, 60),
+)
+def test_it_agrees_with_a_slow_replay(seed, stacked, prioritized, capacity, frame_capacity):
+    rng = np.random.default_rng(seed)
+    spec = STACKED if stacked else VECTOR
+    replay = make(
+        spec, capacity=capacity, frames=frame_capacity, prioritized=prioritized, seed=seed
+    )
+    slow = SlowReplay(spec, capacity, frame_capacity)
+    for _ in range(25):
+        count, num_frames = int(rng.integers(0, 12)), int(rng.integers(1, 9))
+        new = block(rng, spec, count, num_frames, priorities=rng.choice([-1.0, 0.0, 2.5], count))
+        replay.insert(*new)
+        if count:
+            slow.insert(*new)
+        replay.check_valid()
+        assert replay.next_key == slow.next_key
+        assert list(range(replay.oldest_key, replay.next_key)) == list(slow.items)
+        assert replay.size == len(slow.items) <= capacity
+        if replay.size == 0:
+            continue
+        batch = replay.sample(5, 3)
+        assert len(batch) == 15
+        assert (batch.probabilities > 0).all()
+        slow.assert_equal(batch)
+        stale = rng.integers(-2, replay.next_key + 2, 6)
+        dropped = replay.update_priorities(stale, rng.normal(size=6).astype(np.float32))
+        assert dropped == (sum(key not in slow.items for key in stale.tolist()) * prioritized)
+        replay.check_valid()
+    if replay.size:
+        many = replay.sample(1, 40 * replay.size)
+        slow.assert_equal(many)
+        if not prioritized:
+            assert set(many.keys.tolist()) <= set(slow.items)
+
+
+@pytest.mark.parametrize("spec", [VECTOR, STACKED])
+@pytest.mark.parametrize("prioritized", [False, True])
+def test_a_given_batch_is_filled_in_place_and_has_the_agreed_types(spec, prioritized):
+    rng = np.random.default_rng(3)
+    replay, twin = (make(spec, prioritized=prioritized, seed=7) for _ in range(2))
+    new = block(rng, spec, 8, 6)
+    replay.insert(*new)
+    twin.insert(*new)
+    fresh, out = twin.sample(4, 2), replay.sample(4, 2)
+    arrays = list(vars(out).values())
+    replay, twin = (make(spec, prioritized=prioritized, seed=7) for _ in range(2))
+    replay.insert(*new)
+    for array in arrays:
+        array[...] = 1
+    assert replay.sample(4, 2, out=out) is out
+    for name, array in vars(fresh).items():
+        np.testing.assert_array_equal(vars(out)[name], array)
+        assert vars(out)[name].dtype == array.dtype
+    assert out.observations.shape == out.next_observations.shape == (8, *spec.stacked_shape)
+    assert out.observations.dtype == spec.dtype
+    assert [len(part) for part in out.split(4)] == [4, 4]
+
+
+def test_the_same_seed_draws_the_same():
+    for prioritized in (False, True):
+        draws = []
+        for seed in (1, 1, 2):
+            replay = make(prioritized=prioritized, capacity=50, frames=50, seed=seed)
+            insert_some(replay, 50)
+            draws.append(replay.sample(8).keys.tolist())
+        assert draws[0] == draws[1] != draws[2]
+
+
+def frequencies(replay, draws):
+    counts = Counter(replay.sample(draws).keys.tolist())
+    return np.array([counts[key] / draws for key in range(replay.oldest_key, replay.next_key)])
+
+
+def test_uniform_draws_are_uniform():
+    replay = make()
+    insert_some(replay, 10)
+    np.testing.assert_allclose(frequencies(replay, 40_000), 0.1, atol=0.01)
+    assert set(replay.sample(5).probabilities.tolist()) == {0.1}
+
+
+@pytest.mark.parametrize("exponent", [0.5, 1.0])
+def test_prioritized_draws_follow_the_priorities(exponent):
+    replay = make(prioritized=True, exponent=exponent)
+    insert_some(replay, 10)
+    errors = np.arange(-5.0, 5.0, dtype=np.float32)
+    assert replay.update_priorities(np.arange(10), errors) == 0
+    weights = [(abs(error) + 0.01) ** exponent for error in errors.tolist()]
+    expected = np.array(weights) / sum(weights)
+    np.testing.assert_allclose(frequencies(replay, 40_000), expected, atol=0.005)
+    batch = replay.sample(64)
+    np.testing.assert_allclose(batch.probabilities, expected[batch.keys], rtol=1e-12)
+
+
+def test_exponent_zero_is_uniform():
+    replay = make(prioritized=True, exponent=0.0)
+    insert_some(replay, 10, priorities=np.arange(10))
+    replay.update_priorities(np.arange(5), np.array([0, 1, 100, 1e-9, 7], np.float32))
+    np.testing.assert_allclose(frequencies(replay, 40_000), 0.1, atol=0.01)
+    np.testing.assert_allclose(replay.sample(9).probabilities, 0.1, rtol=1e-12)
+
+
+def test_each_batch_is_stratified():
+    replay = make(prioritized=True, capacity=64, frames=64)
+    insert_some(replay, 64)
+    # 4 batches of 16 over 64 equal items: 64 strata of one item each, every fourth in a batch.
+    for number, batch in enumerate(replay.sample(16, 4).split(16)):
+        assert batch.keys.tolist() == list(range(number, 64, 4))
+
+
+def test_a_new_item_gets_the_highest_priority_or_its_own():
+    replay = make(prioritized=True, exponent=1.0)
+    assert replay.max_priority == 1.0
+    insert_some(replay, 2, priorities=[NO_PRIORITY, 0.24])
+    assert replay.max_priority == 1.0
+    replay.update_priorities(np.array([0]), np.array([-2.99], np.float32))
+    replay.update_priorities(np.array([1]), np.array([0.24], np.float32))  # it never falls
+    assert replay.max_priority == pytest.approx(3.0)
+    insert_some(replay, 2, priorities=[NO_PRIORITY, 3.99])
+    assert replay.max_priority == pytest.approx(4.0)
+    batch = replay.sample(1000)
+    chances = dict(zip(batch.keys.tolist(), batch.probabilities.tolist(), strict=True))
+    expected = np.array([3.0, 0.25, 3.0, 4.0]) / 10.25
+    np.testing.assert_allclose([chances[key] for key in range(4)], expected, rtol=1e-6)
+
+
+def test_if_nothing_has_a_priority_the_draw_is_uniform():
+    replay = Replay(
+        VECTOR, capacity=4, frame_capacity=4, prioritized=True, priority_exponent=1.0,
+        priority_epsilon=0.0, rng=np.random.default_rng(0),
+    )  # fmt: skip
+    insert_some(replay, 4, priorities=0.0)
+    batch = replay.sample(100)
+    assert set(batch.keys.tolist()) == {0, 1, 2, 3}
+    assert set(batch.probabilities.tolist()) == {0.25}
+
+
+def test_of_a_key_twice_the_last_error_counts():
+    replay = make(prioritized=True, exponent=1.0)
+    insert_some(replay, 2, priorities=0.99)
+    replay.update_priorities(np.array([0, 0]), np.array([50.0, 2.99], np.float32))
+    batch = replay.sample(400)
+    np.testing.assert_allclose(batch.probabilities[batch.keys == 0], 0.75, rtol=1e-6)
+
+
+@pytest.mark.parametrize("error", [float("nan"), float("inf"), float("-inf")])
+def test_td_errors_that_are_no_numbers_are_refused(error):
+    replay = make(prioritized=True)
+    insert_some(replay, 3)
+    with pytest.raises(UsageError, match=rf"TD error {error} of item 2"):
+        replay.update_priorities(np.array([0, 2]), np.array([5.0, error], np.float32))
+    assert replay.max_priority == 1.0
+    with pytest.raises(UsageError, match="priority"):
+        insert_some(replay, 2, priorities=[0.5, abs(error)])
+    assert (replay.next_key, replay.max_priority) == (3, 1.0)
+    replay.check_valid()
+
+
+def test_a_uniform_replay_ignores_priorities():
+    replay = make()
+    insert_some(replay, 3, priorities=5.0)
+    assert replay.update_priorities(np.array([0, 99]), np.array([1.0, 2.0], np.float32)) == 0
+    assert replay.max_priority == 1.0
+
+
+def test_capacity_one_keeps_the_newest_of_any_block():
+    replay = make(STACKED, capacity=1, frames=9, prioritized=True)
+    rng = np.random.default_rng(0)
+    for count in (1, 5, 3):
+        frames, records = block(rng, STACKED, count, 9)
+        replay.insert(frames, records)
+        replay.check_valid()
+        batch = replay.sample(2)
+        assert replay.size == 1
+        assert batch.keys.tolist() == [replay.next_key - 1] * 2
+        assert batch.rewards.tolist() == [records["reward"][-1]] * 2
+        np.testing.assert_array_equal(batch.observations[0], frames[records["observation"][-1]])
+    assert replay.next_key == 9
+
+
+def test_a_block_of_too_many_frames_is_refused():
+    replay = make(frames=4)
+    with pytest.raises(ConfigError, match=r"5 frames .* 4 frames.*replay\.capacity.*block_trans"):
+        insert_some(replay, 5)
+    assert replay.next_key == 0
+    replay.check_valid()
+
+
+def test_capacities_out_of_range_are_refused():
+    for capacity, frames in ((0, 1), (1, 0), (1, 2**31)):
+        with pytest.raises(ConfigError, match=f"{capacity} transitions and {frames} frames"):
+            make(capacity=capacity, frames=frames)
+
+
+def test_an_empty_replay_cannot_be_sampled():
+    for prioritized in (False, True):
+        with pytest.raises(RoleFailedError, match="empty replay"):
+            make(prioritized=prioritized).sample(4)
+
+
+def test_read_only_blocks_are_fine():
+    replay = make()
+    frames, records = block(np.random.default_rng(0), VECTOR, 4, 4)
+    message = np.frombuffer(records.tobytes(), VECTOR.record_dtype)
+    assert not message.flags.writeable
+    replay.insert(frames, message)
+    replay.check_valid()
+
+
+def test_a_stack_costs_one_frame():
+    frames, records = 40, 10
+    assert make(STACKED).nbytes == frames * 4 + records * (24 + 8 * 4 + 8)
+    assert make(VECTOR).nbytes == frames * 12 + records * (24 + 8 + 8)
+    assert make(VECTOR, prioritized=True).nbytes == make(VECTOR).nbytes + 2 * 16 * 8

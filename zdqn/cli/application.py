@@ -1,0 +1,100 @@
+"""The ``zdqn`` command: finds its subcommands, and turns errors into one paragraph."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from zdqn.errors import ZdqnError
+
+_COMMANDS = {
+    "run": "zdqn.cli.training",
+    "train": "zdqn.cli.training",
+    "memory": "zdqn.cli.roles",
+    "learner": "zdqn.cli.roles",
+    "collector": "zdqn.cli.roles",
+    "evaluator": "zdqn.cli.roles",
+    "status": "zdqn.cli.running",
+    "stop": "zdqn.cli.running",
+    "evaluate": "zdqn.cli.checkpoints",
+    "play": "zdqn.cli.checkpoints",
+    "config": "zdqn.cli.configuration",
+}
+"""Name of a command to the module that defines it, in the order of ``--help``."""
+
+_INTERNAL_ERROR = 70
+_INTERRUPTED = 130
+
+
+class Application(click.Group):
+    """Loads a command when it is used, and ends with the exit codes of `zdqn.errors`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name the commands."""
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command."""
+        if cmd_name not in _COMMANDS:
+            return None
+        command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; a user's mistake is one paragraph, not a traceback."""
+        try:
+            return super().invoke(ctx)
+        except ZdqnError as error:
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            ctx.exit(_INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, OSError) as error:
+            if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+                self._explain_internal(ctx, error)
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is ours to explain
+            self._explain_internal(ctx, error)
+
+    def _explain_internal(self, ctx: click.Context, error: Exception) -> None:
+        trace = traceback.format_exc()
+        if logging.getLogger("zdqn").isEnabledFor(logging.DEBUG):
+            where = f"\n{trace}"
+        else:
+            handle, name = tempfile.mkstemp(prefix="zdqn-traceback-", suffix=".txt", text=True)
+            os.close(handle)
+            Path(name).write_text(trace, encoding="utf-8")
+            where = f" The traceback is in {name}; --log-level debug prints it."
+        click.echo(
+            f"error: zdqn broke: {type(error).__name__}: {error}. This is a fault of zdqn, or of "
+            f"code that it was given.{where}",
+            err=True,
+        )
+        ctx.exit(_INTERNAL_ERROR)
+
+
+@click.group("zdqn", cls=Application, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="zdqn", message="zdqn %(version)s")
+def application() -> None:
+    """Train deep Q-networks with small processes that talk over ZeroMQ.
+
+    `zdqn run CONFIG` starts everything on this machine. The roles can also be started one by one,
+    in any order, on any machines: a memory, a learner, collectors and evaluators.
+
+    \b
+    Exit codes: 0 done, 2 usage, 69 a server did not answer, 70 a role or an
+    environment broke, 73 address in use, 74 file, 75 replaced by a newer
+    learner, 76 peers do not match, 78 configuration.
+    """  # noqa: D301 - click takes the control character as "keep these lines"
+    # so that "module:factory" finds a module in the current folder; last, so that it hides nothing
+    if "" not in sys.path:
+        sys.path.append("")

@@ -1,0 +1,192 @@
+"""``zdqn memory | learner | collector | evaluator``: one role in this process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zdqn.cli.options import (
+    FOLDER,
+    address_option,
+    bind_option,
+    client_config,
+    config_argument,
+    insecure_option,
+    log_level_option,
+    optional_config_argument,
+    server_address,
+    set_option,
+)
+from zdqn.cli.signals import stop_on_signals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_name_option = click.option("--name", help="What to call it in status and logs.")
+
+
+def _announcer(role: str, run_directory: Path | None) -> Callable[[dict[str, str]], None]:
+    """Print a server's endpoints when they are known, and leave them in the run directory."""
+    from zdqn.launch.endpoints import open_run_directory, record_endpoints
+
+    def announce(endpoints: dict[str, str]) -> None:
+        for link, address in endpoints.items():
+            click.echo(f"{role} {link}: {address}")
+        if run_directory is not None:
+            record_endpoints(open_run_directory(run_directory), role, endpoints)
+
+    return announce
+
+
+@click.command()
+@config_argument
+@set_option
+@bind_option
+@insecure_option
+@click.option("--run-dir", type=FOLDER, help="Write the real addresses into DIR/endpoints.json.")
+@log_level_option
+def memory(
+    config_path: Path,
+    overrides: tuple[str, ...],
+    bind: str | None,
+    insecure: bool,
+    run_dir: Path | None,
+    log_level: str,
+) -> None:
+    """Store transitions and deal out batches of them."""
+    from zdqn.config import load_config
+    from zdqn.launch.logs import configure_logging
+    from zdqn.roles.memory import Memory
+
+    configure_logging(log_level)
+    config = load_config(config_path, overrides)
+    with (
+        stop_on_signals() as stop,
+        Memory(
+            config,
+            bind=bind,
+            insecure=insecure,
+            on_bound=_announcer("memory", run_dir),
+            stop=stop,
+        ) as role,
+    ):
+        role.run()
+
+
+@click.command()
+@config_argument
+@set_option
+@address_option("memory")
+@bind_option
+@insecure_option
+@click.option("--run-dir", type=FOLDER, help="Write results here, not into a new folder.")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN_DIR",
+    help="Go on from the newest checkpoint of a run, in its folder unless --run-dir is given.",
+)
+@log_level_option
+def learner(
+    config_path: Path,
+    overrides: tuple[str, ...],
+    memory: str | None,
+    bind: str | None,
+    insecure: bool,
+    run_dir: Path | None,
+    resume: Path | None,
+    log_level: str,
+) -> None:
+    """Learn from the memory's batches; serve weights, actions and snapshots."""
+    from zdqn.config import load_config
+    from zdqn.launch.endpoints import choose_run_directory
+    from zdqn.launch.logs import configure_logging
+    from zdqn.roles.learner import Learner
+
+    configure_logging(log_level)
+    config = load_config(config_path, overrides)
+    memory = server_address(memory, config.memory.bind, server="memory")
+    run_dir = choose_run_directory(
+        run_dir, resume, parent=config.run.directory, stem=config_path.stem
+    )
+    click.echo(f"run directory: {run_dir}")
+    with (
+        stop_on_signals() as stop,
+        Learner(
+            config,
+            memory=memory,
+            run_directory=run_dir,
+            bind=bind,
+            insecure=insecure,
+            resume=resume,
+            on_bound=_announcer("learner", run_dir),
+            stop=stop,
+        ) as role,
+    ):
+        role.run()
+
+
+@click.command()
+@optional_config_argument
+@set_option
+@address_option("memory")
+@address_option("learner")
+@_name_option
+@log_level_option
+def collector(
+    config_path: Path | None,
+    overrides: tuple[str, ...],
+    memory: str | None,
+    learner: str | None,
+    name: str | None,
+    log_level: str,
+) -> None:
+    """Step environments and send what happens to the memory.
+
+    Without CONFIG it takes the configuration from the learner, and the memory's address too.
+    """
+    from zdqn.config import Config
+    from zdqn.launch.logs import configure_logging
+    from zdqn.roles.collector import Collector
+
+    configure_logging(log_level)
+    config = client_config(config_path, overrides)
+    learner = server_address(learner, (config or Config()).learner.bind, server="learner")
+    with (
+        stop_on_signals() as stop,
+        Collector(config, learner=learner, memory=memory, name=name, stop=stop) as role,
+    ):
+        role.run()
+
+
+@click.command()
+@optional_config_argument
+@set_option
+@address_option("learner")
+@_name_option
+@log_level_option
+def evaluator(
+    config_path: Path | None,
+    overrides: tuple[str, ...],
+    learner: str | None,
+    name: str | None,
+    log_level: str,
+) -> None:
+    """Score the learner's snapshots.
+
+    Without CONFIG it takes the configuration from the learner.
+    """
+    from zdqn.config import Config
+    from zdqn.launch.logs import configure_logging
+    from zdqn.roles.evaluator import Evaluator
+
+    configure_logging(log_level)
+    config = client_config(config_path, overrides)
+    learner = server_address(learner, (config or Config()).learner.bind, server="learner")
+    with (
+        stop_on_signals() as stop,
+        Evaluator(config, learner=learner, name=name, stop=stop) as role,
+    ):
+        role.run()

@@ -1,0 +1,37 @@
+"""Ctrl-C and SIGTERM: the first asks to stop, the second ends at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_on_signals(end_at_once: Callable[[int], object] = os._exit) -> Iterator[threading.Event]:
+    """Handle signals for as long as a command runs.
+
+    Args:
+        end_at_once: called with the exit code (130 or 143) at the second signal.
+
+    Yields:
+        An event that the first signal sets.
+    """
+    stop = threading.Event()
+
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            end_at_once(128 + number)
+        stop.set()
+
+    before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,71 @@
+"""Epsilon-greedy exploration; NumPy only, for collectors that import no torch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Exploration(NamedTuple):
+    """Where to explore, and what to do there.
+
+    Attributes:
+        exploring: shape (N,), bool.
+        actions: random actions, shape (N,), int64; of no meaning where not exploring.
+    """
+
+    exploring: NDArray[np.bool_]
+    actions: NDArray[np.int64]
+
+    def over(self, greedy_actions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Replace greedy actions, shape (N,), where exploring."""
+        return np.where(self.exploring, self.actions, greedy_actions)
+
+
+def explore(
+    count: int, num_actions: int, epsilon: float | NDArray[np.float64], rng: np.random.Generator
+) -> Exploration:
+    """Draw for N environments whether each explores, and its random action.
+
+    Args:
+        count: N, environments.
+        num_actions: actions to choose from, >= 1.
+        epsilon: in [0, 1], one number or shape (N,); 0 never explores, 1 always.
+        rng: gives 2 N doubles whatever the outcome, so that runs with different actions stay in
+            step.
+
+    Returns:
+        Where to explore and how. A random action may happen to be the greedy one.
+
+    Reference:
+        Mnih et al. 2015, Nature 518, algorithm 1.
+    """
+    chance, choice = rng.random((2, count))
+    # Not rng.integers, whose rejections would draw a varying number of bits.
+    return Exploration(chance < epsilon, (choice * num_actions).astype(np.int64))
+
+
+def epsilon_greedy(
+    greedy_actions: NDArray[np.int64],
+    num_actions: int,
+    epsilon: float | NDArray[np.float64],
+    rng: np.random.Generator,
+) -> NDArray[np.int64]:
+    """Replace each greedy action by a uniformly random one with probability epsilon.
+
+    Args:
+        greedy_actions: shape (N,), int64.
+        num_actions: actions to choose from, >= 1.
+        epsilon: in [0, 1], one number or shape (N,); 0 is exactly greedy, 1 exactly uniform.
+        rng: gives 2 N doubles whatever the outcome, so that runs with different actions stay in
+            step.
+
+    Returns:
+        Actions, shape (N,), int64. A random action may happen to be the greedy one.
+
+    Reference:
+        Mnih et al. 2015, Nature 518, algorithm 1.
+    """
+    return explore(len(greedy_actions), num_actions, epsilon, rng).over(greedy_actions)

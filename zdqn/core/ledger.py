@@ -1,0 +1,99 @@
+"""Loss accounting: which blocks of which collector came, are missing, or came twice."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass
+class SessionAccount:
+    """What is known of one session (one start) of a collector.
+
+    Attributes:
+        next_sequence: number of the block that should come next.
+        environment_steps: its own count in its last block.
+        episodes: its own count in its last block.
+        written_off: blocks at its end that count as lost, unless they come after all.
+    """
+
+    next_sequence: int
+    environment_steps: int = 0
+    episodes: int = 0
+    written_off: int = 0
+
+
+class Ledger:
+    """Counts blocks by session and sequence number.
+
+    A session first heard of in the middle (the memory was restarted) is counted from there on:
+    what came before went to an earlier memory.
+
+    Attributes:
+        accounts: of every session, by its number.
+        received: blocks accepted.
+        lost: blocks missing.
+        duplicated: blocks that came again.
+        environment_steps: of all sessions, since each was first heard of.
+        episodes: likewise.
+    """
+
+    def __init__(self) -> None:
+        self.accounts: dict[int, SessionAccount] = {}
+        self.received = 0
+        self.lost = 0
+        self.duplicated = 0
+        self.environment_steps = 0
+        self.episodes = 0
+
+    def accept(
+        self, session: int, sequence: int, transitions: int, environment_steps: int, episodes: int
+    ) -> bool:
+        """Account for a block.
+
+        Args:
+            session: of the collector.
+            sequence: number of the block in its session, from 0.
+            transitions: in the block.
+            environment_steps: taken by the session so far.
+            episodes: finished by the session so far.
+
+        Returns:
+            False if the block came before and must be dropped.
+        """
+        account = self.accounts.get(session)
+        if account is None:
+            account = self.accounts[session] = SessionAccount(next_sequence=sequence)
+            if sequence:  # its earlier steps were counted by an earlier memory
+                account.environment_steps = max(environment_steps - transitions, 0)
+                account.episodes = episodes
+        if sequence < account.next_sequence:
+            self.duplicated += 1
+            return False
+        self.lost -= account.written_off  # it came after all
+        account.written_off = 0
+        self.received += 1
+        self.lost += sequence - account.next_sequence
+        account.next_sequence = sequence + 1
+        # cumulative counts, so that the steps in a lost block are not lost too
+        self.environment_steps += max(environment_steps - account.environment_steps, 0)
+        self.episodes += max(episodes - account.episodes, 0)
+        account.environment_steps, account.episodes = environment_steps, episodes
+        return True
+
+    def write_off(self, session: int, blocks_sent: int) -> int:
+        """Count a gone session's missing blocks as lost, and give their number.
+
+        A session that this ledger never heard of has nothing to write off: its blocks may have
+        gone to an earlier memory.
+
+        Args:
+            session: of the collector.
+            blocks_sent: what it said it had sent.
+        """
+        account = self.accounts.get(session)
+        if account is None:
+            return 0
+        missing = max(blocks_sent - account.next_sequence, 0)
+        self.lost += missing - account.written_off
+        account.written_off = missing
+        return missing

@@ -1,0 +1,116 @@
+"""DQN in one process, step by step, the same for the same seed: the reference for everything else.
+
+The parts are those of the distributed system; only the links between them are function calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.core.broker import MemoryBroker
+from zdqn.core.exploration import explore
+from zdqn.core.policies import GreedyPolicy
+from zdqn.core.rollout import Rollout
+from zdqn.core.trainer import Trainer, Update
+from zdqn.data import EnvironmentSpec
+from zdqn.rl.importance import importance_weights
+
+
+class Lockstep:
+    """Alternates between steps of N environments and the updates that are then due.
+
+    Args:
+        rollout: the environments.
+        spec: of them.
+        broker: the replay with its limiter, whose ratio decides when updates are due.
+        trainer: the networks.
+        batch_size: transitions of one update.
+        prioritized: whether to weight by importance and to write priorities back.
+        estimate: whether new transitions get the network's own TD error as priority.
+        epsilon: environment steps so far to epsilon, one number or one per environment.
+        importance_exponent: updates so far to beta.
+        rng: for exploration.
+
+    Attributes:
+        update: the newest update, or None.
+    """
+
+    def __init__(
+        self,
+        rollout: Rollout,
+        spec: EnvironmentSpec,
+        broker: MemoryBroker,
+        trainer: Trainer,
+        *,
+        batch_size: int,
+        prioritized: bool,
+        estimate: bool,
+        epsilon: Callable[[int], float | NDArray[np.float64]],
+        importance_exponent: Callable[[int], float],
+        rng: np.random.Generator,
+    ) -> None:
+        self._rollout = rollout
+        self._spec = spec
+        self._broker = broker
+        self._trainer = trainer
+        self._policy = GreedyPolicy(trainer.online)
+        self._batch_size = batch_size
+        self._prioritized = prioritized
+        self._estimate = estimate
+        self._epsilon = epsilon
+        self._importance_exponent = importance_exponent
+        self._rng = rng
+        self.update: Update | None = None
+
+    def collect(self) -> None:
+        """Step the environments until a block is complete, and store it."""
+        rollout = self._rollout
+        while not rollout.full:
+            self._step()
+        block = rollout.take_block()
+        if block is not None:
+            self._broker.store(block)
+
+    def _step(self) -> None:
+        rollout = self._rollout
+        observations = rollout.observations
+        count = len(observations)
+        epsilon = self._epsilon(rollout.environment_steps)
+        exploration = explore(count, self._spec.num_actions, epsilon, self._rng)
+        values = self._policy.q_values(observations)
+        actions = exploration.over(values.argmax(1))
+        if self._estimate:
+            chosen = values[np.arange(count), actions]
+            rollout.step(actions, self._trainer.updates, chosen, values.max(1))
+        else:
+            rollout.step(actions, self._trainer.updates)
+
+    def learn(self, most_updates: float = inf) -> int:
+        """Make the updates that are due.
+
+        Args:
+            most_updates: how many at most.
+
+        Returns:
+            How many were made.
+        """
+        updates = 0
+        while updates < most_updates and self._broker.allowed_batches(self._batch_size, 1):
+            self._learn_once()
+            updates += 1
+        return updates
+
+    def _learn_once(self) -> None:
+        batch = self._broker.draw(self._batch_size, 1)
+        weights = None
+        if self._prioritized:
+            exponent = self._importance_exponent(self._trainer.updates)
+            weights = importance_weights(batch.probabilities, exponent)
+        (prepared,) = self._trainer.prepare(batch, self._batch_size, weights)
+        self.update = self._trainer.update(prepared)
+        if self._prioritized:
+            self._broker.update_priorities(batch.keys, self.update.td_errors.cpu().numpy())

@@ -1,0 +1,115 @@
+"""Who is there: the clients of a server, their last words, and their places."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+Statistics = dict[str, int | float | str | bool]
+
+
+@dataclass
+class Peer:
+    """One client session of a server.
+
+    Attributes:
+        role: "learner", "collector" or "evaluator".
+        name: what logs call it.
+        session: random number of its start.
+        index: its place among the living of its role.
+        last_seen_s: clock of the last word from it.
+        statistics: the last that it sent.
+        gone: it said goodbye.
+    """
+
+    role: str
+    name: str
+    session: int
+    index: int
+    last_seen_s: float
+    statistics: Statistics = field(default_factory=dict)
+    gone: bool = False
+
+
+class PeerTable:
+    """The clients of a server. The clock is the caller's; nothing here reads it.
+
+    Args:
+        dead_after_s: silence after which a client counts as dead; its place can be taken.
+    """
+
+    def __init__(self, dead_after_s: float) -> None:
+        self._dead_after_s = dead_after_s
+        self.peers: dict[int, Peer] = {}
+
+    def hello(self, role: str, name: str, session: int, now_s: float) -> Peer:
+        """Register a session, or meet it again.
+
+        A new one gets the lowest index that no living peer of its role holds, so that a restarted
+        collector takes the place (the epsilon, the seed) of the one that died.
+        """
+        peer = self.peers.get(session)
+        if peer is None:
+            taken = {other.index for other in self.living(role, now_s)}
+            index = next(number for number in range(len(taken) + 1) if number not in taken)
+            peer = self.peers[session] = Peer(role, name, session, index, now_s)
+        peer.last_seen_s, peer.gone = now_s, False
+        return peer
+
+    def ping(self, session: int, statistics: Statistics, now_s: float) -> bool:
+        """Take note of a sign of life; False if the session is unknown and must say hello."""
+        peer = self.peers.get(session)
+        if peer is None:
+            return False
+        peer.last_seen_s, peer.statistics = now_s, statistics
+        return True
+
+    def goodbye(self, session: int, statistics: Statistics, now_s: float) -> None:
+        """Take note that a session left on purpose."""
+        if self.ping(session, statistics, now_s):
+            self.peers[session].gone = True
+
+    def is_living(self, peer: Peer, now_s: float) -> bool:
+        """Whether a peer has neither left nor been silent for too long."""
+        return not peer.gone and now_s - peer.last_seen_s < self._dead_after_s
+
+    def living(self, role: str, now_s: float) -> list[Peer]:
+        """Give the living peers of a role, by index."""
+        peers = (peer for peer in self.peers.values() if peer.role == role)
+        return sorted(
+            (peer for peer in peers if self.is_living(peer, now_s)), key=lambda peer: peer.index
+        )
+
+    def newly_dead(self, now_s: float) -> list[Peer]:
+        """Give the peers that fell silent, each once, and count them as gone."""
+        dead = [
+            peer
+            for peer in self.peers.values()
+            if not peer.gone and not self.is_living(peer, now_s)
+        ]
+        for peer in dead:
+            peer.gone = True
+        return dead
+
+    def total(self, role: str, key: str) -> float:
+        """Add up a statistic over all sessions of a role, gone ones included."""
+        values = (peer.statistics.get(key, 0) for peer in self.peers.values() if peer.role == role)
+        return sum(value for value in values if isinstance(value, int | float))
+
+    def describe(self, now_s: float) -> list[dict[str, int | float | str | bool]]:
+        """Give a row for each session, for status."""
+        return [
+            {
+                "role": peer.role,
+                "name": peer.name,
+                "index": peer.index,
+                "state": self._state(peer, now_s),
+                "last_seen_s": round(now_s - peer.last_seen_s, 1),
+                **peer.statistics,
+            }
+            for peer in sorted(self.peers.values(), key=lambda peer: (peer.role, peer.index))
+        ]
+
+    def _state(self, peer: Peer, now_s: float) -> str:
+        if peer.gone:
+            return "gone"
+        return "living" if self.is_living(peer, now_s) else "silent"

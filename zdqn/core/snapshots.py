@@ -1,0 +1,127 @@
+"""Frozen snapshots that wait for an evaluator: each is scored exactly once."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from zdqn.data import EvaluationScores
+
+
+@dataclass(frozen=True)
+class FrozenSnapshot:
+    """A copy of the online network at one moment of training.
+
+    Attributes:
+        number: in the run, from 0.
+        weight_version: packed version.
+        environment_steps: of all collectors at that moment.
+        updates: of the learner at that moment.
+        episodes: of all collectors at that moment.
+        wall_s: seconds of training so far.
+        arrays: the copied weights by name.
+    """
+
+    number: int
+    weight_version: int
+    environment_steps: int
+    updates: int
+    episodes: int
+    wall_s: float
+    arrays: dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A scored snapshot.
+
+    Attributes:
+        snapshot: what was scored.
+        scores: of each episode.
+        evaluator: who did it.
+        duration_s: how long it took.
+    """
+
+    snapshot: FrozenSnapshot
+    scores: EvaluationScores
+    evaluator: str
+    duration_s: float
+
+
+class Cadence:
+    """Says when the next snapshot is due.
+
+    Args:
+        environment_steps: between two snapshots; 0 does not count them.
+        updates: likewise.
+        episodes: likewise.
+    """
+
+    def __init__(self, *, environment_steps: int, updates: int, episodes: int) -> None:
+        self._periods = (environment_steps, updates, episodes)
+        self._last: tuple[int, int, int] | None = None
+
+    def due(self, environment_steps: int, updates: int, episodes: int) -> bool:
+        """Whether a snapshot is due now; if so, counting starts again.
+
+        The first is due at once: the untrained network is scored too. Without any period none
+        ever is.
+        """
+        if not any(self._periods):
+            return False
+        now = (environment_steps, updates, episodes)
+        last = self._last
+        if last is not None and not any(
+            period and count - previous >= period
+            for period, count, previous in zip(self._periods, now, last, strict=True)
+        ):
+            return False
+        self._last = now
+        return True
+
+
+class EvaluationQueue:
+    """Hands each snapshot to one evaluator, and again if that one dies."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[FrozenSnapshot] = deque()
+        self._claimed: dict[int, tuple[int, FrozenSnapshot]] = {}
+
+    def offer(self, snapshot: FrozenSnapshot) -> None:
+        """Put a snapshot at the end of the queue."""
+        self._waiting.append(snapshot)
+
+    def claim(self, session: int) -> FrozenSnapshot | None:
+        """Give the oldest waiting snapshot to an evaluator; one that it held goes back first."""
+        self.release(session)
+        if not self._waiting:
+            return None
+        snapshot = self._waiting.popleft()
+        self._claimed[snapshot.number] = (session, snapshot)
+        return snapshot
+
+    def complete(self, session: int, number: int) -> FrozenSnapshot | None:
+        """Take a snapshot off the list.
+
+        Returns:
+            The snapshot, or None if this session does not hold it (it was thought dead, and
+            somebody else has it): then its result must not count.
+        """
+        holder, snapshot = self._claimed.get(number, (0, None))
+        if snapshot is None or holder != session:
+            return None
+        del self._claimed[number]
+        return snapshot
+
+    def release(self, session: int) -> None:
+        """Put what a session holds back to the front, oldest first."""
+        held = [number for number, (holder, _) in self._claimed.items() if holder == session]
+        for number in sorted(held, reverse=True):
+            self._waiting.appendleft(self._claimed.pop(number)[1])
+
+    def __len__(self) -> int:
+        """Count the snapshots that have no result yet."""
+        return len(self._waiting) + len(self._claimed)

@@ -1,0 +1,195 @@
+"""Stepping N environments together: the one place where an environment is trusted with nothing.
+
+Whatever it raises or returns that may not be ends in an `EnvironmentFailedError`; what it leaves to
+its caller (reset rows, episode totals, stacks) is done here, for collectors and evaluators alike.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from gymnasium.vector import VectorEnv
+from numpy.typing import NDArray
+
+from zdqn.core.stacking import FrameStacker
+from zdqn.data import EnvironmentSpec, EpisodeStatistics
+from zdqn.envs import close_environments, reset_environments
+from zdqn.errors import EnvironmentFailedError
+
+MAX_REWARD = 1e30
+"""Largest magnitude of a reward; the sum of 1000 such is a float32 still."""
+
+_DIED = (EOFError, ConnectionResetError, BrokenPipeError)
+
+
+class StepRow(NamedTuple):
+    """What one step of N environments brought.
+
+    Attributes:
+        frames: newest frames, shape (N, *observation_shape); the next step may overwrite them.
+        rewards: shape (N,), within `MAX_REWARD`; 0 where not valid.
+        terminated: whether the episode reached a terminal state, shape (N,), bool.
+        truncated: whether it was cut off, shape (N,), bool.
+        valid: False where the action was ignored and an episode began instead, shape (N,), bool.
+        finished: the environments whose episode ended, and how it went.
+    """
+
+    frames: NDArray[Any]
+    rewards: NDArray[Any]
+    terminated: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
+    valid: NDArray[np.bool_]
+    finished: list[tuple[int, EpisodeStatistics]]
+
+
+class EnvironmentStepper:
+    """Steps a vectorized environment that resets in the step after an episode's end.
+
+    Attributes:
+        environment_steps: actions that environments have carried out, reset rows not counted.
+    """
+
+    def __init__(
+        self,
+        environments: VectorEnv[Any, Any, Any],
+        spec: EnvironmentSpec,
+        *,
+        seed: int,
+        label: str,
+    ) -> None:
+        """Reset the environments.
+
+        Args:
+            environments: what `zdqn.envs.make_environments` gave.
+            spec: what `zdqn.envs.environment_spec` says of it.
+            seed: seed of the environments, >= 0.
+            label: who steps them, for messages, such as ``collector-3``.
+
+        Raises:
+            EnvironmentFailedError: if the reset raised, or returned what it may not.
+        """
+        self._environments = environments
+        self._spec = spec
+        self._label = label
+        self.count = environments.num_envs
+        self._frames_shape = (self.count, *spec.observation_shape)
+        self.environment_steps = 0
+        self._totals = np.zeros(self.count)
+        self._lengths = np.zeros(self.count, np.int64)
+        self._all_valid = np.ones(self.count, np.bool_)
+        self._ended: NDArray[np.bool_] | None = None
+        try:
+            self.first_frames = reset_environments(environments, seed)
+        except Exception as error:
+            raise self._failure("reset", error) from error
+        self._check_frames(self.first_frames)
+        self._stacker = FrameStacker(spec, self.first_frames)
+
+    @property
+    def observations(self) -> NDArray[Any]:
+        """Stacked observations, shape (N, *spec.stacked_shape); valid until the next step."""
+        return self._stacker.observations
+
+    def step(self, actions: NDArray[np.int64]) -> StepRow:
+        """Carry out one action in each environment.
+
+        Args:
+            actions: shape (N,); that of an environment whose episode has just ended is ignored.
+
+        Returns:
+            What came of it.
+
+        Raises:
+            EnvironmentFailedError: if a step raised or returned what it may not; the message names
+                who, which environment, after how many steps, and the value.
+        """
+        try:
+            frames, rewards, terminated, truncated, _ = self._environments.step(actions)
+        except Exception as error:
+            raise self._failure("step", error) from error
+        self._check_frames(frames)
+        starting = self._ended
+        if starting is None:
+            valid, started = self._all_valid, 0
+        else:
+            valid = ~starting
+            started = int(np.count_nonzero(starting))
+            rewards = np.where(valid, rewards, 0.0)
+            self._totals[starting] = 0.0
+            self._lengths[starting] = -1
+        self._check_rewards(rewards)
+        self._stacker.push(frames, starting)
+        self.environment_steps += self.count - started
+        self._totals += rewards
+        self._lengths += 1
+        ended = terminated | truncated
+        finished: list[tuple[int, EpisodeStatistics]] = []
+        self._ended = None
+        if np.count_nonzero(ended):
+            self._ended = ended
+            finished = self._finish(np.flatnonzero(ended))
+        return StepRow(frames, rewards, terminated, truncated, valid, finished)
+
+    def close(self) -> None:
+        """Close the environments; safe to call twice, and after an error."""
+        close_environments(self._environments)
+
+    def refuse(self, environment: int, environment_steps: int, what: str) -> EnvironmentFailedError:
+        """Give the error for a value that an environment may not return.
+
+        Args:
+            environment: its index.
+            environment_steps: steps that all environments together had done by then.
+            what: the value and what it was, such as ``the reward nan``.
+
+        Returns:
+            The error, to be raised.
+        """
+        return EnvironmentFailedError(
+            f"{self._label}: environment {environment} of {self.count} returned {what} after "
+            f"{environment_steps} environment steps. One such value would spoil everything that is "
+            "learned from it. Mend the environment, or put a wrapper that replaces the value into "
+            "environment.wrappers."
+        )
+
+    def _finish(self, indices: NDArray[np.int64]) -> list[tuple[int, EpisodeStatistics]]:
+        totals, lengths = self._totals[indices].tolist(), self._lengths[indices].tolist()
+        return list(zip(indices.tolist(), map(EpisodeStatistics, totals, lengths), strict=True))
+
+    def _failure(self, verb: str, error: Exception) -> EnvironmentFailedError:
+        what = (
+            "a process of the environments died (killed, or out of memory)"
+            if isinstance(error, _DIED)
+            else f"{type(error).__name__}: {error}"
+        )
+        return EnvironmentFailedError(
+            f"{self._label}: the environment's {verb} failed after {self.environment_steps} "
+            f"environment steps of {self.count} environments: {what}"
+        )
+
+    def _check_frames(self, frames: Any) -> None:
+        shape, dtype = np.shape(frames), getattr(frames, "dtype", None)
+        if shape != self._frames_shape or dtype != self._spec.dtype:
+            raise EnvironmentFailedError(
+                f"{self._label}: the environment returned observations of shape {shape}, dtype "
+                f"{dtype}, after {self.environment_steps} environment steps, but declares "
+                f"{self._frames_shape}, {self._spec.dtype}. Mend its observation_space."
+            )
+
+    def _check_rewards(self, rewards: Any) -> None:
+        if np.shape(rewards) != (self.count,):
+            raise self.refuse(0, self.environment_steps, f"rewards of shape {np.shape(rewards)}")
+        # A sum of squares in range shows that every reward is; only else is it worth a closer look.
+        with np.errstate(over="ignore"):
+            squares = float(np.dot(rewards, rewards))
+        if squares <= MAX_REWARD**2:
+            return
+        bad = np.flatnonzero(~(np.abs(rewards) <= MAX_REWARD))
+        if bad.size:
+            index = int(bad[0])
+            raise self.refuse(
+                index,
+                self.environment_steps,
+                f"the reward {rewards[index]} (finite and within {MAX_REWARD:g} is allowed)",
+            )

@@ -1,0 +1,89 @@
+"""From sampled arrays to the tensors of an update."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from zdqn.data import Batch
+from zdqn.errors import UsageError
+from zdqn.rl.networks import tensor_view
+
+
+class TrainingBatch(NamedTuple):
+    """What one update reads, on the trainer's device.
+
+    Attributes:
+        observations: shape (B, *stacked_shape), the environment's dtype.
+        actions: shape (B,), int64.
+        rewards: n-step returns, shape (B,), float32.
+        discounts: bootstrap factors, shape (B,), float32; 0 where the episode terminated.
+        next_observations: shape (B, *stacked_shape).
+        importance_weights: shape (B,), float32, or None for a plain mean.
+    """
+
+    observations: Tensor
+    actions: Tensor
+    rewards: Tensor
+    discounts: Tensor
+    next_observations: Tensor
+    importance_weights: Tensor | None
+
+
+def prepare_batches(
+    batch: Batch,
+    batch_size: int,
+    importance_weights: NDArray[Any] | None,
+    device: torch.device,
+) -> list[TrainingBatch]:
+    """Turn sampled arrays into the tensors of one or more updates.
+
+    All arrays are converted (and, for a GPU, sent) once, and then cut. On the CPU nothing is
+    copied: the arrays must stay as they are until the updates are done.
+
+    Args:
+        batch: K * B transitions; read-only arrays are welcome.
+        batch_size: B, transitions per update, >= 1.
+        importance_weights: shape (K * B,), or None for a plain mean.
+        device: where the updates run.
+
+    Returns:
+        K batches, in order.
+
+    Raises:
+        UsageError: if the batch cannot be cut evenly, or the weights are not one a transition.
+    """
+    if len(batch) == 0 or len(batch) % batch_size:
+        raise UsageError(
+            f"{len(batch)} transitions cannot be cut into batches of {batch_size}: ask the memory "
+            "for a multiple of the batch size."
+        )
+    arrays = [
+        batch.observations,
+        batch.actions,
+        batch.rewards,
+        batch.discounts,
+        batch.next_observations,
+    ]
+    if importance_weights is not None:
+        if importance_weights.shape != (len(batch),):
+            raise UsageError(
+                f"importance weights of shape {importance_weights.shape} for {len(batch)} "
+                "transitions: one for each is needed."
+            )
+        arrays.append(importance_weights.astype(np.float32, copy=False))
+    columns = [torch.split(_to_device(array, device), batch_size) for array in arrays]
+    rows = list(zip(*columns, strict=True))
+    return [TrainingBatch(*row[:5], row[5] if len(row) > 5 else None) for row in rows]
+
+
+def _to_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    tensor = tensor_view(np.ascontiguousarray(array))
+    if device.type == "cpu":
+        return tensor
+    # Page-locked memory is sent while the GPU computes; PyTorch keeps it until then.
+    return tensor.pin_memory().to(device, non_blocking=True)

@@ -1,0 +1,216 @@
+"""The vocabulary: what an environment looks like, a block of transitions, a batch of them.
+
+Plain NumPy containers that every layer shares. Nothing here computes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+ALLOWED_DTYPES = (
+    "bool", "uint8", "int8", "uint16", "int16", "int32", "int64", "float16", "float32", "float64",
+)  # fmt: skip
+"""Observation dtypes that may travel and be stored; all little-endian."""
+
+
+@dataclass(frozen=True)
+class EnvironmentSpec:
+    """What the rest of the system must know of an environment.
+
+    Attributes:
+        observation_shape: shape of one frame, without the stack axis; ``()`` never occurs.
+        observation_dtype: NumPy name of a frame's dtype, one of `ALLOWED_DTYPES`.
+        num_actions: number of discrete actions, numbered from 0.
+        frame_stack: frames in one observation, >= 1.
+    """
+
+    observation_shape: tuple[int, ...]
+    observation_dtype: str
+    num_actions: int
+    frame_stack: int = 1
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of a frame."""
+        return np.dtype(self.observation_dtype)
+
+    @cached_property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame."""
+        return prod(self.observation_shape) * self.dtype.itemsize
+
+    @cached_property
+    def stacked_shape(self) -> tuple[int, ...]:
+        """Shape of one observation as a network sees it: `(S, *shape)`, or `shape` if S is 1."""
+        if self.frame_stack == 1:
+            return self.observation_shape
+        return (self.frame_stack, *self.observation_shape)
+
+    @cached_property
+    def record_dtype(self) -> np.dtype[Any]:
+        """The packed little-endian record of one transition; see `record_dtype`."""
+        return record_dtype(self.frame_stack)
+
+    @cached_property
+    def digest(self) -> int:
+        """A 63-bit number that is equal for equal specs; every block carries it."""
+        parts = self.observation_shape, self.observation_dtype, self.num_actions, self.frame_stack
+        text = "|".join(map(str, parts))
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
+
+    def describe(self) -> str:
+        """One line for messages, such as ``float32 (4,), 2 actions``."""
+        stack = f", {self.frame_stack} frames stacked" if self.frame_stack > 1 else ""
+        shape = ", ".join(map(str, self.observation_shape)) + (
+            "," if len(self.observation_shape) == 1 else ""
+        )
+        return f"{self.observation_dtype} ({shape}){stack}, {self.num_actions} actions"
+
+
+def record_dtype(frame_stack: int) -> np.dtype[Any]:
+    """Give the record that stands for one transition in a block.
+
+    Fields, packed without padding, little-endian:
+
+    - ``weight_version`` int64: version of the weights that chose the action (see `WeightVersion`)
+    - ``observation`` int32 (S,): rows of the block's frame table, oldest frame first
+    - ``next_observation`` int32 (S,): the same for the observation n steps later
+    - ``action`` int32
+    - ``reward`` float32: n-step return
+    - ``discount`` float32: gamma^k, 0 where the episode terminated
+    - ``priority`` float32: the collector's own estimate of |TD error|, or -1 for none
+
+    Args:
+        frame_stack: S, frames per observation, >= 1.
+
+    Returns:
+        The structured dtype; 24 + 8 S bytes.
+    """
+    return np.dtype(
+        [
+            ("weight_version", "<i8"),
+            ("observation", "<i4", (frame_stack,)),
+            ("next_observation", "<i4", (frame_stack,)),
+            ("action", "<i4"),
+            ("reward", "<f4"),
+            ("discount", "<f4"),
+            ("priority", "<f4"),
+        ]
+    )
+
+
+NO_PRIORITY = -1.0
+"""Value of a record's ``priority`` when its collector makes no estimate."""
+
+
+class WeightVersion(NamedTuple):
+    """Order of published weights: a later learner epoch beats any version of an earlier one."""
+
+    learner_epoch: int
+    version: int
+
+    def pack(self) -> int:
+        """Give the number `learner_epoch * 2^32 + version`; larger is newer."""
+        return (self.learner_epoch << 32) | self.version
+
+    @classmethod
+    def unpack(cls, packed: int) -> WeightVersion:
+        """Undo `pack`."""
+        return cls(packed >> 32, packed & 0xFFFFFFFF)
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some transitions of one collector, with the frames that they refer to.
+
+    Attributes:
+        frames: frame table, shape (F, *observation_shape), the environment's dtype.
+        records: shape (T,), dtype `record_dtype(S)`; its references are rows of `frames`.
+    """
+
+    frames: NDArray[Any]
+    records: NDArray[Any]
+
+    def __len__(self) -> int:
+        """Count the transitions."""
+        return len(self.records)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Sampled transitions, one array per field, batch axis first.
+
+    Attributes:
+        observations: shape (B, *stacked_shape), the environment's dtype.
+        actions: shape (B,), int64.
+        rewards: n-step returns, shape (B,), float32.
+        discounts: bootstrap factors, shape (B,), float32; 0 where the episode terminated.
+        next_observations: shape (B, *stacked_shape).
+        keys: lasting numbers of the items, shape (B,), int64.
+        probabilities: chance with which each was drawn, shape (B,), float64, in (0, 1].
+        weight_versions: packed `WeightVersion` each was collected with, shape (B,), int64.
+    """
+
+    observations: NDArray[Any]
+    actions: NDArray[np.int64]
+    rewards: NDArray[np.float32]
+    discounts: NDArray[np.float32]
+    next_observations: NDArray[Any]
+    keys: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    weight_versions: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Count the transitions."""
+        return len(self.actions)
+
+    def split(self, batch_size: int) -> list[Batch]:
+        """Cut into batches of `batch_size`, without copying."""
+        fields = tuple(vars(self).values())
+        return [
+            Batch(*(array[start : start + batch_size] for array in fields))
+            for start in range(0, len(self), batch_size)
+        ]
+
+
+@dataclass(frozen=True)
+class EpisodeStatistics:
+    """How one episode went.
+
+    Attributes:
+        total_reward: undiscounted sum of rewards (the "return" in the sense of a score).
+        length: environment steps.
+    """
+
+    total_reward: float
+    length: int
+
+
+@dataclass(frozen=True)
+class EvaluationScores:
+    """What an evaluation measured, one entry an episode.
+
+    Attributes:
+        returns: undiscounted sums of rewards.
+        lengths: environment steps.
+    """
+
+    returns: tuple[float, ...] = field(default=())
+    lengths: tuple[int, ...] = field(default=())
+
+    @property
+    def mean(self) -> float:
+        """Mean return."""
+        return float(np.mean(self.returns))
+
+    @property
+    def deviation(self) -> float:
+        """Population standard deviation of the returns."""
+        return float(np.std(self.returns))

@@ -1,0 +1,335 @@
+"""Building environments: from a name, keyword arguments and wrappers to a vectorized environment.
+
+Everything that a user can get wrong is found here, before any environment steps, and ends in a
+`ConfigError` that names the value and the way out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import logging
+import os
+import re
+import signal
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import gymnasium
+from gymnasium.envs.registration import EnvSpec
+from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+
+from zdqn.envs.spaces import adapt_spaces, check_spaces
+from zdqn.errors import ConfigError, EnvironmentFailedError, ZdqnError, did_you_mean
+
+logger = logging.getLogger(__name__)
+
+Factory = Callable[..., gymnasium.Env[Any, Any]]
+"""Returns one environment, from the keyword arguments of the configuration."""
+
+VECTORIZATIONS = ("sync", "async", "native")
+"""In this process one after the other, a process each, or the environment's own vectorized form."""
+
+_BAD_ARGUMENTS = (TypeError, ValueError, LookupError, AssertionError, AttributeError)
+_MISSING_PACKAGE = (ImportError, gymnasium.error.DependencyNotInstalled)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """How to make one environment; carried to worker processes by gymnasium's own cloudpickle."""
+
+    name: str
+    source: EnvSpec | Factory
+    kwargs: Mapping[str, Any]
+    wrappers: tuple[tuple[str, Factory, Mapping[str, Any]], ...]
+    max_episode_steps: int | None
+    owner_pid: int
+
+
+def make_environments(
+    identifier: str | Factory,
+    *,
+    kwargs: Mapping[str, Any],
+    wrappers: Sequence[Mapping[str, Any]],
+    max_episode_steps: int | None,
+    count: int,
+    vectorization: str,
+) -> VectorEnv[Any, Any, Any]:
+    """Make a vectorized environment; nothing is reset or stepped.
+
+    Args:
+        identifier: a gymnasium id, ``"module:factory"``, ``"module:Id-v0"`` (the module registers
+            the id), or a callable that returns an environment.
+        kwargs: keyword arguments of the environment or the factory.
+        wrappers: applied in this order, each ``{"name": "X" or "module:X", "kwargs": {...}}``; a
+            bare name is a class of `gymnasium.wrappers`.
+        max_episode_steps: time limit that truncates episodes, >= 1; None for the environment's own.
+        count: number of environments, >= 1.
+        vectorization: one of `VECTORIZATIONS`.
+
+    Returns:
+        An environment with `count` sub-environments that observes Box spaces of at least one
+        dimension, takes actions numbered from 0, and resets in the step after an episode's end.
+        The arrays it returns are overwritten by its next step.
+
+    Raises:
+        ConfigError: if anything about the arguments cannot work; see the module.
+        EnvironmentFailedError: if an environment could not be made for a reason of its own.
+    """
+    _check_numbers(count, max_episode_steps, vectorization)
+    with _warnings_to_log():
+        source = _resolve(identifier)
+        name = identifier if isinstance(identifier, str) else _name_of(identifier)
+        plan = _Plan(
+            name=name,
+            source=source,
+            kwargs=dict(kwargs),
+            wrappers=tuple(_resolve_wrapper(wrapper) for wrapper in wrappers),
+            max_episode_steps=max_episode_steps,
+            owner_pid=os.getpid(),
+        )
+        if vectorization == "native":
+            return _make_native(plan, count)
+        return _vectorize(plan, count, vectorization)
+
+
+def _check_numbers(count: int, max_episode_steps: int | None, vectorization: str) -> None:
+    if count < 1:
+        raise ConfigError(f"environments is {count}, but at least 1 must be stepped.")
+    if max_episode_steps is not None and max_episode_steps < 1:
+        raise ConfigError(
+            f"environment.max_episode_steps is {max_episode_steps}, but an episode has at least 1 "
+            "step. Leave it out for the environment's own limit."
+        )
+    if vectorization not in VECTORIZATIONS:
+        raise ConfigError(
+            f'vectorization is "{vectorization}". {did_you_mean(vectorization, VECTORIZATIONS)}'
+        )
+
+
+# ---- What the identifier means ----------------------------------------------------------------
+
+
+def _resolve(identifier: str | Factory) -> EnvSpec | Factory:
+    if not isinstance(identifier, str):
+        return identifier
+    name = identifier
+    if ":" in identifier:
+        module_name, _, name = identifier.partition(":")
+        module = _import(module_name, f'environment.id = "{identifier}"')
+        factory = getattr(module, name, None)
+        if callable(factory):
+            return factory  # type: ignore[no-any-return]
+        if name not in gymnasium.registry:
+            raise ConfigError(
+                f'environment.id is "{identifier}", but "{module_name}" has no callable "{name}". '
+                + did_you_mean(name, _callables(module), label="Callables there")
+            )
+    _register_extras(name)
+    if name not in gymnasium.registry:
+        raise ConfigError(
+            f'environment.id is "{name}", which no installed package registers. '
+            + did_you_mean(name, gymnasium.registry.keys(), label="Registered")
+            + ' An environment of your own is named "module:factory".'
+        )
+    return gymnasium.spec(name)
+
+
+def _register_extras(name: str) -> None:
+    """Register what gymnasium does not know before its package is imported."""
+    if name.startswith("ALE/"):
+        ale_py = _import("ale_py", f'environment.id = "{name}"', extra="atari")
+        gymnasium.register_envs(ale_py)
+    if name.startswith("MinAtar/") and "MinAtar/Breakout-v1" not in gymnasium.registry:
+        _import("minatar.gym", f'environment.id = "{name}"', extra="minatar").register_envs()
+
+
+def _import(module_name: str, wanted_by: str, *, extra: str | None = None) -> Any:
+    try:
+        return importlib.import_module(module_name)
+    except ImportError as error:
+        way_out = (
+            f'Install it: pip install "zdqn[{extra}]".'
+            if extra
+            else "Install the package, or start zdqn where Python finds the file (PYTHONPATH)."
+        )
+        raise ConfigError(
+            f'{wanted_by} needs the module "{module_name}", which cannot be imported: {error}. '
+            + way_out
+        ) from error
+
+
+def _callables(module: Any) -> list[str]:
+    return [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
+
+
+def _name_of(factory: Factory) -> str:
+    return str(getattr(factory, "__qualname__", type(factory).__qualname__))
+
+
+def _resolve_wrapper(wrapper: Mapping[str, Any]) -> tuple[str, Factory, Mapping[str, Any]]:
+    unknown = sorted(set(wrapper) - {"name", "kwargs"})
+    if unknown or "name" not in wrapper:
+        raise ConfigError(
+            f"environment.wrappers holds {dict(wrapper)}, but a wrapper has a `name` and may have "
+            "`kwargs`, nothing else."
+        )
+    full_name = str(wrapper["name"])
+    module_name, _, name = full_name.rpartition(":")
+    module = _import(module_name or "gymnasium.wrappers", f'The wrapper "{full_name}"')
+    try:
+        found = getattr(module, name)
+    except (AttributeError, *_MISSING_PACKAGE) as error:
+        known = getattr(module, "__all__", None) or _callables(module)
+        raise ConfigError(
+            f'environment.wrappers names "{full_name}", which {module.__name__} cannot give: '
+            f"{error}. {did_you_mean(name, known)}"
+        ) from error
+    return full_name, found, dict(wrapper.get("kwargs", {}))
+
+
+# ---- Making one -------------------------------------------------------------------------------
+
+
+def _make_one(plan: _Plan) -> gymnasium.Env[Any, Any]:
+    if os.getpid() != plan.owner_pid:
+        _leave_signals_to_owner()
+    with _constructing(f'"{plan.name}"', "environment.kwargs", plan.kwargs):
+        environment = _make_unwrapped(plan)
+    for name, wrapper, wrapper_kwargs in plan.wrappers:
+        with _constructing(f'the wrapper "{name}"', "its kwargs", wrapper_kwargs):
+            environment = wrapper(environment, **wrapper_kwargs)
+    return adapt_spaces(environment)
+
+
+def _make_unwrapped(plan: _Plan) -> gymnasium.Env[Any, Any]:
+    if isinstance(plan.source, EnvSpec):
+        # Gymnasium's checker warns; what matters here is checked by the rollout, as an error.
+        return gymnasium.make(
+            plan.source,
+            max_episode_steps=plan.max_episode_steps,
+            disable_env_checker=True,
+            **plan.kwargs,
+        )
+    environment = plan.source(**plan.kwargs)
+    if not isinstance(environment, gymnasium.Env):
+        raise ConfigError(
+            f'environment.id "{plan.name}" returned {type(environment).__qualname__}, but must '
+            "return a gymnasium.Env."
+        )
+    if plan.max_episode_steps is None:
+        return environment
+    return gymnasium.wrappers.TimeLimit(environment, plan.max_episode_steps)
+
+
+def _leave_signals_to_owner() -> None:
+    """Let a worker process neither see Ctrl-C nor run the signal handlers that it inherited.
+
+    The process that started it ends it; with an inherited handler it would not die of SIGTERM.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextlib.contextmanager
+def _constructing(what: str, where: str, kwargs: Mapping[str, Any]) -> Iterator[None]:
+    """Turn whatever a constructor raises into an error that says what to do."""
+    try:
+        yield
+    except ZdqnError:
+        raise
+    except _MISSING_PACKAGE as error:
+        raise ConfigError(f"{what} needs a package: {error}. {_extra_for(error, what)}") from error
+    except _BAD_ARGUMENTS as error:
+        raise ConfigError(
+            f"{what} could not be made with {where} = {dict(kwargs)}: "
+            f"{type(error).__name__}: {error}. Mend or remove the argument that it names."
+        ) from error
+    except Exception as error:
+        raise EnvironmentFailedError(
+            f"{what} could not be made: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _extra_for(error: Exception, what: str) -> str:
+    """Name the extra of zdqn that brings the missing package, if one does."""
+    text = f"{error} {what}".lower()
+    for word, extra in (
+        ("box2d", "box2d"),
+        ("ale_py", "atari"),
+        ("ale-py", "atari"),
+        ("opencv", "atari"),
+        ("cv2", "atari"),
+        ("minatar", "minatar"),
+        ("moviepy", "video"),
+        ("pygame", "video"),
+    ):
+        if word in text:
+            return f'Install it: pip install "zdqn[{extra}]".'
+    return "Install it in this Python environment."
+
+
+# ---- Making many ------------------------------------------------------------------------------
+
+
+def _vectorize(plan: _Plan, count: int, vectorization: str) -> VectorEnv[Any, Any, Any]:
+    vector_class: Any = SyncVectorEnv if vectorization == "sync" else AsyncVectorEnv
+    try:
+        environments: VectorEnv[Any, Any, Any] = vector_class(
+            [partial(_make_one, plan)] * count, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP
+        )
+    except ZdqnError:
+        raise
+    except Exception as error:
+        raise EnvironmentFailedError(
+            f'{count} environments "{plan.name}" could not be started ({vectorization}): '
+            f"{type(error).__name__}: {error}"
+        ) from error
+    return environments
+
+
+def _make_native(plan: _Plan, count: int) -> VectorEnv[Any, Any, Any]:
+    way_out = 'Use vectorization = "sync" or "async".'
+    if not isinstance(plan.source, EnvSpec) or plan.source.vector_entry_point is None:
+        raise ConfigError(
+            f'vectorization is "native", but "{plan.name}" has no vectorized form of its own '
+            f"(vector_entry_point). {way_out}"
+        )
+    if plan.wrappers:
+        names = ", ".join(name for name, _, _ in plan.wrappers)
+        raise ConfigError(
+            f'vectorization is "native", but environment.wrappers ({names}) wrap single '
+            f"environments, of which there are none then. {way_out}"
+        )
+    kwargs = dict(plan.kwargs)
+    if plan.max_episode_steps is not None:
+        kwargs["max_episode_steps"] = plan.max_episode_steps
+    with _constructing(f'"{plan.name}", vectorized,', "environment.kwargs", kwargs):
+        environments = gymnasium.make_vec(
+            plan.source, num_envs=count, vectorization_mode="vector_entry_point", **kwargs
+        )
+    check_spaces(
+        environments.single_observation_space, environments.single_action_space, way_out=way_out
+    )
+    mode = environments.metadata.get("autoreset_mode")
+    if mode is not AutoresetMode.NEXT_STEP:
+        raise ConfigError(
+            f'vectorization is "native", but "{plan.name}" has the autoreset mode {mode}; zdqn '
+            f"needs NEXT_STEP, in which the last observation of an episode is seen. {way_out}"
+        )
+    return environments
+
+
+@contextlib.contextmanager
+def _warnings_to_log() -> Iterator[None]:
+    """Log what gymnasium warns of (such as an id that is out of date), once and without colour."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            yield
+        finally:
+            for text in dict.fromkeys(str(warning.message) for warning in caught):
+                logger.warning("%s", re.sub(r"\x1b\[[0-9;]*m", "", text).removeprefix("WARN: "))

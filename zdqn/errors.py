@@ -1,0 +1,107 @@
+"""Everything zdqn raises on purpose, one class per thing a caller can do about it.
+
+::
+
+    ZdqnError                  exit code
+    ├── UsageError             2    an argument of a command or function is wrong
+    ├── PeerUnavailableError   69   a server did not answer in the time it was given
+    ├── EnvironmentFailedError 70   the environment raised, or returned what it may not
+    ├── RoleFailedError        70   something inside zdqn broke; a bug, or a machine out of room
+    ├── AddressInUseError      73   another process holds the address, or the run directory
+    ├── FileError              74   a file could not be read or written
+    ├── FencedError            75   a newer learner has taken over this run
+    ├── MismatchError          76   the peer speaks another protocol, environment or configuration
+    │   └── ProtocolError           a message that breaks the wire protocol
+    └── ConfigError            78   the configuration names a value that cannot work
+
+A user's mistake ends in one of these: one paragraph that names the value, the rule and the way
+out. The exit codes follow BSD's ``sysexits.h`` and say to a supervisor whether starting again can
+help: it can after 69, 70, 74 and 75 and after a signal, never after 2, 73, 76 and 78.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class ZdqnError(Exception):
+    """Base of all errors that zdqn raises on purpose."""
+
+    exit_code = 70
+
+
+class UsageError(ZdqnError):
+    """An argument of a command or of a function cannot be used as given."""
+
+    exit_code = 2
+
+
+class PeerUnavailableError(ZdqnError):
+    """A server did not answer in the time it was given."""
+
+    exit_code = 69
+
+
+class EnvironmentFailedError(ZdqnError):
+    """The environment raised, or returned something that it may not return."""
+
+    exit_code = 70
+
+
+class RoleFailedError(ZdqnError):
+    """A role cannot go on for a reason that is not the user's."""
+
+    exit_code = 70
+
+
+class AddressInUseError(ZdqnError):
+    """Another process holds the address."""
+
+    exit_code = 73
+
+
+class FileError(ZdqnError):
+    """A file could not be read or written."""
+
+    exit_code = 74
+
+
+class FencedError(ZdqnError):
+    """A newer learner has taken over this run."""
+
+    exit_code = 75
+
+
+class MismatchError(ZdqnError):
+    """The peer speaks another protocol version, environment or configuration."""
+
+    exit_code = 76
+
+
+class ProtocolError(MismatchError):
+    """A message breaks the wire protocol."""
+
+
+class ConfigError(ZdqnError):
+    """The configuration holds a value that cannot work."""
+
+    exit_code = 78
+
+
+def did_you_mean(name: str, known: Iterable[str], *, label: str = "Known") -> str:
+    """Say which known names are close to an unknown one, or list them all.
+
+    Args:
+        name: what was written.
+        known: what could have been written.
+        label: the word before the full list.
+
+    Returns:
+        A sentence such as ``Did you mean "capacity"?`` or ``Known: capacity, kind.``
+    """
+    names = sorted(set(known))
+    close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
+    if close:
+        return "Did you mean " + " or ".join(f'"{candidate}"' for candidate in close) + "?"
+    return f"{label}: {', '.join(names)}."

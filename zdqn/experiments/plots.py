@@ -1,0 +1,175 @@
+"""Pictures of a run."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from zdqn.errors import FileError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+logger = logging.getLogger("zdqn")
+
+LEARNING_CURVE = "learning_curve.png"
+
+_EVALUATION_COLOUR = "#0b5fa5"
+_COLLECTOR_COLOUR = "#9aa3ab"
+_LOSS_COLOUR = "#b3471d"
+_EPSILON_COLOUR = "#4c8c4a"
+_SIZE_INCHES = (8.0, 6.5)
+_DOTS_PER_INCH = 120
+
+
+@dataclass(frozen=True)
+class LearningCurve:
+    """What a run's files say of its learning, as columns.
+
+    Attributes:
+        metrics: rows of ``metrics.jsonl``.
+        evaluations: rows of ``evaluations.csv``, by environment steps.
+    """
+
+    metrics: tuple[dict[str, Any], ...]
+    evaluations: tuple[dict[str, float], ...]
+
+    def points(self, key: str) -> tuple[list[float], list[float]]:
+        """Give environment steps and a metric, where the metric is known."""
+        known = [row for row in self.metrics if _is_number(row.get(key))]
+        return [row["environment_steps"] for row in known], [row[key] for row in known]
+
+    def column(self, key: str) -> list[float]:
+        """Give a column of the evaluations."""
+        return [row[key] for row in self.evaluations]
+
+
+def read_learning_curve(run_directory: Path) -> LearningCurve:
+    """Read a run's metrics and evaluations; files that are missing count as empty.
+
+    Raises:
+        FileError: when a file cannot be read.
+    """
+    columns = ("environment_steps", "mean", "deviation", "minimum", "maximum")
+    try:
+        lines = _lines(run_directory / "metrics.jsonl")
+        metrics = tuple(json.loads(line) for line in lines if line.endswith("}"))
+        table = csv.DictReader(_lines(run_directory / "evaluations.csv"))
+        rows = [{key: float(row[key]) for key in columns} for row in table]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FileError(
+            f"Cannot read the metrics and evaluations in {run_directory}: "
+            f"{type(error).__name__}: {error}."
+        ) from error
+    return LearningCurve(metrics, tuple(sorted(rows, key=lambda row: row["environment_steps"])))
+
+
+def plot_learning_curve(run_directory: Path) -> Path | None:
+    """Draw ``learning_curve.png``: returns above, loss and exploration below.
+
+    Args:
+        run_directory: of a run that has begun to learn.
+
+    Returns:
+        The picture, or None when matplotlib is not installed, which is logged.
+
+    Raises:
+        FileError: when the run's files cannot be read, or the picture cannot be written.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        logger.info('no learning curve drawn, as matplotlib is missing: pip install "zdqn[plot]"')
+        return None
+    from matplotlib.figure import Figure  # not pyplot, which has a state that others share
+
+    curve = read_learning_curve(run_directory)
+    figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
+    figure.suptitle(run_directory.resolve().name, fontsize=11)
+    _draw_returns(above, curve)
+    _draw_learning(below, curve)
+    path = run_directory / LEARNING_CURVE
+    try:
+        figure.savefig(path)
+    except OSError as error:
+        raise FileError(f"Cannot write {path}: {error.strerror}.") from error
+    return path
+
+
+def _draw_returns(axes: Axes, curve: LearningCurve) -> None:
+    steps, returns = curve.points("episode_return_mean")
+    if steps:
+        axes.plot(steps, returns, color=_COLLECTOR_COLOUR, linewidth=1, label="while exploring")
+    if curve.evaluations:
+        steps, mean = curve.column("environment_steps"), curve.column("mean")
+        deviation = curve.column("deviation")
+        axes.fill_between(
+            steps,
+            _shifted(mean, deviation, -1, curve.column("minimum")),
+            _shifted(mean, deviation, 1, curve.column("maximum")),
+            color=_EVALUATION_COLOUR,
+            alpha=0.2,
+            linewidth=0,
+            label="± one deviation",
+        )
+        axes.plot(
+            steps,
+            mean,
+            color=_EVALUATION_COLOUR,
+            linewidth=1.8,
+            marker="o",
+            markersize=3.5,
+            label="evaluation, mean",
+        )
+    axes.set_ylabel("return of an episode")
+    _finish(axes)
+
+
+def _shifted(
+    mean: Sequence[float], deviation: Sequence[float], sign: int, bound: Sequence[float]
+) -> list[float]:
+    """Give mean ± deviation, not beyond what was really seen."""
+    limit = max if sign < 0 else min
+    return [limit(m + sign * d, seen) for m, d, seen in zip(mean, deviation, bound, strict=True)]
+
+
+def _draw_learning(axes: Axes, curve: LearningCurve) -> None:
+    steps, loss = curve.points("loss")
+    if steps:
+        axes.plot(steps, loss, color=_LOSS_COLOUR, linewidth=1.2, label="loss")
+        if min(loss) > 0:
+            axes.set_yscale("log")
+    axes.set_ylabel("loss")
+    axes.set_xlabel("environment steps")
+    right = axes.twinx()
+    steps, epsilon = curve.points("epsilon")
+    if steps:
+        right.plot(steps, epsilon, color=_EPSILON_COLOUR, linewidth=1.2, label="epsilon (right)")
+    right.set_ylim(-0.02, 1.02)
+    right.set_ylabel("epsilon")
+    right.spines["top"].set_visible(False)
+    handles = [*axes.get_lines(), *right.get_lines()]
+    _finish(axes, handles)
+
+
+def _finish(axes: Axes, handles: list[Any] | None = None) -> None:
+    axes.grid(alpha=0.25)
+    axes.spines["top"].set_visible(False)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    if handles is None:
+        handles = axes.get_legend_handles_labels()[0]
+    if handles:
+        axes.legend(handles=handles, frameon=False, fontsize=9)
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

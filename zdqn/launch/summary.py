@@ -1,0 +1,66 @@
+"""How a run ended, for a person."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from zdqn.errors import FileError
+from zdqn.launch.progress import duration, number
+
+
+def read_summary(run_directory: Path) -> dict[str, Any]:
+    """Read a run's ``summary.json``.
+
+    Returns:
+        Its values; empty when the run was stopped before there was anything to sum up.
+
+    Raises:
+        FileError: when it cannot be read.
+    """
+    path = run_directory / "summary.json"
+    try:
+        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise FileError(f"Cannot read {path}: {error}.") from error
+    return summary
+
+
+def summary_lines(summary: Mapping[str, Any]) -> list[str]:
+    """Put a summary into a few aligned lines; numbers that are absent are left out."""
+    if not summary:
+        return ["The run was stopped before training began."]
+    value = summary.get
+    rows = (
+        ("ended", (str(value("stop_reason") or ""), duration(value("wall_s")))),
+        (
+            "evaluation",
+            (
+                number(value("best_evaluation_return"), "best {:.5g}"),
+                number(value("final_evaluation_return"), "final {:.5g}"),
+            ),
+        ),
+        (
+            "environment steps",
+            (
+                number(value("environment_steps")),
+                number(value("environment_steps_per_s"), "{:,.0f}/s"),
+                number(value("episodes"), "{:,.0f} episodes"),
+            ),
+        ),
+        ("updates", (number(value("updates")), number(value("updates_per_s"), "{:,.0f}/s"))),
+        (
+            "data",
+            (
+                number(value("samples_per_insert"), "{:.3g} samples per insert"),
+                number(value("staleness_mean"), "staleness {:.1f}"),
+                number(value("blocks_lost"), "{:,.0f} blocks lost"),
+            ),
+        ),
+    )
+    texts = ((name, ", ".join(part for part in parts if part)) for name, parts in rows)
+    return [f"{name:<18}{text}" for name, text in texts if text]

@@ -1,0 +1,310 @@
+"""Where a collector's greedy actions come from: its own network, or the model server."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.config import Config
+from zdqn.core.exploration import Exploration
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError, ProtocolError
+from zdqn.rl.schedules import LinearSchedule, ladder_epsilons
+from zdqn.roles.building import NetworkFactory, build_network, use_threads
+from zdqn.wire import codec
+from zdqn.wire.addresses import Address
+from zdqn.wire.protocol import ActionRequest, Actions, ErrorReply, Weights, WeightsRequest
+from zdqn.wire.session import Reply, ask, raise_refusal, wait_for
+from zdqn.wire.sockets import Client, Context, WeightSubscriber
+
+logger = logging.getLogger("zdqn.collector")
+
+_REFRESH_S = 0.005
+"""How often a fast collector looks for new weights; looking costs about as much as a step."""
+_REQUEST_TIMEOUT_S = 1.0
+_RETRY_S = 0.05
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What to do in each of N environments, and why.
+
+    Attributes:
+        actions: shape (N,), int64.
+        weight_version: packed version of the weights that chose.
+        chosen_q: Q(s, a) of these actions, shape (N,), float32; None from a remote policy.
+        best_q: max_a Q(s, a), shape (N,), float32; None from a remote policy.
+    """
+
+    actions: NDArray[np.int64]
+    weight_version: int
+    chosen_q: NDArray[np.float32] | None = None
+    best_q: NDArray[np.float32] | None = None
+
+
+class Policy(Protocol):
+    """Chooses actions for a collector.
+
+    Attributes:
+        environment_steps: of all collectors, the last that came with weights.
+        stopping: training is over.
+    """
+
+    environment_steps: int
+    stopping: bool
+
+    def refresh(self) -> None:
+        """Take over newer weights, if there are any."""
+
+    def choose(self, observations: NDArray[Any], exploration: Exploration) -> Choice | None:
+        """Act in N environments; None if the run ended first.
+
+        Args:
+            observations: shape (N, *stacked_shape).
+            exploration: where to act at random instead.
+        """
+
+    def close(self) -> None:
+        """Close what it holds."""
+
+
+class LocalPolicy:
+    """Holds the newest published weights itself.
+
+    Args:
+        config: of the run.
+        context: where sockets live.
+        spec: of the environment.
+        model: REQ/REP address of the learner.
+        weights: address where it publishes.
+        network: makes the Q-network in place of ``network.kind``.
+        estimate: whether to give Q values with every choice, for priorities.
+        stop: ends waiting.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        context: Context,
+        spec: EnvironmentSpec,
+        model: Address,
+        weights: Address,
+        network: NetworkFactory | None,
+        estimate: bool,
+        stop: threading.Event,
+    ) -> None:
+        from zdqn.core.policies import GreedyPolicy
+
+        use_threads(config.collector.threads)
+        self._policy = GreedyPolicy(build_network(config, network, spec))
+        self._estimate = estimate
+        self._rows = np.arange(config.collector.environments)
+        self._subscriber = WeightSubscriber(context, weights)
+        self._version = -1
+        self._next_look_s = 0.0
+        self.environment_steps = 0
+        self.stopping = False
+        self.skipped = 0
+        with Client(context, model) as client:
+            reply = wait_for(
+                lambda: self._fetch(client, stop),
+                what=f"the first weights of the learner at {model}",
+                connect_timeout_s=config.links.connect_timeout_s,
+                stop=stop,
+            )
+        if reply is not None:
+            self._take(reply.message)
+
+    def _fetch(self, client: Client, stop: threading.Event) -> Reply | None:
+        """Ask once for the current weights: a late joiner would wait for the next broadcast."""
+        reply = ask(
+            client, WeightsRequest(), server="learner", timeout_s=_REQUEST_TIMEOUT_S, stop=stop
+        )
+        if reply is not None and isinstance(reply.header, ErrorReply):
+            if reply.header.code == "stopping":
+                stop.set()
+            stop.wait(_RETRY_S)
+            return None
+        return reply
+
+    def refresh(self) -> None:
+        """Take over the newest weights since the last look."""
+        now_s = time.monotonic()
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + _REFRESH_S
+        message = self._subscriber.latest()
+        if message is None:
+            return
+        try:
+            self._take(codec.decode(message))
+        except MismatchError as error:
+            logger.warning("ignored weights: %s", error)
+
+    def _take(self, message: codec.Message) -> None:
+        header = codec.expect(message, Weights)
+        self.stopping = self.stopping or header.stopping
+        self.environment_steps = max(self.environment_steps, header.environment_steps)
+        if header.weight_version <= self._version:  # never back, and nothing to do if equal
+            return
+        self._policy.load(codec.read_weights(message, header))
+        self._version = header.weight_version
+
+    def choose(self, observations: NDArray[Any], exploration: Exploration) -> Choice:
+        """Act by the network where not exploring."""
+        values = self._policy.q_values(observations)
+        greedy = values.argmax(1)
+        actions = exploration.over(greedy)
+        if not self._estimate:
+            return Choice(actions, self._version)
+        rows = self._rows
+        return Choice(actions, self._version, values[rows, actions], values[rows, greedy])
+
+    def close(self) -> None:
+        """Unsubscribe."""
+        self._subscriber.close()
+
+
+class RemotePolicy:
+    """Asks the model server for every greedy action; needs no network and no torch.
+
+    Args:
+        config: of the run.
+        context: where sockets live.
+        spec: of the environment.
+        model: REQ/REP address of the learner.
+        session: of the collector.
+        stop: ends waiting.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        context: Context,
+        spec: EnvironmentSpec,
+        model: Address,
+        session: int,
+        stop: threading.Event,
+    ) -> None:
+        self._client = Client(context, model)
+        self._connect_timeout_s = config.links.connect_timeout_s
+        self._spec = spec
+        self._model = model
+        self._session = session
+        self._stop = stop
+        self._version = -1
+        self.environment_steps = 0
+        self.stopping = False
+
+    def refresh(self) -> None:
+        """Do nothing: every action is asked for."""
+
+    def choose(self, observations: NDArray[Any], exploration: Exploration) -> Choice | None:
+        """Ask for the actions of those environments that do not explore."""
+        actions = exploration.actions.copy()
+        asking = np.flatnonzero(~exploration.exploring)
+        if len(asking) == 0:
+            return Choice(actions, max(self._version, 0))
+        greedy = self._ask(observations[asking])
+        if greedy is None:
+            return None
+        actions[asking] = greedy
+        return Choice(actions, self._version)
+
+    def _ask(self, observations: NDArray[Any]) -> NDArray[np.int64] | None:
+        header = ActionRequest(
+            session=self._session, spec_digest=self._spec.digest, count=len(observations)
+        )
+        question = codec.encode(header, (observations,))
+        reply = self._request(question)
+        if reply is None:  # slow or starting: wait for it, aloud
+            reply = wait_for(
+                lambda: self._request(question),
+                what=f"actions from the learner at {self._model}",
+                connect_timeout_s=self._connect_timeout_s,
+                stop=self._stop,
+            )
+        if reply is None:
+            return None
+        answer = codec.expect(reply.message, Actions)
+        (actions,) = codec.read_arrays(reply.message, codec.actions_layout(answer.count))
+        if len(actions) != len(observations):
+            raise ProtocolError(
+                f"the learner answered {len(actions)} actions to {len(observations)} observations"
+            )
+        self._version = answer.weight_version
+        return actions
+
+    def _request(self, question: bytes) -> Reply | None:
+        body = self._client.request(question, timeout_s=_REQUEST_TIMEOUT_S, stop=self._stop)
+        if body is None:
+            return None
+        message = codec.decode(body)
+        if isinstance(message.header, ErrorReply):
+            if message.header.code == "stopping":
+                self.stopping = True
+                self._stop.set()
+            elif message.header.code != "not_serving":
+                raise_refusal(message.header, "learner", self._model)
+            self._stop.wait(_RETRY_S)
+            return None
+        return Reply(message.header, message)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+
+
+class EpsilonSource:
+    """The epsilon of each of a collector's environments.
+
+    Args:
+        config: its ``exploration`` section is used.
+        index: of the collector, from 0.
+    """
+
+    def __init__(self, config: Config, index: int) -> None:
+        section = config.exploration
+        self._section = section
+        self._index = index
+        self._environments = config.collector.environments
+        self._planned = config.launch.collectors
+        self._linear = LinearSchedule(
+            section.epsilon_initial,
+            section.epsilon_final,
+            section.epsilon_decay_environment_steps,
+        )
+        self._collectors = 0
+        self._rungs: NDArray[np.float64] | None = None
+
+    def at(self, environment_steps: int, collectors: int) -> float | NDArray[np.float64]:
+        """Give epsilon now.
+
+        Args:
+            environment_steps: of all collectors.
+            collectors: living ones, as far as is known.
+
+        Returns:
+            One number, or one for each environment, shape (N,).
+        """
+        if self._section.kind == "linear":
+            return self._linear(environment_steps)
+        collectors = max(collectors, self._planned, self._index + 1)
+        if self._rungs is None or collectors != self._collectors:
+            self._collectors = collectors
+            ladder = ladder_epsilons(
+                collectors * self._environments,
+                base=self._section.ladder_base,
+                exponent=self._section.ladder_exponent,
+            )
+            start = self._index * self._environments
+            self._rungs = ladder[start : start + self._environments]
+        return self._rungs

@@ -1,0 +1,142 @@
+"""From configuration to the parts that roles are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zdqn.config import Config, to_dict
+from zdqn.data import EnvironmentSpec
+from zdqn.rl.schedules import LinearSchedule
+
+if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
+    from torch import nn
+
+    from zdqn.core.trainer import Trainer
+
+EnvironmentFactory = Callable[..., Any]
+"""Makes one `gymnasium.Env`; called with ``environment.kwargs``."""
+NetworkFactory = Callable[[EnvironmentSpec], Any]
+"""Makes a `torch.nn.Module` for an environment's spec."""
+
+
+def build_environments(
+    config: Config, factory: EnvironmentFactory | None, *, count: int, vectorization: str
+) -> tuple[VectorEnv[Any, Any, Any], EnvironmentSpec]:
+    """Make environments as configured, and say what they look like.
+
+    Args:
+        config: its ``environment`` section is used.
+        factory: makes an environment in place of ``environment.id``.
+        count: environments stepped together.
+        vectorization: "sync", "async" or "native".
+
+    Raises:
+        ConfigError: when the configuration names what cannot be made, or what DQN cannot act in.
+    """
+    from zdqn.envs import environment_spec, make_environments
+
+    section = config.environment
+    environments = make_environments(
+        factory or section.id,
+        kwargs=section.kwargs,
+        wrappers=[{"name": wrapper.name, "kwargs": wrapper.kwargs} for wrapper in section.wrappers],
+        max_episode_steps=section.max_episode_steps,
+        count=count,
+        vectorization=vectorization,
+    )
+    return environments, environment_spec(environments, section.frame_stack)
+
+
+def build_network(
+    config: Config, factory: NetworkFactory | None, spec: EnvironmentSpec
+) -> nn.Module:
+    """Build the Q-network as configured; every role builds the same one.
+
+    Args:
+        config: its ``network`` section is used, and ``run.seed``.
+        factory: makes a network in place of ``network.kind``.
+        spec: of the environment.
+
+    Raises:
+        ConfigError: when the network cannot be built for this environment.
+    """
+    from zdqn.rl import networks
+
+    section = config.network
+    return networks.build_network(
+        spec,
+        kind=factory or section.kind,
+        hidden=section.hidden,
+        activation=section.activation,
+        initialization=section.initialization,
+        dueling=section.dueling,
+        seed=config.run.seed,
+    )
+
+
+def build_trainer(config: Config, factory: NetworkFactory | None, spec: EnvironmentSpec) -> Trainer:
+    """Build network, target network and optimizer as configured.
+
+    Args:
+        config: its ``algorithm``, ``network`` and ``learner`` sections are used.
+        factory: makes a network in place of ``network.kind``.
+        spec: of the environment.
+
+    Raises:
+        ConfigError: when the network cannot be built, or the device is not there.
+    """
+    from zdqn.core.trainer import Trainer
+
+    section = config.algorithm
+    return Trainer(
+        build_network(config, factory, spec),
+        double=section.double,
+        loss=section.loss,
+        huber_delta=section.huber_delta,
+        learning_rate=section.learning_rate,
+        adam_beta1=section.adam_beta1,
+        adam_beta2=section.adam_beta2,
+        adam_eps=section.adam_eps,
+        max_gradient_norm=section.max_gradient_norm,
+        target_network=section.target_network,
+        target_update_period_updates=section.target_update_period_updates,
+        target_update_rate=section.target_update_rate,
+        device=config.learner.device,
+        compile=config.learner.compile,
+    )
+
+
+def build_importance_schedule(config: Config) -> LinearSchedule:
+    """Build the schedule of the importance exponent (beta), from updates to its value."""
+    replay = config.replay
+    annealing = replay.importance_annealing_updates
+    final = replay.importance_exponent_final if annealing else replay.importance_exponent
+    return LinearSchedule(replay.importance_exponent, final, annealing)
+
+
+def evaluation_seed(seed: int, snapshot: int) -> int:
+    """Give the seed of a snapshot's evaluation: its own, and the same in every run of `seed`."""
+    return int(np.random.SeedSequence((seed, 1, snapshot)).generate_state(1)[0])
+
+
+def describe_model(config: Config, spec: EnvironmentSpec) -> dict[str, Any]:
+    """Give what a checkpoint must hold beside weights, so that it can be used alone."""
+    return {"config": to_dict(config), "spec": asdict(spec)}
+
+
+def read_spec(state: dict[str, Any]) -> EnvironmentSpec:
+    """Read the environment's spec out of a checkpoint."""
+    values = state["spec"]
+    return EnvironmentSpec(**{**values, "observation_shape": tuple(values["observation_shape"])})
+
+
+def use_threads(count: int) -> None:
+    """Let one torch operation use `count` threads of the CPU."""
+    import torch
+
+    torch.set_num_threads(count)

@@ -1,0 +1,260 @@
+"""The evaluator: takes frozen snapshots from the learner and plays them."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.config import Config, from_dict, shared_values
+from zdqn.core.exploration import epsilon_greedy
+from zdqn.data import EnvironmentSpec, EvaluationScores
+from zdqn.roles.building import (
+    EnvironmentFactory,
+    NetworkFactory,
+    build_environments,
+    build_network,
+    use_threads,
+)
+from zdqn.wire import codec
+from zdqn.wire.addresses import check_resolves, parse_address
+from zdqn.wire.protocol import (
+    Acknowledged,
+    Claim,
+    ErrorReply,
+    EvaluationResult,
+    Hello,
+    NothingToEvaluate,
+    Snapshot,
+    Spec,
+)
+from zdqn.wire.session import Membership, Statistics, ask, new_session
+from zdqn.wire.sockets import Client, Context
+
+if TYPE_CHECKING:
+    from zdqn.core.policies import GreedyPolicy
+
+logger = logging.getLogger("zdqn.evaluator")
+
+_CLAIM_WAIT_MS = 5_000
+_CLAIM_TIMEOUT_S = 7.0
+_RESULT_TIMEOUT_S = 2.0
+_RETRY_S = 0.1
+
+
+@dataclass(frozen=True)
+class EvaluatorResult:
+    """What an evaluator did in its life.
+
+    Attributes:
+        evaluations: snapshots that it scored.
+        episodes: played for them.
+    """
+
+    evaluations: int
+    episodes: int
+
+
+class Evaluator:
+    """The evaluator role. It waits in the learner's queue, and uses no processor meanwhile.
+
+    Args:
+        config: of the run; None takes the learner's.
+        learner: REQ/REP address of the learner.
+        environment: makes an environment in place of ``environment.id``.
+        network: makes the Q-network in place of ``network.kind``.
+        name: what others call it; by default host and process number.
+        context: where sockets live; by default one of its own.
+        stop: set it to end `run`.
+
+    Raises:
+        ConfigError: for a malformed address, or an environment that cannot be made.
+    """
+
+    def __init__(
+        self,
+        config: Config | None,
+        *,
+        learner: str,
+        environment: EnvironmentFactory | None = None,
+        network: NetworkFactory | None = None,
+        name: str | None = None,
+        context: Context | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._learner = parse_address(learner, parameter="--learner")
+        check_resolves(self._learner, parameter="--learner")
+        self._factory = environment
+        self._network = network
+        self._name = name or f"evaluator@{socket.gethostname()}:{os.getpid()}"
+        self._stop = stop or threading.Event()
+        self._session = new_session()
+        self._spec: EnvironmentSpec | None = None
+        self._environments: Any = None
+        self._config: Config | None = None
+        self._evaluations = 0
+        self._episodes = 0
+        self._state = "starting"
+        if config is not None:
+            self._build(config)
+        self._shared = shared_values(config) if config is not None else None
+        self._owns_context = context is None
+        self._context = context or Context()
+
+    def _build(self, config: Config) -> None:
+        section = config.evaluator
+        self._environments, self._spec = build_environments(
+            config,
+            self._factory,
+            count=min(section.environments, section.episodes),
+            vectorization=section.vectorization,
+        )
+        self._config = config
+
+    def run(self) -> EvaluatorResult:
+        """Score snapshots until the learner has no more or `stop` is set.
+
+        Returns:
+            What it did.
+
+        Raises:
+            EnvironmentFailedError: when the environment raises or misbehaves.
+            MismatchError: when the learner refuses.
+            PeerUnavailableError: when it does not answer in ``links.connect_timeout_s``.
+        """
+        links = (self._config or Config()).links
+        membership = Membership(
+            self._context,
+            self._learner,
+            server="learner",
+            hello=self._hello,
+            statistics=self._statistics,
+            stop=self._stop,
+            ping_period_s=links.ping_period_s,
+            connect_timeout_s=links.connect_timeout_s,
+        )
+        with ExitStack() as stack:
+            stack.callback(membership.leave)
+            welcome = membership.join()
+            if welcome is not None and self._config is None:
+                self._build(from_dict(welcome.config, source="the learner's configuration"))
+                welcome = membership.introduce()
+            if welcome is not None:
+                logger.info("evaluating as evaluator %d of run %s", welcome.index, welcome.run_id)
+                client = stack.enter_context(Client(self._context, self._learner))
+                self._serve(client)
+            membership.raise_failure()
+        return EvaluatorResult(self._evaluations, self._episodes)
+
+    def _serve(self, client: Client) -> None:
+        from zdqn.core.policies import GreedyPolicy
+
+        assert self._config is not None
+        assert self._spec is not None
+        use_threads(1)
+        policy = GreedyPolicy(build_network(self._config, self._network, self._spec))
+        while not self._stop.is_set():
+            self._state = "waiting for a snapshot"
+            claim = Claim(session=self._session, wait_ms=_CLAIM_WAIT_MS)
+            reply = ask(
+                client, claim, server="learner", timeout_s=_CLAIM_TIMEOUT_S, stop=self._stop
+            )
+            if reply is None or isinstance(reply.header, ErrorReply):
+                self._stop.wait(_RETRY_S)
+                continue
+            if isinstance(reply.header, NothingToEvaluate):
+                if reply.header.stopping:
+                    return
+                continue
+            snapshot = codec.expect(reply.message, Snapshot)
+            policy.load(codec.read_weights(reply.message, snapshot.weights))
+            self._score(client, policy, snapshot)
+
+    def _score(self, client: Client, policy: GreedyPolicy, snapshot: Snapshot) -> None:
+        self._state = f"evaluating snapshot {snapshot.snapshot}"
+        started_s = time.monotonic()
+        scores = self._play(policy, snapshot)
+        if scores is None:  # stopped: the learner gives it to somebody else
+            return
+        header = EvaluationResult(
+            session=self._session,
+            snapshot=snapshot.snapshot,
+            episodes=len(scores.returns),
+            duration_s=time.monotonic() - started_s,
+        )
+        arrays = (np.array(scores.returns, np.float64), np.array(scores.lengths, np.int64))
+        self._deliver(client, codec.encode(header, arrays))
+        self._evaluations += 1
+        self._episodes += len(scores.returns)
+
+    def _play(self, policy: GreedyPolicy, snapshot: Snapshot) -> EvaluationScores | None:
+        from zdqn.core.evaluation import evaluate
+
+        assert self._spec is not None
+        spec = self._spec
+        rng = np.random.default_rng(snapshot.seed)
+
+        def choose(observations: NDArray[Any]) -> NDArray[np.int64]:
+            greedy = policy.greedy_actions(observations)
+            return epsilon_greedy(greedy, spec.num_actions, snapshot.epsilon, rng)
+
+        return evaluate(
+            self._environments,
+            spec,
+            choose,
+            episodes=snapshot.episodes,
+            seed=snapshot.seed,
+            label=self._name,
+            stop=self._stop.is_set,
+        )
+
+    def _deliver(self, client: Client, result: bytes) -> None:
+        """Hand in a result until the learner says that it has it."""
+        while not self._stop.is_set():
+            body = client.request(result, timeout_s=_RESULT_TIMEOUT_S, stop=self._stop)
+            if body is not None:
+                codec.expect(codec.decode(body), Acknowledged)
+                return
+
+    def _hello(self) -> Hello:
+        return Hello(
+            role="evaluator",
+            name=self._name,
+            session=self._session,
+            spec=Spec.of(self._spec) if self._spec is not None else None,
+            shared=self._shared,
+        )
+
+    def _statistics(self) -> Statistics:
+        return {
+            "evaluations": self._evaluations,
+            "episodes": self._episodes,
+            "doing": self._state,
+        }
+
+    def close(self) -> None:
+        """Close environments and sockets."""
+        if self._environments is not None:
+            self._environments.close()
+        if self._owns_context:
+            self._context.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

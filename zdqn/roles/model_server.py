@@ -1,0 +1,450 @@
+"""The learner's other face: answers clients in a thread of its own while the learner trains.
+
+It hands out configuration, weights, greedy actions and snapshots, and knows who is there. Because
+it has a thread and a copy of the network, neither a long update nor compiling makes anybody wait.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.config import Config, describe_difference, shared_values, to_dict
+from zdqn.core.peers import PeerTable
+from zdqn.core.snapshots import Evaluation, EvaluationQueue, FrozenSnapshot
+from zdqn.data import EnvironmentSpec, EvaluationScores
+from zdqn.errors import MismatchError, ProtocolError, ZdqnError
+from zdqn.roles.building import evaluation_seed
+from zdqn.wire import codec
+from zdqn.wire.protocol import (
+    Acknowledged,
+    ActionRequest,
+    Actions,
+    Claim,
+    ErrorReply,
+    EvaluationResult,
+    Goodbye,
+    Header,
+    Hello,
+    NothingToEvaluate,
+    Ping,
+    Pong,
+    Snapshot,
+    Spec,
+    Status,
+    StatusRequest,
+    Stop,
+    Weights,
+    WeightsRequest,
+    Welcome,
+)
+from zdqn.wire.sockets import Request, Server, Waiter
+
+if TYPE_CHECKING:
+    from zdqn.core.policies import GreedyPolicy
+
+logger = logging.getLogger("zdqn.learner")
+
+_WAIT_MS = 100
+_CLAIM_WAIT_MS = 20
+"""How soon an evaluator that waits is given a snapshot that the training thread has offered."""
+_PEERS_EVERY_S = 0.5
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights as they were last published.
+
+    Attributes:
+        weight_version: packed version.
+        arrays: by name; never changed.
+        message: the encoded `Weights`, sent to whoever asks.
+    """
+
+    weight_version: int
+    arrays: dict[str, NDArray[Any]]
+    message: bytes
+
+
+@dataclass
+class Report:
+    """What the learner tells about itself; replaced, never changed, by the training thread.
+
+    Attributes:
+        environment_steps: of all collectors.
+        status: nested maps of numbers and words.
+    """
+
+    environment_steps: int = 0
+    status: dict[str, Any] = field(default_factory=dict)
+
+
+class ModelServer:
+    """Serves the model link in a thread.
+
+    Args:
+        server: the bound socket; belongs to the thread from `start` on.
+        config: of the run, given to clients that come without.
+        run_id: of the run.
+        session: of this learner.
+        memory: the memory's address, as the learner dials it.
+        weights_endpoint: where weights are published.
+        on_stop: called with the reason when somebody asks to stop.
+
+    Attributes:
+        report: set by the training thread.
+        collectors_done: training is over; collectors should finish.
+        evaluators_done: nothing more will be evaluated; evaluators should finish.
+        spec: of the environment, once a collector or evaluator has told it.
+        spec_known: set with it.
+        failure: why the thread ended, if it broke.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        config: Config,
+        run_id: str,
+        session: int,
+        memory: str,
+        weights_endpoint: str,
+        on_stop: Callable[[str], None],
+    ) -> None:
+        self._server = server
+        self._config = config
+        self._shared = shared_values(config)
+        self._run_id = run_id
+        self._session = session
+        self._memory = memory
+        self._weights_endpoint = weights_endpoint
+        self._on_stop = on_stop
+        self._lock = threading.Lock()
+        self._peers = PeerTable(config.links.dead_after_s)
+        self._queue = EvaluationQueue()
+        self._parked: deque[tuple[float, Request, Claim]] = deque()
+        self._evaluations: deque[Evaluation] = deque()
+        self._published: Published | None = None
+        self._policy: GreedyPolicy | None = None
+        self._policy_version = -1
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._serve, name="zdqn-model-server", daemon=True)
+        self._next_look_s = 0.0
+        self.report = Report()
+        self.collectors_done = False
+        self.evaluators_done = False
+        self.spec: EnvironmentSpec | None = None
+        self.spec_known = threading.Event()
+        self.failure: BaseException | None = None
+        self.actions_served = 0
+
+    # --- for the training thread ------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop answering and close the socket."""
+        self._closing.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._server.close()
+
+    def publish(self, published: Published) -> None:
+        """Take over the newest weights, for late joiners and remote policies."""
+        self._published = published
+
+    def act_with(self, policy: GreedyPolicy) -> None:
+        """Serve greedy actions with this policy's network, which nobody else may touch."""
+        self._policy = policy
+
+    def offer(self, snapshot: FrozenSnapshot) -> None:
+        """Have a snapshot evaluated."""
+        with self._lock:
+            self._queue.offer(snapshot)
+
+    def take_evaluations(self) -> list[Evaluation]:
+        """Give the evaluations that came in since the last call."""
+        evaluations = []
+        while self._evaluations:
+            evaluations.append(self._evaluations.popleft())
+        return evaluations
+
+    @property
+    def unevaluated(self) -> int:
+        """Snapshots that have no result yet."""
+        with self._lock:
+            return len(self._queue)
+
+    def living(self, role: str) -> int:
+        """Count the living clients of a role."""
+        with self._lock:
+            return len(self._peers.living(role, time.monotonic()))
+
+    def statistics_of(self, role: str) -> list[dict[str, int | float | str | bool]]:
+        """Give the last statistics of the living clients of a role."""
+        with self._lock:
+            return [peer.statistics for peer in self._peers.living(role, time.monotonic())]
+
+    # --- the thread -------------------------------------------------------------------------------
+
+    def _serve(self) -> None:
+        waiter = Waiter([self._server])
+        try:
+            while not self._closing.is_set():
+                waiter.wait(_CLAIM_WAIT_MS if self._parked else _WAIT_MS)
+                with self._lock:
+                    self._serve_requests()
+                    self._answer_claims()
+                    self._look_after_peers()
+        except BaseException as error:  # noqa: BLE001 - the training thread raises it again
+            self.failure = error
+            self._on_stop("the model server broke")
+
+    def _serve_requests(self) -> None:
+        actions: list[tuple[Request, ActionRequest, codec.Message]] = []
+        while (request := self._server.receive()) is not None:
+            try:
+                message = codec.decode(request.body)
+                if isinstance(message.header, ActionRequest):
+                    actions.append((request, message.header, message))
+                    continue
+                if isinstance(message.header, WeightsRequest):
+                    self._send_weights(request)
+                    continue
+                answer = self._answer(request, message)
+            except ProtocolError as error:
+                answer = ErrorReply(code="protocol", message=str(error))
+            except ZdqnError as error:
+                answer = ErrorReply(code="mismatch", message=str(error))
+            if answer is not None:
+                self._reply(request, answer)
+        if actions:
+            self._answer_actions(actions)
+
+    def _reply(self, request: Request, header: Header) -> None:
+        self._server.reply(request, codec.encode(header))
+
+    def _answer(self, request: Request, message: codec.Message) -> Header | None:
+        header = message.header
+        now_s = time.monotonic()
+        if isinstance(header, Ping):
+            return self._pong(header, now_s)
+        if isinstance(header, Claim):
+            self._parked.append((now_s + header.wait_ms / 1000, request, header))
+            return None
+        if isinstance(header, EvaluationResult):
+            return self._take_result(header, message)
+        if isinstance(header, Hello):
+            return self._welcome(header, now_s)
+        if isinstance(header, Goodbye):
+            self._queue.release(header.session)
+            self._peers.goodbye(header.session, header.statistics, now_s)
+            return Acknowledged()
+        if isinstance(header, StatusRequest):
+            return Status(role="learner", values=self._status(now_s))
+        if isinstance(header, Stop):
+            self._on_stop(header.reason)
+            return Acknowledged()
+        raise ProtocolError(f"a learner does not answer {type(header).__name__}")
+
+    # --- membership -------------------------------------------------------------------------------
+
+    def _welcome(self, hello: Hello, now_s: float) -> Welcome | ErrorReply:
+        if self._is_over_for(hello.role):
+            return ErrorReply(code="stopping", message="this run is over")
+        if hello.run_id and hello.run_id != self._run_id:
+            raise MismatchError(
+                f"this learner belongs to run {self._run_id}, and {hello.name} to run "
+                f"{hello.run_id}. Restart {hello.name} to join this run."
+            )
+        if hello.shared is not None:
+            difference = describe_difference(self._shared, hello.shared)
+            if difference:
+                raise MismatchError(
+                    f"another configuration; all roles of a run must agree in these values, "
+                    f"with the learner here and {hello.name} there:\n  "
+                    + "\n  ".join(difference)
+                    + f"\nStart {hello.name} with this run's configuration, or with none: then it "
+                    f"takes the learner's."
+                )
+        if hello.spec is not None:
+            self._agree(codec.read_spec(hello.spec), hello.name)
+        met = hello.session in self._peers.peers
+        peer = self._peers.hello(hello.role, hello.name, hello.session, now_s)
+        if not met:
+            logger.info("%s has joined as %s %d", hello.name, hello.role, peer.index)
+        published = self._published
+        return Welcome(
+            run_id=self._run_id,
+            session=self._session,
+            data_endpoint=self._weights_endpoint,
+            spec=Spec.of(self.spec) if self.spec is not None else None,
+            config=to_dict(self._config),
+            memory=self._memory,
+            index=peer.index,
+            seed=self._config.run.seed,
+            weight_version=published.weight_version if published is not None else -1,
+        )
+
+    def _agree(self, spec: EnvironmentSpec, name: str) -> None:
+        if self.spec is None:
+            self.spec = spec
+            self.spec_known.set()
+        elif spec != self.spec:
+            raise MismatchError(
+                f"another environment: this run's is {self.spec.describe()}; that of {name} is "
+                f"{spec.describe()}. Start it with this run's configuration."
+            )
+
+    def agree(self, spec: EnvironmentSpec, name: str) -> None:
+        """Take over the environment's spec from elsewhere than a client (a checkpoint).
+
+        Raises:
+            MismatchError: when a client has told another one.
+        """
+        with self._lock:
+            self._agree(spec, name)
+
+    def _pong(self, ping: Ping, now_s: float) -> Pong:
+        known = self._peers.ping(ping.session, ping.statistics, now_s)
+        role = self._peers.peers[ping.session].role if known else ""
+        return Pong(
+            session=self._session,
+            known=known,
+            stopping=self._is_over_for(role),
+            environment_steps=self.report.environment_steps,
+            collectors=len(self._peers.living("collector", now_s)),
+            statistics={},
+        )
+
+    def _is_over_for(self, role: str) -> bool:
+        return self.evaluators_done if role == "evaluator" else self.collectors_done
+
+    def _look_after_peers(self) -> None:
+        now_s = time.monotonic()
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + _PEERS_EVERY_S
+        for peer in self._peers.newly_dead(now_s):
+            logger.warning(
+                "%s has been silent for %.0f s: taken for dead", peer.name, now_s - peer.last_seen_s
+            )
+            self._queue.release(peer.session)
+
+    def _status(self, now_s: float) -> dict[str, Any]:
+        return {
+            **self.report.status,
+            "actions_served": self.actions_served,
+            "clients": self._peers.describe(now_s),
+        }
+
+    # --- weights and actions ----------------------------------------------------------------------
+
+    def _send_weights(self, request: Request) -> None:
+        published = self._published
+        if published is None:
+            self._reply(request, ErrorReply(code="not_serving", message="no weights yet"))
+        else:
+            self._server.reply(request, published.message)
+
+    def _answer_actions(self, requests: list[tuple[Request, ActionRequest, codec.Message]]) -> None:
+        """Answer all waiting requests with one forward pass."""
+        published, policy, spec = self._published, self._policy, self.spec
+        if self.collectors_done or published is None or policy is None or spec is None:
+            code = "stopping" if self.collectors_done else "not_serving"
+            for request, _, _ in requests:
+                self._reply(request, ErrorReply(code=code, message="no actions now"))
+            return
+        if published.weight_version != self._policy_version:
+            policy.load(published.arrays)
+            self._policy_version = published.weight_version
+        accepted = []
+        observations = []
+        for request, header, message in requests:
+            try:
+                observations.append(self._read_observations(header, message, spec))
+            except ProtocolError as error:
+                self._reply(request, ErrorReply(code="protocol", message=str(error)))
+            else:
+                accepted.append((request, header.count))
+        if not accepted:
+            return
+        stacked = observations[0] if len(observations) == 1 else np.concatenate(observations)
+        actions = policy.greedy_actions(stacked)
+        self.actions_served += len(actions)
+        start = 0
+        for request, count in accepted:
+            answer = Actions(count=count, weight_version=self._policy_version)
+            self._server.reply(request, codec.encode(answer, (actions[start : start + count],)))
+            start += count
+
+    @staticmethod
+    def _read_observations(
+        header: ActionRequest, message: codec.Message, spec: EnvironmentSpec
+    ) -> NDArray[Any]:
+        if header.spec_digest != spec.digest or header.count < 1:
+            raise ProtocolError(
+                f"an action request for another environment than {spec.describe()}, or of "
+                f"{header.count} observations"
+            )
+        return codec.read_arrays(message, codec.action_request_layout(header, spec))[0]
+
+    # --- evaluations ------------------------------------------------------------------------------
+
+    def _answer_claims(self) -> None:
+        now_s = time.monotonic()
+        for _ in range(len(self._parked)):
+            deadline_s, request, claim = self._parked.popleft()
+            snapshot = None if self.evaluators_done else self._queue.claim(claim.session)
+            if snapshot is not None:
+                self._send_snapshot(request, snapshot)
+            elif self.evaluators_done or now_s >= deadline_s:
+                self._reply(request, NothingToEvaluate(stopping=self.evaluators_done))
+            else:
+                self._parked.append((deadline_s, request, claim))
+
+    def _send_snapshot(self, request: Request, snapshot: FrozenSnapshot) -> None:
+        evaluator = self._config.evaluator
+        weights = Weights(
+            run_id=self._run_id,
+            weight_version=snapshot.weight_version,
+            environment_steps=snapshot.environment_steps,
+            updates=snapshot.updates,
+            stopping=False,
+            tensors=codec.describe_tensors(snapshot.arrays),
+        )
+        header = Snapshot(
+            snapshot=snapshot.number,
+            weights=weights,
+            episodes=evaluator.episodes,
+            epsilon=evaluator.epsilon,
+            seed=evaluation_seed(self._config.run.seed, snapshot.number),
+        )
+        message = codec.encode(header, tuple(snapshot.arrays.values()))
+        self._server.reply(request, message)
+
+    def _take_result(self, header: EvaluationResult, message: codec.Message) -> Acknowledged:
+        if header.episodes < 1:
+            raise ProtocolError("an evaluation of no episodes")
+        returns, lengths = codec.read_arrays(message, codec.scores_layout(header.episodes))
+        if not np.isfinite(returns).all():
+            raise ProtocolError("an evaluation holds a return that is not finite")
+        snapshot = self._queue.complete(header.session, header.snapshot)
+        if snapshot is None:
+            logger.info("dropped a second result for snapshot %d", header.snapshot)
+            return Acknowledged()
+        peer = self._peers.peers.get(header.session)
+        scores = EvaluationScores(tuple(returns.tolist()), tuple(lengths.tolist()))
+        name = peer.name if peer is not None else f"{header.session:016x}"
+        self._evaluations.append(Evaluation(snapshot, scores, name, header.duration_s))
+        return Acknowledged()

@@ -1,0 +1,33 @@
+"""From configuration to the replay; apart from `building`, so that a memory needs no torch."""
+
+from __future__ import annotations
+
+from zdqn.config import Config
+from zdqn.core.broker import MemoryBroker
+
+
+def build_broker(config: Config, *, session: int) -> MemoryBroker:
+    """Build the memory's decisions as configured.
+
+    Args:
+        config: its ``replay`` section is used, and what the limiter's window depends on.
+        session: random number of this start of the memory.
+
+    Raises:
+        ConfigError: when the limiter's window is too small.
+    """
+    replay = config.replay
+    return MemoryBroker(
+        session=session,
+        capacity=replay.capacity,
+        prioritized=replay.kind == "prioritized",
+        priority_exponent=replay.priority_exponent,
+        priority_epsilon=replay.priority_epsilon,
+        min_size=replay.min_size,
+        samples_per_insert=replay.samples_per_insert,
+        samples_per_insert_window=replay.samples_per_insert_window,
+        batch_size=config.algorithm.batch_size,
+        block_transitions=config.collector.block_transitions,
+        frames_per_transition=replay.frames_per_transition,
+        seed=config.run.seed,
+    )

@@ -1,0 +1,172 @@
+"""The learner's end of the samples link: requests on their way while it computes."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.data import Batch, EnvironmentSpec
+from zdqn.errors import ProtocolError
+from zdqn.wire import codec
+from zdqn.wire.addresses import Address
+from zdqn.wire.protocol import Batches, ErrorReply, NotReady, Progress, SampleRequest
+from zdqn.wire.session import raise_refusal
+from zdqn.wire.sockets import Context, PipelinedClient
+
+logger = logging.getLogger("zdqn.learner")
+
+_WAIT_MS = 200
+"""How long the memory may hold a request; short, so that a dead one is noticed."""
+_SILENCE_S = 3.0
+
+
+class SampleStream:
+    """Asks a memory for batches, several requests ahead.
+
+    Priorities of earlier batches ride on the next request. When the memory falls silent the
+    connection is made anew, and what was on its way is forgotten: sampling can be asked again.
+
+    Args:
+        context: where the socket lives.
+        address: of the memory's REQ/REP socket.
+        session: of this learner.
+        spec: of the environment.
+        batch_size: transitions of one batch.
+        batches_per_request: most batches in one reply.
+        requests_in_flight: requests on their way.
+
+    Attributes:
+        progress: the memory's counters in its last answer, or None.
+        waiting_for: why there is no batch, in the memory's words; "" while there are.
+        waited_s: seconds spent waiting for answers, all in all.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        address: Address,
+        *,
+        session: int,
+        spec: EnvironmentSpec,
+        batch_size: int,
+        batches_per_request: int,
+        requests_in_flight: int,
+    ) -> None:
+        self._client = PipelinedClient(context, address)
+        self._address = address
+        self._session = session
+        self._spec = spec
+        self._batch_size = batch_size
+        self._batches_per_request = batches_per_request
+        self._requests_in_flight = requests_in_flight
+        self._asked: deque[int] = deque()
+        self._answered_s = time.monotonic()
+        self._keys: list[NDArray[np.int64]] = []
+        self._td_errors: list[NDArray[np.float32]] = []
+        self.progress: Progress | None = None
+        self.waiting_for = ""
+        self.waited_s = 0.0
+
+    def write_back(self, keys: NDArray[np.int64], td_errors: NDArray[np.float32]) -> None:
+        """Send TD errors as priorities, with the next request.
+
+        Args:
+            keys: of the items, shape (B,), int64.
+            td_errors: of the same, shape (B,), float32; the sign does not matter.
+        """
+        self._keys.append(keys)
+        self._td_errors.append(td_errors)
+
+    def receive(self, most_batches: int | None) -> Batch | None:
+        """Give the next reply's transitions, all batches in one; wait a little if need be.
+
+        Args:
+            most_batches: how many batches are still of use in all; None for any number.
+
+        Returns:
+            The transitions, or None if none came yet; `waiting_for` says why.
+
+        Raises:
+            MismatchError: when the memory refused.
+            FencedError: when a newer learner has taken over.
+        """
+        self._ask_ahead(most_batches)
+        body = self._client.receive(0)
+        if body is None:
+            started_s = time.monotonic()
+            body = self._client.receive(_WAIT_MS)
+            self.waited_s += time.monotonic() - started_s
+        if body is None:
+            self._notice_silence()
+            return None
+        self._answered_s = time.monotonic()
+        self._asked.popleft()
+        return self._read(body, most_batches)
+
+    def _ask_ahead(self, most_batches: int | None) -> None:
+        while len(self._asked) < self._requests_in_flight:
+            batches = self._batches_per_request
+            if most_batches is not None:
+                batches = min(batches, most_batches - sum(self._asked))
+            if batches < 1:
+                return
+            keys, td_errors = self._take_priorities()
+            request = SampleRequest(
+                session=self._session,
+                batch_size=self._batch_size,
+                batches=batches,
+                wait_ms=_WAIT_MS,
+                priorities=len(keys),
+            )
+            if not self._client.send(codec.encode(request, (keys, td_errors))):
+                return
+            if not self._asked:
+                self._answered_s = time.monotonic()
+            self._asked.append(batches)
+
+    def _take_priorities(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+        if not self._keys:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        keys, td_errors = np.concatenate(self._keys), np.concatenate(self._td_errors)
+        self._keys.clear()
+        self._td_errors.clear()
+        return keys, td_errors
+
+    def _read(self, body: memoryview, most_batches: int | None) -> Batch | None:
+        message = codec.decode(body)
+        header = message.header
+        if isinstance(header, Batches):
+            self.progress, self.waiting_for = header.progress, ""
+            # the next request travels while these batches are learned from
+            self._ask_ahead(None if most_batches is None else most_batches - header.batches)
+            return codec.read_batches(message, self._spec)[1]
+        if isinstance(header, NotReady):
+            self.progress = header.progress
+            self.waiting_for = _describe(header)
+            return None
+        if isinstance(header, ErrorReply):
+            raise_refusal(header, "memory", self._address)
+        raise ProtocolError(f"the memory answered a sample request with {type(header).__name__}")
+
+    def _notice_silence(self) -> None:
+        if not self._asked or time.monotonic() - self._answered_s < _SILENCE_S:
+            return
+        self.waiting_for = f"the memory at {self._address}, which does not answer"
+        self._client.reconnect()
+        self._asked.clear()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._client.close()
+
+
+def _describe(answer: NotReady) -> str:
+    if answer.reason == "filling":
+        return f"data: the memory holds {answer.size} of {answer.needed} transitions"
+    if answer.reason == "limited":
+        return "data: replay.samples_per_insert holds sampling back until more is collected"
+    return "an environment: the memory has not heard of one"

@@ -1,0 +1,170 @@
+"""Scoring and showing a stored network, without any other role."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zdqn.config import Config, from_dict
+from zdqn.data import EnvironmentSpec, EvaluationScores
+from zdqn.errors import ConfigError, FileError, MismatchError
+from zdqn.roles.building import (
+    EnvironmentFactory,
+    NetworkFactory,
+    build_environments,
+    build_network,
+    read_spec,
+    use_threads,
+)
+
+if TYPE_CHECKING:
+    from zdqn.core.policies import GreedyPolicy
+
+
+def load_policy(
+    path: Path, network: NetworkFactory | None = None
+) -> tuple[GreedyPolicy, Config, EnvironmentSpec]:
+    """Load the online network of a checkpoint.
+
+    Args:
+        path: a file of ``checkpoints/``, or ``best.pt``.
+        network: makes the network, if the run was given one.
+
+    Returns:
+        The policy, the run's configuration and its environment's spec.
+
+    Raises:
+        FileError: when the file cannot be read.
+        MismatchError: when it is no checkpoint of zdqn, or does not fit the network.
+    """
+    from zdqn.core.checkpoints import load_checkpoint
+    from zdqn.core.policies import GreedyPolicy
+
+    use_threads(1)
+    state = load_checkpoint(path)
+    if not {"config", "spec", "online"} <= state.keys():
+        raise MismatchError(
+            f"{path} holds no network of zdqn's: config, spec or online is missing."
+        )
+    config, spec = from_dict(state["config"], source=str(path)), read_spec(state)
+    policy = GreedyPolicy(build_network(config, network, spec))
+    policy.load({name: tensor.cpu().numpy() for name, tensor in state["online"].items()})
+    return policy, config, spec
+
+
+def score_checkpoint(
+    path: Path,
+    *,
+    episodes: int,
+    seed: int,
+    environment: EnvironmentFactory | None = None,
+    network: NetworkFactory | None = None,
+) -> EvaluationScores:
+    """Play greedy episodes with a checkpoint's network.
+
+    Args:
+        path: a file of ``checkpoints/``, or ``best.pt``.
+        episodes: to play, >= 1.
+        seed: of the environments; the same seed gives the same scores.
+        environment: makes an environment, if the run was given one.
+        network: makes the network, if the run was given one.
+
+    Returns:
+        Returns and lengths.
+
+    Raises:
+        ZdqnError: when the file, the environment or the network cannot be used.
+    """
+    from zdqn.core.evaluation import evaluate
+
+    policy, config, spec = load_policy(path, network)
+    section = config.evaluator
+    environments, found = build_environments(
+        config,
+        environment,
+        count=min(section.environments, episodes),
+        vectorization=section.vectorization,
+    )
+    try:
+        _check_spec(path, spec, found)
+        scores = evaluate(
+            environments,
+            spec,
+            policy.greedy_actions,
+            episodes=episodes,
+            seed=seed,
+            label="evaluate",
+            stop=lambda: False,
+        )
+    finally:
+        environments.close()
+    assert scores is not None
+    return scores
+
+
+def record_episode(
+    path: Path, *, video: Path, seed: int, network: NetworkFactory | None = None
+) -> tuple[EvaluationScores, Path]:
+    """Play one greedy episode and film it.
+
+    Args:
+        path: a file of ``checkpoints/``, or ``best.pt``.
+        video: folder for the film.
+        seed: of the environment.
+        network: makes the network, if the run was given one.
+
+    Returns:
+        The episode's score, and the film's path.
+
+    Raises:
+        ConfigError: when the environment draws no pictures, or ``zdqn[video]`` is not installed.
+        ZdqnError: when the file, the environment or the network cannot be used.
+    """
+    from gymnasium.error import DependencyNotInstalled
+
+    from zdqn.core.evaluation import evaluate
+    from zdqn.envs import make_environments
+
+    policy, config, spec = load_policy(path, network)
+    section = config.environment
+    film = {"name": "RecordVideo", "kwargs": {"video_folder": str(video), "name_prefix": path.stem}}
+    wrappers = [{"name": item.name, "kwargs": item.kwargs} for item in section.wrappers]
+    older = set(video.glob("*.mp4"))
+    try:
+        environments = make_environments(
+            section.id,
+            kwargs={**section.kwargs, "render_mode": "rgb_array"},
+            wrappers=[*wrappers, film],
+            max_episode_steps=section.max_episode_steps,
+            count=1,
+            vectorization="sync",
+        )
+        try:
+            scores = evaluate(
+                environments,
+                spec,
+                policy.greedy_actions,
+                episodes=1,
+                seed=seed,
+                label="play",
+                stop=lambda: False,
+            )
+        finally:
+            environments.close()
+    except DependencyNotInstalled as error:
+        raise ConfigError(
+            f'Filming needs the video extra: pip install "zdqn[video]" ({error}).'
+        ) from error
+    films = sorted(set(video.glob("*.mp4")) - older)
+    assert scores is not None
+    if not films:
+        raise FileError(f"No film was written to {video}.")
+    return scores, films[-1]
+
+
+def _check_spec(path: Path, spec: EnvironmentSpec, found: EnvironmentSpec) -> None:
+    if spec != found:
+        raise MismatchError(
+            f"{path} was trained on {spec.describe()}, but its environment now gives "
+            f"{found.describe()}."
+        )

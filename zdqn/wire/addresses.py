@@ -1,0 +1,129 @@
+"""Addresses as a user types them: checked here, because ZeroMQ barely does.
+
+libzmq truncates a port of 99999, and connects to a host that does not exist without a word.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+
+from zdqn.errors import ConfigError
+
+MAX_IPC_PATH_BYTES = 107
+
+
+@dataclass(frozen=True)
+class Address:
+    """A parsed ZeroMQ address.
+
+    Attributes:
+        transport: "tcp" or "ipc".
+        host: name or address of a tcp host, without brackets; "" for ipc.
+        port: 0 to 65535; 0 for ipc.
+        path: of an ipc socket; "" for tcp.
+    """
+
+    transport: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+
+    def __str__(self) -> str:
+        if self.transport == "ipc":
+            return f"ipc://{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"tcp://{host}:{self.port}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.transport == "ipc" or self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    def companion(self) -> Address:
+        """Give the address of the one-way socket that goes with a REQ/REP one: a port below."""
+        if self.transport == "ipc":
+            return Address("ipc", path=f"{self.path}.data")
+        return Address("tcp", self.host, self.port - 1 if self.port else 0)
+
+    def reached_through(self, dialled: Address) -> Address:
+        """Give this address as a client that dialled `dialled` on the same server can reach it."""
+        if self.transport == "ipc" or dialled.transport == "ipc":
+            return self
+        return Address("tcp", dialled.host, self.port)
+
+
+def parse_address(text: str, *, parameter: str, bind: bool = False) -> Address:
+    """Check an address.
+
+    Args:
+        text: such as ``tcp://127.0.0.1:5556``, ``tcp://[::1]:5556`` or ``ipc:///tmp/zdqn/memory``.
+        parameter: what to call it in messages, such as ``--memory``.
+        bind: whether it is to be bound; then port 0 is allowed, and ``*`` as a host.
+
+    Raises:
+        ConfigError: naming the parameter, its value and the rule.
+    """
+    transport, separator, rest = text.partition("://")
+    if not separator or transport not in ("tcp", "ipc"):
+        raise ConfigError(
+            f'{parameter} is "{text}"; it must begin with tcp:// or ipc://, such as '
+            f"tcp://127.0.0.1:5556."
+        )
+    if transport == "ipc":
+        if not rest or len(rest.encode()) > MAX_IPC_PATH_BYTES - len(".data"):
+            raise ConfigError(
+                f'{parameter} is "{text}"; the path of an ipc:// address must have 1 to '
+                f"{MAX_IPC_PATH_BYTES - len('.data')} bytes, a limit of the operating system."
+            )
+        return Address("ipc", path=rest)
+    host, separator, port_text = rest.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not separator or not host or (host == "*" and not bind):
+        raise ConfigError(
+            f'{parameter} is "{text}"; it must name a host and a port, such as '
+            f"tcp://127.0.0.1:5556."
+        )
+    lowest = 0 if bind else 1
+    if not port_text.isascii() or not port_text.isdigit() or not lowest <= int(port_text) <= 65535:
+        raise ConfigError(
+            f'{parameter} is "{text}"; the port must be a number from {lowest} to 65535.'
+        )
+    return Address("tcp", "0.0.0.0" if host == "*" else host, int(port_text))  # noqa: S104
+
+
+def check_bind(address: Address, *, parameter: str, insecure: bool) -> None:
+    """Refuse to listen to the whole network without encryption, unless told to.
+
+    Raises:
+        ConfigError: when other machines could connect and `insecure` is False.
+    """
+    if not address.is_loopback and not insecure:
+        raise ConfigError(
+            f"{parameter} is {address}, which other machines can reach, and this link has neither "
+            f"encryption nor authentication. Bind to 127.0.0.1 and tunnel through ssh (ssh -L), "
+            f"or add --insecure if you trust everybody on that network."
+        )
+
+
+def check_resolves(address: Address, *, parameter: str) -> None:
+    """Refuse a host name that cannot be looked up, which ZeroMQ would retry in silence for ever.
+
+    Raises:
+        ConfigError: naming the host.
+    """
+    if address.transport != "tcp":
+        return
+    try:
+        socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        raise ConfigError(
+            f"{parameter} is {address}, but the host name {address.host!r} cannot be looked up "
+            f"({error}). Check its spelling, or give its IP address."
+        ) from error

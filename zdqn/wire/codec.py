@@ -1,0 +1,369 @@
+"""Messages to bytes and back. Everything is checked before anything is believed.
+
+Arrays are read where they lie, and replies are gathered straight into the buffer that is sent.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.data import ALLOWED_DTYPES, Batch, Block, EnvironmentSpec
+from zdqn.errors import ProtocolError
+from zdqn.wire.protocol import (
+    ALIGNMENT,
+    HEADERS,
+    MAGIC,
+    MAX_HEADER_BYTES,
+    PROTOCOL_VERSION,
+    ActionRequest,
+    Batches,
+    BlockHeader,
+    Header,
+    Kind,
+    Spec,
+    TensorInfo,
+    Weights,
+)
+
+_PREFIX = struct.Struct("<4sHBBII")
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODERS = {kind: msgspec.msgpack.Decoder(header) for kind, header in HEADERS.items()}
+_MAX_SPEC_DIMENSIONS = 8
+_MAX_FRAME_BYTES = 64 * 1024 * 1024
+
+ArrayLayout: TypeAlias = tuple[np.dtype[Any], tuple[int, ...]]
+Buffer: TypeAlias = bytes | bytearray | memoryview
+HeaderT = TypeVar("HeaderT", bound=Header)
+
+
+@dataclass(frozen=True)
+class Message:
+    """A decoded message.
+
+    Attributes:
+        header: the typed header.
+        buffer: the whole message; arrays are views of it.
+        payload: offset of the payload in it.
+    """
+
+    header: Header
+    buffer: Buffer
+    payload: int
+
+
+def _align(offset: int) -> int:
+    return -(-offset // ALIGNMENT) * ALIGNMENT
+
+
+def encode(header: Header, arrays: Sequence[NDArray[Any]] = ()) -> bytes:
+    """Write a message.
+
+    Args:
+        header: what it says.
+        arrays: its payload, in the order of the kind.
+
+    Returns:
+        The one frame to send.
+    """
+    body = _ENCODER.encode(header)
+    parts: list[Any] = [_PREFIX.pack(MAGIC, PROTOCOL_VERSION, header.kind, 0, len(body), 0), body]
+    length = _PREFIX.size + len(body)
+    for array in arrays:
+        start = _align(length)
+        # memoryviews of contiguous arrays are joined without an intermediate copy
+        parts += (bytes(start - length), np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        length = start + array.nbytes
+    return b"".join(parts)
+
+
+def allocate(
+    header: Header, layout: Sequence[ArrayLayout]
+) -> tuple[NDArray[np.uint8], list[NDArray[Any]]]:
+    """Prepare a message whose payload is still to be written.
+
+    Args:
+        header: what it says.
+        layout: dtype and shape of each payload array.
+
+    Returns:
+        The buffer to send, shape (bytes,), and a writable view of it for each array.
+    """
+    body = _ENCODER.encode(header)
+    offset = _PREFIX.size + len(body)
+    starts = []
+    for dtype, shape in layout:
+        starts.append(_align(offset))
+        offset = starts[-1] + prod(shape) * dtype.itemsize
+    buffer = np.empty(offset, np.uint8)
+    prefix = _PREFIX.pack(MAGIC, PROTOCOL_VERSION, header.kind, 0, len(body), 0)
+    buffer[: _PREFIX.size + len(body)] = np.frombuffer(prefix + body, np.uint8)
+    arrays = [
+        buffer[start : start + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+        for start, (dtype, shape) in zip(starts, layout, strict=True)
+    ]
+    return buffer, arrays
+
+
+def decode(buffer: Buffer) -> Message:
+    """Read a message's header.
+
+    Args:
+        buffer: the one frame that came.
+
+    Returns:
+        The message; its arrays are read by the functions below.
+
+    Raises:
+        ProtocolError: when it is not a zdqn message, is of another protocol version, or its header
+            breaks the protocol.
+    """
+    if len(buffer) < _PREFIX.size:
+        raise ProtocolError(f"a message of {len(buffer)} bytes is too short to be zdqn's")
+    magic, version, kind, flags, length, reserved = _PREFIX.unpack_from(buffer)
+    if magic != MAGIC:
+        raise ProtocolError(f"a message starts with {bytes(magic)!r}, not {MAGIC!r}: not zdqn's")
+    if version != PROTOCOL_VERSION:
+        raise ProtocolError(
+            f"the peer speaks protocol version {version}, this side version {PROTOCOL_VERSION}. "
+            f"Install the same zdqn on both."
+        )
+    decoder = _DECODERS.get(kind)
+    if decoder is None or flags or reserved:
+        raise ProtocolError(f"a message of unknown kind {kind} (flags {flags})")
+    start = _PREFIX.size
+    if length > MAX_HEADER_BYTES or start + length > len(buffer):
+        raise ProtocolError(
+            f"a {Kind(kind).name} message of {len(buffer)} bytes claims a header of {length} bytes"
+        )
+    try:
+        header = decoder.decode(memoryview(buffer)[start : start + length])
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"the header of a {Kind(kind).name} message: {error}") from error
+    return Message(header, buffer, start + length)
+
+
+def expect(message: Message, kind: type[HeaderT]) -> HeaderT:
+    """Give the header if it is of `kind`.
+
+    Raises:
+        ProtocolError: when it is of another kind.
+    """
+    if not isinstance(message.header, kind):
+        raise ProtocolError(
+            f"expected {kind.__name__}, got {type(message.header).__name__} from the peer"
+        )
+    return message.header
+
+
+def read_arrays(message: Message, layout: Sequence[ArrayLayout]) -> list[NDArray[Any]]:
+    """View the payload's arrays in place.
+
+    Args:
+        message: what came.
+        layout: dtype and shape of each array, all sizes >= 0.
+
+    Returns:
+        Arrays that share memory with the message (read-only if it is).
+
+    Raises:
+        ProtocolError: when the message is not exactly as long as the layout implies.
+    """
+    arrays = []
+    end = message.payload
+    size = len(message.buffer)
+    for dtype, shape in layout:
+        start = _align(end)
+        count = prod(shape)
+        end = start + count * dtype.itemsize
+        if count < 0 or end > size:
+            break
+        arrays.append(np.frombuffer(message.buffer, dtype, count, start).reshape(shape))
+    if len(arrays) != len(layout) or end != size:
+        expected = _payload_end(message.payload, layout)
+        raise ProtocolError(
+            f"a {type(message.header).__name__} message has {size} bytes where its header and the "
+            f"agreed shapes imply {expected}"
+        )
+    return arrays
+
+
+def _payload_end(offset: int, layout: Sequence[ArrayLayout]) -> int:
+    for dtype, shape in layout:
+        offset = _align(offset) + prod(shape) * dtype.itemsize
+    return offset
+
+
+# --- the payload of each kind -------------------------------------------------------------------
+
+_INT64 = np.dtype("<i8")
+_FLOAT32 = np.dtype("<f4")
+_FLOAT64 = np.dtype("<f8")
+
+
+def read_spec(spec: Spec) -> EnvironmentSpec:
+    """Take a spec off the wire, with all its limits checked.
+
+    Raises:
+        ProtocolError: when a dimension, the dtype or a count is out of range.
+    """
+    shape = spec.observation_shape
+    checks = (
+        1 <= len(shape) <= _MAX_SPEC_DIMENSIONS and all(size >= 1 for size in shape),
+        spec.observation_dtype in ALLOWED_DTYPES,
+        1 <= spec.num_actions < 2**31,
+        1 <= spec.frame_stack <= 32,
+    )
+    if not all(checks) or prod(shape) * 8 > _MAX_FRAME_BYTES:
+        raise ProtocolError(f"the peer's environment spec is out of range: {spec}")
+    return spec.to_spec()
+
+
+def block_layout(header: BlockHeader, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
+    """Lay out a block's payload."""
+    return (
+        (spec.dtype, (header.frames, *spec.observation_shape)),
+        (spec.record_dtype, (header.transitions,)),
+    )
+
+
+def encode_block(header: BlockHeader, block: Block) -> bytes:
+    """Write a block."""
+    return encode(header, (block.frames, block.records))
+
+
+def read_block(message: Message, spec: EnvironmentSpec) -> Block:
+    """View a block's payload, and check all of it.
+
+    Raises:
+        ProtocolError: when a length, a reference, an action or a number is out of range.
+    """
+    header = expect(message, BlockHeader)
+    if header.frames < 1 or header.transitions < 1:
+        raise ProtocolError(
+            f"a block of {header.frames} frames and {header.transitions} transitions is empty"
+        )
+    frames, records = read_arrays(message, block_layout(header, spec))
+    check_records(records, len(frames), spec)
+    return Block(frames, records)
+
+
+def check_records(records: NDArray[Any], frames: int, spec: EnvironmentSpec) -> None:
+    """Refuse a record that would poison the replay.
+
+    Args:
+        records: shape (T,), dtype `spec.record_dtype`.
+        frames: rows of the block's frame table.
+        spec: of the environment.
+
+    Raises:
+        ProtocolError: naming the first field that is out of range.
+    """
+    # one pass over all int32 (references) and one over all float32 (reward, discount, priority)
+    words = records.view("<i4").reshape(len(records), -1)
+    references = words[:, 2 : 2 + 2 * spec.frame_stack]
+    if references.min() < 0 or references.max() >= frames:
+        raise ProtocolError(f"a block refers to frames outside its table of {frames}")
+    actions = words[:, 2 + 2 * spec.frame_stack]
+    if actions.min() < 0 or actions.max() >= spec.num_actions:
+        raise ProtocolError(
+            f"a block holds an action outside 0..{spec.num_actions - 1}: {actions.max()}"
+        )
+    numbers = words[:, 3 + 2 * spec.frame_stack :].view(_FLOAT32)
+    if not np.isfinite(numbers).all():
+        raise ProtocolError("a block holds a reward, discount or priority that is not finite")
+
+
+def batches_layout(count: int, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
+    """Lay out the payload of `Batches` with `count` transitions in all."""
+    observations = (spec.dtype, (count, *spec.stacked_shape))
+    return (
+        observations,
+        observations,
+        (_INT64, (count,)),
+        (_FLOAT64, (count,)),
+        (_INT64, (count,)),
+        (_INT64, (count,)),
+        (_FLOAT32, (count,)),
+        (_FLOAT32, (count,)),
+    )
+
+
+def _as_batch(arrays: Sequence[NDArray[Any]]) -> Batch:
+    observations, next_observations, keys, probabilities, versions, actions, rewards, discounts = (
+        arrays
+    )
+    return Batch(
+        observations=observations,
+        actions=actions,
+        rewards=rewards,
+        discounts=discounts,
+        next_observations=next_observations,
+        keys=keys,
+        probabilities=probabilities,
+        weight_versions=versions,
+    )
+
+
+def allocate_batches(header: Batches, spec: EnvironmentSpec) -> tuple[NDArray[np.uint8], Batch]:
+    """Prepare a reply and the batch whose arrays are views of it, to be filled."""
+    layout = batches_layout(header.batches * header.batch_size, spec)
+    buffer, arrays = allocate(header, layout)
+    return buffer, _as_batch(arrays)
+
+
+def read_batches(message: Message, spec: EnvironmentSpec) -> tuple[Batches, Batch]:
+    """View a reply's batches, all in one `Batch` (cut it with `Batch.split`).
+
+    Raises:
+        ProtocolError: when its length is not what header and spec imply.
+    """
+    header = expect(message, Batches)
+    layout = batches_layout(header.batches * header.batch_size, spec)
+    return header, _as_batch(read_arrays(message, layout))
+
+
+def priorities_layout(count: int) -> tuple[ArrayLayout, ...]:
+    """Lay out the payload of a `SampleRequest`."""
+    return (_INT64, (count,)), (_FLOAT32, (count,))
+
+
+def describe_tensors(arrays: dict[str, NDArray[Any]]) -> tuple[TensorInfo, ...]:
+    """Name the arrays of a network for a `Weights` header."""
+    return tuple(TensorInfo(name, array.dtype.name, array.shape) for name, array in arrays.items())
+
+
+def read_weights(message: Message, header: Weights) -> dict[str, NDArray[Any]]:
+    """View the arrays of a `Weights` or `Snapshot` message.
+
+    Raises:
+        ProtocolError: for a dtype that may not travel, a bad shape or a wrong length.
+    """
+    for tensor in header.tensors:
+        if tensor.dtype not in ALLOWED_DTYPES or any(size < 0 for size in tensor.shape):
+            raise ProtocolError(f"weights hold {tensor}, which may not travel")
+    layout = [(np.dtype(tensor.dtype), tensor.shape) for tensor in header.tensors]
+    arrays = read_arrays(message, layout)
+    return {tensor.name: array for tensor, array in zip(header.tensors, arrays, strict=True)}
+
+
+def action_request_layout(header: ActionRequest, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
+    """Lay out the payload of an `ActionRequest`."""
+    return ((spec.dtype, (header.count, *spec.stacked_shape)),)
+
+
+def actions_layout(count: int) -> tuple[ArrayLayout, ...]:
+    """Lay out the payload of `Actions`."""
+    return ((_INT64, (count,)),)
+
+
+def scores_layout(episodes: int) -> tuple[ArrayLayout, ...]:
+    """Lay out the payload of an `EvaluationResult`."""
+    return (_FLOAT64, (episodes,)), (_INT64, (episodes,))
