@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import reprlib
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -219,10 +220,16 @@ class Memory(Section, frozen=True):
     ] = "tcp://127.0.0.1:5556"
     high_water_mark: Annotated[
         int, _field("Blocks of one collector that may wait unread at either end.", ge=1)
-    ] = 8
+    ] = 2
     socket_buffer_bytes: Annotated[
-        int, _field("Kernel buffer of a transitions link at either end; bounds loss.", ge=4096)
-    ] = 262_144
+        int,
+        _field(
+            "Kernel buffer of a transitions link at either end. What waits there is old when it is "
+            "read, and lost when an end dies. 0 chooses: 16 KiB where `samples_per_insert` lets "
+            "collectors wait, else 1 MiB.",
+            ge=0,
+        ),
+    ] = 0
 
 
 class Learner(Section, frozen=True):
@@ -358,6 +365,12 @@ class Config(Section, frozen=True):
                 f"more."
             )
 
+    @property
+    def transition_buffer_bytes(self) -> int:
+        """Kernel buffer of a transitions link, with ``memory.socket_buffer_bytes = 0`` chosen."""
+        chosen = 16 * 1024 if self.replay.samples_per_insert else 1024 * 1024
+        return self.memory.socket_buffer_bytes or chosen
+
 
 SHARED_SECTIONS = ("environment", "network")
 """Sections in which learner, collectors and evaluators of one run must agree."""
@@ -376,6 +389,11 @@ def shared_values(config: Config) -> dict[str, Any]:
     }
 
 
+_SHORT = reprlib.Repr()  # a peer's values may be of any length and depth
+_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 20
+_SHORT.maxstring = _SHORT.maxother = 200
+
+
 def describe_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """List where two flattened configurations differ, a line each.
 
@@ -387,8 +405,9 @@ def describe_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> l
         Lines such as ``algorithm.n_step: here 3, there 1``; empty when they agree.
     """
     absent = "(absent)"
+    show = _SHORT.repr
     return [
-        f"{key}: here {ours.get(key, absent)!r}, there {theirs.get(key, absent)!r}"
+        f"{key}: here {show(ours.get(key, absent))}, there {show(theirs.get(key, absent))}"
         for key in sorted({*ours, *theirs})
         if ours.get(key, absent) != theirs.get(key, absent)
     ]
@@ -404,16 +423,18 @@ def flatten(config: Config) -> dict[str, Any]:
 
 
 def to_dict(config: Config) -> dict[str, Any]:
-    """Give the configuration as nested plain dictionaries, without absent values."""
+    """Give the configuration as nested plain dictionaries and lists, without absent values."""
     return {
-        section: {key: value for key, value in values.items() if value is not None}
+        section: {
+            key: _tuples_to_lists(value) for key, value in values.items() if value is not None
+        }
         for section, values in msgspec.to_builtins(config).items()
     }
 
 
 def to_toml(config: Config) -> str:
     """Write the whole configuration, defaults included, as TOML."""
-    return tomli_w.dumps(_tuples_to_lists(to_dict(config)))
+    return tomli_w.dumps(to_dict(config))
 
 
 def _tuples_to_lists(value: Any) -> Any:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -42,7 +43,7 @@ def test_an_assignment_arrives_however_it_is_cut(piece_bytes, monkeypatch):
     assert received.config == Config(run=Run(seed=3))
     assert received.arguments["environment"]() == 42
     assert "" not in sys.path  # the child may work elsewhere
-    assert os.getcwd() in sys.path
+    assert str(Path.cwd()) in sys.path
 
 
 @pytest.mark.parametrize("length", [0, 5, 300])

@@ -229,7 +229,7 @@ def ask_once_all_are_assigned(stage):
 
 
 def test_an_interrupt_ends_the_run_cleanly_first(stage, monkeypatch):
-    interrupted = []
+    interrupted: list[bool] = []
     original = LocalRun._take_event
 
     def interrupt_once(self):

@@ -284,11 +284,7 @@ class MemoryBroker:
         return batch
 
     def _check_request(self, request: SampleRequest) -> None:
-        if request.batch_size < 1 or request.batches < 1 or request.wait_ms < 0:
-            raise ProtocolError(
-                f"batch_size ({request.batch_size}) and batches ({request.batches}) must be at "
-                f"least 1, and wait_ms ({request.wait_ms}) at least 0"
-            )
+        self.limiter.check_batch_size(request.batch_size)
         if self.spec is None:
             return
         per_transition = 2 * self.spec.frame_bytes * self.spec.frame_stack + 48
@@ -297,11 +293,10 @@ class MemoryBroker:
                 f"{request.batches} batches of {request.batch_size} would make a reply of more "
                 f"than {_MAX_BATCH_BYTES >> 20} MiB; ask for fewer (learner.batches_per_request)"
             )
-        self.limiter.check_batch_size(request.batch_size)
 
     def _not_ready(self) -> NotReady:
         reason = "no_spec" if self.spec is None else "filling"
-        if self.spec is not None and self.size >= self.limiter.min_size:
+        if self.size and max(self.size, self.limiter.inserts) >= self.limiter.min_size:
             reason = "limited"
         return NotReady(
             reason=reason,

@@ -6,6 +6,7 @@ construct tensors and plain Python values and nothing else.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -63,7 +64,8 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         raise FileError(f"cannot write checkpoint {path}: {error.strerror or error}.") from error
     finally:
         # After a successful rename there is nothing under this name.
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 Statistics = dict[str, int | float | str | bool]
 
+_MOST_ROWS = 100
+
 
 @dataclass
 class Peer:
@@ -45,28 +47,36 @@ class PeerTable:
         """Register a session, or meet it again.
 
         A new one gets the lowest index that no living peer of its role holds, so that a restarted
-        collector takes the place (the epsilon, the seed) of the one that died.
+        collector takes the place (the epsilon, the seed) of the one that died. One that was taken
+        for dead gets its place back, unless another has it.
         """
         peer = self.peers.get(session)
-        if peer is None:
-            taken = {other.index for other in self.living(role, now_s)}
+        taken = {other.index for other in self.living(role, now_s) if other is not peer}
+        if peer is None or peer.index in taken:
             index = next(number for number in range(len(taken) + 1) if number not in taken)
-            peer = self.peers[session] = Peer(role, name, session, index, now_s)
+            statistics = peer.statistics if peer is not None else {}
+            peer = self.peers[session] = Peer(role, name, session, index, now_s, statistics)
         peer.last_seen_s, peer.gone = now_s, False
         return peer
 
     def ping(self, session: int, statistics: Statistics, now_s: float) -> bool:
-        """Take note of a sign of life; False if the session is unknown and must say hello."""
+        """Take note of a sign of life.
+
+        Returns:
+            False if the session is unknown, has left or was taken for dead: its place may be
+            another's by now, so it must say hello (again).
+        """
         peer = self.peers.get(session)
-        if peer is None:
+        if peer is None or not self.is_living(peer, now_s):
             return False
         peer.last_seen_s, peer.statistics = now_s, statistics
         return True
 
     def goodbye(self, session: int, statistics: Statistics, now_s: float) -> None:
         """Take note that a session left on purpose."""
-        if self.ping(session, statistics, now_s):
-            self.peers[session].gone = True
+        peer = self.peers.get(session)
+        if peer is not None:
+            peer.last_seen_s, peer.statistics, peer.gone = now_s, statistics, True
 
     def is_living(self, peer: Peer, now_s: float) -> bool:
         """Whether a peer has neither left nor been silent for too long."""
@@ -96,7 +106,11 @@ class PeerTable:
         return sum(value for value in values if isinstance(value, int | float))
 
     def describe(self, now_s: float) -> list[dict[str, int | float | str | bool]]:
-        """Give a row for each session, for status."""
+        """Give a row for each session, for status; of very many, those seen last.
+
+        A status must fit into one header, and sessions of a long run with many restarts add up.
+        """
+        newest = sorted(self.peers.values(), key=lambda peer: (peer.gone, -peer.last_seen_s))
         return [
             {
                 "role": peer.role,
@@ -106,7 +120,7 @@ class PeerTable:
                 "last_seen_s": round(now_s - peer.last_seen_s, 1),
                 **peer.statistics,
             }
-            for peer in sorted(self.peers.values(), key=lambda peer: (peer.role, peer.index))
+            for peer in sorted(newest[:_MOST_ROWS], key=lambda peer: (peer.role, peer.index))
         ]
 
     def _state(self, peer: Peer, now_s: float) -> str:

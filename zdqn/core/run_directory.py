@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,8 @@ class RunDirectory:
             temporary.write_text(text, encoding="utf-8")
             temporary.replace(path)
         except OSError as error:
+            with suppress(OSError):
+                temporary.unlink()
             raise self._unwritable(name, error) from error
 
     def _unwritable(self, name: str, error: OSError) -> FileError:

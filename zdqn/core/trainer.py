@@ -15,7 +15,7 @@ from torch.optim.adam import adam
 
 from zdqn.core.training_batch import TrainingBatch, prepare_batches
 from zdqn.data import Batch
-from zdqn.errors import ConfigError, MismatchError, did_you_mean
+from zdqn.errors import ConfigError, MismatchError
 from zdqn.rl.losses import (
     double_q_targets,
     huber,
@@ -24,7 +24,7 @@ from zdqn.rl.losses import (
     td_errors,
     weighted_mean,
 )
-from zdqn.rl.networks import check_schema, load_arrays, weights_to_arrays
+from zdqn.rl.networks import check_choice, check_schema, load_arrays, weights_to_arrays
 
 Forward = Callable[[Tensor], Tensor]
 """Observations in, action values out."""
@@ -101,8 +101,8 @@ class Trainer:
         device: str,
         compile: bool,  # noqa: A002 - the name that the configuration has
     ) -> None:
-        _check_choice("loss", loss, ("huber", "squared"))
-        _check_choice("target_network", target_network, ("none", "hard", "soft"))
+        check_choice("loss", loss, ("huber", "squared"))
+        check_choice("target_network", target_network, ("none", "hard", "soft"))
         _check_range("huber_delta", huber_delta, huber_delta > 0, "above 0")
         _check_range("learning_rate", learning_rate, learning_rate >= 0, "0 or more")
         _check_range("adam_beta1", adam_beta1, 0 <= adam_beta1 < 1, "in [0, 1)")
@@ -112,6 +112,7 @@ class Trainer:
         period, rate = target_update_period_updates, target_update_rate
         _check_range("target_update_period_updates", period, period >= 1, "1 or more")
         _check_range("target_update_rate", rate, 0 < rate <= 1, "in (0, 1]")
+
         self._double = double
         self._loss = loss
         self._huber_delta = huber_delta
@@ -128,7 +129,6 @@ class Trainer:
             # In evaluation mode: a batch normalization must not gather statistics of its own.
             self.target = copy.deepcopy(self.online).requires_grad_(False).eval()
         self.updates = 0
-
         trainable = _trainable(self.online)
         self._trainable = list(trainable.values())
         # Detached tensors share the memory of the parameters and may be written in place.
@@ -176,8 +176,8 @@ class Trainer:
         """
         return {
             "updates": self.updates,
-            "online": _tensors_of(self.weights()),
-            "target": _tensors_of(weights_to_arrays(self.target)),
+            "online": _copy_weights(self.online),
+            "target": _copy_weights(self.target),
             "first_moments": self._copy_moments(self._first_moments),
             "second_moments": self._copy_moments(self._second_moments),
         }
@@ -246,24 +246,24 @@ class Trainer:
             fullgraph=True,
             options={"guard_filter_fn": _guards_of_arguments},
         )
-        target = {name: tensor.detach() for name, tensor in self.target.named_parameters()}
+        target = self._parameters
+        if self.target is not self.online:
+            target = {name: tensor.detach() for name, tensor in self.target.named_parameters()}
+        state = (self._parameters, target, self._first_moments, self._second_moments)
         compiled = False
 
         def step(batch: TrainingBatch) -> Update:
             nonlocal compiled
-            moments = (self._first_moments, self._second_moments)
             try:
-                result: Update = graph(
-                    batch, self._parameters, target, *moments, *self._corrections()
-                )
+                result: Update = graph(batch, *state, *self._corrections())
             except Exception as error:
                 if compiled:
                     raise
+                reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
                 raise ConfigError(
-                    "learner.compile = true does not work with this network on this machine: "
-                    f"torch.compile raised {type(error).__name__}: {_first_line(error)} On a CPU "
-                    "it needs a C++ compiler, such as g++. Install one, or set "
-                    "learner.compile = false."
+                    "learner.compile = true does not work with this network on this machine "
+                    f"({reason}). On a CPU torch.compile needs a C++ compiler, such as g++. "
+                    "Install one, or set learner.compile = false."
                 ) from error
             compiled = True
             return result
@@ -378,7 +378,7 @@ def _trainable(network: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def _find_device(name: str) -> torch.device:
-    _check_choice("device", name, ("cpu", "cuda", "auto"))
+    check_choice("device", name, ("cpu", "cuda", "auto"))
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError(
             'device = "cuda": PyTorch finds no GPU here. Set it to "auto" or "cpu", or install a '
@@ -388,24 +388,14 @@ def _find_device(name: str) -> torch.device:
     return torch.device("cuda" if use_gpu else "cpu")
 
 
-def _check_choice(parameter: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ConfigError(f'{parameter} = "{value}" is unknown. {did_you_mean(value, known)}')
-
-
 def _check_range(parameter: str, value: float, fits: bool, rule: str) -> None:
     if not fits:
         raise ConfigError(f"{parameter} = {value} must be {rule}.")
 
 
-def _tensors_of(arrays: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array) for name, array in arrays.items()}
+def _copy_weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: torch.from_numpy(array) for name, array in weights_to_arrays(network).items()}
 
 
 def _arrays_of(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
-
-
-def _first_line(error: Exception) -> str:
-    """Give the first line of what an error says; the compiler's go on for pages."""
-    return (str(error).strip().splitlines() or [""])[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,9 +77,12 @@ def prepare_batches(
                 "transitions: one for each is needed."
             )
         arrays.append(importance_weights.astype(np.float32, copy=False))
-    columns = [torch.split(_to_device(array, device), batch_size) for array in arrays]
-    rows = list(zip(*columns, strict=True))
-    return [TrainingBatch(*row[:5], row[5] if len(row) > 5 else None) for row in rows]
+    columns: list[Sequence[Tensor | None]] = [
+        torch.split(_to_device(array, device), batch_size) for array in arrays
+    ]
+    if importance_weights is None:
+        columns.append([None] * len(columns[0]))
+    return [TrainingBatch._make(row) for row in zip(*columns, strict=True)]
 
 
 def _to_device(array: NDArray[Any], device: torch.device) -> Tensor:

@@ -138,9 +138,10 @@ class Display:
     def show(self, status: Status) -> None:
         """Show how the run does."""
         now_s = time.monotonic()
-        if now_s >= self._next_s:
+        line = progress_line(status)
+        if line and now_s >= self._next_s:
             self._next_s = now_s + self._period_s
-            self._stream.write(progress_line(status) + "\n")
+            self._stream.write(line + "\n")
             self._stream.flush()
 
     def follow(self, address: str) -> None:

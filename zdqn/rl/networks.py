@@ -37,7 +37,7 @@ INITIALIZATIONS = ("default", "xavier", "kaiming", "orthogonal")
 """Names of initializations; see `build_network`."""
 
 NATURE_SIDE = 36
-"""Smallest side, in pixels, that the three convolutions of Mnih et al. 2015 can reduce."""
+"""Smallest side, in pixels, for the convolutions of Mnih et al. 2015."""
 
 
 def build_network(
@@ -79,8 +79,8 @@ def build_network(
         Mnih et al. 2015, Nature 518, "Model architecture"; Young & Tian 2019, arXiv:1903.03176;
         Wang et al. 2016, arXiv:1511.06581, equation 9.
     """
-    _check_name("activation", activation, ACTIVATIONS)
-    _check_name("initialization", initialization, INITIALIZATIONS)
+    check_choice("activation", activation, ACTIVATIONS)
+    check_choice("initialization", initialization, INITIALIZATIONS)
     if any(units < 1 for units in hidden):
         raise ConfigError(f"hidden = {list(hidden)}: every hidden layer needs 1 unit or more.")
     with torch.random.fork_rng(devices=[]):
@@ -125,14 +125,14 @@ class VectorInput(nn.Module):
 class ImageInput(nn.Module):
     """Turn image observations into (B, channels, H, W) float32; uint8 is scaled to [0, 1].
 
-    The axis of the channels of a (H, W, C) frame is the last one, unless the first is shorter:
-    some environments put their channels first.
+    The channels of a frame with three axes are the last one, unless the first is the shortest of
+    the three: some environments put their channels first.
     """
 
     def __init__(self, spec: EnvironmentSpec) -> None:
         super().__init__()
         frame = spec.observation_shape
-        self.channels_last = len(frame) == 3 and frame[0] >= frame[2]
+        self.channels_last = len(frame) == 3 and frame[0] >= min(frame[1:])
         self.frames_shape = (spec.frame_stack, *frame)
         height, width = frame[:2] if self.channels_last or len(frame) == 2 else frame[1:]
         self.shape = (math.prod(self.frames_shape) // (height * width), height, width)
@@ -187,24 +187,19 @@ def load_arrays(module: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
         tensor.copy_(tensor_view(arrays[name]))
 
 
-def check_schema(
-    what: str, expected: Mapping[str, Any], found: Mapping[str, Any], remedy: str = ""
-) -> None:
+def check_schema(what: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     """Require the same names, dtypes and shapes, and show every difference.
 
     Args:
         what: the subject of the message, such as ``weights``.
         expected: tensors or arrays by name.
         found: the same.
-        remedy: last sentence of the message; by default, that the networks must be alike.
 
     Raises:
         MismatchError: if anything differs.
     """
     ours = {name: _describe(tensor) for name, tensor in expected.items()}
     theirs = {name: _describe(tensor) for name, tensor in found.items()}
-    if ours == theirs:
-        return
     differences = [
         *(f"{name} is missing ({ours[name]})" for name in ours if name not in theirs),
         *(f"{name} is unknown ({theirs[name]})" for name in theirs if name not in ours),
@@ -214,8 +209,26 @@ def check_schema(
             if name in theirs and ours[name] != theirs[name]
         ),
     ]
-    remedy = remedy or "Both sides need the same environment and network settings."
-    raise MismatchError(f"{what} do not fit this network: {'; '.join(differences)}. {remedy}")
+    if differences:
+        raise MismatchError(
+            f"{what} do not fit this network: {'; '.join(differences)}. Both sides need the same "
+            "environment and network settings."
+        )
+
+
+def check_choice(parameter: str, value: str, known: Sequence[str] | Mapping[str, object]) -> None:
+    """Require a known name.
+
+    Args:
+        parameter: what the value is for.
+        value: the name.
+        known: the names there are.
+
+    Raises:
+        ConfigError: if it is another.
+    """
+    if value not in known:
+        raise ConfigError(f'{parameter} = "{value}" is unknown. {did_you_mean(value, known)}')
 
 
 def tensor_view(array: NDArray[Any]) -> Tensor:
@@ -248,8 +261,8 @@ def _cnn_input(spec: EnvironmentSpec, activation: str) -> tuple[OrderedDict[str,
     if images is None or min(images.shape[1:]) < 3:
         raise ConfigError(
             f'kind = "cnn" cannot take observations of shape {spec.observation_shape}: it needs '
-            "images (H, W) or (H, W, C) with sides of 3 pixels or more. Use kind = "
-            '"mlp", or "module:factory" for a network of your own.'
+            'images (H, W) or (H, W, C) with sides of 3 pixels or more. Use kind = "mlp", or '
+            '"module:factory" for a network of your own.'
         )
     channels, height, width = images.shape
     convolutions = [(16, 3, 1)]
@@ -335,7 +348,9 @@ def _find_factory(kind: str) -> NetworkFactory:
     try:
         module = importlib.import_module(module_name)
     except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and module_name.startswith(error.name or "?"):
+        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(
+            f"{error.name}."
+        ):
             raise ConfigError(
                 f'kind = "{kind}": there is no module "{error.name}". Install it, or put its '
                 "folder on PYTHONPATH."
@@ -372,11 +387,6 @@ def _check_output(network: nn.Module, spec: EnvironmentSpec, kind: str | Network
             f"kind = {kind!r}: for 2 observations of {spec.describe()} the network gave {found} "
             f"and should give {wanted}, one value an action."
         )
-
-
-def _check_name(parameter: str, value: str, known: Sequence[str] | Mapping[str, object]) -> None:
-    if value not in known:
-        raise ConfigError(f'{parameter} = "{value}" is unknown. {did_you_mean(value, known)}')
 
 
 def _tensors(module: nn.Module) -> dict[str, Tensor]:

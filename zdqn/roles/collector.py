@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from types import TracebackType
@@ -199,7 +200,7 @@ class Collector:
             self._context,
             endpoint.reached_through(memory.address),
             high_water_mark=config.memory.high_water_mark,
-            buffer_bytes=config.memory.socket_buffer_bytes,
+            buffer_bytes=config.transition_buffer_bytes,
         )
 
     def _make_policy(self, config: Config, welcome: Welcome) -> Policy:
@@ -253,8 +254,12 @@ class Collector:
         epsilons = EpsilonSource(config, welcome.index)
         count, actions = config.collector.environments, self._spec.num_actions
         flushed_s = time.monotonic()
-        while not (self._stop.is_set() or policy.stopping):
+
+        def over() -> bool:
             policy.refresh()
+            return self._stop.is_set() or policy.stopping
+
+        while not over():
             epsilon = self._look_up_epsilon(epsilons, policy, learner)
             choice = policy.choose(rollout.observations, explore(count, actions, epsilon, rng))
             if choice is None:
@@ -263,10 +268,10 @@ class Collector:
             if rollout.full or (
                 time.monotonic() - flushed_s > config.collector.block_age_s and rollout.pending
             ):
-                self._send(rollout, sender)
+                self._send(rollout, sender, over)
                 flushed_s = time.monotonic()
         if not (learner.stopping or policy.stopping):  # the run goes on without this collector
-            self._send(rollout, sender)
+            self._send(rollout, sender, over)
         self._transitions_unsent += rollout.pending
 
     def _look_up_epsilon(self, epsilons: EpsilonSource, policy: Policy, learner: Membership) -> Any:
@@ -283,7 +288,7 @@ class Collector:
         self._epsilon = float(np.mean(epsilon))
         return epsilon
 
-    def _send(self, rollout: Rollout, sender: TransitionSender) -> None:
+    def _send(self, rollout: Rollout, sender: TransitionSender, over: Callable[[], bool]) -> None:
         """Send what is complete; blocks while the memory does not want inserts."""
         assert self._spec is not None
         block = rollout.take_block()
@@ -301,7 +306,7 @@ class Collector:
             episodes=rollout.episodes,
         )
         started_s = time.monotonic()
-        sent = sender.send(codec.encode_block(header, block), self._stop)
+        sent = sender.send(codec.encode_block(header, block), over)
         self._blocked_s += time.monotonic() - started_s
         if sent:
             self._blocks_sent += 1

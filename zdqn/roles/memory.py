@@ -119,7 +119,7 @@ class Memory:
                 self._context,
                 address.companion(),
                 high_water_mark=config.memory.high_water_mark,
-                buffer_bytes=config.memory.socket_buffer_bytes,
+                buffer_bytes=config.transition_buffer_bytes,
             )
         except ZdqnError:
             self.close()

@@ -6,12 +6,14 @@ libzmq truncates a port of 99999, and connects to a host that does not exist wit
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from dataclasses import dataclass
 
 from zdqn.errors import ConfigError
 
 MAX_IPC_PATH_BYTES = 107
+_HOST = re.compile(r"[\w.-]+|[0-9a-fA-F.:]+(%\w+)?")
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,17 @@ class Address:
     def __str__(self) -> str:
         if self.transport == "ipc":
             return f"ipc://{self.path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if self.is_ipv6 else self.host
         return f"tcp://{host}:{self.port}"
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether it is a numeric IPv6 address; a name is looked up as IPv4.
+
+        libzmq tries only the first answer to a look-up: where ``localhost`` is ``::1`` first, it
+        would never reach a server on 127.0.0.1.
+        """
+        return ":" in self.host
 
     @property
     def is_loopback(self) -> bool:
@@ -77,7 +88,7 @@ def parse_address(text: str, *, parameter: str, bind: bool = False) -> Address:
             f"tcp://127.0.0.1:5556."
         )
     if transport == "ipc":
-        if not rest or len(rest.encode()) > MAX_IPC_PATH_BYTES - len(".data"):
+        if not rest or "\0" in rest or len(rest.encode()) > MAX_IPC_PATH_BYTES - len(".data"):
             raise ConfigError(
                 f'{parameter} is "{text}"; the path of an ipc:// address must have 1 to '
                 f"{MAX_IPC_PATH_BYTES - len('.data')} bytes, a limit of the operating system."
@@ -85,13 +96,13 @@ def parse_address(text: str, *, parameter: str, bind: bool = False) -> Address:
         return Address("ipc", path=rest)
     host, separator, port_text = rest.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not separator or not host or (host == "*" and not bind):
+    if not separator or not (_HOST.fullmatch(host) or (host == "*" and bind)):
         raise ConfigError(
             f'{parameter} is "{text}"; it must name a host and a port, such as '
             f"tcp://127.0.0.1:5556."
         )
     lowest = 0 if bind else 1
-    if not port_text.isascii() or not port_text.isdigit() or not lowest <= int(port_text) <= 65535:
+    if not re.fullmatch("[0-9]{1,5}", port_text) or not lowest <= int(port_text) <= 65535:
         raise ConfigError(
             f'{parameter} is "{text}"; the port must be a number from {lowest} to 65535.'
         )
@@ -120,9 +131,10 @@ def check_resolves(address: Address, *, parameter: str) -> None:
     """
     if address.transport != "tcp":
         return
+    family = socket.AF_INET6 if address.is_ipv6 else socket.AF_INET
     try:
-        socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    except OSError as error:
+        socket.getaddrinfo(address.host, address.port, family, socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # a label that is too long is a UnicodeError
         raise ConfigError(
             f"{parameter} is {address}, but the host name {address.host!r} cannot be looked up "
             f"({error}). Check its spelling, or give its IP address."

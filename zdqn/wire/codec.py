@@ -145,7 +145,7 @@ def decode(buffer: Buffer) -> Message:
         )
     try:
         header = decoder.decode(memoryview(buffer)[start : start + length])
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except Exception as error:  # msgspec's own, RecursionError, and whatever else bytes can cause
         raise ProtocolError(f"the header of a {Kind(kind).name} message: {error}") from error
     return Message(header, buffer, start + length)
 
@@ -246,10 +246,6 @@ def read_block(message: Message, spec: EnvironmentSpec) -> Block:
         ProtocolError: when a length, a reference, an action or a number is out of range.
     """
     header = expect(message, BlockHeader)
-    if header.frames < 1 or header.transitions < 1:
-        raise ProtocolError(
-            f"a block of {header.frames} frames and {header.transitions} transitions is empty"
-        )
     frames, records = read_arrays(message, block_layout(header, spec))
     check_records(records, len(frames), spec)
     return Block(frames, records)
@@ -272,9 +268,11 @@ def check_records(records: NDArray[Any], frames: int, spec: EnvironmentSpec) -> 
     if references.min() < 0 or references.max() >= frames:
         raise ProtocolError(f"a block refers to frames outside its table of {frames}")
     actions = words[:, 2 + 2 * spec.frame_stack]
-    if actions.min() < 0 or actions.max() >= spec.num_actions:
+    lowest, highest = actions.min(), actions.max()
+    if lowest < 0 or highest >= spec.num_actions:
         raise ProtocolError(
-            f"a block holds an action outside 0..{spec.num_actions - 1}: {actions.max()}"
+            f"a block holds an action outside 0..{spec.num_actions - 1}: "
+            f"{lowest if lowest < 0 else highest}"
         )
     numbers = words[:, 3 + 2 * spec.frame_stack :].view(_FLOAT32)
     if not np.isfinite(numbers).all():
@@ -347,8 +345,11 @@ def read_weights(message: Message, header: Weights) -> dict[str, NDArray[Any]]:
         ProtocolError: for a dtype that may not travel, a bad shape or a wrong length.
     """
     for tensor in header.tensors:
-        if tensor.dtype not in ALLOWED_DTYPES or any(size < 0 for size in tensor.shape):
+        # NumPy refuses an array whose other dimensions overflow even if one of them is 0
+        if tensor.dtype not in ALLOWED_DTYPES or prod(size or 1 for size in tensor.shape) > 2**40:
             raise ProtocolError(f"weights hold {tensor}, which may not travel")
+    if len({tensor.name for tensor in header.tensors}) < len(header.tensors):
+        raise ProtocolError("weights hold two arrays of the same name")
     layout = [(np.dtype(tensor.dtype), tensor.shape) for tensor in header.tensors]
     arrays = read_arrays(message, layout)
     return {tensor.name: array for tensor, array in zip(header.tensors, arrays, strict=True)}

@@ -19,9 +19,10 @@ was agreed in the hello; a message whose length is not exactly what they imply i
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from zdqn.data import EnvironmentSpec
 
@@ -29,6 +30,19 @@ PROTOCOL_VERSION = 1
 MAGIC = b"ZDQN"
 MAX_HEADER_BYTES = 64 * 1024
 ALIGNMENT = 64
+
+# What a number or word of a header may be; anything else is refused when it is decoded.
+Session: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Rows: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+SomeRows: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**48 - 1)]
+"""What one client counts; so small that no sum of them overflows a `Total`."""
+Total: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+Version: TypeAlias = Annotated[int, Meta(ge=-1, le=2**63 - 1)]
+WaitMs: TypeAlias = Annotated[int, Meta(ge=0, le=60_000)]
+Label: TypeAlias = Annotated[str, Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
+"""One line for a log: no control characters."""
+Statistics: TypeAlias = dict[str, Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | str | bool]
 
 
 class Kind(IntEnum):
@@ -71,13 +85,13 @@ class Spec(Header, frozen=True):
         observation_shape: shape of one frame, 1 to 8 numbers >= 1.
         observation_dtype: NumPy name, one of `zdqn.data.ALLOWED_DTYPES`.
         num_actions: >= 1.
-        frame_stack: >= 1.
+        frame_stack: 1 to 32.
     """
 
-    observation_shape: tuple[int, ...]
-    observation_dtype: str
-    num_actions: int
-    frame_stack: int
+    observation_shape: Annotated[tuple[SomeRows, ...], Meta(min_length=1, max_length=8)]
+    observation_dtype: Annotated[str, Meta(max_length=16)]
+    num_actions: SomeRows
+    frame_stack: Annotated[int, Meta(ge=1, le=32)]
 
     @classmethod
     def of(cls, spec: EnvironmentSpec) -> Spec:
@@ -107,13 +121,13 @@ class Hello(Header, frozen=True):
     """
 
     kind = Kind.HELLO
-    role: str
-    name: str
-    session: int
+    role: Literal["learner", "collector", "evaluator"]
+    name: Label
+    session: Session
     spec: Spec | None = None
     shared: dict[str, Any] | None = None
-    run_id: str = ""
-    learner_epoch: int = 0
+    run_id: Label = ""
+    learner_epoch: Rows = 0
 
 
 class Welcome(Header, frozen=True):
@@ -129,27 +143,28 @@ class Welcome(Header, frozen=True):
         memory: address of the memory's REQ/REP socket; "" from a memory.
         index: number of this collector or evaluator among the living of its role, from 0.
         seed: the run's seed.
-        weight_version: packed version of the current weights; -1 from a memory.
+        weight_version: packed version of the current weights; -1 if there are none yet, and from
+            a memory.
     """
 
     kind = Kind.WELCOME
-    run_id: str
-    session: int
-    data_endpoint: str
+    run_id: Label
+    session: Session
+    data_endpoint: Label
     spec: Spec | None
     config: dict[str, Any]
-    memory: str
-    index: int
-    seed: int
-    weight_version: int
+    memory: Label
+    index: Rows
+    seed: Total
+    weight_version: Version
 
 
 class ErrorReply(Header, frozen=True):
     """A refusal; the answer to a request that cannot be served.
 
     Attributes:
-        code: "protocol_version", "protocol", "mismatch", "fenced", "not_serving" (ask again soon)
-            or "stopping" (the run is over).
+        code: "protocol", "mismatch", "fenced", "not_serving" (ask again soon) or "stopping" (the
+            run is over).
         message: one paragraph for a person.
     """
 
@@ -167,8 +182,8 @@ class Ping(Header, frozen=True):
     """
 
     kind = Kind.PING
-    session: int
-    statistics: dict[str, int | float | str | bool]
+    session: Session
+    statistics: Statistics
 
 
 class Pong(Header, frozen=True):
@@ -176,7 +191,8 @@ class Pong(Header, frozen=True):
 
     Attributes:
         session: of the server; a change means that it was restarted.
-        known: False if the server does not know the client's session: it must say hello again.
+        known: False if the server does not know the client's session, or took it for dead: it
+            must say hello again.
         stopping: the run is over; the client should finish and say goodbye.
         environment_steps: of all collectors, as far as the server knows.
         collectors: living collectors.
@@ -184,12 +200,12 @@ class Pong(Header, frozen=True):
     """
 
     kind = Kind.PONG
-    session: int
+    session: Session
     known: bool
     stopping: bool
-    environment_steps: int
-    collectors: int
-    statistics: dict[str, int | float | str | bool]
+    environment_steps: Total
+    collectors: Rows
+    statistics: Statistics
 
 
 class Goodbye(Header, frozen=True):
@@ -201,8 +217,8 @@ class Goodbye(Header, frozen=True):
     """
 
     kind = Kind.GOODBYE
-    session: int
-    statistics: dict[str, int | float | str | bool]
+    session: Session
+    statistics: Statistics
 
 
 class StatusRequest(Header, frozen=True):
@@ -232,7 +248,7 @@ class Stop(Header, frozen=True):
     """
 
     kind = Kind.STOP
-    reason: str
+    reason: Label
 
 
 class Acknowledged(Header, frozen=True):
@@ -261,13 +277,13 @@ class BlockHeader(Header, frozen=True):
     """
 
     kind = Kind.BLOCK
-    session: int
-    sequence: int
-    spec_digest: int
-    frames: int
-    transitions: int
-    environment_steps: int
-    episodes: int
+    session: Session
+    sequence: Count
+    spec_digest: Session
+    frames: SomeRows
+    transitions: SomeRows
+    environment_steps: Count
+    episodes: Count
 
 
 # --- samples: REQ/REP ---------------------------------------------------------------------------
@@ -282,17 +298,17 @@ class SampleRequest(Header, frozen=True):
         batch_size: transitions of one batch, >= 1.
         session: of the learner; 0 from a plain client.
         batches: most batches wanted, >= 1; the reply holds 1 to this many.
-        wait_ms: how long the memory may wait for data before it says "not ready"; 0 answers at
-            once.
+        wait_ms: how long the memory may wait for data before it says "not ready", at most a
+            minute; 0 answers at once.
         priorities: rows of the payload, >= 0.
     """
 
     kind = Kind.SAMPLE_REQUEST
-    batch_size: int
-    session: int = 0
-    batches: int = 1
-    wait_ms: int = 0
-    priorities: int = 0
+    batch_size: SomeRows
+    session: Session = 0
+    batches: SomeRows = 1
+    wait_ms: WaitMs = 0
+    priorities: Rows = 0
 
 
 class Progress(Header, frozen=True):
@@ -309,14 +325,14 @@ class Progress(Header, frozen=True):
         blocks_refused: malformed, or of another environment.
     """
 
-    session: int
-    environment_steps: int
-    episodes: int
-    transitions: int
-    blocks: int
-    blocks_lost: int
-    blocks_duplicated: int
-    blocks_refused: int
+    session: Session
+    environment_steps: Total
+    episodes: Total
+    transitions: Total
+    blocks: Total
+    blocks_lost: Total
+    blocks_duplicated: Total
+    blocks_refused: Total
 
 
 class Batches(Header, frozen=True):
@@ -335,9 +351,9 @@ class Batches(Header, frozen=True):
     """
 
     kind = Kind.BATCHES
-    batch_size: int
-    batches: int
-    size: int
+    batch_size: SomeRows
+    batches: SomeRows
+    size: Total
     progress: Progress
 
 
@@ -354,8 +370,8 @@ class NotReady(Header, frozen=True):
 
     kind = Kind.NOT_READY
     reason: str
-    size: int
-    needed: int
+    size: Total
+    needed: Total
     progress: Progress
 
 
@@ -367,7 +383,7 @@ class TensorInfo(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fi
 
     name: str
     dtype: str
-    shape: tuple[int, ...]
+    shape: Annotated[tuple[Rows, ...], Meta(max_length=8)]
 
 
 class WeightsRequest(Header, frozen=True):
@@ -389,10 +405,10 @@ class Weights(Header, frozen=True):
     """
 
     kind = Kind.WEIGHTS
-    run_id: str
-    weight_version: int
-    environment_steps: int
-    updates: int
+    run_id: Label
+    weight_version: Version
+    environment_steps: Total
+    updates: Total
     stopping: bool
     tensors: tuple[TensorInfo, ...]
 
@@ -407,9 +423,9 @@ class ActionRequest(Header, frozen=True):
     """
 
     kind = Kind.ACTION_REQUEST
-    session: int
-    spec_digest: int
-    count: int
+    session: Session
+    spec_digest: Session
+    count: SomeRows
 
 
 class Actions(Header, frozen=True):
@@ -421,8 +437,8 @@ class Actions(Header, frozen=True):
     """
 
     kind = Kind.ACTIONS
-    count: int
-    weight_version: int
+    count: SomeRows
+    weight_version: Version
 
 
 class Claim(Header, frozen=True):
@@ -430,12 +446,13 @@ class Claim(Header, frozen=True):
 
     Attributes:
         session: of the evaluator.
-        wait_ms: how long the learner may wait for one before it says there is none.
+        wait_ms: how long the learner may wait for one before it says there is none, at most a
+            minute.
     """
 
     kind = Kind.CLAIM
-    session: int
-    wait_ms: int
+    session: Session
+    wait_ms: WaitMs
 
 
 class Snapshot(Header, frozen=True):
@@ -450,11 +467,11 @@ class Snapshot(Header, frozen=True):
     """
 
     kind = Kind.SNAPSHOT
-    snapshot: int
+    snapshot: Rows
     weights: Weights
-    episodes: int
-    epsilon: float
-    seed: int
+    episodes: SomeRows
+    epsilon: Annotated[float, Meta(ge=0, le=1)]
+    seed: Total
 
 
 class NothingToEvaluate(Header, frozen=True):
@@ -479,10 +496,10 @@ class EvaluationResult(Header, frozen=True):
     """
 
     kind = Kind.EVALUATION_RESULT
-    session: int
-    snapshot: int
-    episodes: int
-    duration_s: float
+    session: Session
+    snapshot: Rows
+    episodes: SomeRows
+    duration_s: Annotated[float, Meta(ge=0, le=1e9)]
 
 
 HEADERS: dict[int, type[Header]] = {

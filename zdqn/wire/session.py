@@ -16,7 +16,7 @@ from zdqn.errors import (
     ProtocolError,
     ZdqnError,
 )
-from zdqn.wire import codec
+from zdqn.wire import codec, protocol
 from zdqn.wire.addresses import Address
 from zdqn.wire.protocol import (
     Acknowledged,
@@ -32,7 +32,7 @@ from zdqn.wire.sockets import Client, Context
 
 logger = logging.getLogger("zdqn")
 
-Statistics = dict[str, int | float | str | bool]
+Statistics = protocol.Statistics
 
 PASSING_REFUSALS = ("not_serving", "stopping")
 """Codes of refusals that say something of the moment, not of the client."""
@@ -222,7 +222,7 @@ class Membership:
         """Say hello once more, with what the client has learned since, such as its spec.
 
         Returns:
-            The welcome, or None if `stop` was set first.
+            The welcome, or None if `stop` was set first, or the run is over (`stopping`).
 
         Raises:
             PeerUnavailableError: when nothing answered in time.
@@ -235,7 +235,13 @@ class Membership:
                 connect_timeout_s=self._connect_timeout_s,
                 stop=self._stop,
             )
-        return codec.expect(reply.message, Welcome) if reply is not None else None
+        if reply is None:
+            return None
+        if isinstance(reply.header, ErrorReply):
+            self.stopping = True
+            self._stop.set()
+            return None
+        return codec.expect(reply.message, Welcome)
 
     def _say_hello(self, client: Client, stop: threading.Event) -> Reply | None:
         return ask(
@@ -276,7 +282,7 @@ class Membership:
             self.stopping = True
             self._stop.set()
         elif not pong.known:
-            logger.info("the %s was restarted; saying hello again", self._server)
+            logger.info("the %s does not know us (any more); saying hello again", self._server)
             self._say_hello(client, self._leaving)
         return True
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self, TypeAlias
@@ -31,6 +32,8 @@ _HEARTBEAT_MS = 10_000
 _HEARTBEAT_TIMEOUT_MS = 30_000
 _HANDSHAKE_MS = 5_000
 _BACKLOG = 1_024
+_REPEATS = 8
+"""Unanswered repetitions of a question that a server finds when it comes; older ones stay."""
 _SLICE_MS = 100
 """Longest single wait in libzmq, so that a stop request is seen soon."""
 
@@ -59,7 +62,6 @@ class Context:
         socket.heartbeat_timeout = _HEARTBEAT_TIMEOUT_MS
         socket.handshake_ivl = _HANDSHAKE_MS
         socket.maxmsgsize = MAX_MESSAGE_BYTES
-        socket.ipv6 = True
         return socket
 
     def close(self) -> None:
@@ -94,6 +96,7 @@ class Link:
             ConfigError: when it cannot be bound on this machine.
         """
         self._socket.backlog = _BACKLOG
+        self._socket.ipv6 = address.is_ipv6
         if address.transport == "ipc":
             self._lock = _lock_ipc_path(address)
         text = str(address)
@@ -120,7 +123,12 @@ class Link:
 
     def _connect(self, address: Address) -> None:
         self.address = address
-        self._socket.connect(str(address))
+        self._socket.ipv6 = address.is_ipv6
+        try:
+            self._socket.connect(str(address))
+        except zmq.ZMQError as error:
+            self.close(0)
+            raise ConfigError(f"Cannot connect to {address}: {error.strerror}.") from error
 
     def close(self, linger_ms: int | None = None) -> None:
         """Close; what is unsent gets `linger_ms` (default `LINGER_MS`) to leave."""
@@ -194,17 +202,21 @@ class TransitionSender(Link):
         self._socket.sndtimeo = _SLICE_MS
         self._connect(address)
 
-    def send(self, message: bytes, stop: threading.Event) -> bool:
+    def send(self, message: bytes, give_up: Callable[[], bool]) -> bool:
         """Send, waiting for room.
 
+        Args:
+            message: the block.
+            give_up: asked every tenth of a second while there is no room.
+
         Returns:
-            False if `stop` was set before there was room; then nothing was sent.
+            False if `give_up` said so before there was room; then nothing was sent.
         """
         while True:
             try:
                 self._socket.send(message, 0, len(message) < _ZERO_COPY_BYTES)
             except zmq.Again:
-                if stop.is_set():
+                if give_up():
                     return False
             else:
                 return True
@@ -302,6 +314,8 @@ class Client(Link):
         self._socket.req_relaxed = True
         self._socket.req_correlate = True
         self._socket.linger = 0
+        self._socket.sndtimeo = 0
+        self._socket.sndhwm = _REPEATS
         self._connect(address)
 
     def request(
@@ -317,11 +331,9 @@ class Client(Link):
         Returns:
             The answer, or None if none came in time.
         """
-        self._socket.sndtimeo = 0
-        try:
+        # when full of earlier questions to a server that is not there, waiting is all there is
+        with suppress(zmq.Again):
             self._socket.send(message)
-        except zmq.Again:
-            return None
         left_ms = timeout_s * 1000
         while left_ms > 0:
             wait_ms = min(left_ms, _SLICE_MS) if stop is not None else left_ms

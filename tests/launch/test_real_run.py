@@ -1,0 +1,168 @@
+"""`zdqn run` and `zdqn.run` with real roles, real processes and real sockets, in small."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import gymnasium
+import pytest
+
+import zdqn
+from zdqn.launch.endpoints import read_endpoints
+
+TINY = """
+[environment]
+id = "CartPole-v1"
+[stop]
+updates = 50
+[network]
+hidden = [16]
+[replay]
+min_size = 64
+samples_per_insert = 8.0
+[evaluator]
+period_updates = 25
+episodes = 2
+environments = 2
+[launch]
+collectors = 1
+evaluators = 1
+"""
+FILES = {
+    "config.toml", "endpoints.json", "metrics.jsonl", "evaluations.csv", "checkpoints", "best.pt",
+    "summary.json", "logs",
+}  # fmt: skip
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(TINY)
+    return path
+
+
+def start(*arguments, cwd):
+    return subprocess.Popen(
+        [sys.executable, "-m", "zdqn", *map(str, arguments)],
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(zdqn.__path__[0]).parent)},
+    )
+
+
+def roles_of(pid):
+    """Give the process ids of a run's children."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue  # it has just ended
+        if int(fields[1]) == pid:
+            found.append(int(entry.parent.name))
+    return found
+
+
+def is_alive(pid):
+    return Path(f"/proc/{pid}").exists()
+
+
+def wait_until(condition, what):
+    deadline_s = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline_s, f"waited in vain for {what}"
+        time.sleep(0.02)
+
+
+def test_zdqn_run_ends_by_itself_and_leaves_its_files(config, tmp_path):
+    process = start("run", config, "--run-dir", "out", "--seed", "3", cwd=tmp_path)
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, output
+    out = tmp_path / "out"
+    assert {path.name for path in out.iterdir()} >= FILES
+    assert {path.name for path in (out / "logs").iterdir()} == {
+        "memory.log", "learner.log", "collector-0.log", "evaluator-0.log",
+    }  # fmt: skip
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["updates"] == 50
+    assert summary["blocks_lost"] == 0
+    assert zdqn.load_config(out / "config.toml").run.seed == 3
+    assert "collector-0 | " in output
+    assert "run directory: out" in output
+
+
+QUICK_TO_START = (
+    "--evaluators", "0", "--set", "collector.policy=remote", "--set", "stop.updates=0",
+    "--set", "links.dead_after_s=1",
+)  # fmt: skip
+
+
+def wait_for_servers(run_directory):
+    def both_are_up():
+        path = run_directory / "endpoints.json"
+        return path.exists() and len(read_endpoints(run_directory)) == 2
+
+    wait_until(both_are_up, "endpoints")
+
+
+def test_ctrl_c_ends_a_run_cleanly_even_while_it_starts(config, tmp_path):
+    process = start("run", config, "--run-dir", "x", *QUICK_TO_START, cwd=tmp_path)
+    wait_for_servers(tmp_path / "x")
+    children = roles_of(process.pid)
+    assert len(children) == 3
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert not any(map(is_alive, children))
+
+
+def test_roles_end_when_their_launcher_is_killed(config, tmp_path):
+    process = start("run", config, "--run-dir", "x", *QUICK_TO_START, cwd=tmp_path)
+    wait_for_servers(tmp_path / "x")
+    children = roles_of(process.pid)
+    process.kill()
+    process.communicate(timeout=60)
+    wait_until(lambda: not any(map(is_alive, children)), "the children's end")
+
+
+def test_status_and_stop_from_outside(config, tmp_path):
+    process = start("run", config, "--run-dir", "runs/x", "--set", "stop.updates=0", cwd=tmp_path)
+    wait_until((tmp_path / "runs" / "x" / "metrics.jsonl").exists, "metrics")
+    asked = start("status", "--json", cwd=tmp_path)
+    answer, _ = asked.communicate(timeout=60)
+    assert asked.returncode == 0, answer
+    assert {"learner", "memory"} <= set(json.loads(answer))
+    stopped = start("stop", cwd=tmp_path)
+    assert stopped.communicate(timeout=60)[0].startswith("asked tcp://127.0.0.1:")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert read_endpoints(tmp_path / "runs" / "x")["memory"]["samples"]
+
+
+def test_a_wrong_environment_ends_with_one_paragraph(config, tmp_path):
+    process = start("run", config, "--set", "environment.id=CartPol-v1", cwd=tmp_path)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 78, output
+    (error,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert "CartPol-v1" in error
+    assert "CartPole" in error
+    assert "Traceback" not in output
+
+
+def test_python_run_takes_closures(config, tmp_path):
+    limit = 7
+    summary = zdqn.run(
+        zdqn.load_config(config),
+        environment=lambda **_: gymnasium.make("CartPole-v1", max_episode_steps=limit),
+        evaluators=1,
+        run_directory=tmp_path / "run",
+    )
+    assert summary["updates"] == 50
+    assert summary["best_evaluation_return"] == limit
+    assert summary["run_directory"] == str(tmp_path / "run")

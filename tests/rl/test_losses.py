@@ -1,0 +1,156 @@
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from zdqn.rl.losses import (
+    double_q_targets,
+    huber,
+    q_learning_targets,
+    squared,
+    td_errors,
+    weighted_mean,
+)
+
+
+@pytest.fixture
+def generator() -> torch.Generator:
+    return torch.Generator().manual_seed(7)
+
+
+def sample(generator: torch.Generator, *shape: int) -> Tensor:
+    return torch.randn(shape, generator=generator)
+
+
+@pytest.mark.parametrize(("batch_size", "num_actions"), [(1, 1), (1, 4), (5, 2), (32, 6)])
+def test_q_learning_targets_are_those_of_mnih_2015(
+    generator: torch.Generator, batch_size: int, num_actions: int
+) -> None:
+    rewards, discounts = sample(generator, batch_size), sample(generator, batch_size).abs()
+    next_q = sample(generator, batch_size, num_actions)
+    expected = []
+    for j in range(batch_size):
+        best = max(float(next_q[j, a]) for a in range(num_actions))
+        expected.append(float(rewards[j]) + float(discounts[j]) * best)
+    found = q_learning_targets(rewards, discounts, next_q)
+    assert found.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize(("batch_size", "num_actions"), [(1, 1), (1, 4), (5, 2), (32, 6)])
+def test_double_q_targets_are_those_of_van_hasselt_2016(
+    generator: torch.Generator, batch_size: int, num_actions: int
+) -> None:
+    rewards, discounts = sample(generator, batch_size), sample(generator, batch_size).abs()
+    online = sample(generator, batch_size, num_actions)
+    target = sample(generator, batch_size, num_actions)
+    expected = []
+    for j in range(batch_size):
+        chosen = max(range(num_actions), key=lambda a: float(online[j, a]))
+        expected.append(float(rewards[j]) + float(discounts[j]) * float(target[j, chosen]))
+    found = double_q_targets(rewards, discounts, online, target)
+    assert found.tolist() == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_terminated_transition_has_its_reward_as_target() -> None:
+    rewards, discounts = torch.tensor([3.0, -1.0]), torch.zeros(2)
+    values = torch.full((2, 3), 1e6)
+    assert q_learning_targets(rewards, discounts, values).tolist() == [3.0, -1.0]
+    assert double_q_targets(rewards, discounts, values, values).tolist() == [3.0, -1.0]
+
+
+def test_targets_carry_no_gradient(generator: torch.Generator) -> None:
+    values = sample(generator, 2, 3).requires_grad_()
+    assert not q_learning_targets(torch.ones(2), torch.ones(2), values).requires_grad
+    assert not double_q_targets(torch.ones(2), torch.ones(2), values, values).requires_grad
+
+
+def test_td_errors_are_target_minus_value_of_the_action_taken(generator: torch.Generator) -> None:
+    q_values, targets = sample(generator, 4, 3), sample(generator, 4)
+    actions = torch.tensor([0, 2, 1, 2])
+    expected = [float(targets[j]) - float(q_values[j, int(actions[j])]) for j in range(4)]
+    assert td_errors(q_values, actions, targets).tolist() == pytest.approx(expected)
+
+
+def test_a_td_error_moves_only_the_value_of_the_action_taken() -> None:
+    q_values = torch.zeros(1, 3, requires_grad=True)
+    td_errors(q_values, torch.tensor([1]), torch.tensor([5.0])).sum().backward()
+    assert q_values.grad is not None
+    assert q_values.grad.tolist() == [[0.0, -1.0, 0.0]]
+
+
+@pytest.mark.parametrize("delta", [0.1, 1.0, 2.5])
+@pytest.mark.parametrize("error", [0.0, 0.05, -0.1, 1.0, -1.0, 2.5, -7.0, 1e4])
+def test_huber_is_quadratic_up_to_delta_and_linear_beyond(error: float, delta: float) -> None:
+    size = abs(error)
+    expected = 0.5 * error**2 if size <= delta else delta * (size - 0.5 * delta)
+    errors = torch.tensor([error], requires_grad=True)
+    loss = huber(errors, delta)
+    loss.sum().backward()
+    assert loss.item() == pytest.approx(expected, rel=1e-5, abs=1e-7)
+    assert errors.grad is not None
+    slope = math.copysign(min(size, delta), error) if error else 0.0
+    assert errors.grad.item() == pytest.approx(slope, rel=1e-6)
+
+
+def test_squared_has_the_error_as_its_slope() -> None:
+    errors = torch.tensor([3.0, -2.0, 0.0], requires_grad=True)
+    losses = squared(errors)
+    losses.sum().backward()
+    assert losses.tolist() == [4.5, 2.0, 0.0]
+    assert errors.grad is not None
+    assert errors.grad.tolist() == [3.0, -2.0, 0.0]
+
+
+def test_weighted_mean_is_that_of_schaul_2016(generator: torch.Generator) -> None:
+    losses, weights = sample(generator, 5).abs(), torch.rand(5, generator=generator)
+    expected = sum(float(weights[j]) * float(losses[j]) for j in range(5)) / 5
+    assert weighted_mean(losses, weights).item() == pytest.approx(expected)
+
+
+def test_weights_of_one_and_no_weights_agree() -> None:
+    losses = torch.tensor([1.0, 2.0, 6.0])
+    assert weighted_mean(losses, None).item() == weighted_mean(losses, torch.ones(3)).item() == 3.0
+
+
+BATCH, TABLE = torch.ones(3), torch.ones(3, 4)
+
+
+@pytest.mark.parametrize(
+    ("call", "shapes"),
+    [
+        (
+            lambda: q_learning_targets(BATCH, BATCH, torch.ones(2, 4)),
+            ["rewards (3,)", "discounts (3,)", "next_q_target (2, 4)"],
+        ),
+        (
+            lambda: q_learning_targets(torch.ones(3, 1), BATCH, TABLE),
+            ["rewards (3, 1)", "discounts (3,)", "next_q_target (3, 4)"],
+        ),
+        (
+            lambda: q_learning_targets(BATCH, BATCH, BATCH),
+            ["next_q_target (3,)"],
+        ),
+        (
+            lambda: double_q_targets(BATCH, torch.ones(1), TABLE, TABLE),
+            ["rewards (3,)", "discounts (1,)", "next_q_online (3, 4)", "next_q_target (3, 4)"],
+        ),
+        (
+            lambda: double_q_targets(BATCH, BATCH, TABLE, torch.ones(3, 2)),
+            ["next_q_online (3, 4)", "next_q_target (3, 2)"],
+        ),
+        (
+            lambda: td_errors(torch.ones(3, 2), torch.ones(3, 1).long(), BATCH),
+            ["q_values (3, 2)", "actions (3, 1)", "targets (3,)"],
+        ),
+        (
+            lambda: weighted_mean(BATCH, torch.ones(3, 1)),
+            ["losses (3,)", "importance_weights (3, 1)"],
+        ),
+    ],
+)
+def test_shapes_that_would_broadcast_are_refused_by_name(call, shapes) -> None:
+    with pytest.raises(ValueError, match="do not fit together") as caught:
+        call()
+    for shape in shapes:
+        assert shape in str(caught.value)

@@ -1,0 +1,346 @@
+import gc
+import math
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import ConfigError, MismatchError
+from zdqn.rl.networks import build_network, load_arrays, tensor_view, weights_to_arrays
+
+VECTOR = EnvironmentSpec((4,), "float32", 2)
+GREY = EnvironmentSpec((84, 84), "uint8", 4, frame_stack=4)
+MINATAR = EnvironmentSpec((10, 10, 4), "bool", 6)
+OPTIONS: dict[str, Any] = {
+    "kind": "mlp",
+    "hidden": (8, 5),
+    "activation": "tanh",
+    "initialization": "xavier",
+    "dueling": False,
+    "seed": 3,
+}
+
+
+def build(spec: EnvironmentSpec = VECTOR, **options: Any) -> nn.Module:
+    return build_network(spec, **{**OPTIONS, **options})
+
+
+def observations(spec: EnvironmentSpec, count: int = 3) -> NDArray[Any]:
+    rng = np.random.default_rng(0)
+    return (rng.random((count, *spec.stacked_shape)) * 200).astype(spec.dtype)
+
+
+def values(network: nn.Module, array: NDArray[Any]) -> NDArray[np.float32]:
+    with torch.no_grad():
+        output: Tensor = network(torch.from_numpy(array))
+    return output.numpy()
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+@pytest.mark.parametrize("dueling", [False, True])
+@pytest.mark.parametrize(
+    ("kind", "spec"),
+    [
+        *[
+            ("mlp", EnvironmentSpec((3,), dtype, 2))
+            for dtype in ("bool", "uint8", "uint16", "int64", "float16", "float32", "float64")
+        ],
+        ("mlp", EnvironmentSpec((3,), "float64", 1, frame_stack=4)),
+        ("mlp", MINATAR),
+        ("cnn", GREY),
+        ("cnn", MINATAR),
+        ("cnn", EnvironmentSpec((10, 10, 4), "bool", 6, frame_stack=3)),
+        ("cnn", EnvironmentSpec((10, 10), "float32", 3)),
+        ("cnn", EnvironmentSpec((36, 40, 3), "uint8", 3)),
+        ("cnn", EnvironmentSpec((3, 36, 40), "uint8", 3)),
+        ("cnn", EnvironmentSpec((3, 3), "int32", 3)),
+        ("cnn", EnvironmentSpec((5, 5, 16), "float32", 3)),
+    ],
+)
+def test_every_network_takes_the_environments_dtype_and_gives_one_float32_an_action(
+    kind: str, spec: EnvironmentSpec, dueling: bool
+) -> None:
+    network = build(spec, kind=kind, dueling=dueling)
+    output = values(network, observations(spec))
+    assert output.shape == (3, spec.num_actions)
+    assert output.dtype == np.float32
+    assert np.isfinite(output).all()
+
+
+def test_an_mlp_is_the_sums_and_tanhs_that_it_claims_to_be() -> None:
+    network = build(EnvironmentSpec((2, 2), "float32", 3))
+    weights = weights_to_arrays(network)
+    array = observations(EnvironmentSpec((2, 2), "float32", 3))
+    features = array.reshape(3, 4)
+    for layer in ("hidden_0", "hidden_1"):
+        features = np.tanh(features @ weights[f"{layer}.weight"].T + weights[f"{layer}.bias"])
+    expected = features @ weights["head.weight"].T + weights["head.bias"]
+    np.testing.assert_allclose(values(network, array), expected, rtol=1e-5)
+
+
+def test_a_dueling_head_is_equation_9_of_wang_2016() -> None:
+    network = build(dueling=True, hidden=())
+    weights = weights_to_arrays(network)
+    array = observations(VECTOR)
+    value = array @ weights["head.value.weight"].T + weights["head.value.bias"]
+    advantage = array @ weights["head.advantage.weight"].T + weights["head.advantage.bias"]
+    expected = np.empty((3, 2))
+    for row in range(3):
+        mean = sum(advantage[row]) / 2
+        for action in range(2):
+            expected[row, action] = value[row, 0] + advantage[row, action] - mean
+    np.testing.assert_allclose(values(network, array), expected, rtol=1e-5)
+
+
+def test_no_hidden_layers_make_a_linear_network() -> None:
+    assert count(build(hidden=())) == 4 * 2 + 2
+
+
+def test_large_images_get_the_network_of_mnih_2015() -> None:
+    convolutions = (4 * 64 * 32 + 32) + (32 * 16 * 64 + 64) + (64 * 9 * 64 + 64)
+    network = build(GREY, kind="cnn", hidden=(512,))
+    assert count(network) == convolutions + (7 * 7 * 64 * 512 + 512) + (512 * 4 + 4)
+
+
+def test_small_images_get_the_network_of_young_and_tian_2019() -> None:
+    network = build(MINATAR, kind="cnn", hidden=(128,))
+    assert count(network) == (4 * 9 * 16 + 16) + (8 * 8 * 16 * 128 + 128) + (128 * 6 + 6)
+
+
+def test_only_uint8_images_are_scaled() -> None:
+    integers, floats = (EnvironmentSpec((5, 5), dtype, 2) for dtype in ("uint8", "float32"))
+    array = observations(integers)
+    scaled = values(build(floats, kind="cnn"), array.astype(np.float32) / 255)
+    np.testing.assert_allclose(values(build(integers, kind="cnn"), array), scaled, rtol=1e-5)
+    unscaled = values(build(floats, kind="mlp"), array.astype(np.float32))
+    np.testing.assert_array_equal(values(build(integers, kind="mlp"), array), unscaled)
+
+
+def test_stacked_colour_frames_become_channels_frame_by_frame() -> None:
+    spec = EnvironmentSpec((5, 6, 2), "float32", 2, frame_stack=3)
+    array = observations(spec)
+    images = np.empty((3, 6, 5, 6), np.float32)
+    for frame in range(3):
+        for channel in range(2):
+            images[:, frame * 2 + channel] = array[:, frame, :, :, channel]
+    network = build(spec, kind="cnn")
+    assert isinstance(network, nn.Sequential)
+    first: Tensor = network[0](torch.from_numpy(array))
+    np.testing.assert_array_equal(first.numpy(), images)
+
+
+def test_channels_may_come_first() -> None:
+    last = EnvironmentSpec((6, 7, 2), "float32", 2)
+    first = EnvironmentSpec((2, 6, 7), "float32", 2)
+    array = observations(last)
+    moved = np.ascontiguousarray(np.moveaxis(array, -1, 1))
+    expected = values(build(last, kind="cnn"), array)
+    np.testing.assert_array_equal(values(build(first, kind="cnn"), moved), expected)
+
+
+@pytest.mark.parametrize("shape", [(4,), (2, 2, 2, 2), (2, 9), (2, 30, 1)])
+def test_a_cnn_refuses_what_is_no_image_and_names_the_ways_out(shape: tuple[int, ...]) -> None:
+    with pytest.raises(ConfigError, match="cnn") as caught:
+        build(EnvironmentSpec(shape, "float32", 2), kind="cnn")
+    for part in (str(shape), '"mlp"', "module:factory"):
+        assert part in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", ["mlp", "cnn"])
+def test_each_activation_and_initialization_gives_another_network(kind: str) -> None:
+    array = observations(MINATAR)
+    outputs = [
+        values(build(MINATAR, kind=kind, activation=activation), array).tobytes()
+        for activation in ("relu", "tanh", "elu", "gelu", "silu")
+    ] + [
+        values(build(MINATAR, kind=kind, initialization=initialization), array).tobytes()
+        for initialization in ("default", "kaiming", "orthogonal")
+    ]
+    assert len(set(outputs)) == len(outputs)
+
+
+@pytest.mark.parametrize(("activation", "gain"), [("tanh", 5 / 3), ("relu", math.sqrt(2))])
+def test_initializations_draw_what_their_names_say(activation: str, gain: float) -> None:
+    def weight(initialization: str, bias: float) -> NDArray[Any]:
+        network = build(hidden=(300,), activation=activation, initialization=initialization)
+        arrays = weights_to_arrays(network)
+        assert (arrays["hidden_0.bias"] == np.float32(bias)).all()
+        assert (arrays["head.bias"] == np.float32(bias)).all()
+        return arrays["hidden_0.weight"]
+
+    glorot = gain * math.sqrt(6 / (300 + 4))
+    assert 0.95 * glorot < np.abs(weight("xavier", 0.01)).max() <= glorot
+    he = gain * math.sqrt(3 / 4)
+    assert 0.95 * he < np.abs(weight("kaiming", 0.0)).max() <= he * (1 + 1e-6)
+    columns = weight("orthogonal", 0.0)
+    np.testing.assert_allclose(columns.T @ columns, gain**2 * np.eye(4), atol=1e-5)
+
+
+def test_the_seed_decides_the_weights_and_the_global_generator_does_not_notice() -> None:
+    torch.manual_seed(11)
+    first = weights_to_arrays(build(seed=3))
+    after = torch.rand(4)
+    torch.manual_seed(11)
+    assert torch.equal(torch.rand(4), after)
+    torch.manual_seed(12)
+    again, other = weights_to_arrays(build(seed=3)), weights_to_arrays(build(seed=4))
+    assert all(np.array_equal(first[name], again[name]) for name in first)
+    assert not np.array_equal(first["head.weight"], other["head.weight"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"activation": "tahn"}, 'activation = "tahn".*"tanh"'),
+        ({"initialization": "he"}, 'initialization = "he".*kaiming'),
+        ({"hidden": (64, 0)}, r"hidden = \[64, 0\]"),
+        ({"kind": "mpl"}, 'kind = "mpl" is no network.*"mlp".*module:factory'),
+        ({"kind": ":build"}, "is no network"),
+        ({"kind": "no_such_module_here:build"}, 'no module "no_such_module_here".*PYTHONPATH'),
+        ({"kind": "zdqn_test_networks:biuld"}, 'has no "biuld".*"build"'),
+        ({"kind": "zdqn_test_networks:NUMBER"}, "int cannot be called"),
+        ({"kind": "zdqn_test_networks:text"}, "returned a str.*torch.nn.Module"),
+        ({"kind": "zdqn_test_networks:fails"}, "ZeroDivisionError"),
+        ({"kind": "zdqn_test_networks:wrong"}, r"gave float32 \(2, 7\).*float32 \(2, 2\)"),
+        ({"kind": "zdqn_test_networks:double"}, "gave float64"),
+        ({"kind": "zdqn_test_networks:narrow"}, r"shape \(2, 4\), float32.*RuntimeError"),
+        ({"kind": "zdqn_test_networks:pair"}, "gave a tuple"),
+        ({"kind": "zdqn_test_broken:build"}, "importing zdqn_test_broken raised NameError"),
+        ({"kind": lambda spec: None}, "returned a NoneType"),
+    ],
+)
+def test_what_cannot_be_built_is_named(
+    options: dict[str, Any], message: str, user_modules: None
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        build(**options)
+
+
+def test_a_factory_may_be_named_or_given(user_modules: None) -> None:
+    named = build(kind="zdqn_test_networks:build")
+    given = build(kind=lambda spec: nn.Linear(4, spec.num_actions))
+    assert np.array_equal(weights_to_arrays(named)["weight"], weights_to_arrays(given)["weight"])
+
+
+def test_checking_a_users_network_leaves_its_mode_and_statistics_alone() -> None:
+    def factory(spec: EnvironmentSpec) -> nn.Module:
+        return nn.Sequential(nn.BatchNorm1d(4), nn.Dropout(0.5).eval(), nn.LazyLinear(2))
+
+    network = build(kind=factory)
+    assert isinstance(network, nn.Sequential)
+    assert [module.training for module in network] == [True, False, True]
+    assert network[0].num_batches_tracked == 0
+    assert values(network, observations(VECTOR)).shape == (3, 2)
+
+
+def test_arrays_are_copies_that_training_does_not_change() -> None:
+    network = build()
+    arrays = weights_to_arrays(network)
+    before = {name: array.copy() for name, array in arrays.items()}
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.zero_()
+    assert all(np.array_equal(arrays[name], before[name]) for name in before)
+
+
+def test_loaded_arrays_change_the_tensors_in_place_and_are_not_kept() -> None:
+    source, network = build(seed=1), build(seed=2)
+    places = [parameter.data_ptr() for parameter in network.parameters()]
+    arrays = weights_to_arrays(source)
+    for array in arrays.values():
+        array.flags.writeable = False
+    load_arrays(network, arrays)
+    array = observations(VECTOR)
+    np.testing.assert_array_equal(values(network, array), values(source, array))
+    assert [parameter.data_ptr() for parameter in network.parameters()] == places
+    assert all(parameter.requires_grad for parameter in network.parameters())
+    assert all(parameter.grad_fn is None for parameter in network.parameters())
+
+
+def test_buffers_travel_with_the_parameters() -> None:
+    source, network = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
+    source(torch.randn(8, 2))
+    load_arrays(network, weights_to_arrays(source))
+    assert network.num_batches_tracked == 1
+    assert torch.equal(network.running_mean, source.running_mean)  # type: ignore[arg-type]
+
+
+def test_arrays_of_another_network_are_refused_with_every_difference() -> None:
+    network = build()
+    arrays = weights_to_arrays(network)
+    before = weights_to_arrays(network)
+    del arrays["head.bias"]
+    arrays["extra"] = np.zeros(1, np.float32)
+    arrays["hidden_0.bias"] = np.zeros(9, np.float32)
+    arrays["hidden_1.bias"] = np.zeros(5, np.float64)
+    with pytest.raises(MismatchError) as caught:
+        load_arrays(network, arrays)
+    for part in (
+        "head.bias is missing (float32 (2,))",
+        "extra is unknown (float32 (1,))",
+        "hidden_0.bias is float32 (9,) and should be float32 (8,)",
+        "hidden_1.bias is float64 (5,) and should be float32 (5,)",
+    ):
+        assert part in str(caught.value)
+    after = weights_to_arrays(network)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_weights_that_are_no_numbers_are_refused_before_anything_changes(value: float) -> None:
+    network = build(seed=1)
+    arrays = weights_to_arrays(build(seed=2))
+    arrays["head.bias"][1] = value
+    before = weights_to_arrays(network)
+    with pytest.raises(MismatchError, match=r"1 of 2 values of head\.bias are not finite"):
+        load_arrays(network, arrays)
+    after = weights_to_arrays(network)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+@pytest.mark.parametrize("shape", [(6,), (2, 3), (), (0, 3)])
+def test_a_view_of_read_only_memory_warns_nobody_and_keeps_it_alive(shape: tuple[int, ...]) -> None:
+    numbers = np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
+    array = np.frombuffer(numbers.tobytes() + b"more", np.float32, numbers.size).reshape(shape)
+    assert not array.flags.writeable
+    address = array.__array_interface__["data"][0]
+    tensor = tensor_view(array)
+    del array
+    gc.collect()
+    assert numbers.size == 0 or tensor.data_ptr() == address
+    np.testing.assert_array_equal(tensor.numpy(), numbers)
+
+
+@pytest.fixture
+def user_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Two modules of a user's, one of which cannot be imported."""
+    (tmp_path / "zdqn_test_networks.py").write_text(
+        "import torch\n"
+        "from torch import nn\n"
+        "NUMBER = 3\n"
+        "def build(spec): return nn.Linear(4, spec.num_actions)\n"
+        "def text(spec): return 'network'\n"
+        "def fails(spec): return 1 / 0\n"
+        "def wrong(spec): return nn.Linear(4, 7)\n"
+        "def narrow(spec): return nn.Linear(3, 2)\n"
+        "class Double(nn.Module):\n"
+        "    def forward(self, x): return torch.zeros(len(x), 2, dtype=torch.float64)\n"
+        "class Pair(nn.Module):\n"
+        "    def forward(self, x): return x, x\n"
+        "def double(spec): return Double()\n"
+        "def pair(spec): return Pair()\n"
+    )
+    (tmp_path / "zdqn_test_broken.py").write_text("undefined\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    sys.modules.pop("zdqn_test_networks", None)
