@@ -219,7 +219,7 @@ class Memory(Section, frozen=True):
         ),
     ] = "tcp://127.0.0.1:5556"
     high_water_mark: Annotated[
-        int, _field("Blocks of one collector that may wait unread at either end.", ge=1)
+        int, _field("Blocks of one collector that may wait unread at either end.", ge=1, le=1000)
     ] = 2
     socket_buffer_bytes: Annotated[
         int,
@@ -345,6 +345,8 @@ class Config(Section, frozen=True):
         for key, value in flatten(self).items():
             if isinstance(value, float) and not math.isfinite(value):
                 raise ConfigError(f"{key} is {value}; it must be a finite number.")
+            if isinstance(value, int) and value >= 2**63:
+                raise ConfigError(f"{key} is {value}; it must be less than 2^63.")
         if replay.min_size > replay.capacity:
             raise ConfigError(
                 f"replay.min_size is {replay.min_size}, more than replay.capacity "

@@ -352,10 +352,10 @@ def test_frozen_and_unused_parameters_are_left_alone() -> None:
 
 def test_buffers_reach_the_target_network() -> None:
     trainer = make_trainer(nn.Sequential(nn.BatchNorm1d(3), make_network()))
-    train(trainer, 2)
+    train(trainer, 4)
     (online,) = [m for m in trainer.online.modules() if isinstance(m, nn.BatchNorm1d)]
     (target,) = [m for m in trainer.target.modules() if isinstance(m, nn.BatchNorm1d)]
-    assert online.num_batches_tracked == target.num_batches_tracked == 2
+    assert online.num_batches_tracked == target.num_batches_tracked == 4
     assert torch.equal(online.running_mean, target.running_mean)  # type: ignore[arg-type]
 
 

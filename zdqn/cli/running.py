@@ -14,13 +14,12 @@ import click
 from zdqn.cli.options import json_option
 
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.table import Table
 
 _LINKS = {"learner": "model", "memory": "samples"}
 """Server to the link on which it answers questions."""
 _TIMEOUT_S = 2.0
-_CLIENT_COLUMNS = ("name", "role", "state", "last_seen_s")
+_CLIENT_COLUMNS = frozenset({"name", "role", "index", "state", "last_seen_s"})
 
 _target_argument = click.argument("target", metavar="[RUN_DIR|ADDR]", required=False)
 
@@ -116,21 +115,24 @@ def _print_status(answers: Mapping[str, dict[str, Any]]) -> None:
     if memory:
         console.print(f"memory {memory.get('address', '')}", style="bold", highlight=False)
         console.print(_flat_table(memory))
-    for server, answer in answers.items():
-        if answer.get("clients"):
-            _print_clients(console, server, answer["clients"])
+    clients = [client for answer in answers.values() for client in answer.get("clients") or ()]
+    if clients:
+        console.print(_client_table({str(client.get("name")): client for client in clients}))
 
 
-def _print_clients(console: Console, server: str, clients: list[dict[str, Any]]) -> None:
+def _client_table(clients: Mapping[str, dict[str, Any]]) -> Table:
     from rich.table import Table
 
-    columns = [*_CLIENT_COLUMNS]
-    for client in clients:
-        columns += [key for key in client if key not in columns]
-    table = Table(*columns, title=f"clients of the {server}", title_justify="left")
-    for client in clients:
-        table.add_row(*(_text(client.get(column)) for column in columns))
-    console.print(table)
+    table = Table("name", "state", "seen", "numbers", box=None, padding=(0, 2, 0, 0))
+    for name, client in clients.items():
+        numbers = (
+            f"{key.replace('_', ' ')} {_text(value)}"
+            for key, value in client.items()
+            if key not in _CLIENT_COLUMNS
+        )
+        seen = f"{_text(client.get('last_seen_s'))} s ago"
+        table.add_row(name, _text(client.get("state")), seen, ", ".join(numbers))
+    return table
 
 
 def _flat_table(values: Mapping[str, Any]) -> Table:

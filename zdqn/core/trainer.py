@@ -238,14 +238,12 @@ class Trainer:
 
     def _compile_step(self) -> Callable[[TrainingBatch], Update]:
         """Make an update that runs as one compiled graph."""
-        # Code of its own: Dynamo keeps graphs with the code object, and no more than 8.
+        # Code of its own: Dynamo keeps graphs with the code object, no more than 8 of them, and
+        # with few guards it would not tell those of two trainers apart.
         function = type(self)._functional_step
         own = types.FunctionType(function.__code__.replace(), function.__globals__)
-        graph = torch.compile(
-            types.MethodType(own, self),
-            fullgraph=True,
-            options={"guard_filter_fn": _guards_of_arguments},
-        )
+        options: dict[str, Any] = {"guard_filter_fn": _guards_of_arguments}
+        graph = torch.compile(types.MethodType(own, self), fullgraph=True, options=options)
         target = self._parameters
         if self.target is not self.online:
             target = {name: tensor.detach() for name, tensor in self.target.named_parameters()}
@@ -259,7 +257,9 @@ class Trainer:
             except Exception as error:
                 if compiled:
                     raise
-                reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+                reason = " ".join(f"{type(error).__name__}: {error}".split()).partition(
+                    " Set TORCH"
+                )[0][:300]
                 raise ConfigError(
                     "learner.compile = true does not work with this network on this machine "
                     f"({reason}). On a CPU torch.compile needs a C++ compiler, such as g++. "
@@ -309,8 +309,7 @@ class Trainer:
         Outside of the graph, which would compute the powers again for each few weights; and in
         Python, since in single precision 1 - 0.999^t has but four good digits when t is small.
         """
-        step = self.updates + 1
-        corrections = (1 - self._beta1**step, 1 - self._beta2**step)
+        corrections = [1 - beta ** (self.updates + 1) for beta in (self._beta1, self._beta2)]
         first, second = (torch.full((), value, device=self.device) for value in corrections)
         return first, second
 

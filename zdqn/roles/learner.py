@@ -17,7 +17,7 @@ from zdqn.roles.model_server import ModelServer
 from zdqn.roles.training import LearnerResult, Training
 from zdqn.wire.addresses import check_bind, check_resolves, parse_address
 from zdqn.wire.session import new_session
-from zdqn.wire.sockets import Context, Server, WeightPublisher
+from zdqn.wire.sockets import Context, Server, WeightPublisher, bind_pair
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -72,8 +72,11 @@ class Learner:
         self._owns_context = context is None
         self._context = context or Context()
         try:
-            server = Server(self._context, address)
-            self._publisher = WeightPublisher(self._context, address.companion())
+            server, self._publisher = bind_pair(
+                lambda free: Server(self._context, free),
+                lambda free: WeightPublisher(self._context, free),
+                address,
+            )
         except ZdqnError:
             self.close()
             raise

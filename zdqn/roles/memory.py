@@ -35,7 +35,15 @@ from zdqn.wire.protocol import (
     Welcome,
 )
 from zdqn.wire.session import Statistics, new_session
-from zdqn.wire.sockets import LINGER_MS, Context, Request, Server, TransitionReceiver, Waiter
+from zdqn.wire.sockets import (
+    LINGER_MS,
+    Context,
+    Request,
+    Server,
+    TransitionReceiver,
+    Waiter,
+    bind_pair,
+)
 
 logger = logging.getLogger("zdqn.memory")
 
@@ -114,12 +122,15 @@ class Memory:
         self._owns_context = context is None
         self._context = context or Context()
         try:
-            self._server = Server(self._context, address)
-            self._receiver = TransitionReceiver(
-                self._context,
-                address.companion(),
-                high_water_mark=config.memory.high_water_mark,
-                buffer_bytes=config.transition_buffer_bytes,
+            self._server, self._receiver = bind_pair(
+                lambda free: Server(self._context, free),
+                lambda free: TransitionReceiver(
+                    self._context,
+                    free,
+                    high_water_mark=config.memory.high_water_mark,
+                    buffer_bytes=config.transition_buffer_bytes,
+                ),
+                address,
             )
         except ZdqnError:
             self.close()

@@ -54,12 +54,12 @@ class Recorder:
         """Refuse to go on when learning diverged.
 
         Args:
-            row: of metrics, after at least one update.
+            row: of metrics, after an update of this start.
 
         Raises:
             RoleFailedError: when its loss is not a finite number.
         """
-        if row["updates"] and row["loss"] is None:
+        if row["loss"] is None:
             rate = self._config.algorithm.learning_rate
             raise RoleFailedError(
                 f"The loss is not a finite number any more after {row['updates']} updates: "

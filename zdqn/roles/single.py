@@ -232,7 +232,8 @@ class Single:
             update=self._lockstep.update,
             collectors=[statistics],
         )
-        self._recorder.check_loss(row)
+        if self._lockstep.update is not None:
+            self._recorder.check_loss(row)
         self._directory.add_metrics(row)
         logger.info(
             "%d environment steps, %d updates, %d episodes, mean return %s",

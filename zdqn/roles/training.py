@@ -46,6 +46,7 @@ logger = logging.getLogger("zdqn.learner")
 
 _SAY_EVERY_S = 10.0
 _FAREWELL_S = 5.0
+_LAST_WORD_S = 2.0
 _POLL_S = 0.02
 
 
@@ -110,6 +111,7 @@ class Training:
         self._network = network
         self._resume = resume
         self._stop = stop
+        self._membership: Membership | None = None
         self._version = -1
         self._phase = "starting"
         self._said_s = 0.0
@@ -149,15 +151,15 @@ class Training:
             self._set_phase("loading torch")
             use_threads(self._config.learner.threads)
             checkpoint = self._load_checkpoint()
-            self._membership = self._join_memory()
-            stack.callback(self._membership.leave)
+            membership = self._membership = self._join_memory()
+            stack.callback(membership.leave)
             spec = self._wait_for_spec()
             reason = ""
             if spec is not None:
-                self._prepare(spec, checkpoint)
+                self._prepare(spec, checkpoint, membership)
                 stack.callback(self._stream.close)
                 reason = self._train()
-            self._membership.raise_failure()
+            membership.raise_failure()
             if self._server.failure is not None:
                 raise RoleFailedError(
                     f"The model server broke: {self._server.failure!r}. This is a fault of zdqn; "
@@ -225,7 +227,9 @@ class Training:
             self._say("waiting for a collector, to learn what the environment looks like")
         return self._server.spec
 
-    def _prepare(self, spec: EnvironmentSpec, checkpoint: dict[str, Any] | None) -> None:
+    def _prepare(
+        self, spec: EnvironmentSpec, checkpoint: dict[str, Any] | None, membership: Membership
+    ) -> None:
         from zdqn.core.policies import GreedyPolicy
 
         self._set_phase("building the network")
@@ -236,7 +240,7 @@ class Training:
             self._trainer.load_state_dict(checkpoint["trainer"])
             self._version = checkpoint["counters"]["version"]
         self._server.act_with(GreedyPolicy(copy.deepcopy(self._trainer.online)))
-        self._membership.introduce()
+        membership.introduce()
         learner = self._config.learner
         self._stream = SampleStream(
             self._context,
@@ -374,12 +378,13 @@ class Training:
             update=self._update,
             collectors=self._server.statistics_of("collector"),
         )
-        self._recorder.check_loss(self._row)
+        if self._update is not None:
+            self._recorder.check_loss(self._row)
         self._directory.add_metrics(self._row)
         self._tell()
 
     def _tell(self) -> None:
-        memory = self._membership.pong.statistics if self._membership.pong else {}
+        memory = self._memory_statistics()
         limits = {
             key: value
             for key in self._config.stop.__struct_fields__
@@ -409,11 +414,7 @@ class Training:
 
     def _set_phase(self, phase: str) -> None:
         self._phase = phase
-        run = {"run_id": self._run_id, "directory": str(self._directory.path), "phase": phase}
-        self._server.report = Report(
-            environment_steps=self._total.environment_steps,
-            status={**self._server.report.status, "run": run},
-        )
+        self._tell()
 
     def _say(self, text: str) -> None:
         """Log what is waited for, at most every 10 s; the first time after a second."""
@@ -453,6 +454,8 @@ class Training:
         self._wait_until(lambda: not self._clients(), _FAREWELL_S)
         if trained:
             self._report()
+        if self._membership is not None:
+            self._membership.leave()
         summary = self._summary(reason, self._stop_memory())
         self._directory.write_summary(summary)
         return LearnerResult(reason, summary, self._directory.path)
@@ -484,19 +487,26 @@ class Training:
         while not done() and (deadline_s is None or time.monotonic() < deadline_s):
             time.sleep(_POLL_S)
 
+    def _memory_statistics(self) -> dict[str, Any]:
+        """Give the memory's numbers as of its last answer to a ping."""
+        pong = self._membership.pong if self._membership is not None else None
+        return dict(pong.statistics) if pong is not None else {}
+
     def _stop_memory(self) -> dict[str, Any]:
         """Ask the memory for its last numbers, and to end."""
         with Client(self._context, self._memory) as client:
             try:
-                status = ask(client, StatusRequest(), server="memory", timeout_s=2.0)
-                ask(client, Stop(reason="the run is over"), server="memory", timeout_s=2.0)
+                status = ask(client, StatusRequest(), server="memory", timeout_s=_LAST_WORD_S)
+                if status is not None:
+                    stop = Stop(reason="the run is over")
+                    ask(client, stop, server="memory", timeout_s=_LAST_WORD_S)
             except ZdqnError as error:
                 logger.warning("%s", error)
                 status = None
         if status is not None and isinstance(status.header, Status):
             return status.header.values
         logger.warning("the memory at %s gave no last numbers", self._memory)
-        return dict(self._membership.pong.statistics) if self._membership.pong else {}
+        return self._memory_statistics()
 
     def _summary(self, reason: str, memory: dict[str, Any]) -> dict[str, Any]:
         reporter, total = self._reporter, self._total

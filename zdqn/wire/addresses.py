@@ -61,7 +61,7 @@ class Address:
         """Give the address of the one-way socket that goes with a REQ/REP one: a port below."""
         if self.transport == "ipc":
             return Address("ipc", path=f"{self.path}.data")
-        return Address("tcp", self.host, self.port - 1 if self.port else 0)
+        return Address("tcp", self.host, self.port - 1)
 
     def reached_through(self, dialled: Address) -> Address:
         """Give this address as a client that dialled `dialled` on the same server can reach it."""
@@ -101,11 +101,12 @@ def parse_address(text: str, *, parameter: str, bind: bool = False) -> Address:
             f'{parameter} is "{text}"; it must name a host and a port, such as '
             f"tcp://127.0.0.1:5556."
         )
-    lowest = 0 if bind else 1
-    if not re.fullmatch("[0-9]{1,5}", port_text) or not lowest <= int(port_text) <= 65535:
-        raise ConfigError(
-            f'{parameter} is "{text}"; the port must be a number from {lowest} to 65535.'
-        )
+    # a server takes the port below as well, so that 1 would leave none
+    rule = "2 to 65535, or 0 for a free one" if bind else "1 to 65535"
+    allowed = range(2 if bind else 1, 65536)
+    is_number = re.fullmatch("[0-9]{1,5}", port_text) is not None
+    if not is_number or (int(port_text) not in allowed and not (bind and int(port_text) == 0)):
+        raise ConfigError(f'{parameter} is "{text}"; the port must be a number from {rule}.')
     return Address("tcp", "0.0.0.0" if host == "*" else host, int(port_text))  # noqa: S104
 
 

@@ -39,7 +39,7 @@ PASSING_REFUSALS = ("not_serving", "stopping")
 
 _REQUEST_TIMEOUT_S = 1.0
 _SAY_EVERY_S = 10.0
-_GOODBYE_TIMEOUT_S = 2.0
+_GOODBYE_TIMEOUT_S = 1.0
 
 
 def new_session() -> int:
@@ -188,6 +188,7 @@ class Membership:
         self._leaving = threading.Event()
         self._thread: threading.Thread | None = None
         self._answered_s = time.monotonic()
+        self._silent = False
         self.pong: Pong | None = None
         self.failure: ZdqnError | None = None
         self.stopping = False
@@ -250,7 +251,6 @@ class Membership:
 
     def _ping_until_left(self) -> None:
         with Client(self._context, self.address) as client:
-            silent = False
             while not self._leaving.wait(self._ping_period_s):
                 try:
                     answered = self._ping(client)
@@ -258,15 +258,15 @@ class Membership:
                     self.failure = error
                     self._stop.set()
                     return
-                if answered and silent:
+                if answered and self._silent:
                     logger.info("the %s at %s answers again", self._server, self.address)
-                elif not answered and not silent:
+                elif not answered and not self._silent:
                     logger.warning(
                         "the %s at %s does not answer; waiting for it",
                         self._server,
                         self.address,
                     )
-                silent = not answered
+                self._silent = not answered
 
     def _ping(self, client: Client) -> bool:
         ping = Ping(session=self._session, statistics=self._statistics())
@@ -291,12 +291,16 @@ class Membership:
         return self._hello().session
 
     def leave(self) -> None:
-        """Say goodbye with the last numbers, and stop to ping. Quick even if nobody answers."""
+        """Say goodbye with the last numbers, and stop to ping. Only the first call does anything.
+
+        A server that has not answered of late is not waited for.
+        """
         self._leaving.set()
         if self._thread is None:
             return
         self._thread.join()
-        if self.failure is not None:
+        self._thread = None
+        if self.failure is not None or self._silent:
             return
         with Client(self._context, self.address) as client:
             goodbye = Goodbye(session=self._session, statistics=self._statistics())

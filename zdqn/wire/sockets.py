@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self, TypeAlias
+from typing import IO, Self, TypeAlias, TypeVar
 
 import numpy as np
 import zmq
@@ -185,6 +185,38 @@ class Waiter:
     def wait(self, timeout_ms: float) -> set[Link]:
         """Give the links that can be read, after at most `timeout_ms`."""
         return {self._links[socket] for socket, _ in self._poller.poll(int(timeout_ms))}
+
+
+LinkT = TypeVar("LinkT", bound=Link)
+_PAIR_ATTEMPTS = 100
+
+
+def bind_pair(
+    server: Callable[[Address], Server], data: Callable[[Address], LinkT], address: Address
+) -> tuple[Server, LinkT]:
+    """Bind a server and its one-way socket, which lies a port below; port 0 finds a free pair.
+
+    That the second address follows from the first is what lets a killed role come back at both.
+
+    Args:
+        server: binds the REQ/REP socket.
+        data: binds the one-way socket.
+        address: of the first.
+
+    Raises:
+        AddressInUseError: when one of the two is taken, or no free pair was found.
+        ConfigError: when it cannot be bound on this machine.
+    """
+    for attempt in range(_PAIR_ATTEMPTS):
+        first = server(address)
+        assert first.address is not None
+        try:
+            return first, data(first.address.companion())
+        except AddressInUseError:
+            first.close()
+            if address.transport == "ipc" or address.port or attempt == _PAIR_ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 # --- transitions --------------------------------------------------------------------------------

@@ -1,0 +1,120 @@
+"""Fixtures that several test files share. Every wait has a deadline: a hang is a failure."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zdqn.data import Block, EnvironmentSpec
+from zdqn.wire.addresses import Address
+from zdqn.wire.sockets import Context
+
+DEADLINE_S = 10.0
+LOOPBACK = Address("tcp", "127.0.0.1", 0)
+
+
+@pytest.fixture
+def spec() -> EnvironmentSpec:
+    """A small vector environment."""
+    return EnvironmentSpec((4,), "float32", 2)
+
+
+@pytest.fixture
+def image_spec() -> EnvironmentSpec:
+    """A small environment with stacked frames."""
+    return EnvironmentSpec((3, 5), "uint8", 6, 4)
+
+
+@pytest.fixture
+def loopback() -> Address:
+    """Any free port of this machine."""
+    return LOOPBACK
+
+
+class KeptContext(Context):
+    """Holds its sockets, so that a test may leave them to the teardown."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sockets: list[object] = []
+
+    def socket(self, kind: int) -> Any:
+        made = super().socket(kind)
+        self.sockets.append(made)
+        return made
+
+
+@pytest.fixture
+def context(monkeypatch: pytest.MonkeyPatch) -> Iterator[Context]:
+    """A ZeroMQ context that must close in time; no test leaves a socket that holds it up."""
+    monkeypatch.setattr("zdqn.wire.sockets.LINGER_MS", 300)
+    made = KeptContext()
+    yield made
+    closer = threading.Thread(target=made.close, daemon=True)
+    closer.start()
+    closer.join(DEADLINE_S)
+    assert not closer.is_alive(), "the context did not close: a socket still holds data"
+
+
+@pytest.fixture
+def in_thread() -> Iterator[Callable[[Callable[[], object]], threading.Thread]]:
+    """Runs a function in a thread that must have ended in time when the test is over."""
+    threads: list[threading.Thread] = []
+    errors: list[BaseException] = []
+
+    def start(function: Callable[[], object]) -> threading.Thread:
+        def run() -> None:
+            try:
+                function()
+            except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
+                errors.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        threads.append(thread)
+        thread.start()
+        return thread
+
+    yield start
+    for thread in threads:
+        thread.join(DEADLINE_S)
+        assert not thread.is_alive(), "a thread of the test did not end"
+    assert not errors, errors
+
+
+@pytest.fixture
+def until() -> Callable[[Callable[[], object]], None]:
+    """Polls a condition until it holds; a failure after the deadline."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        pause = threading.Event()
+        end_s = time.monotonic() + DEADLINE_S
+        while not condition():
+            assert time.monotonic() < end_s, "the condition never held"
+            pause.wait(0.002)
+
+    return wait
+
+
+@pytest.fixture
+def make_block() -> Callable[..., Block]:
+    """Makes a valid block of random transitions."""
+
+    def make(spec: EnvironmentSpec, transitions: int, *, frames: int = 0, seed: int = 0) -> Block:
+        rng = np.random.default_rng(seed)
+        count = frames or transitions + spec.frame_stack
+        table = rng.integers(0, 100, (count, *spec.observation_shape)).astype(spec.dtype)
+        records = np.zeros(transitions, spec.record_dtype)
+        shape = (transitions, spec.frame_stack)
+        records["observation"] = rng.integers(0, count, shape)
+        records["next_observation"] = rng.integers(0, count, shape)
+        records["action"] = rng.integers(0, spec.num_actions, transitions)
+        records["reward"] = rng.normal(size=transitions)
+        records["discount"] = 0.99
+        records["priority"] = -1.0
+        records["weight_version"] = (1 << 32) + 7
+        return Block(table, records)
+
+    return make

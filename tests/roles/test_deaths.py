@@ -1,0 +1,213 @@
+"""Roles as real processes: killed, restarted, told to stop."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.roles.conftest import DEADLINE_S, eventually, quick_config
+from zdqn.config import to_toml
+from zdqn.wire.remote import fetch_status, request_stop
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+class Process:
+    """A role started from the command line, with its log in a file."""
+
+    def __init__(self, folder, name, arguments):
+        self._log = folder / f"{name}.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "zdqn", *arguments],
+                stdout=log, stderr=log, env=ENVIRONMENT, cwd=folder,
+            )  # fmt: skip
+
+    @property
+    def log(self):
+        return self._log.read_text()
+
+    def says(self, pattern):
+        """Wait until its log matches, and give the match."""
+        return eventually(lambda: re.search(pattern, self.log), f"{pattern} in\n{self.log}")
+
+    def kill(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+    def end(self):
+        """Wait for its end, and give its exit code."""
+        return self.process.wait(DEADLINE_S)
+
+
+class Processes:
+    def __init__(self, folder):
+        self.folder = folder
+        self.started = []
+        (folder / "run.toml").write_text(to_toml(quick_config()))
+
+    def start(self, name, *arguments):
+        process = Process(
+            self.folder, f"{name}-{len(self.started)}", [name.split("-")[0], *arguments]
+        )
+        self.started.append(process)
+        return process
+
+    def memory(self, bind="tcp://127.0.0.1:0", *more):
+        process = self.start("memory", "run.toml", "--bind", bind, *more)
+        return process, process.says(r"serving samples at (\S+)")[1]
+
+    def learner(self, memory, bind="tcp://127.0.0.1:0", *more):
+        process = self.start(
+            "learner", "run.toml", "--memory", memory, "--bind", bind, "--run-dir", "run",
+            "--set", "stop.updates=0", *more,
+        )  # fmt: skip
+        return process, process.says(r"serving the model at (\S+)")[1]
+
+    def summary(self):
+        return json.loads((self.folder / "run" / "summary.json").read_text())
+
+
+@pytest.fixture
+def processes(tmp_path):
+    started = Processes(tmp_path)
+    yield started
+    for process in started.started:
+        if process.process.poll() is None:
+            process.kill()
+
+
+def updates_of(address, more_than=0):
+    """Wait until a learner has made more updates."""
+
+    def enough():
+        updates = fetch_status(address, 5).get("progress", {}).get("updates", 0)
+        return updates if updates > more_than else None
+
+    return eventually(enough, f"more than {more_than} updates")
+
+
+def test_four_processes_by_hand_with_port_0_train_and_stop_cleanly(processes):
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples)
+    collector = processes.start("collector", "--learner", model, "--memory", samples)
+    evaluator = processes.start("evaluator", "--learner", model)
+    updates_of(model)
+    request_stop(model, "enough", 5)
+    assert [one.end() for one in (learner, memory, collector, evaluator)] == [0, 0, 0, 0]
+    assert processes.summary()["stop_reason"] == "enough"
+    for one in (learner, memory, collector, evaluator):
+        assert "Traceback" not in one.log
+
+
+def test_a_killed_memory_comes_back_empty_and_training_goes_on(processes):
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples)
+    processes.start("collector", "--learner", model)
+    before = updates_of(model)
+    memory.kill()
+    learner.says("the memory at .* does not answer")
+    again, _ = processes.memory(samples)
+    updates_of(model, more_than=before + 100)
+    learner.says("the memory was restarted: what it held is lost")
+    request_stop(model, "enough", 5)
+    assert learner.end() == again.end() == 0
+    summary = processes.summary()
+    assert summary["memory_restarts"] == 1
+    assert summary["environment_steps"] >= summary["transitions"]
+
+
+def test_a_killed_collector_is_noticed_and_its_place_taken(processes):
+    _, samples = processes.memory()
+    learner, model = processes.learner(samples)
+    first = processes.start("collector", "--learner", model, "--name", "first")
+    second = processes.start("collector", "--learner", model, "--name", "second")
+    updates_of(model)
+    learner.says("second has joined")
+    index = learner.says(r"first has joined as collector (\d)")[1]
+    first.kill()
+    learner.says("first has been silent for .* taken for dead")
+    updates = updates_of(model)
+    updates_of(model, more_than=updates + 20)  # the other one goes on
+    processes.start("collector", "--learner", model, "--name", "third")
+    learner.says(f"third has joined as collector {index}")
+    request_stop(model, "enough", 5)
+    assert learner.end() == 0
+    assert second.end() == 0
+    assert processes.summary()["blocks_duplicated"] == 0
+
+
+def test_a_killed_learner_resumes_and_its_weights_are_newer(processes):
+    _, samples = processes.memory()
+    learner, model = processes.learner(
+        samples, "tcp://127.0.0.1:0", "--set", "learner.checkpoint_period_updates=50"
+    )
+    collector = processes.start("collector", "--learner", model)
+    updates_of(model, more_than=120)
+    learner.kill()
+    collector.says("the learner at .* does not answer")
+    again, _ = processes.learner(samples, model, "--resume", "run")
+    resumed = int(again.says(r"resuming from .* at (\d+) updates")[1])
+    assert resumed >= 50
+    updates_of(model, more_than=resumed + 50)
+    request_stop(model, "enough", 5)
+    assert again.end() == 0
+    assert collector.end() == 0
+    summary = processes.summary()
+    assert summary["learner_epoch"] == 2
+    assert summary["updates"] > resumed + 50
+
+
+def test_an_older_learner_is_fenced_out(processes):
+    _, samples = processes.memory()
+    old, model = processes.learner(samples)
+    processes.start("collector", "--learner", model)
+    updates_of(model)
+    processes.learner(samples)  # the same run directory: the next epoch of the same run
+    assert old.end() == 75
+    assert "a newer learner (epoch 2) has taken over" in old.log
+    assert "Traceback" not in old.log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_each_role_cleanly_while_it_waits(processes, number):
+    memory, _ = processes.memory()
+    nobody = "tcp://127.0.0.1:1"
+    roles = [
+        memory,
+        processes.learner(nobody)[0],
+        processes.start("collector", "run.toml", "--learner", nobody),
+        processes.start("evaluator", "run.toml", "--learner", nobody),
+    ]
+    for role in roles[1:]:
+        role.says("waiting for the")
+    assert [role.kill(number) for role in roles] == [0, 0, 0, 0]
+    for role in roles:
+        assert "Traceback" not in role.log
+
+
+def test_an_environment_that_raises_ends_its_collector_alone(processes):
+    (processes.folder / "broken.py").write_text(
+        "import gymnasium\n"
+        "class Broken(gymnasium.Wrapper):\n"
+        "    def step(self, action):\n"
+        "        raise ValueError('the simulator caught fire')\n"
+        "def make():\n"
+        "    return Broken(gymnasium.make('CartPole-v1'))\n"
+    )
+    _, samples = processes.memory()
+    _, model = processes.learner(samples)
+    good = processes.start("collector", "--learner", model)
+    updates = updates_of(model)
+    ENVIRONMENT["PYTHONPATH"] = str(processes.folder)
+    broken = processes.start(
+        "collector", "--learner", model, "run.toml", "--set", "environment.id=broken:make"
+    )
+    del ENVIRONMENT["PYTHONPATH"]
+    assert broken.end() in (2, 76, 70)
+    updates_of(model, more_than=updates + 20)
+    assert good.process.poll() is None

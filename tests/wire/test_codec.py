@@ -1,0 +1,626 @@
+import struct
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from msgspec import inspect
+
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError, ProtocolError
+from zdqn.wire import codec, protocol
+from zdqn.wire.protocol import (
+    HEADERS,
+    ActionRequest,
+    Actions,
+    Batches,
+    BlockHeader,
+    Claim,
+    EvaluationResult,
+    Hello,
+    Kind,
+    Ping,
+    Progress,
+    SampleRequest,
+    Snapshot,
+    Spec,
+    StatusRequest,
+    TensorInfo,
+    Weights,
+    WeightsRequest,
+)
+
+PREFIX = struct.Struct("<4sHBBII")
+ALL_HEADERS = [pytest.param(header, id=header.kind.name) for header in HEADERS.values()]
+PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=5)
+ANYTHING = st.recursive(
+    PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner)
+)
+WORD = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_characters="\x7f"))
+
+
+def values_of(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901 - one case a type
+    """Give valid values of a header field's declared type."""
+    match kind:
+        case inspect.IntType():
+            return st.integers(
+                -(2**63) if kind.ge is None else kind.ge, 2**63 if kind.le is None else kind.le
+            )
+        case inspect.FloatType():
+            return st.floats(kind.ge, kind.le, allow_nan=False, allow_infinity=False)
+        case inspect.StrType():
+            words = WORD if kind.pattern else st.text()
+            return words.filter(lambda word: len(word) <= (kind.max_length or 99))
+        case inspect.BoolType():
+            return st.booleans()
+        case inspect.NoneType():
+            return st.none()
+        case inspect.AnyType():
+            return ANYTHING
+        case inspect.LiteralType():
+            return st.sampled_from(kind.values)
+        case inspect.UnionType():
+            return st.one_of([values_of(inner) for inner in kind.types])
+        case inspect.DictType():
+            return st.dictionaries(values_of(kind.key_type), values_of(kind.value_type), max_size=3)
+        case inspect.VarTupleType():
+            inner = values_of(kind.item_type)
+            lists = st.lists(inner, min_size=kind.min_length or 0, max_size=kind.max_length or 3)
+            return lists.map(tuple)
+        case inspect.StructType():
+            return headers_of(kind.cls)
+        case _:
+            raise AssertionError(f"no strategy for {kind}")
+
+
+def headers_of(struct_type: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
+    info = inspect.type_info(struct_type)
+    assert isinstance(info, inspect.StructType)
+    return st.builds(struct_type, **{field.name: values_of(field.type) for field in info.fields})
+
+
+def frame(kind: int, body: bytes, payload: bytes = b"", **changes: Any) -> bytes:
+    """Write a message by hand."""
+    prefix = {
+        "magic": b"ZDQN", "version": 1, "kind": kind, "flags": 0, "length": len(body),
+        "reserved": 0, **changes,
+    }  # fmt: skip
+    return PREFIX.pack(*prefix.values()) + body + payload
+
+
+def encoded(**values: Any) -> bytes:
+    return msgspec.msgpack.encode(values)
+
+
+def make_header(**changes: Any) -> BlockHeader:
+    values = {
+        "session": 5, "sequence": 0, "spec_digest": 1, "frames": 3, "transitions": 2,
+        "environment_steps": 2, "episodes": 0, **changes,
+    }  # fmt: skip
+    return BlockHeader(**values)
+
+
+def zeros(layout):
+    return [np.zeros(shape, dtype) for dtype, shape in layout]
+
+
+# --- round trips --------------------------------------------------------------------------------
+
+
+def test_every_kind_has_one_header_and_no_two_the_same():
+    assert set(HEADERS) == {int(kind) for kind in Kind}
+    assert len(set(HEADERS.values())) == len(Kind)
+
+
+@pytest.mark.parametrize("header_type", ALL_HEADERS)
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_every_header_comes_back_as_it_was(header_type, data):
+    header = data.draw(headers_of(header_type))
+    message = codec.decode(codec.encode(header))
+    assert message.header == header
+    assert type(message.header) is header_type
+    assert codec.expect(message, header_type) is message.header
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["bool", "uint8", "<i2", "<f4", "<f8", "<i8"]),
+            st.lists(st.integers(0, 5), min_size=1, max_size=3),
+        ),
+        max_size=4,
+    ),
+    st.integers(0, 300),
+)
+def test_arrays_come_back_in_order_at_multiples_of_64_bytes(kinds, name_length):
+    rng = np.random.default_rng(0)
+    arrays = [rng.integers(0, 2, shape).astype(dtype) for dtype, shape in kinds]
+    header = Hello(role="learner", name="n" * min(name_length, 256), session=1)
+    buffer = codec.encode(header, arrays)
+    layout = [(array.dtype, array.shape) for array in arrays]
+    end = codec.decode(buffer).payload
+    for array in arrays:
+        start = (end + 63) // 64 * 64
+        end = start + array.nbytes
+        assert buffer[start:end] == array.tobytes()
+    assert end == len(buffer)
+    for array, read in zip(arrays, codec.read_arrays(codec.decode(buffer), layout), strict=True):
+        np.testing.assert_array_equal(read, array)
+        assert read.dtype == array.dtype
+    allocated, views = codec.allocate(header, layout)
+    for view, array in zip(views, arrays, strict=True):
+        view[...] = array
+    assert len(allocated) == len(buffer)
+    for read, array in zip(
+        codec.read_arrays(codec.decode(allocated.tobytes()), layout), arrays, strict=True
+    ):
+        np.testing.assert_array_equal(read, array)
+
+
+def test_arrays_are_read_in_place_and_cannot_be_written():
+    buffer = codec.encode(Actions(count=3, weight_version=0), (np.arange(3),))
+    (actions,) = codec.read_arrays(codec.decode(buffer), codec.actions_layout(3))
+    assert np.shares_memory(actions, np.frombuffer(buffer, np.uint8))
+    assert not actions.flags.writeable
+
+
+def test_a_non_contiguous_array_is_sent_as_what_it_looks_like():
+    array = np.arange(12, dtype=np.int64).reshape(3, 4).T[::2]
+    buffer = codec.encode(Actions(count=6, weight_version=0), (array,))
+    (read,) = codec.read_arrays(codec.decode(buffer), [(array.dtype, array.shape)])
+    np.testing.assert_array_equal(read, array)
+
+
+@pytest.mark.parametrize("transitions", [1, 7])
+def test_a_block_comes_back_as_it_was(transitions, image_spec, make_block):
+    block = make_block(image_spec, transitions)
+    header = make_header(frames=len(block.frames), transitions=transitions)
+    read = codec.read_block(codec.decode(codec.encode_block(header, block)), image_spec)
+    np.testing.assert_array_equal(read.frames, block.frames)
+    np.testing.assert_array_equal(read.records, block.records)
+    assert len(read) == transitions
+
+
+def test_batches_come_back_as_they_were(image_spec):
+    progress = Progress(
+        session=1, environment_steps=9, episodes=1, transitions=8, blocks=2, blocks_lost=0,
+        blocks_duplicated=0, blocks_refused=0,
+    )  # fmt: skip
+    header = Batches(batch_size=3, batches=2, size=8, progress=progress)
+    buffer, batch = codec.allocate_batches(header, image_spec)
+    rng = np.random.default_rng(0)
+    for array in vars(batch).values():
+        array[...] = rng.integers(0, 100, array.shape)
+    read_header, read = codec.read_batches(codec.decode(buffer.tobytes()), image_spec)
+    assert read_header == header
+    assert read.observations.shape == (6, 4, 3, 5)
+    for name, array in vars(batch).items():
+        np.testing.assert_array_equal(getattr(read, name), array)
+
+
+def test_weights_come_back_by_name():
+    arrays = {
+        "a": np.ones((2, 3), np.float32),
+        "b": np.array(5, np.int64),
+        "c": np.zeros((0, 4), np.float64),
+    }
+    header = Weights(
+        run_id="r", weight_version=1, environment_steps=0, updates=0, stopping=False,
+        tensors=codec.describe_tensors(arrays),
+    )  # fmt: skip
+    message = codec.decode(codec.encode(header, list(arrays.values())))
+    read = codec.read_weights(message, codec.expect(message, Weights))
+    assert list(read) == ["a", "b", "c"]
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name], array)
+        assert read[name].shape == array.shape
+
+
+def test_what_is_mutated_after_encoding_has_been_sent_as_it_was():
+    array = np.zeros(4, np.int64)
+    buffer = codec.encode(Actions(count=4, weight_version=0), (array,))
+    array[:] = 9
+    assert not codec.read_arrays(codec.decode(buffer), codec.actions_layout(4))[0].any()
+
+
+@pytest.mark.parametrize("shape", [(1,), (4,), (84, 84), (1, 2, 1, 2, 1, 2, 1, 2)])
+@pytest.mark.parametrize("frame_stack", [1, 4, 32])
+def test_a_spec_comes_back_as_it_was(shape, frame_stack):
+    spec = EnvironmentSpec(shape, "uint8", 3, frame_stack)
+    hello = Hello(role="collector", name="c", session=1, spec=Spec.of(spec))
+    read = codec.expect(codec.decode(codec.encode(hello)), Hello).spec
+    assert read is not None
+    assert codec.read_spec(read) == spec
+    assert codec.read_spec(read).digest == spec.digest
+
+
+# --- refusals: prefix ---------------------------------------------------------------------------
+
+GOOD = encoded(session=1, statistics={})
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        (b"", "too short"),
+        (b"ZDQN", "too short"),
+        (frame(4, GOOD, magic=b"HTTP"), "not zdqn's"),
+        (b"GET / HTTP/1.1\r\nHost: memory\r\n\r\n", "not zdqn's"),
+        (frame(0, GOOD), "unknown kind 0"),
+        (frame(11, GOOD), "unknown kind 11"),
+        (frame(255, GOOD), "unknown kind 255"),
+        (frame(4, GOOD, flags=1), "flags 1"),
+        (frame(4, GOOD, reserved=1), "unknown"),
+        (frame(4, GOOD, length=len(GOOD) + 1), "claims a header"),
+        (frame(4, GOOD, length=2**32 - 1), "claims a header"),
+        (frame(4, bytes(64 * 1024 + 1)), "claims a header"),
+        (frame(4, b""), "truncated"),
+        (frame(4, b"\xc1"), "header of a PING"),
+        (frame(4, GOOD + b"\x00"), "trailing"),
+    ],
+)
+def test_a_broken_prefix_is_refused_in_words(message, words):
+    with pytest.raises(ProtocolError, match=words):
+        codec.decode(message)
+
+
+@pytest.mark.parametrize("version", [0, 2, 65535])
+def test_another_protocol_version_is_refused_naming_both(version):
+    with pytest.raises(MismatchError, match=rf"version {version}, this side version 1\b"):
+        codec.decode(frame(4, b"a header of another age", version=version))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        encoded(session=1),
+        encoded(session=1, statistics={}, more=2),
+        encoded(session="1", statistics={}),
+        encoded(session=1.5, statistics={}),
+        encoded(session=-1, statistics={}),
+        encoded(session=2**63, statistics={}),
+        encoded(session=None, statistics={}),
+        encoded(session=1, statistics=[]),
+        encoded(session=1, statistics={"a": None}),
+        encoded(session=1, statistics={"a": {}}),
+        encoded(session=1, statistics={"a": 2**53 + 1}),
+        encoded(session=1, statistics={1: 1}),
+        msgspec.msgpack.encode([1, {}]),
+        msgspec.msgpack.encode(5),
+        b"\xa1\xff",
+        b"\x82\xa7session\x01\xaastatistics\x81\xa1\xff\x01",  # text that is not UTF-8
+    ],
+)
+def test_a_header_that_is_not_exactly_as_declared_is_refused(body):
+    with pytest.raises(ProtocolError, match="header of a PING"):
+        codec.decode(frame(Kind.PING, body))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        encoded(role="memory", name="n", session=1),
+        encoded(role="collector", name="two\nlines", session=1),
+        encoded(role="collector", name="bell\x07", session=1),
+        encoded(role="collector", name="line end\n", session=1),
+        encoded(role="collector", name="n" * 257, session=1),
+        encoded(role="collector", name="n", session=1, learner_epoch=-1),
+        encoded(role="collector", name="n", session=1, run_id="\x1b[2J"),
+    ],
+)
+def test_a_hello_that_could_forge_log_lines_or_places_is_refused(body):
+    with pytest.raises(ProtocolError, match="HELLO"):
+        codec.decode(frame(Kind.HELLO, body))
+
+
+@pytest.mark.parametrize("depth", [900, 1_000, 60_000])
+@pytest.mark.parametrize("byte", [b"\x91", b"\x81\xa1a"])
+def test_deep_nesting_is_refused_or_read_but_never_fatal(depth, byte, in_thread):
+    start = b"\x82\xa4role\xa6memory\xa6values\x81\xa1a"
+    body = (start + byte * depth + b"\x00")[: protocol.MAX_HEADER_BYTES]
+
+    def decode():
+        try:
+            codec.decode(frame(Kind.STATUS, body))
+        except ProtocolError:
+            return
+
+    decode()
+    in_thread(decode)
+
+
+@pytest.mark.parametrize("body", [b"\x81\x90\xc0", b"\x81\x80\xc0", b"\xd6\xff\xff\xff\xff\xff"])
+def test_odd_msgpack_where_anything_goes_is_no_crash(body):
+    start = b"\x82\xa4role\xa6memory\xa6values\x81\xa1a"
+    try:
+        message = codec.decode(frame(Kind.STATUS, start + body))
+    except ProtocolError:
+        return
+    assert isinstance(message.header, protocol.Status)
+
+
+# --- refusals: payload --------------------------------------------------------------------------
+
+
+def block_message(spec, make_block, **changes):
+    block = make_block(spec, 2, frames=3)
+    header = make_header(**changes)
+    return codec.encode_block(header, block)
+
+
+def test_a_block_cut_anywhere_or_a_byte_too_long_is_refused(spec, make_block):
+    message = block_message(spec, make_block)
+    for length in range(len(message)):
+        with pytest.raises(ProtocolError):
+            codec.read_block(codec.decode(message[:length]), spec)
+    for extra in (1, 63, 64):
+        with pytest.raises(ProtocolError, match=f"{len(message) + extra} bytes"):
+            codec.read_block(codec.decode(message + bytes(extra)), spec)
+
+
+@pytest.mark.parametrize("field", ["frames", "transitions"])
+@pytest.mark.parametrize("count", [0, -1, 5, 2**31 - 1, 2**31, 2**62, -(2**31), -(2**62)])
+def test_a_block_that_counts_wrongly_is_refused_without_allocating(field, count, spec, make_block):
+    message = block_message(spec, make_block, **{field: count})
+    with pytest.raises(ProtocolError):
+        codec.read_block(codec.decode(message), spec)
+
+
+@pytest.mark.parametrize("field", ["sequence", "environment_steps", "episodes"])
+@pytest.mark.parametrize("count", [-1, 2**48, 2**64 - 1])
+def test_counters_that_could_overflow_a_sum_are_refused(field, count, spec, make_block):
+    with pytest.raises(ProtocolError):
+        codec.decode(block_message(spec, make_block, **{field: count}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("observation", -1, "outside its table of 3"),
+        ("observation", 3, "outside its table of 3"),
+        ("next_observation", 2**31 - 1, "outside its table of 3"),
+        ("next_observation", -(2**31), "outside its table of 3"),
+        ("action", 2, r"outside 0..1: 2"),
+        ("action", -1, r"outside 0..1: -1"),
+        ("reward", np.nan, "not finite"),
+        ("reward", np.inf, "not finite"),
+        ("discount", -np.inf, "not finite"),
+        ("priority", np.nan, "not finite"),
+    ],
+)
+@pytest.mark.parametrize("row", [0, 1])
+@pytest.mark.parametrize("frame_stack", [1, 3])
+def test_a_record_that_would_poison_the_replay_is_refused(
+    field, value, words, row, frame_stack, make_block
+):
+    spec = EnvironmentSpec((4,), "float32", 2, frame_stack)
+    block = make_block(spec, 2, frames=3)
+    if block.records[field].ndim == 2:
+        block.records[field][row, -1] = value
+    else:
+        block.records[field][row] = value
+    with pytest.raises(ProtocolError, match=words):
+        codec.read_block(codec.decode(codec.encode_block(make_header(), block)), spec)
+
+
+def test_a_block_of_another_spec_has_another_length(spec, image_spec, make_block):
+    with pytest.raises(ProtocolError, match="imply"):
+        codec.read_block(codec.decode(block_message(spec, make_block)), image_spec)
+
+
+COUNTED = [
+    (SampleRequest(batch_size=2, priorities=3), "priorities"),
+    (SampleRequest(batch_size=2, priorities=3), "batch_size"),
+    (SampleRequest(batch_size=2, priorities=3), "batches"),
+    (SampleRequest(batch_size=2, priorities=3), "wait_ms"),
+    (ActionRequest(session=1, spec_digest=1, count=3), "count"),
+    (Actions(count=3, weight_version=1), "count"),
+    (EvaluationResult(session=1, snapshot=0, episodes=3, duration_s=1.0), "episodes"),
+    (EvaluationResult(session=1, snapshot=0, episodes=3, duration_s=1.0), "snapshot"),
+    (Claim(session=1, wait_ms=0), "wait_ms"),
+]
+
+
+@pytest.mark.parametrize(("header", "field"), COUNTED)
+@pytest.mark.parametrize("value", [-1, -(2**31), 2**31, 2**62, 2**64 - 1, 1.0, "1", None, True])
+def test_a_count_out_of_range_is_refused_when_it_is_decoded(header, field, value):
+    body = encoded(**{**msgspec.structs.asdict(header), field: value})
+    with pytest.raises(ProtocolError, match=field):
+        codec.decode(frame(header.kind, body))
+
+
+def test_the_largest_counts_are_refused_for_their_length_without_allocating(spec):
+    most = 2**31 - 1
+    request = SampleRequest(batch_size=most, batches=most, priorities=most)
+    with pytest.raises(ProtocolError, match="imply"):
+        codec.read_arrays(codec.decode(codec.encode(request)), codec.priorities_layout(most))
+    progress = Progress(**dict.fromkeys(Progress.__struct_fields__, 0))
+    batches = Batches(batch_size=most, batches=most, size=0, progress=progress)
+    with pytest.raises(ProtocolError, match="imply"):
+        codec.read_batches(codec.decode(codec.encode(batches)), spec)
+    action = ActionRequest(session=1, spec_digest=1, count=most)
+    with pytest.raises(ProtocolError, match="imply"):
+        codec.read_arrays(
+            codec.decode(codec.encode(action)), codec.action_request_layout(action, spec)
+        )
+
+
+def test_empty_arrays_still_begin_at_a_multiple_of_64(spec):
+    message = codec.encode(SampleRequest(batch_size=1), zeros(codec.priorities_layout(0)))
+    assert len(message) % 64 == 0
+    keys, errors = codec.read_arrays(codec.decode(message), codec.priorities_layout(0))
+    assert len(keys) == len(errors) == 0
+    unpadded = codec.encode(SampleRequest(batch_size=1))
+    with pytest.raises(ProtocolError, match=f"imply {len(message)}"):
+        codec.read_arrays(codec.decode(unpadded), codec.priorities_layout(0))
+
+
+def weights_message(*tensors: TensorInfo, payload: int = 0) -> bytes:
+    header = Weights(
+        run_id="r", weight_version=1, environment_steps=0, updates=0, stopping=False,
+        tensors=tensors,
+    )  # fmt: skip
+    return codec.encode(header, [np.zeros(payload, np.uint8)] if payload else [])
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        [TensorInfo("w", "object", (1,))],
+        [TensorInfo("w", "f8,f8", (1,))],
+        [TensorInfo("w", "<f4", (1,))],
+        [TensorInfo("w", "complex64", (1,))],
+        [TensorInfo("w", "", (1,))],
+        [TensorInfo("w", "float32", (-1,))],
+        [TensorInfo("w", "float32", (-2, -3))],
+        [TensorInfo("w", "float32", (0, -5))],
+        [TensorInfo("w", "float32", (2**62,))],
+        [TensorInfo("w", "float32", (2**31 - 1,) * 8)],
+        [TensorInfo("w", "float32", (0, *(2**31 - 1,) * 7))],
+        [TensorInfo("w", "float32", (1,) * 9)],
+        [TensorInfo("w", "float32", (2,)), TensorInfo("w", "float32", (2,))],
+    ],
+)
+def test_a_tensor_that_may_not_travel_is_refused_whole(tensors):
+    message = weights_message(*tensors, payload=64)
+    with pytest.raises(ProtocolError):
+        read_all(codec.decode(message), EnvironmentSpec((4,), "float32", 2))
+
+
+def test_a_snapshot_carries_weights_the_same_way():
+    weights = codec.decode(weights_message(TensorInfo("w", "uint8", (5,)), payload=5)).header
+    assert isinstance(weights, Weights)
+    header = Snapshot(snapshot=0, weights=weights, episodes=1, epsilon=0.0, seed=3)
+    message = codec.decode(codec.encode(header, (np.arange(5, dtype=np.uint8),)))
+    np.testing.assert_array_equal(codec.read_weights(message, weights)["w"], np.arange(5))
+
+
+def test_the_wrong_kind_of_answer_is_named():
+    message = codec.decode(codec.encode(WeightsRequest()))
+    with pytest.raises(ProtocolError, match="expected StatusRequest, got WeightsRequest"):
+        codec.expect(message, StatusRequest)
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "num_actions", "frame_stack"),
+    [
+        ((), "float32", 2, 1),
+        ((0,), "float32", 2, 1),
+        ((-1,), "float32", 2, 1),
+        ((-2, -3), "float32", 2, 1),
+        ((1,) * 9, "float32", 2, 1),
+        ((2**31,), "uint8", 2, 1),
+        ((2**31 - 1,) * 8, "uint8", 2, 1),  # the product overflows 64 bits
+        ((64 * 1024**2 + 1,), "uint8", 2, 1),
+        ((4,), "object", 2, 1),
+        ((4,), "f4,f4", 2, 1),
+        ((4,), "float32", 0, 1),
+        ((4,), "float32", 2**31, 1),
+        ((4,), "float32", 2, 0),
+        ((4,), "float32", 2, 33),
+    ],
+)
+def test_a_spec_out_of_range_is_refused(shape, dtype, num_actions, frame_stack):
+    spec = Spec(
+        observation_shape=shape, observation_dtype=dtype, num_actions=num_actions,
+        frame_stack=frame_stack,
+    )  # fmt: skip
+    message = codec.encode(Hello(role="collector", name="c", session=1, spec=spec))
+    with pytest.raises(ProtocolError):
+        codec.read_spec(codec.expect(codec.decode(message), Hello).spec)  # type: ignore[arg-type]
+
+
+# --- fuzzing ------------------------------------------------------------------------------------
+
+
+def read_all(message: codec.Message, spec: EnvironmentSpec) -> None:
+    """Read the payload as a server or client would."""
+    header = message.header
+    match header:
+        case BlockHeader():
+            codec.read_block(message, spec)
+        case Batches():
+            codec.read_batches(message, spec)
+        case Weights():
+            codec.read_weights(message, header)
+        case Snapshot():
+            codec.read_weights(message, header.weights)
+        case SampleRequest():
+            codec.read_arrays(message, codec.priorities_layout(header.priorities))
+        case ActionRequest():
+            codec.read_arrays(message, codec.action_request_layout(header, spec))
+        case Actions():
+            codec.read_arrays(message, codec.actions_layout(header.count))
+        case EvaluationResult():
+            codec.read_arrays(message, codec.scores_layout(header.episodes))
+        case Hello() if header.spec is not None:
+            codec.read_spec(header.spec)
+        case _:
+            pass
+
+
+def examples(spec, make_block):
+    """One valid message of each kind that has a payload, and a few that have none."""
+    progress = Progress(**dict.fromkeys(Progress.__struct_fields__, 1))
+    action_request = ActionRequest(session=1, spec_digest=1, count=2)
+    tensors = {"w": np.ones((2, 3), np.float32), "b": np.ones(2)}
+    weights = Weights(
+        run_id="r", weight_version=1, environment_steps=0, updates=0, stopping=False,
+        tensors=codec.describe_tensors(tensors),
+    )  # fmt: skip
+    batches = Batches(batch_size=2, batches=1, size=1, progress=progress)
+    return [
+        block_message(spec, make_block),
+        codec.encode(batches, zeros(codec.batches_layout(2, spec))),
+        codec.encode(SampleRequest(batch_size=2, priorities=2), zeros(codec.priorities_layout(2))),
+        codec.encode(action_request, zeros(codec.action_request_layout(action_request, spec))),
+        codec.encode(Actions(count=2, weight_version=1), zeros(codec.actions_layout(2))),
+        codec.encode(
+            EvaluationResult(session=1, snapshot=0, episodes=2, duration_s=0.5),
+            zeros(codec.scores_layout(2)),
+        ),
+        codec.encode(weights, list(tensors.values())),
+        codec.encode(
+            Snapshot(snapshot=0, weights=weights, episodes=1, epsilon=0.1, seed=1),
+            list(tensors.values()),
+        ),
+        codec.encode(
+            Hello(role="collector", name="c", session=1, spec=Spec.of(spec), shared={"a.b": [1]})
+        ),
+        codec.encode(Ping(session=1, statistics={"a": 1, "b": 0.5, "c": "x", "d": True})),
+    ]
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_20_000_corrupted_messages_raise_nothing_but_protocol_errors(seed, spec, make_block):
+    rng = np.random.default_rng(seed)
+    messages = [np.frombuffer(message, np.uint8) for message in examples(spec, make_block)]
+    refused = 0
+    for number in range(10_000):
+        mutated = messages[number % len(messages)].copy()
+        # half of the damage is aimed at prefix and header, where it matters most
+        end = len(mutated) if number % 2 else min(len(mutated), 160)
+        places = rng.integers(0, end, rng.integers(1, 5))
+        if number % 3:
+            mutated[places] ^= np.uint8(1) << rng.integers(0, 8, len(places)).astype(np.uint8)
+        else:
+            mutated[places] = rng.integers(0, 256, len(places))
+        cut = len(mutated) if number % 5 else int(rng.integers(0, len(mutated)))
+        try:
+            read_all(codec.decode(mutated[:cut].tobytes()), spec)
+        except ProtocolError:
+            refused += 1
+    assert refused > 5_000
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(list(Kind)), st.binary(max_size=80))
+def test_random_headers_of_every_kind_raise_nothing_but_protocol_errors(kind, body):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    with suppress(ProtocolError):
+        read_all(codec.decode(frame(kind, body)), spec)
