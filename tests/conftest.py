@@ -1,5 +1,6 @@
 """Fixtures that several test files share. Every wait has a deadline: a hang is a failure."""
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -32,6 +33,15 @@ def image_spec() -> EnvironmentSpec:
 def loopback() -> Address:
     """Any free port of this machine."""
     return LOOPBACK
+
+
+@pytest.fixture
+def nobody() -> Iterator[Address]:
+    """An address where nothing listens, kept for a server that comes late."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((LOOPBACK.host, 0))
+        yield Address("tcp", LOOPBACK.host, held.getsockname()[1])
 
 
 class KeptContext(Context):

@@ -154,12 +154,15 @@ def test_a_killed_learner_resumes_and_its_weights_are_newer(processes):
     resumed = int(again.says(r"resuming from .* at (\d+) updates")[1])
     assert resumed >= 50
     updates_of(model, more_than=resumed + 50)
+    collector.says("saying hello again")
     request_stop(model, "enough", 5)
     assert again.end() == 0
     assert collector.end() == 0
     summary = processes.summary()
     assert summary["learner_epoch"] == 2
     assert summary["updates"] > resumed + 50
+    # the memory lived on, and what it had counted before is not counted twice
+    assert summary["environment_steps"] == summary["transitions"]
 
 
 def test_an_older_learner_is_fenced_out(processes):

@@ -106,13 +106,6 @@ def join(context, monkeypatch):
 
 
 @pytest.fixture
-def nobody(context, loopback):
-    """An address where nothing listens."""
-    with Server(context, loopback) as server:
-        return server.address
-
-
-@pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(session, "_REQUEST_TIMEOUT_S", 0.02)
 

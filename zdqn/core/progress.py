@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import msgspec
+
 from zdqn.wire.protocol import Progress
 
 _SUMMED = (
@@ -18,24 +22,25 @@ _SUMMED = (
 class ProgressTotal:
     """Adds up what all memories of a run have counted.
 
-    Args:
-        environment_steps: where to start, from a checkpoint.
-        episodes: likewise.
-        transitions: likewise.
-
     Attributes:
         restarts: how often the memory was replaced by a new one.
     """
 
-    def __init__(
-        self, *, environment_steps: int = 0, episodes: int = 0, transitions: int = 0
-    ) -> None:
+    def __init__(self) -> None:
         self._base = dict.fromkeys(_SUMMED, 0)
-        self._base.update(
-            environment_steps=environment_steps, episodes=episodes, transitions=transitions
-        )
         self._latest: Progress | None = None
         self.restarts = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that a later start of the learner must know, as plain values."""
+        latest = msgspec.structs.asdict(self._latest) if self._latest is not None else None
+        return {"base": dict(self._base), "latest": latest, "restarts": self.restarts}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Count on from where `state_dict` was taken; the memory may be the same, or another."""
+        self._base = dict(state["base"])
+        self._latest = Progress(**state["latest"]) if state["latest"] is not None else None
+        self.restarts = state["restarts"]
 
     def observe(self, progress: Progress) -> bool:
         """Take note of a memory's counters.

@@ -24,8 +24,8 @@ def reached_limit(
     limits: StopLimits, reporter: Reporter, *, environment_steps: int, updates: int, episodes: int
 ) -> str:
     """Name the first end condition that is met; "" if none is."""
-    goal, last = limits.evaluation_return, reporter.last
-    if goal is not None and last is not None and last.scores.mean >= goal:
+    goal, last = limits.evaluation_return, reporter.last_return
+    if goal is not None and last is not None and last >= goal:
         return "evaluation_return"
     checks = (
         (limits.updates, updates, "updates"),

@@ -52,8 +52,8 @@ class Reporter:
         report_period_s: seconds between two rows of metrics.
 
     Attributes:
-        best: the evaluation with the highest mean so far, or None.
-        last: the newest evaluation, or None.
+        best_return: the highest mean return of an evaluation so far, or None.
+        last_return: that of the newest evaluation, or None.
         evaluations: how many there were.
     """
 
@@ -65,8 +65,8 @@ class Reporter:
         self._last_counts = (0, 0)
         self._first_counts: tuple[int, int] | None = None
         self.staleness = Staleness()
-        self.best: Evaluation | None = None
-        self.last: Evaluation | None = None
+        self.best_return: float | None = None
+        self.last_return: float | None = None
         self.evaluations = 0
 
     @property
@@ -74,9 +74,20 @@ class Reporter:
         """Seconds of training, earlier starts included."""
         return self._earlier_s + time.monotonic() - self._started_s
 
-    def go_on_from(self, wall_s: float) -> None:
-        """Count the training time of earlier starts, from a checkpoint."""
-        self._earlier_s = wall_s
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that a later start of the learner must know, as plain values."""
+        return {
+            "wall_s": self.wall_s,
+            "best_return": self.best_return,
+            "last_return": self.last_return,
+            "evaluations": self.evaluations,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Count on from where `state_dict` was taken."""
+        self._earlier_s = state["wall_s"]
+        self.best_return, self.last_return = state["best_return"], state["last_return"]
+        self.evaluations = state["evaluations"]
 
     def due(self) -> bool:
         """Whether a row of metrics is due."""
@@ -85,9 +96,9 @@ class Reporter:
     def add_evaluation(self, evaluation: Evaluation) -> bool:
         """Take note of an evaluation; True if it is the best so far."""
         self.evaluations += 1
-        self.last = evaluation
-        if self.best is None or evaluation.scores.mean > self.best.scores.mean:
-            self.best = evaluation
+        self.last_return = evaluation.scores.mean
+        if self.best_return is None or self.last_return > self.best_return:
+            self.best_return = self.last_return
             return True
         return False
 
@@ -137,8 +148,8 @@ class Reporter:
             "staleness_mean": round(self.staleness.mean, 3),
             "epsilon": _mean_of(collectors, "epsilon"),
             "episode_return_mean": returns,
-            "last_evaluation_return": self.last.scores.mean if self.last else None,
-            "best_evaluation_return": self.best.scores.mean if self.best else None,
+            "last_evaluation_return": self.last_return,
+            "best_evaluation_return": self.best_return,
         }
 
     def summary(
@@ -167,8 +178,8 @@ class Reporter:
             "episodes": episodes,
             "wall_s": round(self.wall_s, 3),
             "stop_reason": stop_reason,
-            "best_evaluation_return": self.best.scores.mean if self.best else None,
-            "final_evaluation_return": self.last.scores.mean if self.last else None,
+            "best_evaluation_return": self.best_return,
+            "final_evaluation_return": self.last_return,
             "evaluations": self.evaluations,
             "environment_steps_per_s": round(steps_per_s, 1),
             "updates_per_s": round(updates_per_s, 1),

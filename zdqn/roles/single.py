@@ -245,13 +245,10 @@ class Single:
 
     def _save_checkpoint(self) -> None:
         counters = {
-            "environment_steps": self._rollout.environment_steps,
-            "episodes": self._rollout.episodes,
-            "transitions": self._broker.limiter.inserts,
             "updates": self._trainer.updates,
+            "environment_steps": self._rollout.environment_steps,
             "snapshots": self._snapshots,
-            "version": self._trainer.updates,
-            "wall_s": self._reporter.wall_s,
+            "reporter": self._reporter.state_dict(),
         }
         self._recorder.save_checkpoint(self._trainer, self._spec, counters)
 

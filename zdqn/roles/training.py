@@ -178,13 +178,9 @@ class Training:
             logger.warning("%s", warning)
         state = loaded.state
         counters = state["counters"]
-        self._total = ProgressTotal(
-            environment_steps=counters["environment_steps"],
-            episodes=counters["episodes"],
-            transitions=counters["transitions"],
-        )
+        self._total.load_state_dict(counters["progress"])
+        self._reporter.load_state_dict(counters["reporter"])
         self._snapshots = counters["snapshots"]
-        self._reporter.go_on_from(counters["wall_s"])
         self._server.agree(read_spec(state), "the checkpoint")
         logger.info("resuming from %s at %d updates", loaded.path, counters["updates"])
         return state
@@ -427,13 +423,12 @@ class Training:
 
     def _save_checkpoint(self) -> None:
         counters = {
-            "environment_steps": self._total.environment_steps,
-            "episodes": self._total.episodes,
-            "transitions": self._total.transitions,
             "updates": self._trainer.updates,
+            "environment_steps": self._total.environment_steps,
             "snapshots": self._snapshots,
             "version": self._version,
-            "wall_s": self._reporter.wall_s,
+            "progress": self._total.state_dict(),
+            "reporter": self._reporter.state_dict(),
         }
         self._recorder.save_checkpoint(self._trainer, self._spec, counters)
 

@@ -1,0 +1,1 @@
+"""Benchmarks: what zdqn does in a second, beside what the bare machine could."""
