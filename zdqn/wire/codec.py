@@ -59,8 +59,9 @@ class Message:
     payload: int
 
 
-def _align(offset: int) -> int:
-    return -(-offset // ALIGNMENT) * ALIGNMENT
+def _place(end: int, nbytes: int) -> int:
+    """Give the offset of an array behind what ends at `end`; an empty one takes no room at all."""
+    return -(-end // ALIGNMENT) * ALIGNMENT if nbytes else end
 
 
 def encode(header: Header, arrays: Sequence[NDArray[Any]] = ()) -> bytes:
@@ -77,7 +78,7 @@ def encode(header: Header, arrays: Sequence[NDArray[Any]] = ()) -> bytes:
     parts: list[Any] = [_PREFIX.pack(MAGIC, PROTOCOL_VERSION, header.kind, 0, len(body), 0), body]
     length = _PREFIX.size + len(body)
     for array in arrays:
-        start = _align(length)
+        start = _place(length, array.nbytes)
         # memoryviews of contiguous arrays are joined without an intermediate copy
         parts += (bytes(start - length), np.ascontiguousarray(array).reshape(-1).view(np.uint8))
         length = start + array.nbytes
@@ -100,8 +101,9 @@ def allocate(
     offset = _PREFIX.size + len(body)
     starts = []
     for dtype, shape in layout:
-        starts.append(_align(offset))
-        offset = starts[-1] + prod(shape) * dtype.itemsize
+        nbytes = prod(shape) * dtype.itemsize
+        starts.append(_place(offset, nbytes))
+        offset = starts[-1] + nbytes
     buffer = np.empty(offset, np.uint8)
     prefix = _PREFIX.pack(MAGIC, PROTOCOL_VERSION, header.kind, 0, len(body), 0)
     buffer[: _PREFIX.size + len(body)] = np.frombuffer(prefix + body, np.uint8)
@@ -180,8 +182,8 @@ def read_arrays(message: Message, layout: Sequence[ArrayLayout]) -> list[NDArray
     end = message.payload
     size = len(message.buffer)
     for dtype, shape in layout:
-        start = _align(end)
         count = prod(shape)
+        start = _place(end, count)
         end = start + count * dtype.itemsize
         if count < 0 or end > size:
             break
@@ -197,7 +199,8 @@ def read_arrays(message: Message, layout: Sequence[ArrayLayout]) -> list[NDArray
 
 def _payload_end(offset: int, layout: Sequence[ArrayLayout]) -> int:
     for dtype, shape in layout:
-        offset = _align(offset) + prod(shape) * dtype.itemsize
+        nbytes = prod(shape) * dtype.itemsize
+        offset = _place(offset, nbytes) + nbytes
     return offset
 
 

@@ -10,7 +10,8 @@ Every message is one ZeroMQ frame (behind the REQ/REP envelope)::
     8       4     header length H, little-endian, at most 64 KiB
     12      4     reserved, 0
     16      H     header: msgpack map with exactly the fields of the kind's struct
-    ...           payload: the kind's arrays in order, each at the next multiple of 64 bytes
+    ...           payload: the kind's arrays in order, each at the next multiple of 64 bytes;
+                  an empty array takes no room at all
 
 Shapes and dtypes of arrays follow from the header's counts and from the environment's spec, which
 was agreed in the hello; a message whose length is not exactly what they imply is refused.

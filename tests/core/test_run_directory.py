@@ -1,0 +1,114 @@
+import csv
+import json
+import stat
+from pathlib import Path
+
+import pytest
+
+from zdqn.core.run_directory import EVALUATION_COLUMNS, RunDirectory
+from zdqn.core.snapshots import Evaluation, FrozenSnapshot
+from zdqn.data import EvaluationScores
+from zdqn.errors import FileError
+
+
+@pytest.fixture
+def directory(tmp_path):
+    return RunDirectory(tmp_path / "runs" / "one")
+
+
+def make_evaluation(number, evaluator="evaluator-0@host"):
+    snapshot = FrozenSnapshot(number, 1 << 32, 500, 60, 7, 1.23456, {})
+    scores = EvaluationScores((1.0, 3.0), (10, 20))
+    return Evaluation(snapshot, scores, evaluator, 0.98765)
+
+
+def test_the_folder_is_made_with_its_parents_for_its_owner_alone(directory):
+    assert stat.S_IMODE(directory.path.stat().st_mode) == 0o700
+    RunDirectory(directory.path)  # again is fine
+    assert directory.checkpoints == directory.path / "checkpoints"
+    assert directory.best == directory.path / "best.pt"
+
+
+def test_a_folder_that_cannot_be_made_is_refused_by_name(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(FileError, match=f"{tmp_path / 'file'}.*--run-dir"):
+        RunDirectory(tmp_path / "file")
+    with pytest.raises(FileError, match="--run-dir"):
+        RunDirectory(tmp_path / "file" / "below")
+
+
+def test_a_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everywhere
+    with pytest.raises(FileError, match="not writable"):
+        RunDirectory(tmp_path)
+
+
+def test_metrics_are_json_lines_that_are_on_disk_at_once(directory):
+    directory.add_metrics({"updates": 1, "loss": 0.5})
+    assert json.loads((directory.path / "metrics.jsonl").read_text()) == {"updates": 1, "loss": 0.5}
+    directory.add_metrics({"updates": 2})
+    lines = (directory.path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["updates"] for line in lines] == [1, 2]
+
+
+def test_evaluations_have_one_header_even_over_a_restart(directory):
+    directory.add_evaluation(make_evaluation(0))
+    RunDirectory(directory.path).add_evaluation(make_evaluation(1, 'a "name", with commas'))
+    with (directory.path / "evaluations.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[0]) == EVALUATION_COLUMNS
+    assert rows[0] == {
+        "snapshot": "0", "environment_steps": "500", "updates": "60", "episodes_trained": "7",
+        "wall_s": "1.235", "mean": "2.0", "deviation": "1.0", "minimum": "1.0", "maximum": "3.0",
+        "length_mean": "15.0", "episodes": "2", "duration_s": "0.988",
+        "evaluator": "evaluator-0@host",
+    }  # fmt: skip
+    assert rows[1]["evaluator"] == 'a "name", with commas'
+    assert len(rows) == 2
+
+
+def test_config_and_summary_are_replaced_whole(directory):
+    directory.write_config("a = 1\n")
+    directory.write_config("a = 2\n")
+    directory.write_summary({"updates": 3})
+    assert (directory.path / "config.toml").read_text() == "a = 2\n"
+    assert json.loads((directory.path / "summary.json").read_text()) == {"updates": 3}
+    assert sorted(path.name for path in directory.path.iterdir()) == ["config.toml", "summary.json"]
+
+
+def test_every_start_of_a_learner_has_a_higher_epoch(directory):
+    assert directory.next_learner_epoch() == 1
+    assert directory.next_learner_epoch() == 2
+    assert RunDirectory(directory.path).next_learner_epoch() == 3
+
+
+def test_a_damaged_epoch_is_refused_as_it_could_make_a_learner_older(directory):
+    (directory.path / "learner_epoch").write_text("many")
+    with pytest.raises(FileError, match="learner_epoch"):
+        directory.next_learner_epoch()
+
+
+def test_a_full_disk_leaves_the_old_file_and_no_other(directory, monkeypatch):
+    directory.write_summary({"old": True})
+
+    def full(self, text, **options):
+        self.open("w").close()
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(FileError, match=r"summary.json: No space left on device"):
+        directory.write_summary({"new": True})
+    monkeypatch.undo()
+    assert json.loads((directory.path / "summary.json").read_text()) == {"old": True}
+    assert [path.name for path in directory.path.iterdir()] == ["summary.json"]
+
+
+@pytest.mark.parametrize("name", ["metrics.jsonl", "evaluations.csv", "summary.json"])
+def test_a_file_that_cannot_be_written_is_named(directory, name):
+    (directory.path / name).mkdir()
+    with pytest.raises(FileError, match=name):
+        {
+            "metrics.jsonl": lambda: directory.add_metrics({}),
+            "evaluations.csv": lambda: directory.add_evaluation(make_evaluation(0)),
+            "summary.json": lambda: directory.write_summary({}),
+        }[name]()

@@ -1,0 +1,109 @@
+import pytest
+
+from zdqn.core.snapshots import Cadence, EvaluationQueue, FrozenSnapshot
+
+
+def make_snapshot(number):
+    return FrozenSnapshot(number, 1, 0, 0, 0, 0.0, {})
+
+
+def make_cadence(environment_steps=0, updates=0, episodes=0):
+    return Cadence(environment_steps=environment_steps, updates=updates, episodes=episodes)
+
+
+# --- when ---------------------------------------------------------------------------------------
+
+
+def test_without_a_period_nothing_is_ever_due():
+    cadence = make_cadence()
+    assert not cadence.due(0, 0, 0)
+    assert not cadence.due(10**9, 10**9, 10**9)
+
+
+def test_the_untrained_network_is_scored_too_once():
+    cadence = make_cadence(updates=10)
+    assert cadence.due(0, 0, 0)
+    assert not cadence.due(0, 0, 0)
+
+
+@pytest.mark.parametrize("which", range(3))
+def test_each_counter_has_its_own_period(which):
+    periods = [0, 0, 0]
+    periods[which] = 5
+    cadence = Cadence(environment_steps=periods[0], updates=periods[1], episodes=periods[2])
+
+    def due(count):
+        now = [1_000, 1_000, 1_000]
+        now[which] = count
+        return cadence.due(*now)
+
+    assert due(0)
+    assert [due(count) for count in (1, 4, 5, 6, 9, 10, 30, 31, 35)] == [
+        False, False, True, False, False, True, True, False, True,
+    ]  # fmt: skip
+
+
+def test_the_first_period_to_pass_restarts_all():
+    cadence = make_cadence(environment_steps=100, episodes=3)
+    assert cadence.due(0, 0, 0)
+    assert cadence.due(50, 0, 3)
+    assert not cadence.due(149, 0, 5)
+    assert cadence.due(150, 0, 5)
+
+
+# --- who ----------------------------------------------------------------------------------------
+
+
+def test_each_snapshot_goes_to_one_evaluator_in_order():
+    queue = EvaluationQueue()
+    for number in range(3):
+        queue.offer(make_snapshot(number))
+    claims = [queue.claim(session) for session in (1, 2, 3, 4)]
+    assert [claim.number if claim else None for claim in claims] == [0, 1, 2, None]
+    assert len(queue) == 3
+
+
+def test_a_result_counts_once_and_only_from_who_holds_the_snapshot():
+    queue = EvaluationQueue()
+    snapshot = make_snapshot(0)
+    queue.offer(snapshot)
+    assert queue.complete(1, 0) is None  # nobody has claimed it
+    queue.claim(1)
+    assert queue.complete(2, 0) is None
+    assert queue.complete(1, 7) is None
+    assert queue.complete(1, 0) is snapshot
+    assert queue.complete(1, 0) is None
+    assert len(queue) == 0
+
+
+def test_the_snapshot_of_a_dead_evaluator_is_the_next_to_go_out():
+    queue = EvaluationQueue()
+    for number in range(2):
+        queue.offer(make_snapshot(number))
+    queue.claim(1)
+    queue.release(1)
+    claimed = queue.claim(2)
+    assert claimed is not None
+    assert claimed.number == 0
+    assert queue.complete(1, 0) is None  # it was not dead after all, but somebody else has it now
+    assert queue.complete(2, 0) is not None
+    assert len(queue) == 1
+
+
+def test_claiming_again_hands_out_the_same_one_when_the_answer_was_lost():
+    queue = EvaluationQueue()
+    for number in range(2):
+        queue.offer(make_snapshot(number))
+    assert queue.claim(1) is queue.claim(1)
+    second = queue.claim(2)
+    assert second is not None
+    assert second.number == 1
+    assert len(queue) == 2
+
+
+def test_releasing_one_that_holds_nothing_changes_nothing():
+    queue = EvaluationQueue()
+    queue.offer(make_snapshot(0))
+    queue.release(9)
+    assert len(queue) == 1
+    assert queue.claim(9) is not None
