@@ -197,7 +197,7 @@ def test_a_wrong_value_is_refused_naming_file_key_value_and_rule(text, words, wr
 
 
 def test_a_wrong_override_is_not_blamed_on_the_file(write):
-    with pytest.raises(ConfigError, match="with --set: replay.capacity is 0"):
+    with pytest.raises(ConfigError, match=r"with --set: replay.capacity is 0"):
         load_config(write("[replay]\nmin_size = 1\n"), ["replay.capacity=0"])
 
 
@@ -212,7 +212,7 @@ def test_no_number_may_be_nan_or_infinite(key, value):
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_nor_one_that_is_absent_by_default(value):
-    with pytest.raises(ConfigError, match="stop.evaluation_return"):
+    with pytest.raises(ConfigError, match=r"stop.evaluation_return"):
         load_config(None, [f"stop.evaluation_return={value}"])
 
 

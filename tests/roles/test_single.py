@@ -13,7 +13,8 @@ from zdqn.roles.scoring import score_checkpoint
 from zdqn.roles.single import Single
 
 BASE = (
-    "stop.updates=40", "evaluator.period_updates=20", "algorithm.target_update_period_updates=10"
+    "stop.updates=40", "evaluator.period_updates=20", "algorithm.target_update_period_updates=10",
+    "algorithm.learning_rate=0.003",
 )  # fmt: skip
 
 

@@ -106,11 +106,13 @@ def allocate(
         offset = starts[-1] + nbytes
     buffer = np.empty(offset, np.uint8)
     prefix = _PREFIX.pack(MAGIC, PROTOCOL_VERSION, header.kind, 0, len(body), 0)
-    buffer[: _PREFIX.size + len(body)] = np.frombuffer(prefix + body, np.uint8)
-    arrays = [
-        buffer[start : start + prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
-        for start, (dtype, shape) in zip(starts, layout, strict=True)
-    ]
+    end = _PREFIX.size + len(body)
+    buffer[:end] = np.frombuffer(prefix + body, np.uint8)
+    arrays = []
+    for start, (dtype, shape) in zip(starts, layout, strict=True):
+        buffer[end:start] = 0  # what lay in this process's memory before is nobody's business
+        end = start + prod(shape) * dtype.itemsize
+        arrays.append(buffer[start:end].view(dtype).reshape(shape))
     return buffer, arrays
 
 
