@@ -278,6 +278,10 @@ class Collector(Section, frozen=True):
     block_age_s: Annotated[float, _field("Seconds after which a part-filled block goes.", gt=0)] = (
         0.5
     )
+    compression: Annotated[
+        Literal["none", "lz4", "zstd"],
+        _field("Lossless compression of frames on the wire, for slow links and large images."),
+    ] = "none"
     threads: Annotated[int, _field("Threads of one torch operation.", ge=1)] = 1
 
 

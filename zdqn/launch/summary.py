@@ -61,6 +61,8 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
                 number(value("blocks_lost"), "{:,.0f} blocks lost"),
             ),
         ),
+        ("run directory", (str(value("run_directory") or ""),)),
+        ("learning curve", (str(value("learning_curve") or ""),)),
     )
     texts = ((name, ", ".join(part for part in parts if part)) for name, parts in rows)
     return [f"{name:<18}{text}" for name, text in texts if text]

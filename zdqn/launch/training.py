@@ -112,15 +112,15 @@ def finish(run_directory: Path) -> dict[str, Any]:
     """Draw the learning curve of a run that has ended and give its summary.
 
     Returns:
-        What is in ``summary.json``, and ``run_directory``.
+        What is in ``summary.json``, ``run_directory``, and ``learning_curve`` if it was drawn.
 
     Raises:
         FileError: when a file cannot be read.
     """
     summary = read_summary(run_directory)
-    if summary:
-        plot_learning_curve(run_directory)
-    return {**summary, "run_directory": str(run_directory)}
+    picture = plot_learning_curve(run_directory) if summary else None
+    drawn = {"learning_curve": str(picture)} if picture is not None else {}
+    return {**summary, "run_directory": str(run_directory), **drawn}
 
 
 def _choose(config: Config, given: str | Path | None, resume: Path | None) -> Path:

@@ -23,6 +23,7 @@ from zdqn.roles.acting import EpsilonSource, LocalPolicy, Policy, RemotePolicy
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory, build_environments
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address, check_resolves, parse_address
+from zdqn.wire.compression import check_compression
 from zdqn.wire.protocol import BlockHeader, Hello, Spec, Welcome
 from zdqn.wire.session import Membership, Statistics, new_session
 from zdqn.wire.sockets import Context, TransitionSender
@@ -113,6 +114,7 @@ class Collector:
 
     def _build(self, config: Config) -> None:
         section = config.collector
+        check_compression(section.compression)
         self._environments, self._spec = build_environments(
             config, self._factory, count=section.environments, vectorization=section.vectorization
         )
@@ -290,6 +292,7 @@ class Collector:
 
     def _send(self, rollout: Rollout, sender: TransitionSender, over: Callable[[], bool]) -> None:
         """Send what is complete; blocks while the memory does not want inserts."""
+        assert self._config is not None
         assert self._spec is not None
         block = rollout.take_block()
         if block is None:
@@ -304,6 +307,7 @@ class Collector:
             transitions=len(block.records),
             environment_steps=rollout.environment_steps,
             episodes=rollout.episodes,
+            compression=self._config.collector.compression,
         )
         started_s = time.monotonic()
         sent = sender.send(codec.encode_block(header, block), over)

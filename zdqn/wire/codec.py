@@ -17,10 +17,12 @@ from numpy.typing import NDArray
 
 from zdqn.data import ALLOWED_DTYPES, Batch, Block, EnvironmentSpec
 from zdqn.errors import ProtocolError
+from zdqn.wire.compression import compress, decompress
 from zdqn.wire.protocol import (
     ALIGNMENT,
     HEADERS,
     MAGIC,
+    MAX_BLOCK_BYTES,
     MAX_HEADER_BYTES,
     PROTOCOL_VERSION,
     ActionRequest,
@@ -208,6 +210,7 @@ def _payload_end(offset: int, layout: Sequence[ArrayLayout]) -> int:
 
 # --- the payload of each kind -------------------------------------------------------------------
 
+_UINT8 = np.dtype("u1")
 _INT64 = np.dtype("<i8")
 _FLOAT32 = np.dtype("<f4")
 _FLOAT64 = np.dtype("<f8")
@@ -232,28 +235,54 @@ def read_spec(spec: Spec) -> EnvironmentSpec:
 
 
 def block_layout(header: BlockHeader, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
-    """Lay out a block's payload."""
-    return (
-        (spec.dtype, (header.frames, *spec.observation_shape)),
-        (spec.record_dtype, (header.transitions,)),
-    )
+    """Lay out a block's payload as it travels."""
+    frames: ArrayLayout = (spec.dtype, (header.frames, *spec.observation_shape))
+    if header.compression != "none":
+        frames = (_UINT8, (header.frames_bytes,))
+    return frames, (spec.record_dtype, (header.transitions,))
 
 
 def encode_block(header: BlockHeader, block: Block) -> bytes:
-    """Write a block."""
-    return encode(header, (block.frames, block.records))
+    """Write a block, its frames compressed as the header says; that fills in `frames_bytes`.
+
+    Raises:
+        ConfigError: when the package for that compression is not installed.
+    """
+    if header.compression == "none":
+        return encode(header, (block.frames, block.records))
+    packed = compress(block.frames, header.compression)
+    return encode(
+        msgspec.structs.replace(header, frames_bytes=len(packed)), (packed, block.records)
+    )
 
 
 def read_block(message: Message, spec: EnvironmentSpec) -> Block:
-    """View a block's payload, and check all of it.
+    """View a block's payload, and check all of it; compressed frames are decompressed.
 
     Raises:
         ProtocolError: when a length, a reference, an action or a number is out of range.
     """
     header = expect(message, BlockHeader)
     frames, records = read_arrays(message, block_layout(header, spec))
-    check_records(records, len(frames), spec)
-    return Block(frames, records)
+    check_records(records, header.frames, spec)
+    return Block(_read_frames(header, frames, spec), records)
+
+
+def _read_frames(header: BlockHeader, frames: NDArray[Any], spec: EnvironmentSpec) -> NDArray[Any]:
+    if header.compression == "none":
+        if header.frames_bytes:
+            raise ProtocolError(
+                f"a block without compression has frames_bytes {header.frames_bytes}; it must be 0"
+            )
+        return frames
+    size = header.frames * spec.frame_bytes
+    if size > MAX_BLOCK_BYTES:
+        raise ProtocolError(
+            f"a block of {header.frames} frames claims to decompress to {size} bytes; at most "
+            f"{MAX_BLOCK_BYTES} may be"
+        )
+    plain = decompress(frames, header.compression, size)
+    return np.frombuffer(plain, spec.dtype).reshape(header.frames, *spec.observation_shape)
 
 
 def check_records(records: NDArray[Any], frames: int, spec: EnvironmentSpec) -> None:

@@ -26,10 +26,13 @@ import msgspec
 from msgspec import Meta
 
 from zdqn.data import EnvironmentSpec
+from zdqn.wire.compression import Compression
 
 PROTOCOL_VERSION = 1
 MAGIC = b"ZDQN"
 MAX_HEADER_BYTES = 64 * 1024
+MAX_BLOCK_BYTES = 256 * 1024**2
+"""Longest BLOCK message, and largest frame table in one once it is decompressed."""
 ALIGNMENT = 64
 
 # What a number or word of a header may be; anything else is refused when it is decoded.
@@ -265,7 +268,9 @@ class BlockHeader(Header, frozen=True):
     """A block of transitions. Payload: frame table, then records.
 
     Payload arrays: ``frames`` (frames, *observation_shape) in the observation dtype, then
-    ``records`` (transitions,) of the packed record in `zdqn.data.record_dtype`.
+    ``records`` (transitions,) of the packed record in `zdqn.data.record_dtype`. With compression
+    ``frames`` is (frames_bytes,) uint8 instead, which must decompress to exactly that table, of at
+    most `MAX_BLOCK_BYTES`; records are never compressed.
 
     Attributes:
         session: of the collector.
@@ -275,6 +280,9 @@ class BlockHeader(Header, frozen=True):
         transitions: records, >= 1.
         environment_steps: taken by this session so far.
         episodes: finished by this session so far.
+        compression: of the frame table: "none", "lz4" (one LZ4 block, no size in front) or "zstd"
+            (one frame, whose header tells the size of its content).
+        frames_bytes: bytes of the compressed frame table; 0 without compression.
     """
 
     kind = Kind.BLOCK
@@ -285,6 +293,8 @@ class BlockHeader(Header, frozen=True):
     transitions: SomeRows
     environment_steps: Count
     episodes: Count
+    compression: Compression = "none"
+    frames_bytes: Rows = 0
 
 
 # --- samples: REQ/REP ---------------------------------------------------------------------------

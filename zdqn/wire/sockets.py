@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from zdqn.errors import AddressInUseError, ConfigError
 from zdqn.wire.addresses import Address
+from zdqn.wire.protocol import MAX_BLOCK_BYTES
 
 Sendable: TypeAlias = bytes | NDArray[np.uint8]
 
@@ -38,7 +39,6 @@ _SLICE_MS = 100
 """Longest single wait in libzmq, so that a stop request is seen soon."""
 
 MAX_MESSAGE_BYTES = 1024**3
-MAX_BLOCK_BYTES = 256 * 1024**2
 
 
 class Context:

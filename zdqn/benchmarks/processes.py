@@ -1,0 +1,330 @@
+"""The processes of a benchmark: real roles to be measured, and workers that load them."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeAlias
+
+import numpy as np
+
+from zdqn.benchmarks.subjects import MOST_TRANSITIONS, Writer, make_block
+from zdqn.config import Config
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import RoleFailedError
+from zdqn.wire import codec
+from zdqn.wire.addresses import parse_address
+from zdqn.wire.protocol import Goodbye, Header, Hello, Spec, Status, StatusRequest
+from zdqn.wire.session import Reply, ask, new_session
+from zdqn.wire.sockets import Client, Context, TransitionSender
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
+
+Link: TypeAlias = "Connection[Any, Any]"
+"""A worker's end of its pipe; it raises EOFError when the benchmark is over."""
+
+LOOPBACK = "tcp://127.0.0.1:0"
+
+_THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+_ANSWER_S = 300.0
+_END_S = 20.0
+_LOOK_S = 0.002
+_TIMEOUT_S = 20.0
+
+
+def use_one_thread_each() -> None:
+    """Let numerical libraries use one thread in every process that starts from now on."""
+    os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
+
+
+class Closing:
+    """Has a `close`, and is a context manager."""
+
+    def close(self) -> None:
+        """End it."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class _Failure:
+    text: str
+
+
+class Worker(Closing):
+    """A process that does what it is told through a pipe, and ends with it.
+
+    Args:
+        work: a function at the top of a module; called with a `Link` and the arguments.
+        arguments: plain values.
+    """
+
+    def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
+        spawning = multiprocessing.get_context("spawn")
+        self._name = work.__name__
+        self._link, theirs = spawning.Pipe()
+        self._process = spawning.Process(
+            target=_work, args=(work, theirs, arguments), daemon=True, name=work.__name__
+        )
+        self._process.start()
+        theirs.close()
+
+    def send(self, value: Any) -> None:
+        """Tell it something."""
+        with contextlib.suppress(BrokenPipeError):  # `receive` says why
+            self._link.send(value)
+
+    def receive(self, timeout_s: float = _ANSWER_S) -> Any:
+        """Give what it says next.
+
+        Raises:
+            RoleFailedError: when it broke, or says nothing in time.
+        """
+        if not self._link.poll(timeout_s):
+            raise RoleFailedError(f"{self._name} has not answered for {timeout_s:g} s.")
+        try:
+            value = self._link.recv()
+        except (EOFError, ConnectionResetError) as error:
+            raise RoleFailedError(f"{self._name} ended without a word.") from error
+        if isinstance(value, _Failure):
+            raise RoleFailedError(f"{self._name} broke:\n{value.text}")
+        return value
+
+    def close(self) -> None:
+        """Hang up, and see that it ends."""
+        self._link.close()
+        self._process.join(_END_S)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+
+
+def _work(work: Callable[..., None], link: Link, arguments: Sequence[Any]) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the benchmark, which hangs up
+    try:
+        work(link, *arguments)
+    except EOFError:
+        pass
+    except BaseException:  # noqa: BLE001 - the benchmark raises it again
+        with contextlib.suppress(OSError):
+            link.send(_Failure(traceback.format_exc()))
+
+
+def tell_all(workers: Sequence[Worker], value: Any) -> list[Any]:
+    """Tell several workers the same and give their answers."""
+    for worker in workers:
+        worker.send(value)
+    return [worker.receive() for worker in workers]
+
+
+class Questioner(Closing):
+    """Asks a memory or learner how it does.
+
+    Args:
+        address: of its REQ/REP socket.
+    """
+
+    def __init__(self, address: str) -> None:
+        self._context = Context()
+        self._client = Client(self._context, parse_address(address, parameter="the address"))
+
+    def status(self) -> dict[str, Any]:
+        """Give its status."""
+        return codec.expect(self._ask(StatusRequest()).message, Status).values
+
+    def introduce(self, spec: EnvironmentSpec) -> None:
+        """Say hello as a collector that knows its environment, and leave at once."""
+        session = new_session()
+        self._ask(Hello(role="collector", name="bench", session=session, spec=Spec.of(spec)))
+        self._ask(Goodbye(session=session, statistics={}))
+
+    def _ask(self, header: Header) -> Reply:
+        reply = ask(self._client, header, server="server", timeout_s=_TIMEOUT_S)
+        if reply is None:
+            raise RoleFailedError(f"{self._client.address} has not answered for {_TIMEOUT_S:g} s.")
+        return reply
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
+        self._context.close()
+
+
+def _stop_with(link: Link) -> threading.Event:
+    """Give an event that is set when the benchmark hangs up."""
+    stop = threading.Event()
+
+    def wait() -> None:
+        with contextlib.suppress(EOFError, OSError):
+            link.recv()
+        stop.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    return stop
+
+
+# --- the memory ---------------------------------------------------------------------------------
+
+
+def _serve_memory(link: Link, config: Config, bind: str) -> None:
+    from zdqn.roles.memory import Memory
+
+    with Memory(config, bind=bind, on_bound=link.send, stop=_stop_with(link)) as memory:
+        memory.run()
+
+
+class MemoryProcess(Closing):
+    """A real memory in a process of its own, which knows its environment.
+
+    Args:
+        config: of the memory.
+        spec: of the environment.
+        bind: where it listens.
+    """
+
+    def __init__(self, config: Config, spec: EnvironmentSpec, *, bind: str = LOOPBACK) -> None:
+        self.config = config
+        self.spec = spec
+        self._worker = Worker(_serve_memory, config, bind)
+        endpoints = self._worker.receive()
+        self.samples, self.transitions = endpoints["samples"], endpoints["transitions"]
+        self._questioner = Questioner(self.samples)
+        self._questioner.introduce(spec)
+
+    def status(self) -> dict[str, Any]:
+        """Give its status."""
+        return self._questioner.status()
+
+    def wait_for(self, transitions: int) -> None:
+        """Wait until it has stored so many transitions in its life.
+
+        Raises:
+            RoleFailedError: when none has come for a while.
+        """
+        stored = -1
+        deadline_s = 0.0
+        while stored < transitions:
+            now = self.status()["transitions"]
+            if now != stored:
+                stored, deadline_s = now, time.monotonic() + _TIMEOUT_S
+            elif time.monotonic() > deadline_s:
+                raise RoleFailedError(f"{transitions} transitions were sent, {stored} came.")
+            time.sleep(_LOOK_S)
+
+    def fill(self, transitions: int) -> None:
+        """Have it store so many transitions more, or a few more than that."""
+        before = self.status()["transitions"]
+        blocks = -(-transitions // MOST_TRANSITIONS)
+        block = make_block(self.spec, MOST_TRANSITIONS, np.random.default_rng(0))
+        with Context() as context, connect_sender(context, self.config, self.transitions) as sender:
+            for message in Writer(self.spec).write(block, blocks):
+                sender.send(message, _never)
+            self.wait_for(before + blocks * MOST_TRANSITIONS)
+
+    def close(self) -> None:
+        """End it."""
+        self._questioner.close()
+        self._worker.close()
+
+
+def _never() -> bool:
+    return False
+
+
+def connect_sender(context: Context, config: Config, address: str) -> TransitionSender:
+    """Connect the sending end of a transitions link, with a collector's options."""
+    return TransitionSender(
+        context,
+        parse_address(address, parameter="the transitions address"),
+        high_water_mark=config.memory.high_water_mark,
+        buffer_bytes=config.transition_buffer_bytes,
+    )
+
+
+# --- the learner --------------------------------------------------------------------------------
+
+
+def _serve_learner(link: Link, config: Config, memory: str, directory: Path) -> None:
+    from zdqn.roles.learner import Learner
+
+    stop = _stop_with(link)
+    with Learner(
+        config,
+        memory=memory,
+        run_directory=directory,
+        bind=LOOPBACK,
+        on_bound=link.send,
+        stop=stop,
+    ) as learner:
+        learner.run()
+
+
+class LearnerProcess(Closing):
+    """A real learner in a process of its own, which knows its environment.
+
+    Args:
+        config: of the learner; a short ``learner.report_period_s`` makes its rates exact.
+        memory: where it samples.
+        directory: for its files.
+    """
+
+    def __init__(self, config: Config, memory: MemoryProcess, directory: Path) -> None:
+        self._worker = Worker(_serve_learner, config, memory.samples, directory)
+        endpoints = self._worker.receive()
+        self.model, self.weights = endpoints["model"], endpoints["weights"]
+        self._questioner = Questioner(self.model)
+        self._questioner.introduce(memory.spec)
+
+    def wait_for_updates(self, updates: int = 1) -> None:
+        """Wait until it has made so many updates."""
+        deadline_s = time.monotonic() + _ANSWER_S
+        while self._progress().get("updates", 0) < updates:
+            if time.monotonic() > deadline_s:
+                raise RoleFailedError(f"The learner made no {updates} updates.")
+            time.sleep(_LOOK_S)
+
+    def updates_per_s(self, seconds: float) -> float:
+        """Measure its speed, by its own clock, for `seconds` at least."""
+        first = self._next_row()
+        time.sleep(seconds)
+        last = self._next_row()
+        updates: float = last["updates"] - first["updates"]
+        return updates / (last["wall_s"] - first["wall_s"])
+
+    def _next_row(self) -> dict[str, Any]:
+        before = self._progress().get("wall_s")
+        deadline_s = time.monotonic() + _TIMEOUT_S
+        while (row := self._progress()).get("wall_s") == before:
+            if time.monotonic() > deadline_s:
+                raise RoleFailedError("The learner reports no progress any more.")
+            time.sleep(_LOOK_S)
+        return row
+
+    def _progress(self) -> dict[str, Any]:
+        progress: dict[str, Any] = self._questioner.status()["progress"]
+        return progress
+
+    def close(self) -> None:
+        """End it, and its memory."""
+        self._questioner.close()
+        self._worker.close()
