@@ -1,5 +1,6 @@
 import hashlib
 import inspect
+from typing import Any
 
 import numpy as np
 import pytest
@@ -106,7 +107,7 @@ def test_a_later_epoch_beats_any_version_of_an_earlier_one():
 
 
 def test_a_batch_is_cut_without_copying():
-    fields = {name: np.arange(6) for name in Batch.__dataclass_fields__}
+    fields: dict[str, Any] = {name: np.arange(6) for name in Batch.__dataclass_fields__}
     batch = Batch(**fields)
     parts = batch.split(2)
     assert [len(part) for part in parts] == [2, 2, 2]

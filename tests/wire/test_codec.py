@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
+from numpy.typing import NDArray
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
@@ -204,7 +205,7 @@ def test_batches_come_back_as_they_were(image_spec):
 
 
 def test_weights_come_back_by_name():
-    arrays = {
+    arrays: dict[str, NDArray[Any]] = {
         "a": np.ones((2, 3), np.float32),
         "b": np.array(5, np.int64),
         "c": np.zeros((0, 4), np.float64),
@@ -565,7 +566,7 @@ def examples(spec, make_block):
     """One valid message of each kind that has a payload, and a few that have none."""
     progress = Progress(**dict.fromkeys(Progress.__struct_fields__, 1))
     action_request = ActionRequest(session=1, spec_digest=1, count=2)
-    tensors = {"w": np.ones((2, 3), np.float32), "b": np.ones(2)}
+    tensors: dict[str, NDArray[Any]] = {"w": np.ones((2, 3), np.float32), "b": np.ones(2)}
     weights = Weights(
         run_id="r", weight_version=1, environment_steps=0, updates=0, stopping=False,
         tensors=codec.describe_tensors(tensors),

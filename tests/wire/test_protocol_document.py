@@ -208,10 +208,9 @@ def test_the_document_has_every_code_that_roles_use():
 
 def test_the_largest_frame_is_the_documented_one():
     assert "at most 8388608" in DOCUMENT
-    fields = {"observation_dtype": "uint8", "num_actions": 1, "frame_stack": 1}
-    codec.read_spec(Spec(observation_shape=(8_388_608,), **fields))
+    codec.read_spec(Spec.of(EnvironmentSpec((8_388_608,), "uint8", 1)))
     with pytest.raises(ProtocolError, match="out of range"):
-        codec.read_spec(Spec(observation_shape=(8_388_609,), **fields))
+        codec.read_spec(Spec.of(EnvironmentSpec((8_388_609,), "uint8", 1)))
 
 
 # --- a client from the document alone: zmq and struct, nothing of zdqn --------------------------
@@ -278,7 +277,7 @@ def write_message(kind, header, arrays=()):
     body = pack(header)
     message = b"ZDQN" + struct.pack("<HBBII", 1, kind, 0, len(body), 0) + body
     for array in arrays:
-        message += bytes(-len(message) % 64) + array
+        message += bytes(-len(message) % 64) + array  # no array here is empty
     return message
 
 
@@ -336,7 +335,7 @@ def run_plain_client(context, address):
         request.send(write_message(kind, header, arrays))
         return read_message(request.recv(), **options)
 
-    early = ask(17, {"batch_size": 2}, [b"", b""])
+    early = ask(17, {"batch_size": 2})
     hello = {"role": "collector", "name": "plain", "session": 5, "spec": SPEC}
     welcome = ask(1, hello)
     push.connect(welcome[1]["data_endpoint"])
@@ -344,7 +343,7 @@ def run_plain_client(context, address):
     push.send(write_block(2))
     header = {"batch_size": 8, "batches": 2, "wait_ms": 5_000, "priorities": 0}
     batches = ask(
-        17, header, [b"", b""], forms=BATCHES_FORMS,
+        17, header, forms=BATCHES_FORMS,
         counts=lambda answer: answer["batches"] * answer["batch_size"],
     )  # fmt: skip
     priorities = [struct.pack("<3q", 0, 1, 99), struct.pack("<3f", 1.0, -2.0, 3.0)]
@@ -353,9 +352,11 @@ def run_plain_client(context, address):
         counts=lambda answer: answer["batches"] * answer["batch_size"],
     )  # fmt: skip
     pong = ask(4, {"session": 5, "statistics": {"blocks_sent": 2}})
-    broken = ask(17, {"batch_size": 0}, [b"", b""])
+    broken = ask(17, {"batch_size": 0})
     status = ask(7, {})
     goodbye = ask(6, {"session": 5, "statistics": {"blocks_sent": 2}})
+    request.close()
+    push.close()
     return early, welcome, batches, again, pong, broken, status, goodbye
 
 
@@ -376,7 +377,6 @@ def memory(context, in_thread):
 def test_a_plain_req_socket_samples_a_batch_with_nothing_but_the_document(memory):
     with zmq.Context() as plain:
         answers = run_plain_client(plain, memory.endpoints["samples"])
-        plain.destroy(linger=0)
     early, welcome, batches, again, pong, broken, status, goodbye = answers
 
     assert early[0] == Kind.NOT_READY
@@ -423,7 +423,7 @@ def test_another_version_is_answered_naming_both(memory):
         body[4:6] = struct.pack("<H", 2)
         request.send(bytes(body))
         kind, header, _ = read_message(request.recv())
-        plain.destroy(linger=0)
+        request.close()
     assert (kind, header["code"]) == (Kind.ERROR, "protocol")
     assert "version 2" in header["message"]
     assert "version 1" in header["message"]
@@ -441,7 +441,8 @@ def test_garbage_on_both_sockets_leaves_the_memory_serving(memory):
             request.send_multipart([b"", garbage])
         request.send(b"no envelope")
         answers = run_plain_client(plain, memory.endpoints["samples"])
-        plain.destroy(linger=0)
+        push.close()
+        request.close()
     header = answers[2][1]
     assert header["progress"]["blocks"] == 2
     assert header["progress"]["blocks_refused"] <= 5  # those that came before the batch was drawn

@@ -61,6 +61,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
                 number(value("blocks_lost"), "{:,.0f} blocks lost"),
             ),
         ),
+        ("verdict", (str(value("verdict") or ""),)),
         ("run directory", (str(value("run_directory") or ""),)),
         ("learning curve", (str(value("learning_curve") or ""),)),
     )

@@ -54,10 +54,12 @@ class Policy(Protocol):
     Attributes:
         environment_steps: of all collectors, the last that came with weights.
         stopping: training is over.
+        asking_s: seconds spent waiting for somebody else's actions.
     """
 
     environment_steps: int
     stopping: bool
+    asking_s: float
 
     def refresh(self) -> None:
         """Take over newer weights, if there are any."""
@@ -111,7 +113,7 @@ class LocalPolicy:
         self._next_look_s = 0.0
         self.environment_steps = 0
         self.stopping = False
-        self.skipped = 0
+        self.asking_s = 0.0
         with Client(context, model) as client:
             reply = wait_for(
                 lambda: self._fetch(client, stop),
@@ -203,6 +205,7 @@ class RemotePolicy:
         self._version = -1
         self.environment_steps = 0
         self.stopping = False
+        self.asking_s = 0.0
 
     def refresh(self) -> None:
         """Do nothing: every action is asked for."""
@@ -213,7 +216,9 @@ class RemotePolicy:
         asking = np.flatnonzero(~exploration.exploring)
         if len(asking) == 0:
             return Choice(actions, max(self._version, 0))
+        started_s = time.monotonic()
         greedy = self._ask(observations[asking])
+        self.asking_s += time.monotonic() - started_s
         if greedy is None:
             return None
         actions[asking] = greedy

@@ -102,6 +102,8 @@ class Collector:
         self._transitions_sent = 0
         self._transitions_unsent = 0
         self._blocked_s = 0.0
+        self._began_s = 0.0
+        self._policy: Policy | None = None
         self._heard_steps = 0
         self._own_steps_then = 0
         self._config: Config | None = None
@@ -255,7 +257,8 @@ class Collector:
         rng = np.random.default_rng(seeds[1])
         epsilons = EpsilonSource(config, welcome.index)
         count, actions = config.collector.environments, self._spec.num_actions
-        flushed_s = time.monotonic()
+        flushed_s = self._began_s = time.monotonic()
+        self._policy = policy
 
         def over() -> bool:
             policy.refresh()
@@ -329,6 +332,8 @@ class Collector:
             "transitions_sent": self._transitions_sent,
             "epsilon": round(self._epsilon, 4),
             "blocked_s": round(self._blocked_s, 3),
+            "asking_s": round(self._policy.asking_s, 3) if self._policy is not None else 0.0,
+            "collecting_s": round(time.monotonic() - self._began_s, 3) if self._began_s else 0.0,
         }
         returns = tuple(self._returns)
         if returns:

@@ -18,6 +18,7 @@ from zdqn.errors import FencedError, MismatchError, ProtocolError, ZdqnError
 from zdqn.roles.replaying import build_broker
 from zdqn.wire import codec
 from zdqn.wire.addresses import check_bind, parse_address
+from zdqn.wire.compression import check_compression
 from zdqn.wire.protocol import (
     Acknowledged,
     ErrorReply,
@@ -88,7 +89,7 @@ class Memory:
         stop: set it to end `run`.
 
     Raises:
-        ConfigError: for an address that cannot be bound.
+        ConfigError: for an address that cannot be bound, or a compression that is not installed.
         AddressInUseError: when another process holds it.
     """
 
@@ -102,6 +103,7 @@ class Memory:
         context: Context | None = None,
         stop: threading.Event | None = None,
     ) -> None:
+        check_compression(config.collector.compression)
         self._config = config
         self._stop = stop or threading.Event()
         self._session = new_session()
@@ -386,7 +388,10 @@ class Memory:
             logger.warning("%d blocks that %s had sent never came: lost", lost, name)
 
     def _statistics(self) -> dict[str, Any]:
-        busy = {f"{activity}_s": round(spent, 3) for activity, spent in self._busy_s.items()}
+        spent_s = dict(self._busy_s)
+        if not self._reading:
+            spent_s["holding_inserts_back"] += time.monotonic() - self._held_since_s
+        busy = {f"{activity}_s": round(spent, 3) for activity, spent in spent_s.items()}
         return {**self._broker.statistics(), **busy, "reading": self._reading}
 
     def _status(self) -> dict[str, Any]:

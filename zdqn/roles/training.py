@@ -6,6 +6,7 @@ import copy
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from zdqn.config import Config
 from zdqn.core.progress import ProgressTotal
 from zdqn.core.run_directory import RunDirectory
 from zdqn.core.snapshots import Cadence, FrozenSnapshot
+from zdqn.core.verdict import Times, name_bottleneck, read_times
 from zdqn.data import Batch, EnvironmentSpec, WeightVersion
 from zdqn.errors import RoleFailedError, ZdqnError
 from zdqn.rl.importance import importance_weights
@@ -48,6 +50,8 @@ _SAY_EVERY_S = 10.0
 _FAREWELL_S = 5.0
 _LAST_WORD_S = 2.0
 _POLL_S = 0.02
+_VERDICT_ROWS = 10
+"""Rows of metrics over which the verdict in status looks back."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +124,9 @@ class Training:
         self._snapshots = 0
         self._update: Update | None = None
         self._row: dict[str, Any] = {}
+        self._began = Times()
+        self._recent: deque[Times] = deque([Times()], maxlen=_VERDICT_ROWS)
+        self._verdict = ""
         self._total = ProgressTotal()
         self._reporter = Reporter(config.learner.report_period_s)
         self._recorder = Recorder(config, directory, self._reporter)
@@ -252,6 +259,7 @@ class Training:
     def _train(self) -> str:
         """Update until an end condition is met; "" if `stop` was set first."""
         self._set_phase("training")
+        self._began = self._times()
         limits = self._config.stop
         while not self._stop.is_set():
             self._look_around()
@@ -377,7 +385,22 @@ class Training:
         if self._update is not None:
             self._recorder.check_loss(self._row)
         self._directory.add_metrics(self._row)
+        self._measure()
         self._tell()
+
+    def _measure(self) -> None:
+        """Find the bottleneck of the last few seconds."""
+        times = self._times()
+        self._recent.append(times)
+        self._verdict = name_bottleneck(times.since(self._recent[0]))
+
+    def _times(self) -> Times:
+        return read_times(
+            self._reporter.wall_s,
+            self._stream.waited_s,
+            self._memory_statistics(),
+            self._server.statistics_of("collector"),
+        )
 
     def _tell(self) -> None:
         memory = self._memory_statistics()
@@ -404,6 +427,7 @@ class Training:
                 },
                 "progress": progress,
                 "stop": limits,
+                "verdict": self._verdict,
                 "memory": {"address": str(self._memory), **memory},
             },
         )
@@ -439,6 +463,7 @@ class Training:
         logger.info("training is over: %s", reason)
         self._server.collectors_done = True
         trained = hasattr(self, "_trainer")
+        overall = name_bottleneck(self._times().since(self._began)) if trained else ""
         if trained:
             self._publish(stopping=True)
             self._save_checkpoint()
@@ -452,6 +477,7 @@ class Training:
         if self._membership is not None:
             self._membership.leave()
         summary = self._summary(reason, self._stop_memory())
+        summary["verdict"] = overall
         self._directory.write_summary(summary)
         return LearnerResult(reason, summary, self._directory.path)
 

@@ -22,7 +22,6 @@ from zdqn.wire.protocol import (
     ALIGNMENT,
     HEADERS,
     MAGIC,
-    MAX_BLOCK_BYTES,
     MAX_HEADER_BYTES,
     PROTOCOL_VERSION,
     ActionRequest,
@@ -272,16 +271,10 @@ def _read_frames(header: BlockHeader, frames: NDArray[Any], spec: EnvironmentSpe
     if header.compression == "none":
         if header.frames_bytes:
             raise ProtocolError(
-                f"a block without compression has frames_bytes {header.frames_bytes}; it must be 0"
+                f"a block without compression has frames_bytes {header.frames_bytes}, not 0"
             )
         return frames
-    size = header.frames * spec.frame_bytes
-    if size > MAX_BLOCK_BYTES:
-        raise ProtocolError(
-            f"a block of {header.frames} frames claims to decompress to {size} bytes; at most "
-            f"{MAX_BLOCK_BYTES} may be"
-        )
-    plain = decompress(frames, header.compression, size)
+    plain = decompress(frames, header.compression, header.frames * spec.frame_bytes)
     return np.frombuffer(plain, spec.dtype).reshape(header.frames, *spec.observation_shape)
 
 

@@ -13,6 +13,9 @@ from zdqn.errors import ConfigError, ProtocolError
 Compression: TypeAlias = Literal["none", "lz4", "zstd"]
 """``lz4`` is one LZ4 block without a size in front, ``zstd`` one frame that tells its own size."""
 
+MAX_PLAIN_BYTES = 256 * 1024**2
+"""Largest frame table that is decompressed; as much as a whole message may be without it."""
+
 _MODULES = {"lz4": "lz4.block", "zstd": "zstandard"}
 _ZSTD_LEVEL = 1
 
@@ -55,7 +58,7 @@ def decompress(packed: NDArray[np.uint8], compression: Compression, size: int) -
     Args:
         packed: what came, shape (bytes,).
         compression: not "none".
-        size: bytes that it must give; never is room made for more, so the caller bounds it.
+        size: bytes that it must give, at most `MAX_PLAIN_BYTES`; room is never made for more.
 
     Returns:
         The bytes of the frame table.
@@ -67,6 +70,12 @@ def decompress(packed: NDArray[np.uint8], compression: Compression, size: int) -
         module = _load(compression)
     except ConfigError as error:
         raise ProtocolError(f"a block that this side cannot read: {error}") from error
+    if size > MAX_PLAIN_BYTES:
+        raise ProtocolError(
+            f"a block's {compression} frames claim to be of {size} bytes; at most "
+            f"{MAX_PLAIN_BYTES} may be"
+        )
+    failure = module.LZ4BlockError if compression == "lz4" else module.ZstdError
     try:
         if compression == "lz4":
             plain: bytes = module.decompress(packed, uncompressed_size=size)
@@ -75,7 +84,7 @@ def decompress(packed: NDArray[np.uint8], compression: Compression, size: int) -
             told = module.frame_content_size(packed)
             _check_size(told, compression, size)
             plain = module.ZstdDecompressor().decompress(packed, allow_extra_data=False)
-    except module.LZ4BlockError if compression == "lz4" else module.ZstdError as error:
+    except failure as error:
         raise ProtocolError(
             f"a block's {compression} frames cannot be decompressed to {size} bytes: {error}"
         ) from error

@@ -31,8 +31,6 @@ from zdqn.wire.compression import Compression
 PROTOCOL_VERSION = 1
 MAGIC = b"ZDQN"
 MAX_HEADER_BYTES = 64 * 1024
-MAX_BLOCK_BYTES = 256 * 1024**2
-"""Longest BLOCK message, and largest frame table in one once it is decompressed."""
 ALIGNMENT = 64
 
 # What a number or word of a header may be; anything else is refused when it is decoded.
@@ -269,8 +267,7 @@ class BlockHeader(Header, frozen=True):
 
     Payload arrays: ``frames`` (frames, *observation_shape) in the observation dtype, then
     ``records`` (transitions,) of the packed record in `zdqn.data.record_dtype`. With compression
-    ``frames`` is (frames_bytes,) uint8 instead, which must decompress to exactly that table, of at
-    most `MAX_BLOCK_BYTES`; records are never compressed.
+    ``frames`` is (frames_bytes,) uint8 instead, which must decompress to exactly that table.
 
     Attributes:
         session: of the collector.

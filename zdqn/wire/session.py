@@ -87,7 +87,6 @@ def ask(
     Raises:
         MismatchError: when it refused, or answered what zdqn does not understand.
     """
-    assert client.address is not None
     body = client.request(codec.encode(header), timeout_s=timeout_s, stop=stop)
     if body is None:
         return None

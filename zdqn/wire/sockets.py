@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from zdqn.errors import AddressInUseError, ConfigError
 from zdqn.wire.addresses import Address
-from zdqn.wire.protocol import MAX_BLOCK_BYTES
 
 Sendable: TypeAlias = bytes | NDArray[np.uint8]
 
@@ -39,6 +38,7 @@ _SLICE_MS = 100
 """Longest single wait in libzmq, so that a stop request is seen soon."""
 
 MAX_MESSAGE_BYTES = 1024**3
+MAX_BLOCK_BYTES = 256 * 1024**2
 
 
 class Context:
@@ -81,12 +81,17 @@ class Context:
 
 
 class Link:
-    """One socket; closes itself as a context manager."""
+    """One socket; closes itself as a context manager.
+
+    Attributes:
+        address: where it is bound or connected.
+    """
+
+    address: Address
 
     def __init__(self, socket: zmq.Socket[bytes]) -> None:
         self._socket = socket
         self._lock: IO[str] | None = None
-        self.address: Address | None = None
 
     def _bind(self, address: Address) -> None:
         """Bind and learn the real address.
@@ -209,7 +214,6 @@ def bind_pair(
     """
     for attempt in range(_PAIR_ATTEMPTS):
         first = server(address)
-        assert first.address is not None
         try:
             return first, data(first.address.companion())
         except AddressInUseError:
@@ -417,7 +421,6 @@ class PipelinedClient(Link):
 
     def reconnect(self) -> None:
         """Forget everything on its way: answers to earlier requests will never come."""
-        assert self.address is not None
         self._socket.close(0)
         self._socket = self._context.socket(zmq.DEALER)
         self._set_up(self.address)

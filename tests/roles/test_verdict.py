@@ -1,0 +1,41 @@
+"""Each side of a real system is made slow in turn, and is named."""
+
+import time
+
+import pytest
+
+from tests.roles.conftest import quick_config
+
+
+def run(system, *overrides, slow_memory=False):
+    config = quick_config("stop.updates=0", "stop.wall_s=3", *overrides)
+    memory = system.memory(config)
+    if slow_memory:
+        insert = memory.role._broker.insert
+
+        def insert_slowly(message):
+            time.sleep(0.02)
+            insert(message)
+
+        memory.role._broker.insert = insert_slowly
+    learner = system.learner(config, memory)
+    system.collector(None, learner)
+    return learner.result().summary["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("side", "overrides"),
+    [
+        ("learner-bound", ("network.hidden=[1024,1024]", "algorithm.batch_size=64",
+                           "replay.samples_per_insert=64")),
+        ("collector-bound", ("environment.id=zdqn/SlowCartPole-v0",
+                             "environment.kwargs={sleep_s=0.02}")),
+    ],
+)  # fmt: skip
+def test_the_slow_side_is_named(system, side, overrides):
+    assert run(system, *overrides).startswith(side)
+
+
+def test_a_slow_memory_is_named(system):
+    verdict = run(system, "collector.environments=8", slow_memory=True)
+    assert verdict.startswith("memory-bound")

@@ -1,0 +1,189 @@
+"""Transitions a second into a real memory, beside a loop that only receives the same messages."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+
+import numpy as np
+
+from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, alternate
+from zdqn.benchmarks.processes import (
+    LOOPBACK,
+    Link,
+    MemoryProcess,
+    Worker,
+    connect_sender,
+    tell_all,
+)
+from zdqn.benchmarks.subjects import IMAGE, VECTOR, Writer, make_block, memory_config
+from zdqn.config import Config
+from zdqn.data import EnvironmentSpec
+from zdqn.wire.addresses import parse_address
+from zdqn.wire.sockets import Context, TransitionReceiver, Waiter
+
+GOALS = {("tcp", "vector", 1): Goal(100_000), ("tcp", "vector", 32): Goal(2_000_000)}
+
+_SENDERS = 2
+_BLOCK_SIZES = (1, 32, 128)
+_SUBJECTS = {"vector": (VECTOR, 200_000), "image": (IMAGE, 10_000)}
+"""Name to environment and replay capacity."""
+_MOST_BYTES = 128_000_000
+"""Messages that a sender prepares before the clock starts."""
+_COPY_BELOW_BYTES = 32_768
+_POLL_MS = 1000
+
+
+def measure(effort: Effort, say: Say) -> Result:
+    """Measure every combination of transport, observation and block size.
+
+    Args:
+        effort: how long.
+        say: told what is going on.
+    """
+    result = Result()
+    with tempfile.TemporaryDirectory(prefix="zdqn-bench-") as folder:
+        for transport in ("tcp", "ipc"):
+            for kind in _SUBJECTS:
+                bind = LOOPBACK if transport == "tcp" else f"ipc://{folder}/{kind}"
+                result.add(*measure_memory(effort, say, transport, kind, bind))
+    return result
+
+
+def measure_memory(
+    effort: Effort,
+    say: Say,
+    transport: str,
+    kind: str,
+    bind: str,
+    block_sizes: tuple[int, ...] = _BLOCK_SIZES,
+) -> list[Figure]:
+    """Measure one memory process.
+
+    Args:
+        effort: how long.
+        say: told what is going on.
+        transport: "tcp" or "ipc".
+        kind: "vector" or "image".
+        bind: where the memory listens.
+        block_sizes: transitions a message.
+    """
+    spec, capacity = _SUBJECTS[kind]
+    config = memory_config(f"replay.capacity={capacity}")
+    figures = []
+    with (
+        MemoryProcess(config, spec, bind=bind) as memory,
+        Worker(_receive, config, bind.replace(kind, f"{kind}-bare")) as bare,
+    ):
+        memory.fill(capacity)  # every page of its rings has been touched
+        to_memory = _Senders(spec, config, memory.transitions)
+        to_bare = _Senders(spec, config, bare.receive())
+        with to_memory, to_bare:
+            for size in block_sizes:
+                say(f"insert: {transport}, {kind}, {size} a message")
+                figures += _measure_size(
+                    effort, f"insert.{transport}.{kind}.{size}", size, memory, bare,
+                    (to_memory, to_bare), GOALS.get((transport, kind, size)),
+                )  # fmt: skip
+        assert memory.status()["blocks_lost"] == 0
+    return figures
+
+
+def _measure_size(
+    effort: Effort,
+    name: str,
+    size: int,
+    memory: MemoryProcess,
+    bare: Worker,
+    senders: tuple[_Senders, _Senders],
+    goal: Goal | None,
+) -> list[Figure]:
+    to_memory, to_bare = senders
+    block = make_block(memory.spec, size, np.random.default_rng(0))
+    message_bytes = len(next(Writer(memory.spec).write(block, 1)))
+    most = _MOST_BYTES // message_bytes
+
+    def into_memory(messages: int) -> float:
+        stored = memory.status()["transitions"]
+        to_memory.prepare(size, messages)
+        started_s = to_memory.send()
+        memory.wait_for(stored + size * messages * _SENDERS)
+        return size * messages * _SENDERS / (time.perf_counter() - started_s)
+
+    def into_nothing(messages: int) -> float:
+        to_bare.prepare(size, messages)
+        bare.send(messages * _SENDERS)
+        started_s = to_bare.send()
+        bare.receive()
+        return size * messages * _SENDERS / (time.perf_counter() - started_s)
+
+    trial = min(most, 400)
+    per_sender = into_memory(trial) / size / _SENDERS
+    messages = max(trial, min(most, int(per_sender * effort.seconds)))
+    values, bound = alternate(effort, lambda: into_memory(messages), lambda: into_nothing(messages))
+    figure = Figure(name, "transitions/s", values, bound, goal)
+    return [figure, figure.scaled(f"{name}.bytes", "GB/s", message_bytes / size / 1e9)]
+
+
+class _Senders:
+    """Two processes that send blocks as fast as they can."""
+
+    def __init__(self, spec: EnvironmentSpec, config: Config, address: str) -> None:
+        self._workers = [Worker(_send, spec, config, address) for _ in range(_SENDERS)]
+
+    def prepare(self, size: int, messages: int) -> None:
+        """Have each write so many messages of `size` transitions."""
+        tell_all(self._workers, (size, messages))
+
+    def send(self) -> float:
+        """Have them sent, and give the time at which that began."""
+        started_s = time.perf_counter()
+        tell_all(self._workers, "send")
+        return started_s
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self._workers:
+            worker.close()
+
+
+def _send(link: Link, spec: EnvironmentSpec, config: Config, address: str) -> None:
+    """Write messages when told how many, send them when told to."""
+    writer = Writer(spec)
+    rng = np.random.default_rng(0)
+    with Context() as context, connect_sender(context, config, address) as sender:
+        while True:
+            size, count = link.recv()
+            messages = list(writer.write(make_block(spec, size, rng), count))
+            link.send("written")
+            link.recv()
+            for message in messages:
+                sender.send(message, lambda: False)
+            link.send("sent")
+
+
+def _receive(link: Link, config: Config, bind: str) -> None:
+    """Bind a bare PULL socket; receive so many messages when told to, and forget them."""
+    address = parse_address(bind, parameter="bind", bind=True)
+    with (
+        Context() as context,
+        TransitionReceiver(
+            context,
+            address,
+            high_water_mark=config.memory.high_water_mark,
+            buffer_bytes=config.transition_buffer_bytes,
+        ) as receiver,
+    ):
+        link.send(str(receiver.address))
+        waiter = Waiter([receiver])
+        while True:
+            left = link.recv()
+            copy = True
+            while left:
+                waiter.wait(_POLL_MS)
+                while left and (message := receiver.receive(copy=copy)) is not None:
+                    copy = len(message) < _COPY_BELOW_BYTES
+                    left -= 1
+            link.send("received")

@@ -1,0 +1,181 @@
+"""Batches a second out of a real memory, beside gathering the same in one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, alternate, rate_of
+from zdqn.benchmarks.processes import MemoryProcess
+from zdqn.benchmarks.subjects import MOST_TRANSITIONS, STACKED, VECTOR, make_block, memory_config
+from zdqn.config import Config
+from zdqn.core.broker import MemoryBroker
+from zdqn.data import EnvironmentSpec
+from zdqn.roles.replaying import build_broker
+from zdqn.roles.sampling import SampleStream
+from zdqn.wire.addresses import parse_address
+from zdqn.wire.session import new_session
+from zdqn.wire.sockets import Context
+
+GOALS = {
+    ("uniform", "vector", 32): Goal(8_000),
+    ("uniform", "vector", 512): Goal(5_000),
+    ("uniform", "image", 32): Goal(1_000),
+    ("prioritized", "vector", 32): Goal(2_000),
+    ("prioritized", "vector", 512): Goal(800),
+}
+"""Each for the two ways in which a learner asks when it wants many batches: `GOAL_REQUESTS`."""
+
+GOAL_REQUESTS = ((1, 4), (16, 2))
+"""Batches a reply and requests in flight; the second is the learner's default."""
+
+_REQUESTS = ((1, 1), (1, 2), (1, 4), (16, 2))
+_MOST_REPLY_BYTES = 256 * 1024**2
+_SILENCE_TRIES = 50
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A memory to sample from.
+
+    Attributes:
+        replay: "uniform" or "prioritized".
+        kind: "vector" or "image".
+        spec: of its environment.
+        items: transitions that it holds.
+    """
+
+    replay: str
+    kind: str
+    spec: EnvironmentSpec
+    items: int
+
+    @property
+    def config(self) -> Config:
+        """Its settings."""
+        return memory_config(f"replay.kind={self.replay}", f"replay.capacity={self.items}")
+
+
+SUBJECTS = (
+    Subject("uniform", "vector", VECTOR, 1_000_000),
+    Subject("prioritized", "vector", VECTOR, 1_000_000),
+    Subject("uniform", "image", STACKED, 20_000),
+)
+
+
+def measure(effort: Effort, say: Say) -> Result:
+    """Measure every combination of replay, observation, batch size and way of asking.
+
+    Args:
+        effort: how long.
+        say: told what is going on.
+    """
+    result = Result()
+    for subject in SUBJECTS:
+        result.add(*measure_subject(effort, say, subject))
+    return result
+
+
+def measure_subject(
+    effort: Effort,
+    say: Say,
+    subject: Subject,
+    *,
+    batch_sizes: tuple[int, ...] = (32, 512),
+    requests: tuple[tuple[int, int], ...] = _REQUESTS,
+) -> list[Figure]:
+    """Measure one memory process.
+
+    Args:
+        effort: how long.
+        say: told what is going on.
+        subject: which memory.
+        batch_sizes: transitions in a batch.
+        requests: batches a reply, and requests in flight.
+    """
+    figures = []
+    broker = filled_broker(subject)
+    with MemoryProcess(subject.config, subject.spec) as memory, Context() as context:
+        memory.fill(subject.items)
+        for size in batch_sizes:
+            for batches, in_flight in requests:
+                reply_bytes = 2 * subject.spec.frame_bytes * subject.spec.frame_stack * size
+                if reply_bytes * batches > _MOST_REPLY_BYTES:
+                    continue
+                case = f"{subject.replay}.{subject.kind}.{size}"
+                say(f"sample: {case}, {batches} a reply, {in_flight} in flight")
+                stream = _stream(context, memory, size, batches, in_flight)
+                values, bound = alternate(
+                    effort,
+                    _timed(_sampler(stream, subject, size), effort.seconds),
+                    _timed(_gatherer(broker, subject, size, batches), effort.seconds),
+                )
+                stream.close()
+                goal = GOALS.get((subject.replay, subject.kind, size))
+                name = f"sample.{case}.{batches}_a_reply.{in_flight}_in_flight"
+                goal = goal if (batches, in_flight) in GOAL_REQUESTS else None
+                figures.append(Figure(name, "batches/s", values, bound, goal))
+    return figures
+
+
+def filled_broker(subject: Subject) -> MemoryBroker:
+    """Make the same memory in this process, filled."""
+    broker = build_broker(subject.config, session=1)
+    broker.make_room(subject.spec)
+    block = make_block(subject.spec, MOST_TRANSITIONS, np.random.default_rng(0))
+    for _ in range(-(-subject.items // MOST_TRANSITIONS)):
+        broker.store(block)
+    return broker
+
+
+def _timed(work: Callable[[], float], seconds: float) -> Callable[[], float]:
+    return lambda: rate_of(work, seconds)
+
+
+def _stream(
+    context: Context, memory: MemoryProcess, batch_size: int, batches: int, in_flight: int
+) -> SampleStream:
+    return SampleStream(
+        context,
+        parse_address(memory.samples, parameter="the memory"),
+        session=new_session(),
+        spec=memory.spec,
+        batch_size=batch_size,
+        batches_per_request=batches,
+        requests_in_flight=in_flight,
+    )
+
+
+def _sampler(stream: SampleStream, subject: Subject, batch_size: int) -> Callable[[], float]:
+    """Sample over the link, as a learner that computes nothing."""
+    errors = np.random.default_rng(0).random(64 * batch_size, np.float32)
+
+    def sample() -> float:
+        for _ in range(_SILENCE_TRIES):
+            batch = stream.receive(None)
+            if batch is not None:
+                break
+        else:
+            raise AssertionError(f"no batch came: {stream.waiting_for}")
+        if subject.replay == "prioritized":
+            stream.write_back(batch.keys, errors[: len(batch)])
+        return len(batch) / batch_size
+
+    return sample
+
+
+def _gatherer(
+    broker: MemoryBroker, subject: Subject, batch_size: int, batches: int
+) -> Callable[[], float]:
+    """Sample in this process."""
+    errors = np.random.default_rng(0).random(64 * batch_size, np.float32)
+
+    def gather() -> float:
+        batch = broker.draw(batch_size, batches)
+        if subject.replay == "prioritized":
+            broker.update_priorities(batch.keys, errors[: len(batch)])
+        return batches
+
+    return gather
