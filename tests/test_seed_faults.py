@@ -23,6 +23,7 @@ from zdqn.wire.protocol import (
     ActionRequest,
     Actions,
     Claim,
+    Header,
     Hello,
     NothingToEvaluate,
     NotReady,
@@ -144,7 +145,7 @@ def test_a_snapshot_is_a_copy_that_training_does_not_change():
 def test_an_idle_evaluator_waits_in_the_learners_queue(system):  # noqa: F811
     """The seed's spun at 100 % of a processor. Each claim here is one request of seconds."""
     config = quick_config()
-    claims = []
+    claims: list[Claim] = []
     with Context() as context:
         server = Server(context, parse_address("tcp://127.0.0.1:0", parameter="x", bind=True))
         evaluator = system.evaluator(config, str(server.address))
@@ -154,6 +155,7 @@ def test_an_idle_evaluator_waits_in_the_learners_queue(system):  # noqa: F811
             if request is None:
                 return len(claims) == 2
             header = codec.decode(request.body).header
+            answer: Header
             if isinstance(header, Hello):
                 answer = Welcome(
                     run_id="r", session=1, data_endpoint="tcp://127.0.0.1:9", spec=None, config={},
@@ -205,10 +207,13 @@ def test_sampling_from_an_empty_memory_is_answered(system):  # noqa: F811
     memory = system.memory(quick_config())
     with Context() as context, connect(context, memory.role.endpoints["samples"]) as client:
         hello = Hello(role="collector", name="by hand", session=1, spec=Spec.of(SPEC))
-        for header in (SampleRequest(batch_size=8), hello, SampleRequest(batch_size=8)):
-            answer = codec.decode(client.request(codec.encode(header), timeout_s=DEADLINE_S))
-    assert isinstance(answer.header, NotReady)
-    assert (answer.header.reason, answer.header.size, answer.header.needed) == ("filling", 0, 64)
+        headers = (SampleRequest(batch_size=8), hello, SampleRequest(batch_size=8))
+        bodies = [client.request(codec.encode(one), timeout_s=DEADLINE_S) for one in headers]
+    first, _, last = (codec.decode(body).header for body in bodies)
+    assert isinstance(first, NotReady)
+    assert first.reason == "no_spec"
+    assert isinstance(last, NotReady)
+    assert (last.reason, last.size, last.needed) == ("filling", 0, 64)
 
 
 def test_an_episode_cut_by_the_time_limit_is_bootstrapped():
@@ -222,7 +227,9 @@ def test_an_episode_cut_by_the_time_limit_is_bootstrapped():
     )  # fmt: skip
     while not rollout.full:
         rollout.step(np.array([rollout.environment_steps % 2]), 0)
-    records = rollout.take_block().records
+    block = rollout.take_block()
+    assert block is not None
+    records = block.records
     rollout.close()
     assert rollout.episodes >= 10
     assert set(records["discount"].tolist()) == {np.float32(0.9)}

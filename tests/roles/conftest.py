@@ -3,6 +3,7 @@
 import threading
 import time
 from concurrent.futures import Future
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -56,7 +57,7 @@ class Running:
     def __init__(self, role, stop):
         self.role = role
         self.stop_event = stop
-        self._future = Future()
+        self._future: Future[Any] = Future()
         self._thread = threading.Thread(target=self._run, name=type(role).__name__)
         self._thread.start()
 
@@ -83,7 +84,7 @@ class System:
 
     def __init__(self, folder):
         self._folder = folder
-        self._running = []
+        self._running: list[Running] = []
         self._runs = 0
 
     def start(self, role, stop):

@@ -196,7 +196,7 @@ def _next_jump(read: Callable[[], float]) -> tuple[float, float]:
             return now, time.perf_counter()
         time.sleep(_LOOK_S)
     raise RoleFailedError(
-        f"A counter stood still at {before} for {_STILL_S:g} s: what was to be measured has stopped."
+        f"A counter stood still at {before} for {_STILL_S:g} s: what was measured has stopped."
     )
 
 

@@ -321,7 +321,7 @@ class LearnerProcess(Closing):
         return row
 
     def _progress(self) -> dict[str, Any]:
-        progress: dict[str, Any] = self._questioner.status()["progress"]
+        progress: dict[str, Any] = self._questioner.status().get("progress", {})
         return progress
 
     def close(self) -> None:

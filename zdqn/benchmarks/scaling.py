@@ -1,0 +1,92 @@
+"""Environment steps a second of N collectors of a slow environment, beside N bare ones."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, divide, rate_of
+from zdqn.benchmarks.running import RunningSystem
+from zdqn.benchmarks.subjects import seed_config
+from zdqn.config import Config
+from zdqn.roles.building import build_environments
+
+GOAL = Goal(0.95)
+COLLECTORS = (1, 4, 8, 16, 32)
+_QUICK_COLLECTORS = (1, 4)
+_TIMES_LONGER = 4
+"""A step takes 10 ms, so that a second holds few of them."""
+
+
+def measure(effort: Effort, say: Say, *, policy: str = "local") -> Result:
+    """Measure whole runs with more and more collectors.
+
+    Args:
+        effort: how long.
+        say: told what is going on.
+        policy: "local" or "remote".
+    """
+    result = Result()
+    for collectors in _QUICK_COLLECTORS if effort.quick else COLLECTORS:
+        result.add(*measure_run(effort, say, collectors, policy))
+    return result
+
+
+def measure_run(effort: Effort, say: Say, collectors: int, policy: str) -> list[Figure]:
+    """Measure one run with memory and learner, each process of its own.
+
+    Args:
+        effort: how long.
+        say: told what is going on.
+        collectors: processes, of one environment each.
+        policy: "local" or "remote".
+
+    Returns:
+        Environment steps/s with so many bare environments as a bound, and the ratio.
+    """
+    name = f"scaling.{policy}.{collectors}"
+    say(name)
+    config = scaling_config(policy)
+    seconds = effort.seconds * _TIMES_LONGER
+    steps, bare = [], []
+    with tempfile.TemporaryDirectory(prefix="zdqn-bench-") as folder:
+        with RunningSystem(config, collectors, Path(folder)) as system:
+            system.environment_steps_per_s(effort.seconds)
+            for _ in range(effort.repeats):
+                steps.append(system.environment_steps_per_s(seconds))
+        for _ in range(effort.repeats):  # alone, as 10 ms of sleep should cost nobody anything
+            bare.append(collectors * _bare_steps_per_s(config, effort.seconds))
+    figure = Figure(name, "environment steps/s", tuple(steps), tuple(bare))
+    return [figure, Figure(f"{name}.efficiency", "", divide(steps, bare), goal=GOAL)]
+
+
+def scaling_config(policy: str) -> Config:
+    """Give the seed's settings on its slow environment."""
+    return seed_config(
+        "environment.id=zdqn/SlowCartPole-v0",
+        "replay.capacity=20000",
+        "replay.min_size=32",
+        "replay.samples_per_insert=3.2",
+        "collector.block_transitions=10",
+        f"collector.policy={policy}",
+    )
+
+
+def _bare_steps_per_s(config: Config, seconds: float) -> float:
+    environments, _ = build_environments(config, None, count=1, vectorization="sync")
+    environment = environments.envs[0]  # type: ignore[attr-defined] # a SyncVectorEnv
+    environment.reset(seed=0)
+    ended = False
+
+    def step() -> float:
+        nonlocal ended
+        if ended:
+            environment.reset()
+        _, _, terminated, truncated, _ = environment.step(0)
+        ended = terminated or truncated
+        return 1
+
+    try:
+        return rate_of(step, seconds)
+    finally:
+        environments.close()
