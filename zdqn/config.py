@@ -185,7 +185,7 @@ class Replay(Section, frozen=True):
     frames_per_transition: Annotated[
         float,
         _field(
-            "Room in the frame ring per transition. 0 chooses: 2 for small frames, else 1.2.", ge=0
+            "Room in the frame ring per transition. 0 chooses: 2 for small frames, else 1.15.", ge=0
         ),
     ] = 0.0
 

@@ -417,16 +417,21 @@ def test_before_a_restarted_memory_knows_its_learner_it_serves_it():
 @pytest.mark.parametrize(
     ("spec", "frames_per_transition", "frames"),
     [
-        (EnvironmentSpec((4,), "float32", 2), 0.0, 200 + 20),
-        (EnvironmentSpec((84, 84), "uint8", 2, 4), 0.0, 120 + 80),
-        (EnvironmentSpec((84, 84), "uint8", 2, 4), 3.0, 300 + 80),
+        (EnvironmentSpec((4,), "float32", 2), 0.0, 230),
+        (EnvironmentSpec((84, 84), "uint8", 2, 4), 0.0, 133),
+        (EnvironmentSpec((84, 84), "uint8", 2, 4), 3.0, 345),
     ],
 )
-def test_the_frame_ring_has_room_for_the_transitions_and_a_block(
+def test_the_frame_ring_has_room_for_the_transitions_and_three_blocks(
     spec, frames_per_transition, frames
 ):
     broker = make_broker(frames_per_transition=frames_per_transition)
     assert broker.frame_capacity(spec) == frames
+
+
+def test_the_frame_ring_has_room_for_the_block_with_the_most_frames():
+    broker = make_broker(capacity=1, min_size=1, block_transitions=5)
+    assert broker.frame_capacity(EnvironmentSpec((84, 84), "uint8", 2, 4)) == 2 * 4 * 5
 
 
 def test_samples_say_their_kind(start, spec):

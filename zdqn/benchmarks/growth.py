@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from itertools import count, islice
+import time
+from collections.abc import Callable
 
 import numpy as np
 
@@ -23,7 +23,8 @@ QUICK_SIZES = (10_000, 100_000)
 _SLACK = 1.2
 _BATCH = 32
 _BLOCK = 32
-_MESSAGES = 20_000
+_INSERT_S = 40e-6
+"""About what an insert takes; so many messages are written before the clock starts."""
 
 
 def measure(effort: Effort, say: Say) -> Result:
@@ -40,9 +41,7 @@ def measure(effort: Effort, say: Say) -> Result:
     return result
 
 
-def measure_replay(
-    effort: Effort, say: Say, replay: str, sizes: tuple[int, ...]
-) -> list[Figure]:
+def measure_replay(effort: Effort, say: Say, replay: str, sizes: tuple[int, ...]) -> list[Figure]:
     """Measure the memory's decisions, message in to message out, without its sockets.
 
     Args:
@@ -58,12 +57,14 @@ def measure_replay(
     say(f"growth: filling {replay} replays of {', '.join(map(str, sizes))}")
     brokers = [filled_broker(Subject(replay, "vector", VECTOR, size)) for size in sizes]
     figures = []
-    for action, work, bare in (
-        ("insert", _inserter, _bare_inserter),
-        ("sample", _prioritized_sampler if replay == "prioritized" else _sampler, _bare_gatherer),
+    sampler = _prioritized_sampler if replay == "prioritized" else _sampler
+    inserts = [_insert_microseconds(broker, effort.seconds) for broker in brokers]
+    samples = [_microseconds(sampler(broker), effort.seconds) for broker in brokers]
+    for action, measures, bare in (
+        ("insert", inserts, _bare_inserter),
+        ("sample", samples, _bare_gatherer),
     ):
         say(f"growth: {replay}, {action}")
-        measures = [_microseconds(work(broker), effort.seconds) for broker in brokers]
         bounds = [_microseconds(bare(size), effort.seconds) for size in sizes]
         columns = alternate(effort, *measures, *bounds)
         rows = [
@@ -91,17 +92,18 @@ def _microseconds(work: Callable[[], None], seconds: float) -> Callable[[], floa
     return lambda: 1e6 / rate_of(once, seconds)
 
 
-def _inserter(broker: MemoryBroker) -> Callable[[], None]:
-    messages = _endless_messages()
-    insert = broker.insert
-    return lambda: insert(next(messages))
-
-
-def _endless_messages() -> Iterator[bytes]:
-    """Write blocks of ever new collectors, many at a time: the clock should see little of it."""
+def _insert_microseconds(broker: MemoryBroker, seconds: float) -> Callable[[], float]:
     block = make_block(VECTOR, _BLOCK, np.random.default_rng(0))
-    for _ in count():
-        yield from list(islice(Writer(VECTOR).write(block, _MESSAGES), _MESSAGES))
+    writer = Writer(VECTOR)
+
+    def once() -> float:
+        messages = list(writer.write(block, max(1, int(seconds / _INSERT_S))))
+        started_s = time.perf_counter()
+        for message in messages:
+            broker.insert(message)
+        return 1e6 * (time.perf_counter() - started_s) / len(messages)
+
+    return once
 
 
 def _sampler(broker: MemoryBroker) -> Callable[[], None]:
@@ -129,7 +131,7 @@ def _prioritized_sampler(broker: MemoryBroker) -> Callable[[], None]:
         reply = broker.sample(request)
         if isinstance(reply, NotReady):
             raise RoleFailedError("A replay that was filled has nothing to sample.")
-        keys = codec.read_batches(codec.decode(memoryview(reply)), spec)[1].keys
+        keys = codec.read_batches(codec.decode(reply.data), spec)[1].keys
 
     return sample
 

@@ -308,8 +308,7 @@ class LearnerProcess(Closing):
         first = self._next_row()
         time.sleep(seconds)
         last = self._next_row()
-        updates: float = last["updates"] - first["updates"]
-        return updates / (last["wall_s"] - first["wall_s"])
+        return float(last["updates"] - first["updates"]) / float(last["wall_s"] - first["wall_s"])
 
     def _next_row(self) -> dict[str, Any]:
         before = self._progress().get("wall_s")

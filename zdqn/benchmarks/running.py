@@ -65,8 +65,8 @@ def steady_rate(directory: Path, counter: str, skip: float = 0.25) -> float:
     lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     first, last = rows[int(len(rows) * skip)], rows[-1]
-    rise: float = last[counter] - first[counter]
-    return rise / max(last["wall_s"] - first["wall_s"], 1e-9)
+    elapsed_s = float(last["wall_s"] - first["wall_s"])
+    return float(last[counter] - first[counter]) / max(elapsed_s, 1e-9)
 
 
 class RunningSystem(Closing):
@@ -83,6 +83,7 @@ class RunningSystem(Closing):
         self._directory = directory / "run"
         self._log = directory / "log.txt"
         self._questioners: list[Questioner] = []
+        self._deadline_s = time.monotonic() + _START_S
         path = directory / "bench.toml"
         path.write_text(to_toml(config), encoding="utf-8")
         words = (
@@ -106,6 +107,12 @@ class RunningSystem(Closing):
         """Measure how fast the collectors are together, as the memory sees it."""
         return rate_of_counter(self._environment_steps, seconds)
 
+    def wait_for_samples(self, samples: int) -> None:
+        """Wait until the learner has sampled so many transitions."""
+        self._deadline_s = time.monotonic() + _START_S
+        while self._memory.status()["samples"] < samples:
+            self._check_alive("learning")
+
     def _environment_steps(self) -> float:
         steps: float = self._memory.status()["environment_steps"]
         return steps
@@ -128,12 +135,9 @@ class RunningSystem(Closing):
         clients: list[dict[str, Any]] = self._memory.status()["clients"]
         return sum(client.get("environment_steps", 0) > 0 for client in clients)
 
-    _deadline_s = 0.0
-
     def _check_alive(self, what: str) -> None:
-        self._deadline_s = self._deadline_s or time.monotonic() + _START_S
         if self._process.poll() is not None or time.monotonic() > self._deadline_s:
-            raise RoleFailedError(f"zdqn run did not start {what}: {_tail(self._log)}")
+            raise RoleFailedError(f"zdqn run did not start {what} in time: {_tail(self._log)}")
         time.sleep(_LOOK_S)
 
     def close(self) -> None:

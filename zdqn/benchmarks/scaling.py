@@ -48,15 +48,16 @@ def measure_run(effort: Effort, say: Say, collectors: int, policy: str) -> list[
     say(name)
     config = scaling_config(policy)
     seconds = effort.seconds * _TIMES_LONGER
-    steps, bare = [], []
-    with tempfile.TemporaryDirectory(prefix="zdqn-bench-") as folder:
-        with RunningSystem(config, collectors, Path(folder)) as system:
-            system.environment_steps_per_s(effort.seconds)
-            for _ in range(effort.repeats):
-                steps.append(system.environment_steps_per_s(seconds))
-        for _ in range(effort.repeats):  # alone, as 10 ms of sleep should cost nobody anything
-            bare.append(collectors * _bare_steps_per_s(config, effort.seconds))
-    figure = Figure(name, "environment steps/s", tuple(steps), tuple(bare))
+    repeats = range(effort.repeats)
+    with (
+        tempfile.TemporaryDirectory(prefix="zdqn-bench-") as folder,
+        RunningSystem(config, collectors, Path(folder)) as system,
+    ):
+        system.environment_steps_per_s(effort.seconds)
+        steps = tuple(system.environment_steps_per_s(seconds) for _ in repeats)
+    # measured alone, since nobody should be the slower for another's 10 ms of sleep
+    bare = tuple(collectors * _bare_steps_per_s(config, effort.seconds) for _ in repeats)
+    figure = Figure(name, "environment steps/s", steps, bare)
     return [figure, Figure(f"{name}.efficiency", "", divide(steps, bare), goal=GOAL)]
 
 

@@ -1,4 +1,4 @@
-"""``zdqn config show``: the configuration that a run would use."""
+"""``zdqn config``: the configuration that a run would use, and all that there is to configure."""
 
 from __future__ import annotations
 
@@ -33,6 +33,15 @@ def show(config_path: Path, overrides: tuple[str, ...], describe: bool) -> None:
 
     resolved, origins = load_config_with_origins(config_path, overrides)
     for line in config_lines(resolved, origins, describe=describe):
+        click.echo(line)
+
+
+@config.command()
+def reference() -> None:
+    """Print what every key means, as Markdown: docs/configuration.md."""
+    from zdqn.cli.reference import reference_lines
+
+    for line in reference_lines():
         click.echo(line)
 
 

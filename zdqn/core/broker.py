@@ -20,6 +20,8 @@ from zdqn.wire import codec
 from zdqn.wire.protocol import Batches, BlockHeader, NotReady, Progress, SampleRequest
 
 _SMALL_FRAME_BYTES = 4096
+_LARGE_FRAMES_PER_TRANSITION = 1.15
+"""With all that comes on top of the frames, less than 1.2 times a frame's bytes a transition."""
 _BYTES_PER_ITEM = 64
 """Rough room for a transition's own columns and its leaf; frames dominate or it does not matter."""
 _MAX_BATCH_BYTES = 512 * 1024**2
@@ -134,11 +136,16 @@ class MemoryBroker:
         self.spec = spec
 
     def frame_capacity(self, spec: EnvironmentSpec) -> int:
-        """Give the rows of the frame ring: room for the transitions' frames and one block more."""
+        """Give the rows of the frame ring.
+
+        Room for the transitions' frames, and those of three blocks more: the oldest block, some of
+        whose transitions are gone; the newest; and one that did not fit before the ring's end.
+        """
         per_transition = self._frames_per_transition or (
-            2.0 if spec.frame_bytes <= _SMALL_FRAME_BYTES else 1.2
+            2.0 if spec.frame_bytes <= _SMALL_FRAME_BYTES else _LARGE_FRAMES_PER_TRANSITION
         )
-        return ceil(self._capacity * per_transition) + 2 * self._most_frames(spec)
+        transitions = self._capacity + 3 * self._block_transitions
+        return max(ceil(transitions * per_transition), self._most_frames(spec))
 
     def _most_frames(self, spec: EnvironmentSpec) -> int:
         """Most frames that one block's transitions can refer to."""
@@ -219,12 +226,20 @@ class MemoryBroker:
             ProtocolError: when they are malformed or not finite.
             FencedError: when a newer learner has taken over.
         """
-        if request.session and self._learner_session and request.session != self._learner_session:
+        self.check_admitted(request)
+        keys, errors = codec.read_arrays(message, codec.priorities_layout(request.priorities))
+        self.update_priorities(keys, errors)
+
+    def check_admitted(self, request: SampleRequest) -> None:
+        """Refuse a learner that a newer one has replaced.
+
+        Raises:
+            FencedError: when a newer learner has taken over.
+        """
+        if request.session and self._learner_session not in (0, request.session):
             raise FencedError(
                 f"a newer learner (epoch {self._learner_epoch}) has taken over this run"
             )
-        keys, errors = codec.read_arrays(message, codec.priorities_layout(request.priorities))
-        self.update_priorities(keys, errors)
 
     def update_priorities(self, keys: NDArray[np.int64], td_errors: NDArray[np.float32]) -> None:
         """Set the priorities of items by key; keys of evicted items are counted and dropped.

@@ -143,6 +143,7 @@ def _register_extras(name: str) -> None:
     if name.startswith("ALE/"):
         ale_py = _import("ale_py", f'environment.id = "{name}"', extra="atari")
         gymnasium.register_envs(ale_py)
+        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # else a banner on stderr
     if name.startswith("MinAtar/") and "MinAtar/Breakout-v1" not in gymnasium.registry:
         _import("minatar.gym", f'environment.id = "{name}"', extra="minatar").register_envs()
 

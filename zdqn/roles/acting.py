@@ -273,13 +273,12 @@ class EpsilonSource:
 
     Args:
         config: its ``exploration`` section is used.
-        index: of the collector, from 0.
     """
 
-    def __init__(self, config: Config, index: int) -> None:
+    def __init__(self, config: Config) -> None:
         section = config.exploration
         self._section = section
-        self._index = index
+        self._index = -1
         self._environments = config.collector.environments
         self._planned = config.launch.collectors
         self._linear = LinearSchedule(
@@ -290,21 +289,24 @@ class EpsilonSource:
         self._collectors = 0
         self._rungs: NDArray[np.float64] | None = None
 
-    def at(self, environment_steps: int, collectors: int) -> float | NDArray[np.float64]:
+    def at(
+        self, environment_steps: int, collectors: int, index: int
+    ) -> float | NDArray[np.float64]:
         """Give epsilon now.
 
         Args:
             environment_steps: of all collectors.
             collectors: living ones, as far as is known.
+            index: of this one among them, from 0.
 
         Returns:
             One number, or one for each environment, shape (N,).
         """
         if self._section.kind == "linear":
             return self._linear(environment_steps)
-        collectors = max(collectors, self._planned, self._index + 1)
-        if self._rungs is None or collectors != self._collectors:
-            self._collectors = collectors
+        collectors = max(collectors, self._planned, index + 1)
+        if self._rungs is None or (collectors, index) != (self._collectors, self._index):
+            self._collectors, self._index = collectors, index
             ladder = ladder_epsilons(
                 collectors * self._environments,
                 base=self._section.ladder_base,

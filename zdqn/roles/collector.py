@@ -255,7 +255,7 @@ class Collector:
             label=self._name,
         )
         rng = np.random.default_rng(seeds[1])
-        epsilons = EpsilonSource(config, welcome.index)
+        epsilons = EpsilonSource(config)
         count, actions = config.collector.environments, self._spec.num_actions
         flushed_s = self._began_s = time.monotonic()
         self._policy = policy
@@ -289,7 +289,7 @@ class Collector:
             self._heard_steps, self._own_steps_then = heard, rollout.environment_steps
         collectors = pong.collectors if pong is not None else 1
         since = (rollout.environment_steps - self._own_steps_then) * max(collectors, 1)
-        epsilon = epsilons.at(self._heard_steps + since, collectors)
+        epsilon = epsilons.at(self._heard_steps + since, collectors, learner.index)
         self._epsilon = float(np.mean(epsilon))
         return epsilon
 

@@ -53,6 +53,7 @@ _BLOCKS_IN_A_ROW = 256
 _SAY_EVERY_S = 10.0
 _COPY_BELOW_BYTES = 32_768
 _PEERS_EVERY_S = 0.5
+_MOST_COMPLAINTS = 100
 
 
 @dataclass(frozen=True)
@@ -229,6 +230,8 @@ class Memory:
         """Log a peer's fault, the same one at most every 10 s."""
         now_s = time.monotonic()
         if now_s - self._complaints.get(text, -_SAY_EVERY_S) >= _SAY_EVERY_S:
+            if len(self._complaints) >= _MOST_COMPLAINTS:
+                self._complaints.clear()
             self._complaints[text] = now_s
             logger.warning("refused %s (%d refused so far)", text, self._broker.refused)
 
@@ -236,15 +239,11 @@ class Memory:
 
     def _serve_requests(self) -> None:
         while (request := self._server.receive()) is not None:
+            answer: Header | None
             try:
-                message = codec.decode(request.body)
-                answer = self._answer(request, message)
-            except FencedError as error:
-                answer = ErrorReply(code="fenced", message=str(error))
-            except ProtocolError as error:
-                answer = ErrorReply(code="protocol", message=str(error))
+                answer = self._answer(request, codec.decode(request.body))
             except ZdqnError as error:
-                answer = ErrorReply(code="mismatch", message=str(error))
+                answer = _refusal(error)
             if answer is not None:
                 self._server.reply(request, codec.encode(answer))
 
@@ -285,6 +284,7 @@ class Memory:
     def _try_to_sample(self, parked: _Parked) -> NotReady | None:
         """Answer with batches, or give the reason why not yet."""
         started_s = time.monotonic()
+        self._broker.check_admitted(parked.header)
         result = self._broker.sample(parked.header)
         if isinstance(result, NotReady):
             return result
@@ -293,18 +293,21 @@ class Memory:
         return None
 
     def _answer_parked(self) -> None:
-        while self._parked:
-            parked = self._parked[0]
-            answer: Header | None
-            try:
-                answer = self._try_to_sample(parked)
-            except ProtocolError as error:  # known only now that the spec is
-                answer = ErrorReply(code="protocol", message=str(error))
-            if isinstance(answer, NotReady) and time.monotonic() < parked.deadline_s:
-                return
-            if answer is not None:
+        now_s = time.monotonic()
+        for _ in range(len(self._parked)):
+            parked = self._parked.popleft()
+            answer = self._answer_or_refuse(parked)
+            if isinstance(answer, NotReady) and now_s < parked.deadline_s:
+                self._parked.append(parked)
+            elif answer is not None:
                 self._server.reply(parked.request, codec.encode(answer))
-            self._parked.popleft()
+
+    def _answer_or_refuse(self, parked: _Parked) -> Header | None:
+        """Try to answer a parked request; what it asks for may have become impossible by now."""
+        try:
+            return self._try_to_sample(parked)
+        except ZdqnError as error:
+            return _refusal(error)
 
     def _welcome(self, hello: Hello) -> Welcome:
         if hello.run_id and self._run_id and hello.run_id != self._run_id:
@@ -382,7 +385,9 @@ class Memory:
     def _write_off(self, session: int, statistics: Statistics) -> None:
         """Count what a gone collector sent and what never came."""
         name = self._peers.peers[session].name if session in self._peers.peers else "a collector"
-        blocks_sent = int(statistics.get("blocks_sent", 0))
+        blocks_sent = statistics.get("blocks_sent", 0)
+        if not isinstance(blocks_sent, int):  # a stranger's statistics may hold anything
+            return
         lost = self._broker.ledger.write_off(session, blocks_sent)
         if lost:
             logger.warning("%d blocks that %s had sent never came: lost", lost, name)
@@ -402,6 +407,12 @@ class Memory:
             "waiting_requests": len(self._parked),
             "clients": self._peers.describe(time.monotonic()),
         }
+
+
+def _refusal(error: ZdqnError) -> ErrorReply:
+    """Tell a client why it is refused."""
+    codes = {FencedError: "fenced", ProtocolError: "protocol"}
+    return ErrorReply(code=codes.get(type(error), "mismatch"), message=str(error))
 
 
 def _available_bytes() -> int:

@@ -119,7 +119,7 @@ class Single:
         )
         self._broker = build_broker(config, session=1)
         self._broker.make_room(self._spec)
-        epsilons = EpsilonSource(config, 0)
+        epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"
         lockstep = Lockstep(
             rollout,
@@ -129,7 +129,7 @@ class Single:
             batch_size=config.algorithm.batch_size,
             prioritized=prioritized,
             estimate=prioritized and config.replay.initial_priority == "collector",
-            epsilon=lambda environment_steps: epsilons.at(environment_steps, 1),
+            epsilon=lambda environment_steps: epsilons.at(environment_steps, 1, 0),
             importance_exponent=build_importance_schedule(config),
             rng=np.random.default_rng(seeds[1]),
         )
@@ -220,7 +220,7 @@ class Single:
     def _report(self) -> None:
         rollout = self._rollout
         statistics: dict[str, int | float | str | bool] = {
-            "epsilon": float(np.mean(self._epsilons.at(rollout.environment_steps, 1)))
+            "epsilon": float(np.mean(self._epsilons.at(rollout.environment_steps, 1, 0)))
         }
         if self._returns:
             statistics["episode_return_mean"] = sum(self._returns) / len(self._returns)

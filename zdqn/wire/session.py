@@ -158,6 +158,7 @@ class Membership:
 
     Attributes:
         pong: the last answer to a ping, or None.
+        index: this client's place among the living of its role, as of the last welcome.
         failure: why the server refused to go on, or None.
         stopping: the server said that the run is over.
         silent_s: how long the server has not answered.
@@ -188,6 +189,7 @@ class Membership:
         self._thread: threading.Thread | None = None
         self._answered_s = time.monotonic()
         self._silent = False
+        self.index = 0
         self.pong: Pong | None = None
         self.failure: ZdqnError | None = None
         self.stopping = False
@@ -244,9 +246,12 @@ class Membership:
         return codec.expect(reply.message, Welcome)
 
     def _say_hello(self, client: Client, stop: threading.Event) -> Reply | None:
-        return ask(
+        reply = ask(
             client, self._hello(), server=self._server, timeout_s=_REQUEST_TIMEOUT_S, stop=stop
         )
+        if reply is not None and isinstance(reply.header, Welcome):
+            self.index = reply.header.index
+        return reply
 
     def _ping_until_left(self) -> None:
         with Client(self._context, self.address) as client:

@@ -1,0 +1,135 @@
+"""The memory role alone, attacked and overtaken; it goes on serving everybody else."""
+
+import numpy as np
+import pytest
+
+from tests.roles.conftest import DEADLINE_S, eventually, quick_config
+from zdqn.core.exploration import explore
+from zdqn.data import EnvironmentSpec
+from zdqn.rl.schedules import ladder_epsilons
+from zdqn.roles.acting import EpsilonSource
+from zdqn.wire import codec
+from zdqn.wire.addresses import parse_address
+from zdqn.wire.protocol import (
+    Batches,
+    BlockHeader,
+    ErrorReply,
+    Hello,
+    NotReady,
+    Ping,
+    Pong,
+    SampleRequest,
+    Spec,
+)
+from zdqn.wire.sockets import Client, Context, PipelinedClient, TransitionSender
+
+SPEC = EnvironmentSpec((4,), "float32", 2)
+
+
+@pytest.fixture
+def memory(system):
+    config = quick_config("replay.samples_per_insert=0", "links.dead_after_s=0.3")
+    return system.memory(config)
+
+
+@pytest.fixture
+def context():
+    with Context() as made:
+        yield made
+
+
+def connect(context, memory, kind=Client):
+    return kind(context, parse_address(memory.role.endpoints["samples"], parameter="test"))
+
+
+def ask(context, memory, header):
+    with connect(context, memory) as client:
+        body = client.request(codec.encode(header), timeout_s=DEADLINE_S)
+    return codec.decode(body).header
+
+
+def hello(session=1, role="collector", epoch=0):
+    return Hello(
+        role=role, name=f"{role} by hand", session=session, spec=Spec.of(SPEC),
+        run_id="run" if role == "learner" else "", learner_epoch=epoch,
+    )  # fmt: skip
+
+
+def fill(context, memory, make_block, transitions=64):
+    address = parse_address(memory.role.endpoints["transitions"], parameter="test")
+    sender = TransitionSender(context, address, high_water_mark=8, buffer_bytes=16384)
+    for sequence in range(transitions // 16):
+        block = make_block(SPEC, 16)
+        header = BlockHeader(
+            session=1, sequence=sequence, spec_digest=SPEC.digest, frames=len(block.frames),
+            transitions=16, environment_steps=16 * (sequence + 1), episodes=0,
+        )  # fmt: skip
+        assert sender.send(codec.encode_block(header, block), lambda: False)
+    eventually(lambda: memory.role._broker.size == transitions, "blocks in the memory")
+    sender.close()
+
+
+def test_a_request_that_becomes_impossible_while_it_waits_is_refused(context, memory, make_block):
+    pipeline = connect(context, memory, PipelinedClient)
+    pipeline.send(codec.encode(SampleRequest(batch_size=8, wait_ms=60_000)))
+    pipeline.send(codec.encode(SampleRequest(batch_size=2**30, wait_ms=60_000)))
+    ask(context, memory, hello())  # now there is a spec, and the second is too large for it
+    answer = codec.decode(pipeline.receive(DEADLINE_S * 1000)).header
+    assert isinstance(answer, ErrorReply)
+    fill(context, memory, make_block)
+    assert isinstance(codec.decode(pipeline.receive(DEADLINE_S * 1000)).header, Batches)
+    pipeline.close()
+
+
+def test_a_patient_request_does_not_hold_up_others(context, memory):
+    pipeline = connect(context, memory, PipelinedClient)
+    pipeline.send(codec.encode(SampleRequest(batch_size=8, wait_ms=60_000)))
+    answer = ask(context, memory, SampleRequest(batch_size=8, wait_ms=20))
+    assert isinstance(answer, NotReady)
+    pipeline.close()
+
+
+@pytest.mark.parametrize("sent", ["many", float("inf"), float("nan"), -5, 10**12, True])
+def test_nonsense_statistics_of_a_peer_that_dies_do_no_harm(context, memory, sent):
+    ask(context, memory, hello())
+    assert isinstance(ask(context, memory, Ping(session=1, statistics={"blocks_sent": sent})), Pong)
+    eventually(lambda: memory.role._peers.peers[1].gone, "its death")
+    assert isinstance(ask(context, memory, SampleRequest(batch_size=8)), NotReady)
+
+
+def test_a_waiting_request_of_a_replaced_learner_is_refused(context, memory):
+    ask(context, memory, hello(7, "learner", epoch=1))
+    pipeline = connect(context, memory, PipelinedClient)
+    pipeline.send(codec.encode(SampleRequest(batch_size=8, session=7, wait_ms=60_000)))
+    eventually(lambda: memory.role._parked, "the request to wait")
+    ask(context, memory, hello(8, "learner", epoch=2))
+    answer = codec.decode(pipeline.receive(DEADLINE_S * 1000)).header
+    assert isinstance(answer, ErrorReply)
+    assert answer.code == "fenced"
+    pipeline.close()
+
+
+def test_complaints_are_kept_within_bounds(memory):
+    for number in range(1000):
+        memory.role._complain(f"block {number}")
+    assert len(memory.role._complaints) <= 100
+
+
+def test_a_ladder_follows_a_new_place():
+    config = quick_config(
+        "exploration.kind=ladder", "collector.environments=2", "launch.collectors=2"
+    )
+    source = EpsilonSource(config)
+    rungs = ladder_epsilons(4, base=0.4, exponent=7.0)
+    np.testing.assert_array_equal(source.at(0, 2, 0), rungs[:2])
+    np.testing.assert_array_equal(source.at(0, 2, 1), rungs[2:])
+    np.testing.assert_array_equal(source.at(10**9, 1, 0), rungs[:2])
+    assert np.shape(source.at(0, 5, 4)) == (2,)
+    exploration = explore(2, 2, source.at(0, 2, 0), np.random.default_rng(0))
+    assert exploration.actions.shape == (2,)
+
+
+def test_linear_epsilon_falls_with_the_steps_of_all_collectors():
+    config = quick_config("exploration.epsilon_final=0", "exploration.epsilon_initial=1")
+    source = EpsilonSource(config)
+    assert [source.at(steps, 1, 0) for steps in (0, 50_000, 100_000, 10**9)] == [1, 0.5, 0, 0]

@@ -1,0 +1,124 @@
+"""Stable-Baselines3's DQN, timed; a script of its own, since it may live in another environment.
+
+``python sb3_script.py TASK NUMBER`` prints one line of JSON. It needs nothing of zdqn.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from typing import Any
+
+_WARM_UP_STEPS = 500
+_TUNED_STEPS = 200_000
+
+
+def seed_model(train_freq: int, batch_size: int = 32) -> Any:
+    """Make a DQN with the settings of zdqn's seed."""
+    sb3, gymnasium, torch = map(
+        importlib.import_module, ("stable_baselines3", "gymnasium", "torch")
+    )
+    torch.set_num_threads(1)
+    return sb3.DQN(
+        "MlpPolicy",
+        gymnasium.make("CartPole-v1", max_episode_steps=200),
+        learning_rate=3e-4,
+        buffer_size=2000,
+        learning_starts=32,
+        batch_size=batch_size,
+        train_freq=train_freq,
+        gradient_steps=1,
+        target_update_interval=2000,
+        exploration_fraction=1.0,
+        exploration_final_eps=0.1,
+        policy_kwargs={"net_arch": [256, 64], "activation_fn": torch.nn.Tanh},
+        device="cpu",
+        seed=0,
+    )
+
+
+def learn(model: Any, environment_steps: int) -> dict[str, float]:
+    """Time training after a warm-up."""
+    model.learn(_WARM_UP_STEPS)
+    updates = model._n_updates
+    started_s = time.perf_counter()
+    model.learn(environment_steps)
+    elapsed_s = time.perf_counter() - started_s
+    return {
+        "environment_steps_per_s": environment_steps / elapsed_s,
+        "updates_per_s": (model._n_updates - updates) / elapsed_s,
+    }
+
+
+def update_only(batch_size: int) -> dict[str, float]:
+    """Time `train` alone: its sampling and its updates, and no environment."""
+    model = seed_model(4, batch_size)
+    model.learn(2000)
+    model.train(gradient_steps=100, batch_size=batch_size)
+    updates = 1000
+    started_s = time.perf_counter()
+    model.train(gradient_steps=updates, batch_size=batch_size)
+    return {"updates_per_s": updates / (time.perf_counter() - started_s)}
+
+
+def solve(seed: int) -> dict[str, float]:
+    """Train with the settings that RL Zoo tuned for CartPole-v1, until an evaluation is 475."""
+    sb3, gymnasium, torch, callbacks, monitor = map(
+        importlib.import_module,
+        (
+            "stable_baselines3",
+            "gymnasium",
+            "torch",
+            "stable_baselines3.common.callbacks",
+            "stable_baselines3.common.monitor",
+        ),
+    )
+    torch.set_num_threads(1)
+    callback = callbacks.EvalCallback(
+        monitor.Monitor(gymnasium.make("CartPole-v1")),
+        eval_freq=1024,
+        n_eval_episodes=20,
+        callback_on_new_best=callbacks.StopTrainingOnRewardThreshold(475, verbose=0),
+        verbose=0,
+    )
+    model = sb3.DQN(
+        "MlpPolicy",
+        "CartPole-v1",
+        learning_rate=2.3e-3,
+        buffer_size=100_000,
+        learning_starts=1000,
+        batch_size=64,
+        train_freq=256,
+        gradient_steps=128,
+        target_update_interval=10,
+        exploration_fraction=0.16 * 50_000 / _TUNED_STEPS,
+        exploration_final_eps=0.04,
+        policy_kwargs={"net_arch": [256, 256]},
+        device="cpu",
+        seed=seed,
+    )
+    model.learn(_TUNED_STEPS, callback=callback)
+    return {
+        "environment_steps": model.num_timesteps,
+        "best_evaluation_return": float(callback.best_mean_reward),
+    }
+
+
+def main() -> None:
+    """Do the task that the command line names."""
+    task, number = sys.argv[1], int(sys.argv[2])
+    if task == "seed":
+        result = learn(seed_model(10), number)
+    elif task == "every-step":
+        result = learn(seed_model(1), number)
+    elif task == "update-only":
+        result = update_only(number)
+    else:
+        result = solve(number)
+    sys.stdout.write(json.dumps(result) + "\n")
+
+
+if __name__ == "__main__":
+    main()
