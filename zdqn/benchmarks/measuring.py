@@ -252,4 +252,4 @@ def print_result(name: str, result: Result) -> None:
         console.width = 140
     console.print(table)
     for note in result.notes:
-        console.print(note, highlight=False)
+        console.print(note, highlight=False, markup=False)

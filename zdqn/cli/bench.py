@@ -142,7 +142,7 @@ for _name, _summary in (
 def scaling(
     policy: str, repeats: int | None, seconds: float | None, quick: bool, as_json: bool
 ) -> None:
-    """Environment steps a second of 1 to 32 collectors of a slow environment."""
+    """Environment steps a second of 1 to 32 collectors."""
     result = _measure("scaling", _effort(repeats, seconds, quick), policy=policy)
     _show("scaling", result, as_json)
 
@@ -162,7 +162,7 @@ def solve(
     quick: bool,
     as_json: bool,
 ) -> None:
-    """Seconds until CartPole-v1 is solved, and SB3's where it is installed."""
+    """Seconds until CartPole-v1 is solved, beside SB3's."""
     effort = _effort(repeats, seconds, quick)
     result = _measure("solve", effort, seeds=seeds, config=config, sb3_python=sb3_python)
     _show("solve", result, as_json)

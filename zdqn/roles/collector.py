@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zdqn.config import Config, from_dict, shared_values
+from zdqn.config import Config
 from zdqn.core.exploration import explore
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.acting import EpsilonSource, LocalPolicy, Policy, RemotePolicy
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory, build_environments
+from zdqn.roles.learner_client import LearnerClient
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address, check_resolves, parse_address
 from zdqn.wire.compression import check_compression
-from zdqn.wire.protocol import BlockHeader, Hello, Spec, Welcome
-from zdqn.wire.session import Membership, Statistics, new_session
+from zdqn.wire.protocol import BlockHeader, Welcome
+from zdqn.wire.session import Membership, Statistics
 from zdqn.wire.sockets import Context, TransitionSender
 
 if TYPE_CHECKING:
@@ -55,7 +53,7 @@ class CollectorResult:
     transitions_unsent: int
 
 
-class Collector:
+class Collector(LearnerClient):
     """The collector role.
 
     Args:
@@ -84,18 +82,11 @@ class Collector:
         context: Context | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        self._learner = parse_address(learner, parameter="--learner")
-        check_resolves(self._learner, parameter="--learner")
         self._memory = parse_address(memory, parameter="--memory") if memory else None
         if self._memory is not None:
             check_resolves(self._memory, parameter="--memory")
-        self._factory = environment
-        self._network = network
-        self._name = name or f"collector@{socket.gethostname()}:{os.getpid()}"
-        self._stop = stop or threading.Event()
-        self._session = new_session()
-        self._spec: EnvironmentSpec | None = None
         self._rollout: Rollout | None = None
+        self._policy: Policy | None = None
         self._returns: deque[float] = deque(maxlen=_RECENT_EPISODES)
         self._epsilon: float = 1.0
         self._blocks_sent = 0
@@ -103,24 +94,25 @@ class Collector:
         self._transitions_unsent = 0
         self._blocked_s = 0.0
         self._began_s = 0.0
-        self._policy: Policy | None = None
         self._heard_steps = 0
         self._own_steps_then = 0
-        self._config: Config | None = None
-        self._environments: Any = None
-        if config is not None:  # before any socket: a wrong environment is told at once
-            self._build(config)
-        self._shared = shared_values(config) if config is not None else None
-        self._owns_context = context is None
-        self._context = context or Context()
+        super().__init__(
+            "collector",
+            config,
+            learner=learner,
+            environment=environment,
+            network=network,
+            name=name,
+            context=context,
+            stop=stop,
+        )
 
-    def _build(self, config: Config) -> None:
+    def _make_environments(self, config: Config) -> tuple[Any, EnvironmentSpec]:
         section = config.collector
         check_compression(section.compression)
-        self._environments, self._spec = build_environments(
+        return build_environments(
             config, self._factory, count=section.environments, vectorization=section.vectorization
         )
-        self._config = config
 
     # --- life -------------------------------------------------------------------------------------
 
@@ -136,24 +128,18 @@ class Collector:
             PeerUnavailableError: when one does not answer in ``links.connect_timeout_s``.
         """
         with ExitStack() as stack:
-            membership = self._membership(self._learner, "learner", Config())
+            membership = self._membership(self._learner, "learner")
             stack.callback(membership.leave)
-            welcome = membership.join()
+            welcome = self._join(membership)
             if welcome is not None:
                 self._collect(stack, membership, welcome)
             membership.raise_failure()
         return self._result()
 
     def _collect(self, stack: ExitStack, learner: Membership, welcome: Welcome) -> None:
-        if self._config is None:
-            self._build(from_dict(welcome.config, source="the learner's configuration"))
-            again = learner.introduce()
-            if again is None:
-                return
-            welcome = again
         assert self._config is not None
         config = self._config
-        memory = self._membership(self._memory_address(welcome), "memory", config)
+        memory = self._membership(self._memory_address(welcome), "memory")
         stack.callback(memory.leave)
         memory_welcome = memory.join()
         if memory_welcome is None:
@@ -165,27 +151,6 @@ class Collector:
         logger.info("collecting as collector %d of run %s", welcome.index, welcome.run_id)
         self._roll(config, welcome, learner, policy, sender)
         memory.raise_failure()
-
-    def _membership(self, address: Address, server: str, config: Config) -> Membership:
-        return Membership(
-            self._context,
-            address,
-            server=server,
-            hello=self._hello,
-            statistics=self._statistics,
-            stop=self._stop,
-            ping_period_s=config.links.ping_period_s,
-            connect_timeout_s=config.links.connect_timeout_s,
-        )
-
-    def _hello(self) -> Hello:
-        return Hello(
-            role="collector",
-            name=self._name,
-            session=self._session,
-            spec=Spec.of(self._spec) if self._spec is not None else None,
-            shared=self._shared,
-        )
 
     def _memory_address(self, welcome: Welcome) -> Address:
         """Give the memory's address; one on the learner's loopback is on the learner's host."""
@@ -349,23 +314,3 @@ class Collector:
             transitions_sent=self._transitions_sent,
             transitions_unsent=self._transitions_unsent,
         )
-
-    def close(self) -> None:
-        """Close environments and sockets."""
-        if self._rollout is not None:
-            self._rollout.close()
-        elif self._environments is not None:
-            self._environments.close()
-        if self._owns_context:
-            self._context.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import os
-import socket
 import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zdqn.config import Config, from_dict, shared_values
+from zdqn.config import Config
 from zdqn.core.exploration import epsilon_greedy
 from zdqn.data import EnvironmentSpec, EvaluationScores
 from zdqn.roles.building import (
@@ -25,19 +22,17 @@ from zdqn.roles.building import (
     build_network,
     use_threads,
 )
+from zdqn.roles.learner_client import LearnerClient
 from zdqn.wire import codec
-from zdqn.wire.addresses import check_resolves, parse_address
 from zdqn.wire.protocol import (
     Acknowledged,
     Claim,
     ErrorReply,
     EvaluationResult,
-    Hello,
     NothingToEvaluate,
     Snapshot,
-    Spec,
 )
-from zdqn.wire.session import Membership, Statistics, ask, new_session
+from zdqn.wire.session import Statistics, ask
 from zdqn.wire.sockets import Client, Context
 
 if TYPE_CHECKING:
@@ -64,7 +59,7 @@ class EvaluatorResult:
     episodes: int
 
 
-class Evaluator:
+class Evaluator(LearnerClient):
     """The evaluator role. It waits in the learner's queue, and uses no processor meanwhile.
 
     Args:
@@ -91,34 +86,28 @@ class Evaluator:
         context: Context | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        self._learner = parse_address(learner, parameter="--learner")
-        check_resolves(self._learner, parameter="--learner")
-        self._factory = environment
-        self._network = network
-        self._name = name or f"evaluator@{socket.gethostname()}:{os.getpid()}"
-        self._stop = stop or threading.Event()
-        self._session = new_session()
-        self._spec: EnvironmentSpec | None = None
-        self._environments: Any = None
-        self._config: Config | None = None
         self._evaluations = 0
         self._episodes = 0
         self._state = "starting"
-        if config is not None:
-            self._build(config)
-        self._shared = shared_values(config) if config is not None else None
-        self._owns_context = context is None
-        self._context = context or Context()
+        super().__init__(
+            "evaluator",
+            config,
+            learner=learner,
+            environment=environment,
+            network=network,
+            name=name,
+            context=context,
+            stop=stop,
+        )
 
-    def _build(self, config: Config) -> None:
+    def _make_environments(self, config: Config) -> tuple[Any, EnvironmentSpec]:
         section = config.evaluator
-        self._environments, self._spec = build_environments(
+        return build_environments(
             config,
             self._factory,
             count=min(section.environments, section.episodes),
             vectorization=section.vectorization,
         )
-        self._config = config
 
     def run(self) -> EvaluatorResult:
         """Score snapshots until the learner has no more or `stop` is set.
@@ -131,23 +120,10 @@ class Evaluator:
             MismatchError: when the learner refuses.
             PeerUnavailableError: when it does not answer in ``links.connect_timeout_s``.
         """
-        links = (self._config or Config()).links
-        membership = Membership(
-            self._context,
-            self._learner,
-            server="learner",
-            hello=self._hello,
-            statistics=self._statistics,
-            stop=self._stop,
-            ping_period_s=links.ping_period_s,
-            connect_timeout_s=links.connect_timeout_s,
-        )
         with ExitStack() as stack:
+            membership = self._membership(self._learner, "learner")
             stack.callback(membership.leave)
-            welcome = membership.join()
-            if welcome is not None and self._config is None:
-                self._build(from_dict(welcome.config, source="the learner's configuration"))
-                welcome = membership.introduce()
+            welcome = self._join(membership)
             if welcome is not None:
                 logger.info("evaluating as evaluator %d of run %s", welcome.index, welcome.run_id)
                 client = stack.enter_context(Client(self._context, self._learner))
@@ -225,36 +201,9 @@ class Evaluator:
                 codec.expect(codec.decode(body), Acknowledged)
                 return
 
-    def _hello(self) -> Hello:
-        return Hello(
-            role="evaluator",
-            name=self._name,
-            session=self._session,
-            spec=Spec.of(self._spec) if self._spec is not None else None,
-            shared=self._shared,
-        )
-
     def _statistics(self) -> Statistics:
         return {
             "evaluations": self._evaluations,
             "episodes": self._episodes,
             "doing": self._state,
         }
-
-    def close(self) -> None:
-        """Close environments and sockets."""
-        if self._environments is not None:
-            self._environments.close()
-        if self._owns_context:
-            self._context.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -6,14 +6,13 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from zdqn.config import Config, to_toml
 from zdqn.core.run_directory import RunDirectory
 from zdqn.errors import ZdqnError
 from zdqn.roles.building import NetworkFactory
 from zdqn.roles.model_server import ModelServer
+from zdqn.roles.role import Role
 from zdqn.roles.training import LearnerResult, Training
 from zdqn.wire.addresses import check_bind, check_resolves, parse_address
 from zdqn.wire.session import new_session
@@ -22,7 +21,7 @@ from zdqn.wire.sockets import Context, Server, WeightPublisher, bind_pair
 logger = logging.getLogger("zdqn.learner")
 
 
-class Learner:
+class Learner(Role):
     """The learner role. Its sockets are bound when it is made; `run` trains.
 
     Args:
@@ -143,14 +142,3 @@ class Learner:
             self._publisher.close()
         if self._owns_context:
             self._context.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

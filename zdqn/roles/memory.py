@@ -9,13 +9,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from zdqn.config import Config
 from zdqn.core.peers import PeerTable
 from zdqn.errors import FencedError, MismatchError, ProtocolError, ZdqnError
 from zdqn.roles.replaying import build_broker
+from zdqn.roles.role import Role
 from zdqn.wire import codec
 from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.compression import check_compression
@@ -78,7 +78,7 @@ class _Parked:
     header: SampleRequest
 
 
-class Memory:
+class Memory(Role):
     """The memory role. Its sockets are bound when it is made; `run` serves them.
 
     Args:
@@ -172,17 +172,6 @@ class Memory:
                 getattr(self, link).close()
         if self._owns_context:
             self._context.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def _wait_ms(self) -> float:
         if not self._parked:
@@ -323,6 +312,7 @@ class Memory:
             first = self._broker.spec is None
             self._broker.agree(spec, _available_bytes())
             if first:
+                self._held_since_s = time.monotonic()  # before, there was nothing to hold back
                 logger.info(
                     "replay of %d transitions, %s: %.1f MB",
                     self._config.replay.capacity,

@@ -6,8 +6,7 @@ import logging
 import threading
 import time
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -29,6 +28,7 @@ from zdqn.roles.building import (
 from zdqn.roles.recording import Recorder, reached_limit
 from zdqn.roles.replaying import build_broker
 from zdqn.roles.reporting import Reporter
+from zdqn.roles.role import Role
 from zdqn.roles.training import LearnerResult
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ logger = logging.getLogger("zdqn.learner")
 _RECENT_EPISODES = 20
 
 
-class Single:
+class Single(Role):
     """Lockstep training as ``zdqn train`` runs it.
 
     Collecting, learning and evaluating take turns, in the order that the configuration implies:
@@ -280,14 +280,3 @@ class Single:
         """Close the environments."""
         self._environments.close()
         self._evaluation_environments.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

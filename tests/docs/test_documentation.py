@@ -1,0 +1,278 @@
+"""README and docs: what they show is run, what they name exists.
+
+Every block of Python and bash is run as it stands, file by file, in a folder that holds copies of
+``configs/`` with a second of training in them. A comment in front of a block makes an exception;
+``docs/developing.md`` says which there are.
+"""
+
+import csv
+import json
+import os
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+
+from zdqn.cli.application import application
+from zdqn.cli.reference import describe_type, reference_lines
+from zdqn.config import Config, flatten, from_dict, load_config, to_dict, to_toml
+
+ROOT = Path(__file__).parents[2]
+DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+DEADLINE_S = 100
+BLOCK = re.compile(
+    r"^(?:<!-- snippet: (?P<marker>.*?) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+SHORT = (
+    "learner.device=cpu", "learner.report_period_s=0.05", "links.ping_period_s=0.05",
+    "network.hidden=[16]", "algorithm.batch_size=16", "replay.min_size=64",
+    "replay.samples_per_insert=8", "environment.max_episode_steps=20", "collector.environments=2",
+    "evaluator.period_updates=20", "evaluator.episodes=2", "evaluator.environments=2",
+)  # fmt: skip
+HOSTS = ("alpha", "beta")
+
+
+@dataclass(frozen=True)
+class Snippet:
+    language: str
+    code: str
+    marker: str
+
+    @property
+    def is_run(self):
+        return self.language in ("bash", "python") and not self.marker.startswith("not run")
+
+
+def snippets(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return [
+        Snippet(match["language"], match["code"], match["marker"] or "")
+        for match in BLOCK.finditer(text)
+    ]
+
+
+def cut_down(path):
+    """Give a configuration as TOML that trains for a second and then ends."""
+    values = to_dict(load_config(path, SHORT))
+    values["stop"] = {"updates": 40}
+    return to_toml(from_dict(values))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "configs").mkdir()
+    for path in (ROOT / "configs").glob("*.toml"):
+        (tmp_path / "configs" / path.name).write_text(cut_down(path), encoding="utf-8")
+    return tmp_path
+
+
+class Shell:
+    """Starts commands in a folder, with this interpreter's `zdqn`; none of them outlives it."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._started = []
+        self._environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": str(ROOT),
+            "OMP_NUM_THREADS": "1",
+        }
+
+    def start(self, *argv):
+        process = subprocess.Popen(
+            argv, cwd=self._folder, env=self._environment, text=True, start_new_session=True,
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        self._started.append(process)
+        return process
+
+    def run(self, *argv):
+        finish(self.start(*argv))
+
+    def close(self):
+        for process in self._started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+
+
+@pytest.fixture
+def shell(folder):
+    made = Shell(folder)
+    yield made
+    made.close()
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=DEADLINE_S)
+    assert process.returncode == 0, f"{process.args} gave {process.returncode}:\n{output}"
+
+
+def free_ports():
+    """Find ports for memory and learner, each with a free one below it."""
+    found = []
+    while len(found) < 2:
+        with socket.socket() as probe, socket.socket() as below:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+            try:
+                below.bind(("127.0.0.1", port - 1))
+            except OSError:
+                continue
+            found.append(port)
+    return found
+
+
+def run_terminals(shell, code):
+    """Start all lines at once, the last first, with every host on loopback."""
+    for port, free in zip(("5556", "5558"), free_ports(), strict=True):
+        code = code.replace(port, str(free))
+    for host in HOSTS:
+        code = code.replace(f"//{host}:", "//127.0.0.1:")
+    for process in [shell.start("bash", "-c", line) for line in reversed(code.splitlines())]:
+        finish(process)
+
+
+def run_beside_a_run(shell, folder, code):
+    """Run commands while a run goes on that only they end."""
+    endless = ("--set", "stop.updates=0", "--run-dir", "runs/beside")
+    run = shell.start("zdqn", "run", "configs/cartpole.toml", *endless)
+    end_s = time.monotonic() + DEADLINE_S
+    while not (folder / "runs/beside/evaluations.csv").exists():
+        assert run.poll() is None, run.communicate()[0]
+        assert time.monotonic() < end_s, "the run did not begin"
+        time.sleep(0.05)
+    shell.run("bash", "-eu", "-c", code)
+    finish(run)
+
+
+def execute(snippet, shell, folder):
+    if snippet.language == "python":
+        script = folder / "snippet.py"
+        script.write_text(snippet.code, encoding="utf-8")
+        shell.run(sys.executable, str(script))
+    elif snippet.marker == "terminals":
+        run_terminals(shell, snippet.code)
+    elif snippet.marker == "beside a run":
+        run_beside_a_run(shell, folder, snippet.code)
+    else:
+        assert not snippet.marker, f"unknown marker: {snippet.marker}"
+        shell.run("bash", "-eu", "-c", snippet.code)
+
+
+def documents_that_run():
+    return [name for name in DOCUMENTS if any(snippet.is_run for snippet in snippets(name))]
+
+
+@pytest.mark.parametrize("document", documents_that_run())
+def test_what_a_document_shows_works(document, shell, folder):
+    for snippet in snippets(document):
+        if snippet.is_run:
+            execute(snippet, shell, folder)
+    for summary in folder.glob("runs/*/summary.json"):
+        assert_everything_is_defined(summary.parent)
+
+
+def assert_everything_is_defined(run_directory):
+    """Every number in a run directory has a definition in docs/algorithm.md."""
+    defined = set(re.findall(r"`(\w+)`", (ROOT / "docs/algorithm.md").read_text(encoding="utf-8")))
+    written = set(json.loads((run_directory / "summary.json").read_text()))
+    for line in (run_directory / "metrics.jsonl").read_text().splitlines():
+        written |= json.loads(line).keys()
+    evaluations = run_directory / "evaluations.csv"
+    if evaluations.exists():
+        with evaluations.open() as lines:
+            written |= set(csv.DictReader(lines).fieldnames or ())
+    assert written <= defined, f"not defined in docs/algorithm.md: {sorted(written - defined)}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_and_flag_exists(document):
+    for snippet in snippets(document):
+        if snippet.language == "bash":
+            for line in snippet.code.splitlines():
+                check_line(shlex.split(line, comments=True))
+
+
+def check_line(words):
+    if not words:
+        return
+    if words[0].startswith("bin/"):
+        assert os.access(ROOT / words[0], os.X_OK), words[0]
+    if words[0] == "zdqn":
+        check_zdqn([word for word in words[1:] if word not in (">", "&")])
+
+
+def check_zdqn(arguments):
+    command = application
+    while isinstance(command, click.Group):
+        name, *arguments = arguments
+        found = command.get_command(click.Context(command), name)
+        assert found is not None, f"there is no command {name}"
+        command = found
+    flags = {flag for parameter in command.params for flag in parameter.opts}
+    given = {word for word in arguments if word.startswith("--")}
+    assert given <= flags, f"{command.name} has no {sorted(given - flags)}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_toml_loads(document, tmp_path):
+    for snippet in snippets(document):
+        if snippet.language == "toml":
+            path = tmp_path / "snippet.toml"
+            path.write_text(snippet.code, encoding="utf-8")
+            load_config(path)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    here = ROOT / document
+    for target in re.findall(r"\]\((?!https?:)([^)]+)\)", here.read_text(encoding="utf-8")):
+        path, _, anchor = target.partition("#")
+        page = here.parent / path if path else here
+        assert page.exists(), f"{document} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+            anchors = {re.sub(r"[^\w -]", "", name).replace(" ", "-").lower() for name in headings}
+            assert anchor in anchors, f"{document} links to {target}"
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_key_that_is_named_exists(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    sections = "|".join(Config.__struct_fields__)
+    known = {*flatten(Config()), "environment.max_episode_steps", "stop.evaluation_return"}
+    for name in re.findall(rf"`(?:--set )?\"?((?:{sections})\.[a-z]\w*)(?![\w.(:/])", text):
+        assert name in known, f"{document} names {name}"
+
+
+def test_the_configuration_reference_is_what_the_code_says():
+    written = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    wanted = "\n".join(reference_lines()) + "\n"
+    assert written == wanted, "run: zdqn config reference > docs/configuration.md"
+
+
+def test_the_reference_has_every_key_once():
+    rows = Counter(re.findall(r"^\| `(\w+)` \|", "\n".join(reference_lines()), re.MULTILINE))
+    fields = Counter(
+        key for section in to_dict(Config()) for key in getattr(Config(), section).__struct_fields__
+    )
+    assert rows == fields
+
+
+def test_types_are_described_in_words():
+    assert describe_type(int) == "integer"
+    assert describe_type(float | None) == "number or absent"
+    assert describe_type(tuple[str, ...]) == "list of text"
+    assert describe_type(dict[str, int]) == "table"

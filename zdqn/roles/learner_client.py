@@ -1,0 +1,120 @@
+"""What collectors and evaluators share: environments, and a learner that they belong to."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from abc import abstractmethod
+from typing import Any, Literal
+
+from zdqn.config import Config, from_dict, shared_values
+from zdqn.data import EnvironmentSpec
+from zdqn.roles.building import EnvironmentFactory, NetworkFactory
+from zdqn.roles.role import Role
+from zdqn.wire.addresses import Address, check_resolves, parse_address
+from zdqn.wire.protocol import Hello, Spec, Welcome
+from zdqn.wire.session import Membership, Statistics, new_session
+from zdqn.wire.sockets import Context
+
+
+class LearnerClient(Role):
+    """A role with environments that belongs to a learner's run: a collector or an evaluator.
+
+    Args:
+        role: "collector" or "evaluator".
+        config: of the run; None takes the learner's.
+        learner: REQ/REP address of the learner.
+        environment: makes an environment in place of ``environment.id``.
+        network: makes the Q-network in place of ``network.kind``.
+        name: what others call it; by default role, host and process number.
+        context: where sockets live; by default one of its own.
+        stop: ends `run`.
+
+    Raises:
+        ConfigError: for a malformed address, or an environment that cannot be made.
+    """
+
+    def __init__(
+        self,
+        role: Literal["collector", "evaluator"],
+        config: Config | None,
+        *,
+        learner: str,
+        environment: EnvironmentFactory | None,
+        network: NetworkFactory | None,
+        name: str | None,
+        context: Context | None,
+        stop: threading.Event | None,
+    ) -> None:
+        self._role: Literal["collector", "evaluator"] = role
+        self._learner = parse_address(learner, parameter="--learner")
+        check_resolves(self._learner, parameter="--learner")
+        self._factory = environment
+        self._network = network
+        self._name = name or f"{role}@{socket.gethostname()}:{os.getpid()}"
+        self._stop = stop or threading.Event()
+        self._session = new_session()
+        self._config: Config | None = None
+        self._spec: EnvironmentSpec | None = None
+        self._environments: Any = None
+        self._shared = shared_values(config) if config is not None else None
+        if config is not None:  # before any socket: a wrong environment is told at once
+            self._build(config)
+        self._owns_context = context is None
+        self._context = context or Context()
+
+    @abstractmethod
+    def _make_environments(self, config: Config) -> tuple[Any, EnvironmentSpec]:
+        """Make this role's environments as configured."""
+
+    @abstractmethod
+    def _statistics(self) -> Statistics:
+        """Give this role's numbers for a ping."""
+
+    def _build(self, config: Config) -> None:
+        self._environments, self._spec = self._make_environments(config)
+        self._config = config
+
+    def _hello(self) -> Hello:
+        return Hello(
+            role=self._role,
+            name=self._name,
+            session=self._session,
+            spec=Spec.of(self._spec) if self._spec is not None else None,
+            shared=self._shared,
+        )
+
+    def _membership(self, address: Address, server: str) -> Membership:
+        links = (self._config or Config()).links
+        return Membership(
+            self._context,
+            address,
+            server=server,
+            hello=self._hello,
+            statistics=self._statistics,
+            stop=self._stop,
+            ping_period_s=links.ping_period_s,
+            connect_timeout_s=links.connect_timeout_s,
+        )
+
+    def _join(self, membership: Membership) -> Welcome | None:
+        """Join the learner's run, with its configuration if this role came without one.
+
+        Returns:
+            The learner's welcome, or None if the run ended first.
+        """
+        welcome = membership.join()
+        if welcome is None or self._config is not None:
+            return welcome
+        self._build(from_dict(welcome.config, source="the learner's configuration"))
+        return membership.introduce()
+
+    def close(self) -> None:
+        """Close environments and sockets."""
+        if self._environments is not None:
+            from zdqn.envs import close_environments
+
+            close_environments(self._environments)
+        if self._owns_context:
+            self._context.close()
