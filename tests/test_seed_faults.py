@@ -95,7 +95,7 @@ def test_requests_that_wait_are_answered_by_one_forward_pass(system):  # noqa: F
         hello = Hello(role="collector", name="by hand", session=1, spec=Spec.of(SPEC))
         client.request(codec.encode(hello), timeout_s=DEADLINE_S)
     server = learner.role._server
-    eventually(lambda: server._policy is not None, "a policy to act with")
+    eventually(lambda: server._published is not None, "weights to act with")
     batches = []
     forward = server._policy.greedy_actions
 

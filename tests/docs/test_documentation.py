@@ -17,6 +17,7 @@ import sys
 import time
 from collections import Counter
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -24,7 +25,7 @@ import pytest
 
 from zdqn.cli.application import application
 from zdqn.cli.reference import describe_type, reference_lines
-from zdqn.config import Config, flatten, from_dict, load_config, to_dict, to_toml
+from zdqn.config import Config, flatten, from_dict, load_config, parse_override, to_dict, to_toml
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
@@ -38,6 +39,7 @@ SHORT = (
     "network.hidden=[16]", "algorithm.batch_size=16", "replay.min_size=64",
     "replay.samples_per_insert=8", "environment.max_episode_steps=20", "collector.environments=2",
     "evaluator.period_updates=20", "evaluator.episodes=2", "evaluator.environments=2",
+    "launch.collectors=1",
 )  # fmt: skip
 HOSTS = ("alpha", "beta")
 
@@ -121,7 +123,7 @@ def finish(process):
 
 def free_ports():
     """Find ports for memory and learner, each with a free one below it."""
-    found = []
+    found: list[int] = []
     while len(found) < 2:
         with socket.socket() as probe, socket.socket() as below:
             probe.bind(("127.0.0.1", 0))
@@ -175,6 +177,7 @@ def documents_that_run():
     return [name for name in DOCUMENTS if any(snippet.is_run for snippet in snippets(name))]
 
 
+@pytest.mark.timeout(300)  # several runs of four processes each, which import torch
 @pytest.mark.parametrize("document", documents_that_run())
 def test_what_a_document_shows_works(document, shell, folder):
     for snippet in snippets(document):
@@ -215,7 +218,7 @@ def check_line(words):
 
 
 def check_zdqn(arguments):
-    command = application
+    command: click.Command = application
     while isinstance(command, click.Group):
         name, *arguments = arguments
         found = command.get_command(click.Context(command), name)
@@ -224,6 +227,9 @@ def check_zdqn(arguments):
     flags = {flag for parameter in command.params for flag in parameter.opts}
     given = {word for word in arguments if word.startswith("--")}
     assert given <= flags, f"{command.name} has no {sorted(given - flags)}"
+    for flag, value in pairwise(arguments):
+        if flag == "--set":
+            parse_override(value)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
