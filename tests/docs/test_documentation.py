@@ -15,6 +15,7 @@ import socket
 import subprocess
 import sys
 import time
+import tomllib
 from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
@@ -275,6 +276,12 @@ def test_the_reference_has_every_key_once():
         key for section in to_dict(Config()) for key in getattr(Config(), section).__struct_fields__
     )
     assert rows == fields
+
+
+def test_every_extra_is_explained():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "docs/quickstart.md").read_text(encoding="utf-8")
+    assert [name for name in project["optional-dependencies"] if f"`{name}`" not in text] == []
 
 
 def test_types_are_described_in_words():

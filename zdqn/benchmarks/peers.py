@@ -28,6 +28,7 @@ UPDATE_GOALS = {False: Goal(1.5), True: Goal(3.0)}
 _TIMEOUT_S = 1200.0
 _STEPS_PER_S = 3000
 """About what SB3 does, so that its runs take as long as they should."""
+_LEAST_STEPS = 1000
 _REVERB_ITEMS = 50_000
 _BATCH = 32
 _SETTLED_SAMPLES = 4000
@@ -99,7 +100,7 @@ def _sb3(python: str, task: str, number: int, figure: str) -> Callable[[], float
 
 def _measure_runs(effort: Effort, say: Say, python: str, result: Result) -> None:
     say("peers: whole runs at the seed's settings")
-    steps = int(effort.seconds * _STEPS_PER_S)
+    steps = max(int(effort.seconds * _STEPS_PER_S), _LEAST_STEPS)
     native = (
         *_RATIO, "collector.environments=8", "collector.vectorization=native",
         "learner.report_period_s=0.1",
