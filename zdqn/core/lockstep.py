@@ -15,8 +15,9 @@ from zdqn.core.broker import MemoryBroker
 from zdqn.core.exploration import explore
 from zdqn.core.policies import GreedyPolicy
 from zdqn.core.rollout import Rollout
+from zdqn.core.staleness import Staleness
 from zdqn.core.trainer import Trainer, Update
-from zdqn.data import EnvironmentSpec
+from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.rl.importance import importance_weights
 
 
@@ -37,6 +38,7 @@ class Lockstep:
 
     Attributes:
         update: the newest update, or None.
+        staleness: of what was learned from; a version is an update here.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Lockstep:
         self._importance_exponent = importance_exponent
         self._rng = rng
         self.update: Update | None = None
+        self.staleness = Staleness()
 
     def collect(self) -> None:
         """Step the environments until a block is complete, and store it."""
@@ -83,11 +86,16 @@ class Lockstep:
         exploration = explore(count, self._spec.num_actions, epsilon, self._rng)
         values = self._policy.q_values(observations)
         actions = exploration.over(values.argmax(1))
+        version = self._weight_version.pack()
         if self._estimate:
             chosen = values[np.arange(count), actions]
-            rollout.step(actions, self._trainer.updates, chosen, values.max(1))
+            rollout.step(actions, version, chosen, values.max(1))
         else:
-            rollout.step(actions, self._trainer.updates)
+            rollout.step(actions, version)
+
+    @property
+    def _weight_version(self) -> WeightVersion:
+        return WeightVersion(1, self._trainer.updates)
 
     def learn(self, most_updates: float = inf) -> int:
         """Make the updates that are due.
@@ -106,6 +114,7 @@ class Lockstep:
 
     def _learn_once(self) -> None:
         batch = self._broker.draw(self._batch_size, 1)
+        self.staleness.add(batch.weight_versions, self._weight_version)
         weights = None
         if self._prioritized:
             exponent = self._importance_exponent(self._trainer.updates)

@@ -79,7 +79,10 @@ class Learner(Role):
         except ZdqnError:
             self.close()
             raise
-        self.endpoints = {"model": str(server.address), "weights": str(self._publisher.address)}
+        self.endpoints = {
+            "model": str(server.address.advertised()),
+            "weights": str(self._publisher.address.advertised()),
+        }
         self._epoch = self._directory.next_learner_epoch()
         self._run_id = run_directory.resolve().name
         self._server = ModelServer(

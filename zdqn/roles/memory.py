@@ -141,8 +141,8 @@ class Memory(Role):
         self._waiter = Waiter([self._server, self._receiver])
         self._reading = True
         self.endpoints = {
-            "samples": str(self._server.address),
-            "transitions": str(self._receiver.address),
+            "samples": str(self._server.address.advertised()),
+            "transitions": str(self._receiver.address.advertised()),
         }
         if on_bound is not None:
             on_bound(self.endpoints)
@@ -319,8 +319,10 @@ class Memory(Role):
                     spec.describe(),
                     self._broker.statistics()["bytes"] / 1e6,
                 )
+        met = hello.session in self._peers.peers
         peer = self._peers.hello(hello.role, hello.name, hello.session, time.monotonic())
-        logger.info("%s has joined", hello.name)
+        if not met:
+            logger.info("%s has joined", hello.name)
         agreed = self._broker.spec
         return Welcome(
             run_id=self._run_id,

@@ -7,42 +7,12 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zdqn.core.snapshots import Evaluation
-from zdqn.data import WeightVersion
+from zdqn.core.staleness import Staleness
 
 if TYPE_CHECKING:
     from zdqn.core.trainer import Update
-
-
-class Staleness:
-    """How old the weights were that collected what is learned from, in published versions.
-
-    Transitions of an earlier learner epoch are left out: versions of two epochs cannot be
-    subtracted.
-    """
-
-    def __init__(self) -> None:
-        self._sum = 0
-        self._count = 0
-
-    def add(self, weight_versions: NDArray[np.int64], current: WeightVersion) -> None:
-        """Take note of sampled transitions.
-
-        Args:
-            weight_versions: packed versions they were collected with, shape (B,), int64.
-            current: version of the weights that learn from them.
-        """
-        ages = current.pack() - weight_versions
-        ages = ages[(weight_versions >> 32) == current.learner_epoch]
-        self._sum += int(ages.sum())
-        self._count += len(ages)
-
-    @property
-    def mean(self) -> float:
-        """Mean age over everything sampled so far; 0 if nothing was."""
-        return self._sum / self._count if self._count else 0.0
 
 
 class Reporter:
@@ -63,7 +33,7 @@ class Reporter:
         self._earlier_s = 0.0
         self._last_row_s = time.monotonic()
         self._last_counts = (0, 0)
-        self._first_counts: tuple[int, int] | None = None
+        self._first_counts = (0, 0)
         self.staleness = Staleness()
         self.best_return: float | None = None
         self.last_return: float | None = None
@@ -83,8 +53,15 @@ class Reporter:
             "evaluations": self.evaluations,
         }
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Count on from where `state_dict` was taken."""
+    def load_state_dict(self, state: dict[str, Any], environment_steps: int, updates: int) -> None:
+        """Count on from where `state_dict` was taken.
+
+        Args:
+            state: what it gave.
+            environment_steps: at that moment.
+            updates: at that moment.
+        """
+        self._first_counts = self._last_counts = (environment_steps, updates)
         self._earlier_s = state["wall_s"]
         self.best_return, self.last_return = state["best_return"], state["last_return"]
         self.evaluations = state["evaluations"]
@@ -127,9 +104,6 @@ class Reporter:
         """
         now_s = time.monotonic()
         elapsed_s = max(now_s - self._last_row_s, 1e-9)
-        if self._first_counts is None:
-            self._first_counts = self._last_counts = (environment_steps, updates)
-            elapsed_s = float("inf")  # no rate yet
         steps_before, updates_before = self._last_counts
         self._last_row_s, self._last_counts = now_s, (environment_steps, updates)
         returns = _mean_of(collectors, "episode_return_mean")
@@ -189,7 +163,7 @@ class Reporter:
     def _rates(self, environment_steps: int, updates: int) -> tuple[float, float]:
         """Give environment steps and updates per second of this start."""
         elapsed_s = max(self.wall_s - self._earlier_s, 1e-9)
-        steps_before, updates_before = self._first_counts or (0, 0)
+        steps_before, updates_before = self._first_counts
         return (environment_steps - steps_before) / elapsed_s, (
             updates - updates_before
         ) / elapsed_s

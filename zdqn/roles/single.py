@@ -134,6 +134,7 @@ class Single(Role):
             rng=np.random.default_rng(seeds[1]),
         )
         self._epsilons = epsilons
+        self._reporter.staleness = lockstep.staleness
         return rollout, lockstep
 
     def run(self) -> LearnerResult:

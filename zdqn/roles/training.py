@@ -186,7 +186,9 @@ class Training:
         state = loaded.state
         counters = state["counters"]
         self._total.load_state_dict(counters["progress"])
-        self._reporter.load_state_dict(counters["reporter"])
+        self._reporter.load_state_dict(
+            counters["reporter"], counters["environment_steps"], counters["updates"]
+        )
         self._snapshots = counters["snapshots"]
         self._server.agree(read_spec(state), "the checkpoint")
         logger.info("resuming from %s at %d updates", loaded.path, counters["updates"])
@@ -465,6 +467,7 @@ class Training:
         trained = hasattr(self, "_trainer")
         overall = name_bottleneck(self._times().since(self._began)) if trained else ""
         if trained:
+            self._report()
             self._publish(stopping=True)
             self._save_checkpoint()
             if limit_reached and reason != "evaluation_return":
@@ -472,8 +475,6 @@ class Training:
         self._set_phase("finishing")
         self._server.evaluators_done = True
         self._wait_until(lambda: not self._clients(), _FAREWELL_S)
-        if trained:
-            self._report()
         if self._membership is not None:
             self._membership.leave()
         summary = self._summary(reason, self._stop_memory())

@@ -14,6 +14,7 @@ from zdqn.errors import ConfigError
 
 MAX_IPC_PATH_BYTES = 107
 _HOST = re.compile(r"[\w.-]+|[0-9a-fA-F.:]+(%\w+)?")
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 - recognized here, not bound
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,12 @@ class Address:
         if self.transport == "ipc":
             return Address("ipc", path=f"{self.path}.data")
         return Address("tcp", self.host, self.port - 1)
+
+    def advertised(self) -> Address:
+        """Give this bound address as others can use it: no wildcard, but this machine's name."""
+        if self.transport == "tcp" and self.host in _WILDCARDS:
+            return Address("tcp", socket.gethostname(), self.port)
+        return self
 
     def reached_through(self, dialled: Address) -> Address:
         """Give this address as a client that dialled `dialled` on the same server can reach it."""
