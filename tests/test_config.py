@@ -165,7 +165,7 @@ def test_every_value_knows_where_it_came_from(write):
             'no key "replai" in the file\'s top level. Did you mean "replay"',
         ),
         ("capacity = 5", 'no key "capacity" in the file\'s top level.'),
-        ("replay = 5", "replay is 5. Expected object, got int"),
+        ("replay = 5", "replay is 5. Expected a table, got int"),
         ('[replay]\ncapacity = "5"', "replay.capacity is '5'. Expected int, got str"),
         ("[replay]\ncapacity = 5.0", "replay.capacity is 5.0. Expected int, got float"),
         ("[replay]\ncapacity = true", "replay.capacity is True. Expected int, got bool"),
@@ -175,7 +175,7 @@ def test_every_value_knows_where_it_came_from(write):
         ("[algorithm]\ndiscount = 1.1", "algorithm.discount is 1.1. Expected float <= 1.0"),
         ("[algorithm]\ndiscount = -0.1", "algorithm.discount is -0.1. Expected float >= 0.0"),
         ("[algorithm]\nadam_beta1 = 1", "algorithm.adam_beta1 is 1. Expected float < 1.0"),
-        ("[network]\nhidden = 64", "network.hidden is 64. Expected array, got int"),
+        ("[network]\nhidden = 64", "network.hidden is 64. Expected a list, got int"),
         ("[network]\nhidden = [64, 0]", "network.hidden[1] is 0. Expected int >= 1"),
         (
             "[replay]\nkind = 'unifrom'",

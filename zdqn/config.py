@@ -534,19 +534,29 @@ def parse_override(text: str) -> tuple[str, str, Any]:
             f'--set "{text}": section "{section}" has no key "{key}". {did_you_mean(key, fields)}'
         )
     try:
-        return section, key, tomllib.loads(f"value = {written}")["value"]
-    except tomllib.TOMLDecodeError:
+        parsed = tomllib.loads(f"value = {written}")
+    except (tomllib.TOMLDecodeError, RecursionError):
         return section, key, written
+    if len(parsed) > 1:
+        raise ConfigError(
+            f'--set "{text}" holds more than one value. Give a --set of its own for each.'
+        )
+    return section, key, parsed["value"]
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors add a mark
     except OSError as error:
         reason = error.strerror or str(error)
         raise FileError(f"Cannot read the configuration {path}: {reason}.") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}.") from error
+    except RecursionError as error:
+        raise ConfigError(
+            f"{path} nests lists or tables too deep to be read; no key of a configuration wants "
+            f"more than two levels."
+        ) from error
 
 
 def _explain(error: msgspec.ValidationError, values: Mapping[str, Any], source: str) -> str:
@@ -560,9 +570,20 @@ def _explain(error: msgspec.ValidationError, values: Mapping[str, Any], source: 
         return f'{source}: there is no key "{name}" in {place}. {did_you_mean(name, known)}'
     if not path:  # raised by __post_init__, which speaks for itself
         return str(error)
-    value = _lookup(values, path)
+    value = _SHORT.repr(_lookup(values, path))
     rule = _allowed_words(path) if message.startswith("Invalid enum") else message.replace("`", "")
-    return f"{source}: {path} is {value!r}. {rule}. See `zdqn config show` for its meaning."
+    rule = re.sub(r"\bobject\b", "a table", re.sub(r"\barray\b", "a list", rule))
+    return f"{source}: {path} is {value}. {rule}. {_meaning(path)}"
+
+
+def _meaning(path: str) -> str:
+    """Say what the key at a path is for, or what a section takes."""
+    section, _, key = path.split("[")[0].partition(".")
+    kind = get_type_hints(Config)[section]
+    hints = get_type_hints(kind, include_extras=True)
+    if not key:
+        return f"[{section}] is a section, with the keys {', '.join(hints)}."
+    return f"It means: {hints[key.split('.')[0]].__metadata__[-1].description}"
 
 
 def _known_fields(path: str) -> tuple[tuple[str, ...], str]:

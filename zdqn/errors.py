@@ -89,8 +89,11 @@ class ConfigError(ZdqnError):
     exit_code = 78
 
 
+_MOST_LISTED = 40
+
+
 def did_you_mean(name: str, known: Iterable[str], *, label: str = "Known") -> str:
-    """Say which known names are close to an unknown one, or list them all.
+    """Say which known names are close to an unknown one, or list them all if they are few.
 
     Args:
         name: what was written.
@@ -104,4 +107,7 @@ def did_you_mean(name: str, known: Iterable[str], *, label: str = "Known") -> st
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     if close:
         return "Did you mean " + " or ".join(f'"{candidate}"' for candidate in close) + "?"
+    if len(names) > _MOST_LISTED:
+        nearest = difflib.get_close_matches(name, names, n=5, cutoff=0.0)
+        return f"{label}: {len(names)} names, of which the nearest are {', '.join(nearest)}."
     return f"{label}: {', '.join(names)}."

@@ -28,10 +28,12 @@ from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result
 from zdqn.benchmarks.processes import LOOPBACK, Worker
 from zdqn.benchmarks.running import run_to_end, steady_rate
 from zdqn.benchmarks.sample import Subject
-from zdqn.benchmarks.subjects import IMAGE, STACKED, VECTOR, Writer, make_block
+from zdqn.benchmarks.subjects import IMAGE, STACKED, VECTOR, Writer, make_block, seed_config
 from zdqn.cli.bench import ALL, bench
+from zdqn.config import Config
 from zdqn.errors import ConfigError, FileError, RoleFailedError
 from zdqn.wire import codec
+from zdqn.wire.protocol import BlockHeader
 
 TINY = Effort(repeats=1, seconds=0.02, quick=True)
 
@@ -75,9 +77,10 @@ def test_insert(tmp_path, transport):
 
 
 def test_insert_measures_all_that_was_asked_for(monkeypatch):
-    asked = []
-    monkeypatch.setattr(insert, "measure_memory", lambda *words: asked.append(words[2:4]) or [])
-    insert.measure(TINY, quiet)
+    monkeypatch.setattr(
+        insert, "measure_memory", lambda *words: [Figure(".".join(words[2:4]), "", (1.0,))]
+    )
+    asked = [tuple(figure.name.split(".")) for figure in insert.measure(TINY, quiet).figures]
     assert asked == [("tcp", "vector"), ("tcp", "image"), ("ipc", "vector"), ("ipc", "image")]
 
 
@@ -97,6 +100,7 @@ def test_sample_leaves_out_replies_that_no_memory_would_give():
     assert not sample.measure_subject(TINY, quiet, subject, batch_sizes=(512,), requests=((16, 2),))
 
 
+@pytest.mark.slow  # as are those with several learners or whole runs
 def test_learner():
     figures = learner.measure_trainer(TINY, quiet, 32, compiled=False, items=2000)
     name = "learner.eager.32"
@@ -114,7 +118,7 @@ def test_learner_without_a_compiler_says_so(monkeypatch):
     assert result.notes == ["learner, compiled, is left out: no g++"] * 2
 
 
-@pytest.mark.slow  # a whole run, of which the test of `scaling` has one
+@pytest.mark.slow
 def test_collector():
     figures = collector.measure_collector(TINY, quiet, 8, "native")
     check(figures, "collector.8_native", "collector.8_native.to_bare_with_network")
@@ -126,6 +130,7 @@ def test_scaling():
     assert figures[0].median < 110  # a step takes 10 ms
 
 
+@pytest.mark.slow
 def test_actions():
     result = actions.measure(TINY, quiet, clients=2, items=2000)
     check(
@@ -137,7 +142,8 @@ def test_actions():
     )  # fmt: skip
 
 
-def test_weights():
+def test_weights(monkeypatch):
+    monkeypatch.setattr(weights, "_SETTLE_S", 0.05)
     result = weights.measure(TINY, quiet, items=2000)
     check(
         result.figures,
@@ -155,8 +161,9 @@ def test_growth(replay):
         *(f"growth.{replay}.{action}.{size}" for action in ("insert", "sample")
           for size in (300, 3000, "largest_to_smallest")),
     )  # fmt: skip
-    slack = figures[2].goal.limit
-    assert (slack == 1.2) is (replay == "uniform")
+    goal = figures[2].goal
+    assert goal is not None
+    assert (goal.limit == 1.2) is (replay == "uniform")
 
 
 def test_frames():
@@ -203,8 +210,8 @@ def test_peers_that_are_not_installed_are_named(monkeypatch):
     assert ["--sb3-python" in result.notes[0], "--reverb-python" in result.notes[1]] == [True, True]
 
 
-def test_peers_beside_zdqn(monkeypatch, tmp_path):
-    """The peers' scripts are stood in for; zdqn's half is real."""
+def test_peers_beside_zdqn(monkeypatch):
+    """All measurements are stood in for: this is how they are put together."""
     rates = {"insert.vector": 10.0, "sample.vector.32": 20.0, "insert.image": 3.0}
     answers = {
         "sb3_script": {"environment_steps_per_s": 100.0, "updates_per_s": 50.0},
@@ -215,6 +222,7 @@ def test_peers_beside_zdqn(monkeypatch, tmp_path):
     )
     monkeypatch.setattr(peers, "find_python", lambda *_: sys.executable)
     monkeypatch.setattr(peers, "_run_steps_per_s", lambda *_: 400.0)
+    monkeypatch.setattr(peers, "_train_steps_per_s", lambda *_: 200.0)
     monkeypatch.setattr(peers, "FedTrainer", FakeTrainer)
     fake = Figure("ours", "", (60.0,))
     monkeypatch.setattr(peers, "measure_memory", lambda *_: [fake])
@@ -226,7 +234,14 @@ def test_peers_beside_zdqn(monkeypatch, tmp_path):
     assert figures["peers.zdqn.updates_eager_to_sb3"].median == 3
     assert figures["peers.zdqn.updates_compiled_to_sb3"].goal == Goal(3.0)
     assert figures["peers.zdqn.sample.vector.32_to_reverb"].median == 3
-    assert figures["peers.zdqn.train"].median > 0
+    assert figures["peers.zdqn.train_to_sb3"].median == 2
+
+
+@pytest.mark.slow
+def test_zdqn_at_the_seeds_settings():
+    config = seed_config(*peers._RATIO, "collector.environments=8", "learner.report_period_s=0.1")
+    assert peers._train_steps_per_s(config, 1000) > 0
+    assert peers._run_steps_per_s(config, 0.1) > 0
 
 
 class FakeTrainer:
@@ -286,26 +301,23 @@ def test_blocks_and_their_messages_are_valid(spec, transitions):
     messages = list(Writer(spec).write(block, 3))
     for sequence, message in enumerate(messages):
         decoded = codec.decode(message)
-        assert decoded.header.sequence == sequence
-        assert decoded.header.environment_steps == (sequence + 1) * transitions
+        header = codec.expect(decoded, BlockHeader)
+        assert header.sequence == sequence
+        assert header.environment_steps == (sequence + 1) * transitions
         assert len(codec.read_block(decoded, spec)) == transitions
     assert len(block.frames) == transitions + spec.frame_stack
 
 
-def _echo(link, word):
-    link.send(word)
-    while True:
-        link.send(1 / link.recv())
-
-
-def test_a_worker_answers_and_its_failure_is_ours():
-    with Worker(_echo, "hello") as worker:
-        assert worker.receive() == "hello"
-        worker.send(4)
-        assert worker.receive() == 0.25
+def test_a_worker_answers():
+    with Worker(insert._receive, Config(), LOOPBACK) as worker:
+        assert worker.receive().startswith("tcp://127.0.0.1:")
         worker.send(0)
-        with pytest.raises(RoleFailedError, match="ZeroDivisionError"):
-            worker.receive()
+        assert worker.receive() == "received"
+
+
+def test_what_breaks_a_worker_is_told():
+    with Worker(insert._receive) as worker, pytest.raises(RoleFailedError, match="TypeError"):
+        worker.receive()
 
 
 # --- the page and the command ---------------------------------------------------------------------

@@ -78,7 +78,8 @@ def test_learner_makes_a_run_directory_called_after_the_configuration(invoke, tm
 
 
 def test_learner_goes_on_in_the_folder_it_resumes(invoke, tmp_path):
-    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "checkpoints").mkdir(parents=True)
+    (tmp_path / "old" / "checkpoints" / "update-000000001.pt").touch()
     _, arguments, _ = invoke(
         "learner", "tiny.toml", "--resume", "old", "--memory", "tcp://127.0.0.1:9"
     )

@@ -84,13 +84,17 @@ def test_no_run_at_all(tmp_path):
 
 def test_the_folder_that_is_chosen(tmp_path):
     named, old, parent = tmp_path / "named", tmp_path / "old", tmp_path / "runs"
-    old.mkdir()
+    (old / "checkpoints").mkdir(parents=True)
 
     def choose(given, resume):
         return choose_run_directory(given, resume, parent=parent, stem="x")
 
+    for useless in (old, tmp_path / "nowhere", Path(__file__)):
+        with pytest.raises(FileError, match="--resume is .*no run directory with a checkpoint"):
+            choose(named, useless)
+    assert not named.exists()
+    (old / "checkpoints" / "update-000000001.pt").touch()
     assert choose(named, old) == named
     assert named.is_dir()
     assert choose(None, old) == old
-    assert choose(None, tmp_path / "checkpoint.pt").parent == parent
     assert choose(None, None).parent == parent

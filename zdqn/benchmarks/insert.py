@@ -30,6 +30,8 @@ _SUBJECTS = {"vector": (VECTOR, 200_000), "image": (IMAGE, 10_000)}
 """Name to environment and replay capacity."""
 _MOST_BYTES = 128_000_000
 """Messages that a sender prepares before the clock starts."""
+_BARE_HIGH_WATER_MARK = 1000
+"""ZeroMQ's own: a bare loop has no reason to keep little on its way."""
 _COPY_BELOW_BYTES = 32_768
 _POLL_MS = 1000
 
@@ -70,14 +72,15 @@ def measure_memory(
     """
     spec, capacity = _SUBJECTS[kind]
     config = memory_config(f"replay.capacity={capacity}")
+    bare_config = memory_config(f"memory.high_water_mark={_BARE_HIGH_WATER_MARK}")
     figures = []
     with (
         MemoryProcess(config, spec, bind=bind) as memory,
-        Worker(_receive, config, bind.replace(kind, f"{kind}-bare")) as bare,
+        Worker(_receive, bare_config, bind.replace(kind, f"{kind}-bare")) as bare,
     ):
         memory.fill(capacity)  # every page of its rings has been touched
         to_memory = _Senders(spec, config, memory.transitions)
-        to_bare = _Senders(spec, config, bare.receive())
+        to_bare = _Senders(spec, bare_config, bare.receive())
         with to_memory, to_bare:
             for size in block_sizes:
                 say(f"insert: {transport}, {kind}, {size} a message")

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from zdqn.errors import ZdqnError
+from zdqn.errors import EnvironmentFailedError, ZdqnError
 
 _COMMANDS = {
     "run": "zdqn.cli.training",
@@ -54,7 +54,10 @@ class Application(click.Group):
         try:
             return super().invoke(ctx)
         except ZdqnError as error:
-            click.echo(f"error: {error}", err=True)
+            where = ""
+            if isinstance(error, EnvironmentFailedError) and error.__cause__ is not None:
+                where = _keep_traceback()  # it is the user's code that has to be mended
+            click.echo(f"error: {error}{where}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             ctx.exit(_INTERRUPTED)
@@ -66,20 +69,26 @@ class Application(click.Group):
             self._explain_internal(ctx, error)
 
     def _explain_internal(self, ctx: click.Context, error: Exception) -> None:
-        trace = traceback.format_exc()
-        if logging.getLogger("zdqn").isEnabledFor(logging.DEBUG):
-            where = f"\n{trace}"
-        else:
-            handle, name = tempfile.mkstemp(prefix="zdqn-traceback-", suffix=".txt", text=True)
-            os.close(handle)
-            Path(name).write_text(trace, encoding="utf-8")
-            where = f" The traceback is in {name}; --log-level debug prints it."
         click.echo(
             f"error: zdqn broke: {type(error).__name__}: {error}. This is a fault of zdqn, or of "
-            f"code that it was given.{where}",
+            f"code that it was given.{_keep_traceback()}",
             err=True,
         )
         ctx.exit(_INTERNAL_ERROR)
+
+
+def _keep_traceback() -> str:
+    """Put the traceback of the error at hand into a file and say where, or give it for debug."""
+    trace = traceback.format_exc()
+    if logging.getLogger("zdqn").isEnabledFor(logging.DEBUG):
+        return f"\n{trace}"
+    try:
+        handle, name = tempfile.mkstemp(prefix="zdqn-traceback-", suffix=".txt", text=True)
+        os.close(handle)
+        Path(name).write_text(trace, encoding="utf-8")
+    except OSError:
+        return " --log-level debug prints the traceback."
+    return f" The traceback is in {name}; --log-level debug prints it."
 
 
 @click.group("zdqn", cls=Application, context_settings={"help_option_names": ["-h", "--help"]})

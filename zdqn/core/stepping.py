@@ -81,7 +81,7 @@ class EnvironmentStepper:
         self._ended: NDArray[np.bool_] | None = None
         try:
             self.first_frames = reset_environments(environments, seed)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # a role ends for reasons of its own only
             raise self._failure("reset", error) from error
         self._check_frames(self.first_frames)
         self._stacker = FrameStacker(spec, self.first_frames)
@@ -106,7 +106,7 @@ class EnvironmentStepper:
         """
         try:
             frames, rewards, terminated, truncated, _ = self._environments.step(actions)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise self._failure("step", error) from error
         self._check_frames(frames)
         starting = self._ended
@@ -157,7 +157,7 @@ class EnvironmentStepper:
         totals, lengths = self._totals[indices].tolist(), self._lengths[indices].tolist()
         return list(zip(indices.tolist(), map(EpisodeStatistics, totals, lengths), strict=True))
 
-    def _failure(self, verb: str, error: Exception) -> EnvironmentFailedError:
+    def _failure(self, verb: str, error: BaseException) -> EnvironmentFailedError:
         what = (
             "a process of the environments died (killed, or out of memory)"
             if isinstance(error, _DIED)
@@ -165,7 +165,8 @@ class EnvironmentStepper:
         )
         return EnvironmentFailedError(
             f"{self._label}: the environment's {verb} failed after {self.environment_steps} "
-            f"environment steps of {self.count} environments: {what}"
+            f"environment steps of {self.count} environments: {what}. Mend the environment, or "
+            "catch this in a wrapper (environment.wrappers)."
         )
 
     def _check_frames(self, frames: Any) -> None:

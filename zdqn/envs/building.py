@@ -22,7 +22,7 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
-from zdqn.envs.spaces import adapt_spaces, check_spaces
+from zdqn.envs.spaces import CheckedObservations, adapt_spaces, check_spaces
 from zdqn.errors import ConfigError, EnvironmentFailedError, ZdqnError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -161,6 +161,12 @@ def _import(module_name: str, wanted_by: str, *, extra: str | None = None) -> An
             f'{wanted_by} needs the module "{module_name}", which cannot be imported: {error}. '
             + way_out
         ) from error
+    except (Exception, SystemExit) as error:  # whatever the user's module does when it is run
+        raise ConfigError(
+            f'{wanted_by} needs the module "{module_name}", which cannot be imported: '
+            f"{type(error).__name__}: {error}. It must be a module's dotted name, and importing it "
+            "must neither raise nor exit."
+        ) from error
 
 
 def _callables(module: Any) -> list[str]:
@@ -203,7 +209,7 @@ def _make_one(plan: _Plan) -> gymnasium.Env[Any, Any]:
     for name, wrapper, wrapper_kwargs in plan.wrappers:
         with _constructing(f'the wrapper "{name}"', "its kwargs", wrapper_kwargs):
             environment = wrapper(environment, **wrapper_kwargs)
-    return adapt_spaces(environment)
+    return CheckedObservations(adapt_spaces(environment))
 
 
 def _make_unwrapped(plan: _Plan) -> gymnasium.Env[Any, Any]:
@@ -249,7 +255,7 @@ def _constructing(what: str, where: str, kwargs: Mapping[str, Any]) -> Iterator[
             f"{what} could not be made with {where} = {dict(kwargs)}: "
             f"{type(error).__name__}: {error}. Mend or remove the argument that it names."
         ) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # code that calls sys.exit must not end a role
         raise EnvironmentFailedError(
             f"{what} could not be made: {type(error).__name__}: {error}"
         ) from error

@@ -128,7 +128,7 @@ def run_role(role: str, assignment: Assignment, report: Report, stop: threading.
     except ZdqnError as error:
         report.failed(error, traceback.format_exc())
         return error.exit_code
-    except Exception as error:  # noqa: BLE001 - whatever it is, the parent must hear of it
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the parent must hear of it
         broken = RoleFailedError(f"The {role} broke: {type(error).__name__}: {error}.")
         report.failed(broken, traceback.format_exc())
         return broken.exit_code

@@ -64,18 +64,22 @@ def choose_run_directory(
 
     Args:
         given: by the user, or None.
-        resume: run directory (or checkpoint) to go on from, or None.
+        resume: run directory to go on from, or None; it must hold a checkpoint.
         parent: where a new folder goes.
         stem: what a new folder is called after.
 
     Raises:
-        FileError: when it cannot be made.
+        FileError: when it cannot be made, or there is nothing to go on from.
     """
+    if resume is not None and not any(resume.glob("checkpoints/*.pt")):  # before anything starts
+        raise FileError(
+            f"--resume is {resume}, which is no run directory with a checkpoint "
+            f"({resume / 'checkpoints'} holds none). Give the folder of a run that saved one, or "
+            f"leave --resume out to start anew."
+        )
     if given is not None:
         return open_run_directory(given)
-    if resume is not None and resume.is_dir():
-        return resume
-    return make_run_directory(parent, stem)
+    return resume or make_run_directory(parent, stem)
 
 
 def record_endpoints(run_directory: Path, role: str, endpoints: Mapping[str, str]) -> None:

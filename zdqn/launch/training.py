@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from zdqn.config import Config, from_dict, to_dict
+from zdqn.errors import FileError
 from zdqn.experiments.plots import plot_learning_curve
 from zdqn.launch.endpoints import choose_run_directory
 from zdqn.launch.local import LocalRun
 from zdqn.launch.plan import RunArguments
 from zdqn.launch.progress import choose_display
 from zdqn.launch.summary import read_summary
+
+logger = logging.getLogger("zdqn")
 
 
 def run(
@@ -118,9 +122,18 @@ def finish(run_directory: Path) -> dict[str, Any]:
         FileError: when a file cannot be read.
     """
     summary = read_summary(run_directory)
-    picture = plot_learning_curve(run_directory) if summary else None
+    picture = _draw(run_directory) if summary else None
     drawn = {"learning_curve": str(picture)} if picture is not None else {}
     return {**summary, "run_directory": str(run_directory), **drawn}
+
+
+def _draw(run_directory: Path) -> Path | None:
+    """Draw the learning curve; a run that has ended well does not fail for want of a picture."""
+    try:
+        return plot_learning_curve(run_directory)
+    except FileError as error:
+        logger.warning("%s The run itself has ended well.", error)
+        return None
 
 
 def _choose(config: Config, given: str | Path | None, resume: Path | None) -> Path:

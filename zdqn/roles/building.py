@@ -10,6 +10,7 @@ import numpy as np
 
 from zdqn.config import Config, to_dict
 from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError
 from zdqn.rl.schedules import LinearSchedule
 
 if TYPE_CHECKING:
@@ -130,9 +131,20 @@ def describe_model(config: Config, spec: EnvironmentSpec) -> dict[str, Any]:
 
 
 def read_spec(state: dict[str, Any]) -> EnvironmentSpec:
-    """Read the environment's spec out of a checkpoint."""
-    values = state["spec"]
-    return EnvironmentSpec(**{**values, "observation_shape": tuple(values["observation_shape"])})
+    """Read the environment's spec out of a checkpoint.
+
+    Raises:
+        MismatchError: when it holds none.
+    """
+    try:
+        values = dict(state["spec"])
+        shape = tuple(values.pop("observation_shape"))
+        return EnvironmentSpec(observation_shape=shape, **values)
+    except (KeyError, TypeError, ValueError) as error:
+        raise MismatchError(
+            f"the checkpoint's spec of the environment is {state.get('spec')!r}, which this zdqn "
+            f"cannot read. Use the zdqn that wrote it, or another checkpoint."
+        ) from error
 
 
 def use_threads(count: int) -> None:

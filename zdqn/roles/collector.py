@@ -82,7 +82,7 @@ class Collector(LearnerClient):
         context: Context | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        self._memory = parse_address(memory, parameter="--memory") if memory else None
+        self._memory = None if memory is None else parse_address(memory, parameter="--memory")
         if self._memory is not None:
             check_resolves(self._memory, parameter="--memory")
         self._rollout: Rollout | None = None

@@ -56,8 +56,9 @@ class Learner(Role):
         context: Context | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        parameter = "--bind" if bind else "learner.bind"
-        address = parse_address(bind or config.learner.bind, parameter=parameter, bind=True)
+        parameter = "learner.bind" if bind is None else "--bind"
+        bind = config.learner.bind if bind is None else bind
+        address = parse_address(bind, parameter=parameter, bind=True)
         check_bind(address, parameter=parameter, insecure=insecure)
         self._memory = parse_address(memory, parameter="--memory")
         check_resolves(self._memory, parameter="--memory")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from zdqn.config import Config, from_dict, shared_values
 from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory
 from zdqn.roles.role import Role
 from zdqn.wire.addresses import Address, check_resolves, parse_address
@@ -105,6 +106,11 @@ class LearnerClient(Role):
             The learner's welcome, or None if the run ended first.
         """
         welcome = membership.join()
+        if welcome is not None and not welcome.memory:
+            raise MismatchError(
+                f"What answers at {self._learner} is a memory, not a learner. Give --learner the "
+                f'address that the learner prints as "learner model" when it starts.'
+            )
         if welcome is None or self._config is not None:
             return welcome
         self._build(from_dict(welcome.config, source="the learner's configuration"))

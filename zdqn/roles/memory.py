@@ -119,8 +119,9 @@ class Memory(Role):
         self._held_since_s = time.monotonic()
         self._busy_s = {"inserting": 0.0, "sampling": 0.0, "holding_inserts_back": 0.0}
 
-        parameter = "--bind" if bind else "memory.bind"
-        address = parse_address(bind or config.memory.bind, parameter=parameter, bind=True)
+        parameter = "memory.bind" if bind is None else "--bind"
+        bind = config.memory.bind if bind is None else bind
+        address = parse_address(bind, parameter=parameter, bind=True)
         check_bind(address, parameter=parameter, insecure=insecure)
         self._owns_context = context is None
         self._context = context or Context()

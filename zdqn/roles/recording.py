@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from zdqn.config import Config
@@ -10,7 +11,7 @@ from zdqn.config import Stop as StopLimits
 from zdqn.core.run_directory import RunDirectory
 from zdqn.core.snapshots import Evaluation
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import RoleFailedError, ZdqnError
+from zdqn.errors import FileError, RoleFailedError, ZdqnError
 from zdqn.roles.building import describe_model
 from zdqn.roles.reporting import Reporter
 
@@ -49,6 +50,7 @@ class Recorder:
         self._config = config
         self._directory = directory
         self._reporter = reporter
+        self._complained = False
 
     def check_loss(self, row: dict[str, Any]) -> None:
         """Refuse to go on when learning diverged.
@@ -67,9 +69,24 @@ class Recorder:
                 f"algorithm.max_gradient_norm (such as 10)."
             )
 
+    def add_metrics(self, row: dict[str, Any]) -> None:
+        """Write a row of metrics down."""
+        self._keep_on(lambda: self._directory.add_metrics(row))
+
+    def _keep_on(self, write: Callable[[], None]) -> None:
+        """Write, or say once in a row why not: a full disk must not end the training."""
+        try:
+            write()
+        except FileError as error:
+            if not self._complained:
+                logger.warning("%s Training goes on; the file will have a gap.", error)
+            self._complained = True
+        else:
+            self._complained = False
+
     def add_evaluation(self, evaluation: Evaluation, spec: EnvironmentSpec) -> None:
         """Write an evaluation down, and keep its network if it is the best so far."""
-        self._directory.add_evaluation(evaluation)
+        self._keep_on(lambda: self._directory.add_evaluation(evaluation))
         best = self._reporter.add_evaluation(evaluation)
         scores = evaluation.scores
         logger.info(

@@ -42,7 +42,7 @@ def load_policy(
 
     use_threads(1)
     state = load_checkpoint(path)
-    if not {"config", "spec", "online"} <= state.keys():
+    if not all(isinstance(state.get(part), dict) for part in ("config", "spec", "online")):
         raise MismatchError(
             f"{path} holds no network of zdqn's: config, spec or online is missing."
         )

@@ -235,7 +235,7 @@ class Single(Role):
         )
         if self._lockstep.update is not None:
             self._recorder.check_loss(row)
-        self._directory.add_metrics(row)
+        self._recorder.add_metrics(row)
         logger.info(
             "%d environment steps, %d updates, %d episodes, mean return %s",
             row["environment_steps"],

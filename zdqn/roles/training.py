@@ -386,7 +386,7 @@ class Training:
         )
         if self._update is not None:
             self._recorder.check_loss(self._row)
-        self._directory.add_metrics(self._row)
+        self._recorder.add_metrics(self._row)
         self._measure()
         self._tell()
 

@@ -30,6 +30,8 @@ _RECONNECT_MS = 100
 _RECONNECT_MAX_MS = 2_000
 _HEARTBEAT_MS = 10_000
 _HEARTBEAT_TIMEOUT_MS = 30_000
+_KEEPALIVE_S = 10
+_KEEPALIVE_PROBES = 3
 _HANDSHAKE_MS = 5_000
 _BACKLOG = 1_024
 _REPEATS = 8
@@ -226,6 +228,19 @@ def bind_pair(
 # --- transitions --------------------------------------------------------------------------------
 
 
+def _watch_by_keepalive(socket: zmq.Socket[bytes]) -> None:
+    """Let the kernel find a dead peer instead of ZeroMQ's heartbeats.
+
+    A memory that holds collectors back does not read, and so misses their heartbeats: libzmq would
+    drop living collectors, and abort the process when one has closed meanwhile.
+    """
+    socket.heartbeat_ivl = 0
+    socket.tcp_keepalive = 1
+    socket.tcp_keepalive_idle = _KEEPALIVE_S
+    socket.tcp_keepalive_intvl = _KEEPALIVE_S
+    socket.tcp_keepalive_cnt = _KEEPALIVE_PROBES
+
+
 class TransitionSender(Link):
     """PUSH end of the transitions link: blocks when the memory does not want inserts."""
 
@@ -233,6 +248,7 @@ class TransitionSender(Link):
         self, context: Context, address: Address, *, high_water_mark: int, buffer_bytes: int
     ) -> None:
         super().__init__(context.socket(zmq.PUSH))
+        _watch_by_keepalive(self._socket)
         self._socket.sndhwm = high_water_mark
         self._socket.sndbuf = buffer_bytes
         self._socket.sndtimeo = _SLICE_MS
@@ -265,6 +281,7 @@ class TransitionReceiver(Link):
         self, context: Context, address: Address, *, high_water_mark: int, buffer_bytes: int
     ) -> None:
         super().__init__(context.socket(zmq.PULL))
+        _watch_by_keepalive(self._socket)
         self._socket.rcvhwm = high_water_mark
         self._socket.rcvbuf = buffer_bytes
         self._socket.maxmsgsize = MAX_BLOCK_BYTES
