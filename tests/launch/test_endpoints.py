@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -90,7 +91,7 @@ def test_the_folder_that_is_chosen(tmp_path):
         return choose_run_directory(given, resume, parent=parent, stem="x")
 
     for useless in (old, tmp_path / "nowhere", Path(__file__)):
-        with pytest.raises(FileError, match="--resume is .*no run directory with a checkpoint"):
+        with pytest.raises(FileError, match=r"--resume is .*no run directory with a checkpoint"):
             choose(named, useless)
     assert not named.exists()
     (old / "checkpoints" / "update-000000001.pt").touch()

@@ -27,6 +27,7 @@ _COMMANDS = {
     "evaluate": "zdqn.cli.checkpoints",
     "play": "zdqn.cli.checkpoints",
     "config": "zdqn.cli.configuration",
+    "bench": "zdqn.cli.bench",
 }
 """Name of a command to the module that defines it, in the order of ``--help``."""
 

@@ -173,4 +173,5 @@ class ChildProcess:
     def close(self) -> None:
         """Let go of its standard input and of its log file, once it has ended."""
         self.ask_to_stop()
-        self._log.close()
+        with contextlib.suppress(OSError):  # a full disk, again
+            self._log.close()

@@ -116,8 +116,8 @@ class Link:
             if error.errno == zmq.EADDRINUSE:
                 raise AddressInUseError(
                     f"Another process already listens on {address}. Stop it (`zdqn status` and "
-                    f"`zdqn stop` show and end a run), or give another port with --bind; port 0 "
-                    f"takes a free one."
+                    f"`zdqn stop` show and end a run), or give another port with --bind, or "
+                    f"memory.bind or learner.bind of the configuration; port 0 takes a free one."
                 ) from error
             raise ConfigError(
                 f"Cannot listen on {address}: {error.strerror}. It must be an address of this "
@@ -158,6 +158,12 @@ class Link:
 
 def _lock_ipc_path(address: Address) -> IO[str]:
     """Hold a lock beside an ipc path: libzmq lets a second process steal it from the first."""
+    place = Path(address.path)
+    if place.exists() and not place.is_socket():  # libzmq would delete it
+        raise ConfigError(
+            f"Cannot listen on {address}: something other than a socket is there already. Give a "
+            f"path where nothing is."
+        )
     path = Path(f"{address.path}.lock")
     try:
         lock = path.open("w")
