@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tests.roles.conftest import System, quick_config
+from tests.roles.conftest import System, eventually, quick_config
 from zdqn.cli.application import application
 from zdqn.config import load_config, parse_override
 from zdqn.core.stepping import EnvironmentStepper
@@ -300,3 +300,21 @@ def test_a_picture_that_cannot_be_written_does_not_spoil_a_run(tmp_path, monkeyp
     monkeypatch.setattr(training, "plot_learning_curve", refuse)
     (tmp_path / "summary.json").write_text('{"updates": 3}')
     assert training.finish(tmp_path) == {"updates": 3, "run_directory": str(tmp_path)}
+
+
+# --- peers --------------------------------------------------------------------------------------
+
+
+def test_a_learner_says_when_its_last_collector_has_gone(tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("zdqn.roles.training._SAY_EVERY_S", 0.02)
+    config = quick_config("stop.updates=1000000")
+    system = System(tmp_path)
+    with caplog.at_level(logging.INFO, "zdqn.learner"):
+        try:
+            learner = system.learner(config, system.memory(config))
+            collector = system.collector(config, learner)
+            eventually(lambda: "waiting for data" in caplog.text, "the learner waits")
+            collector.stop()
+            eventually(lambda: "; no collector is alive" in caplog.text, "it says so")
+        finally:
+            system.close()

@@ -5,6 +5,7 @@ No sockets, no clock: the role hands in messages and sends what comes back.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 from typing import Any
 
@@ -24,6 +25,8 @@ _LARGE_FRAMES_PER_TRANSITION = 1.15
 """With all that comes on top of the frames, less than 1.2 times a frame's bytes a transition."""
 _BYTES_PER_ITEM = 64
 """Rough room for a transition's own columns and its leaf; frames dominate or it does not matter."""
+_JOINED_SHARE = 64
+"""Blocks are stored together when they fill at most this fraction of the frame ring."""
 _MAX_BATCH_BYTES = 512 * 1024**2
 
 
@@ -169,6 +172,58 @@ class MemoryBroker:
     def wants_inserts(self) -> bool:
         """Whether blocks should be read now; if not, they wait with their collectors."""
         return self._replay is not None and self.limiter.wants_inserts()
+
+    def wanted_blocks(self, most: int) -> int:
+        """Say how many blocks should be read now, 0 to `most`."""
+        return self.limiter.wanted_blocks(most) if self._replay is not None else 0
+
+    def insert_together(self, messages: Sequence[bytes | memoryview]) -> list[MismatchError]:
+        """Check and store several blocks, as one where that is possible.
+
+        Args:
+            messages: in the order in which they came.
+
+        Returns:
+            Why blocks were refused, an error for each; the others are stored.
+        """
+        if len(messages) > 1 and self._insert_joined(messages):
+            return []
+        errors = []
+        for message in messages:
+            try:
+                self.insert(message)
+            except MismatchError as error:
+                errors.append(error)
+        return errors
+
+    def _insert_joined(self, messages: Sequence[bytes | memoryview]) -> bool:
+        """Store blocks as one; False, with nothing done, when there is anything odd about them."""
+        assert self.spec is not None
+        try:
+            decoded = [codec.decode(message) for message in messages]
+            headers = [codec.expect(message, BlockHeader) for message in decoded]
+            for header in headers:
+                self._check_origin(header)
+        except MismatchError:
+            return False
+        frames = sum(header.frames for header in headers)
+        if frames * _JOINED_SHARE > self.frame_capacity(self.spec):
+            return False  # they are evicted together too: no large part of the ring at once
+        block = codec.join_blocks(decoded, self.spec)
+        if block is None or not self.ledger.are_new(
+            (header.session, header.sequence) for header in headers
+        ):
+            return False
+        for header in headers:
+            self.ledger.accept(
+                header.session,
+                header.sequence,
+                header.transitions,
+                header.environment_steps,
+                header.episodes,
+            )
+        self.store(block)
+        return True
 
     def insert(self, message: bytes | memoryview) -> None:
         """Check and store a block.

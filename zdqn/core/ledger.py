@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 
@@ -78,6 +79,21 @@ class Ledger:
         self.environment_steps += max(environment_steps - account.environment_steps, 0)
         self.episodes += max(episodes - account.episodes, 0)
         account.environment_steps, account.episodes = environment_steps, episodes
+        return True
+
+    def are_new(self, blocks: Iterable[tuple[int, int]]) -> bool:
+        """Whether `accept` would take all of these blocks, in this order.
+
+        Args:
+            blocks: session and sequence number of each.
+        """
+        expected: dict[int, int] = {}
+        for session, sequence in blocks:
+            account = self.accounts.get(session)
+            known = account.next_sequence if account is not None else 0
+            if sequence < expected.get(session, known):
+                return False
+            expected[session] = sequence + 1
         return True
 
     def write_off(self, session: int, blocks_sent: int) -> int:

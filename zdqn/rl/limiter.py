@@ -98,9 +98,24 @@ class SamplesPerInsertLimiter:
 
     def wants_inserts(self) -> bool:
         """Say whether the next block is welcome now."""
-        if self.ratio == 0 or self.inserts < self.min_size:
-            return True
-        return self.error + self._block_transitions * self.ratio <= self.window / 2 + _SLACK
+        return self.wanted_blocks(1) == 1
+
+    def wanted_blocks(self, most: int) -> int:
+        """Say how many blocks are welcome now, however large each of them is.
+
+        Args:
+            most: the most to tell, >= 1.
+
+        Returns:
+            A number in [0, most].
+        """
+        if self.ratio == 0:
+            return most
+        missing = self.min_size - self.inserts
+        if missing > 0:
+            return min(most, max(1, missing // self._block_transitions))
+        room = self.window / 2 + _SLACK - self.error
+        return max(0, min(most, math.floor(room / (self._block_transitions * self.ratio))))
 
     def allowed_batches(self, size: int, batch_size: int, batches: int) -> int:
         """Say how many batches may be sampled now.

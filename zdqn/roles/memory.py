@@ -49,7 +49,8 @@ from zdqn.wire.sockets import (
 logger = logging.getLogger("zdqn.memory")
 
 _WAIT_MS = 100
-_BLOCKS_IN_A_ROW = 256
+_BLOCKS_TOGETHER = 64
+_ROUNDS_IN_A_ROW = 4
 _SAY_EVERY_S = 10.0
 _COPY_BELOW_BYTES = 32_768
 _PEERS_EVERY_S = 0.5
@@ -204,17 +205,23 @@ class Memory(Role):
         assert spec is not None
         block_bytes = spec.frame_bytes * self._config.collector.block_transitions
         copy = block_bytes < _COPY_BELOW_BYTES
-        for _ in range(_BLOCKS_IN_A_ROW):
-            message = self._receiver.receive(copy=copy)
-            if message is None:
-                break
-            try:
-                broker.insert(message)
-            except MismatchError as error:
+        for _ in range(_ROUNDS_IN_A_ROW):
+            messages = self._receive_blocks(broker.wanted_blocks(_BLOCKS_TOGETHER), copy)
+            for error in broker.insert_together(messages) if copy else self._insert_each(messages):
                 self._complain(str(error))
-            if not broker.wants_inserts():
+            if len(messages) < _BLOCKS_TOGETHER:
                 break
         self._busy_s["inserting"] += time.monotonic() - started_s
+
+    def _receive_blocks(self, most: int, copy: bool) -> list[bytes | memoryview]:
+        messages: list[bytes | memoryview] = []
+        while len(messages) < most and (message := self._receiver.receive(copy=copy)) is not None:
+            messages.append(message)
+        return messages
+
+    def _insert_each(self, messages: list[bytes | memoryview]) -> list[MismatchError]:
+        """Store large blocks one by one: joining would copy their frames once more."""
+        return [error for message in messages for error in self._broker.insert_together([message])]
 
     def _complain(self, text: str) -> None:
         """Log a peer's fault, the same one at most every 10 s."""

@@ -279,7 +279,10 @@ class Training:
             if self._stream.progress is not None and self._total.observe(self._stream.progress):
                 logger.warning("the memory was restarted: what it held is lost, and fills again")
             if batch is None:
-                self._say(f"waiting for {self._stream.waiting_for or 'the memory to answer'}")
+                nobody = "" if self._server.living("collector") else "; no collector is alive"
+                self._say(
+                    f"waiting for {self._stream.waiting_for or 'the memory to answer'}{nobody}"
+                )
             else:
                 self._learn(batch)
         return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import prod
 from typing import Any, TypeAlias, TypeVar
 
@@ -289,21 +290,83 @@ def check_records(records: NDArray[Any], frames: int, spec: EnvironmentSpec) -> 
     Raises:
         ProtocolError: naming the first field that is out of range.
     """
-    # one pass over all int32 (references) and one over all float32 (reward, discount, priority)
-    words = records.view("<i4").reshape(len(records), -1)
-    references = words[:, 2 : 2 + 2 * spec.frame_stack]
-    if references.min() < 0 or references.max() >= frames:
+    words = records.view("<u4").reshape(len(records), -1)
+    references = _check_words(words, spec)
+    if references >= frames:
         raise ProtocolError(f"a block refers to frames outside its table of {frames}")
-    actions = words[:, 2 + 2 * spec.frame_stack]
-    lowest, highest = actions.min(), actions.max()
-    if lowest < 0 or highest >= spec.num_actions:
-        raise ProtocolError(
-            f"a block holds an action outside 0..{spec.num_actions - 1}: "
-            f"{lowest if lowest < 0 else highest}"
-        )
-    numbers = words[:, 3 + 2 * spec.frame_stack :].view(_FLOAT32)
-    if not np.isfinite(numbers).all():
+
+
+def _check_words(words: NDArray[np.uint32], spec: EnvironmentSpec) -> int:
+    """Check actions and numbers of records, and give the largest frame reference.
+
+    As unsigned words a negative number is huge, and a float without its sign bit is finite below
+    the bits of infinity: one maximum per column checks all of a block at once.
+    """
+    stack = spec.frame_stack
+    largest = np.maximum.reduce(words & _word_mask(stack), axis=0).tolist()
+    action = 2 + 2 * stack
+    if largest[action] >= spec.num_actions:
+        actions = words[:, action].view("<i4")
+        wrong = actions[(actions < 0) | (actions >= spec.num_actions)][0]
+        raise ProtocolError(f"a block holds an action outside 0..{spec.num_actions - 1}: {wrong}")
+    if max(largest[action + 1 :]) >= _INFINITY_BITS:
         raise ProtocolError("a block holds a reward, discount or priority that is not finite")
+    return int(max(largest[2:action]))
+
+
+def join_blocks(messages: Sequence[Message], spec: EnvironmentSpec) -> Block | None:
+    """Make one block of several small ones, so that what costs per block is paid once.
+
+    Args:
+        messages: each a block, decoded.
+        spec: of the environment.
+
+    Returns:
+        The block, checked and copied; None when any of them is compressed or breaks a rule: then
+        they must be read one by one, to tell which.
+    """
+    frame_parts, record_parts = [], []
+    frame_counts, record_counts = [], []
+    for message in messages:
+        header = message.header
+        if not isinstance(header, BlockHeader) or header.compression != "none":
+            return None
+        frames_end = _place(message.payload, 1) + header.frames * spec.frame_bytes
+        records_start = _place(frames_end, 1)
+        end = records_start + header.transitions * spec.record_dtype.itemsize
+        if min(header.frames, header.transitions) < 1 or end != len(message.buffer):
+            return None
+        view = memoryview(message.buffer)
+        frame_parts.append(view[_place(message.payload, 1) : frames_end])
+        record_parts.append(view[records_start:end])
+        frame_counts.append(header.frames)
+        record_counts.append(header.transitions)
+    words = np.frombuffer(bytearray().join(record_parts), "<u4").reshape(sum(record_counts), -1)
+    references = words[:, 2 : 2 + 2 * spec.frame_stack]
+    limits = np.repeat(np.array(frame_counts, "<u4"), record_counts)[:, None]
+    try:
+        _check_words(words, spec)
+    except ProtocolError:
+        return None
+    if (references >= limits).any():
+        return None
+    before = np.cumsum([0, *frame_counts[:-1]], dtype="<u4")
+    references += np.repeat(before, record_counts)[:, None]
+    frames = np.frombuffer(b"".join(frame_parts), spec.dtype)
+    return Block(
+        frames.reshape(sum(frame_counts), *spec.observation_shape),
+        words.reshape(-1).view(spec.record_dtype),
+    )
+
+
+_INFINITY_BITS = 0x7F800000
+
+
+@cache
+def _word_mask(frame_stack: int) -> NDArray[np.uint32]:
+    """Give what to keep of each word of a record: no weight version, no sign of the floats."""
+    version, integers, floats = [0, 0], [0xFFFFFFFF] * (2 * frame_stack + 1), [0x7FFFFFFF] * 3
+    return np.array(version + integers + floats, "<u4")
 
 
 def batches_layout(count: int, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
