@@ -313,7 +313,7 @@ def test_a_learner_says_when_its_last_collector_has_gone(tmp_path, monkeypatch, 
         try:
             learner = system.learner(config, system.memory(config))
             collector = system.collector(config, learner)
-            eventually(lambda: "waiting for data" in caplog.text, "the learner waits")
+            eventually(lambda: "environment: float32" in caplog.text, "the learner is ready")
             collector.stop()
             eventually(lambda: "; no collector is alive" in caplog.text, "it says so")
         finally:

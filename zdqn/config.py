@@ -250,6 +250,14 @@ class Learner(Section, frozen=True):
     ] = False
     threads: Annotated[int, _field("Threads of one torch operation on the CPU.", ge=1)] = 1
     publish_period_updates: Annotated[int, _field("Updates between two broadcasts.", ge=1)] = 10
+    publish_interval_s: Annotated[
+        float,
+        _field(
+            "Least time between two broadcasts, so that a quick learner does not spend its machine "
+            "on sending weights; 0 sets no limit.",
+            ge=0,
+        ),
+    ] = 0.05
     republish_period_s: Annotated[
         float, _field("Seconds after which unchanged weights are sent again.", gt=0)
     ] = 5.0

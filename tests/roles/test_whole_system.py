@@ -117,6 +117,15 @@ def test_every_part_is_a_switch_in_the_distributed_system_too(system, overrides)
     assert learner.result().summary["updates"] == 60
 
 
+@pytest.mark.parametrize(("interval_s", "published"), [(0, True), (1000, False)])
+def test_broadcasts_keep_their_distance_in_time(system, interval_s, published):
+    config = quick_config(
+        "learner.publish_period_updates=1", f"learner.publish_interval_s={interval_s}"
+    )
+    _, learner = start_all(system, config, evaluators=0)
+    assert (learner.result().summary["staleness_mean"] > 0) == published
+
+
 @pytest.mark.parametrize("slow_side", ["collectors", "learner"])
 def test_samples_per_insert_is_held_whichever_side_is_slow(system, slow_side):
     overrides = {

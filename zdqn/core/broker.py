@@ -282,6 +282,8 @@ class MemoryBroker:
             FencedError: when a newer learner has taken over.
         """
         self.check_admitted(request)
+        if not request.priorities and message.payload == len(message.buffer):
+            return
         keys, errors = codec.read_arrays(message, codec.priorities_layout(request.priorities))
         self.update_priorities(keys, errors)
 

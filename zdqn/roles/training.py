@@ -314,7 +314,10 @@ class Training:
     def _after_update(self) -> None:
         updates = self._trainer.updates
         learner = self._config.learner
-        if updates - self._published_updates >= learner.publish_period_updates:
+        if (
+            updates - self._published_updates >= learner.publish_period_updates
+            and time.monotonic() - self._published_s >= learner.publish_interval_s
+        ):
             self._publish()
         if self._config.evaluator.period_updates:
             self._snapshot_if_due()
