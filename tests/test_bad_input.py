@@ -316,5 +316,6 @@ def test_a_learner_says_when_its_last_collector_has_gone(tmp_path, monkeypatch, 
             eventually(lambda: "environment: float32" in caplog.text, "the learner is ready")
             collector.stop()
             eventually(lambda: "; no collector is alive" in caplog.text, "it says so")
+            learner.stop()
         finally:
             system.close()

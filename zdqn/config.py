@@ -219,8 +219,15 @@ class Memory(Section, frozen=True):
         ),
     ] = "tcp://127.0.0.1:5556"
     high_water_mark: Annotated[
-        int, _field("Blocks of one collector that may wait unread at either end.", ge=1, le=1000)
-    ] = 2
+        int,
+        _field(
+            "Blocks of one collector that may wait unread at either end. 0 chooses: 2 where "
+            "`samples_per_insert` lets collectors wait, so that what waits does not grow old, "
+            "else 64.",
+            ge=0,
+            le=1000,
+        ),
+    ] = 0
     socket_buffer_bytes: Annotated[
         int,
         _field(
@@ -378,6 +385,11 @@ class Config(Section, frozen=True):
                 f"transitions, which must fit one block. Set it to {collector.environments} or "
                 f"more."
             )
+
+    @property
+    def transition_high_water_mark(self) -> int:
+        """Blocks that may wait at an end of a link, with ``memory.high_water_mark = 0`` chosen."""
+        return self.memory.high_water_mark or (2 if self.replay.samples_per_insert else 64)
 
     @property
     def transition_buffer_bytes(self) -> int:

@@ -175,7 +175,7 @@ def _receive(link: Link, config: Config, bind: str) -> None:
         TransitionReceiver(
             context,
             address,
-            high_water_mark=config.memory.high_water_mark,
+            high_water_mark=config.transition_high_water_mark,
             buffer_bytes=config.transition_buffer_bytes,
         ) as receiver,
     ):

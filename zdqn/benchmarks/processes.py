@@ -256,7 +256,7 @@ def connect_sender(context: Context, config: Config, address: str) -> Transition
     return TransitionSender(
         context,
         parse_address(address, parameter="the transitions address"),
-        high_water_mark=config.memory.high_water_mark,
+        high_water_mark=config.transition_high_water_mark,
         buffer_bytes=config.transition_buffer_bytes,
     )
 

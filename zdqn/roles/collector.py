@@ -168,7 +168,7 @@ class Collector(LearnerClient):
         return TransitionSender(
             self._context,
             endpoint.reached_through(memory.address),
-            high_water_mark=config.memory.high_water_mark,
+            high_water_mark=config.transition_high_water_mark,
             buffer_bytes=config.transition_buffer_bytes,
         )
 

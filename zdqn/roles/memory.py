@@ -132,7 +132,7 @@ class Memory(Role):
                 lambda free: TransitionReceiver(
                     self._context,
                     free,
-                    high_water_mark=config.memory.high_water_mark,
+                    high_water_mark=config.transition_high_water_mark,
                     buffer_bytes=config.transition_buffer_bytes,
                 ),
                 address,
