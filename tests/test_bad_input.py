@@ -121,6 +121,20 @@ def test_a_memory_where_a_learner_should_be(tmp_path, role, given):
         system.close()
 
 
+def test_a_learner_where_a_memory_should_be(tmp_path):
+    system = System(tmp_path)
+    try:
+        config = quick_config()
+        learner = system.learner(config, system.memory(config))
+        address = learner.role.endpoints["model"]
+        collector = system.collector(config, learner, memory=address)
+        with pytest.raises(MismatchError, match="is a learner, not a memory"):
+            collector.result()
+        learner.stop()
+    finally:
+        system.close()
+
+
 # --- environments -------------------------------------------------------------------------------
 
 

@@ -117,9 +117,10 @@ class Stage:
 @pytest.fixture
 def stage(tmp_path, monkeypatch):
     stage = Stage(tmp_path, monkeypatch)
+    before = set(threading.enumerate())
     yield stage
     assert stage.living() == []
-    assert not [t for t in threading.enumerate() if t is not threading.main_thread() and t.daemon]
+    assert not [thread for thread in threading.enumerate() if thread not in before]
 
 
 ALL_STARTED = {"memory": 1, "collector-0": 1, "evaluator-0": 1}

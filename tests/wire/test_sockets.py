@@ -289,17 +289,12 @@ def test_a_client_waits_out_its_time_when_its_queue_is_full(
 ):
     """Without a server, questions pile up; asking on must not turn into a busy loop."""
     client = Client(context, nobody)
-    polls = []
-    real_poll = zmq.Socket.poll
-
-    def poll(self, timeout=None, flags=zmq.POLLIN):
-        polls.append(timeout)
-        return real_poll(self, 0, flags)
-
-    monkeypatch.setattr(zmq.Socket, "poll", poll)
+    waits = []
+    for receive in ("_receive_in_time", "_receive_late"):
+        monkeypatch.setattr(client, receive, lambda wait_ms: waits.append(wait_ms))
     for _ in range(1_200):
         assert client.request(b"hello?", timeout_s=1.0) is None
-    assert polls == [1000] * 1_200
+    assert waits == [1000] * 1_200
     monkeypatch.undo()
     late = Server(context, nobody)
     bodies = []

@@ -16,6 +16,7 @@ import numpy as np
 from zdqn.config import Config
 from zdqn.core.exploration import explore
 from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError
 from zdqn.roles.acting import EpsilonSource, LocalPolicy, Policy, RemotePolicy
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory, build_environments
 from zdqn.roles.learner_client import LearnerClient
@@ -144,6 +145,11 @@ class Collector(LearnerClient):
         memory_welcome = memory.join()
         if memory_welcome is None:
             return
+        if memory_welcome.memory:  # it would take no transitions, and never say so
+            raise MismatchError(
+                f"What answers at {memory.address} is a learner, not a memory. Give --memory the "
+                f'address that the memory prints as "memory samples" when it starts.'
+            )
         policy = self._make_policy(config, welcome)
         stack.callback(policy.close)
         sender = self._make_sender(config, memory, memory_welcome)

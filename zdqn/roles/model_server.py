@@ -240,6 +240,8 @@ class ModelServer:
         if isinstance(header, Ping):
             return self._pong(header, now_s)
         if isinstance(header, Claim):
+            if header.session not in self._peers.peers:  # nobody would notice if it died
+                return ErrorReply(code="not_serving", message="say hello before you claim")
             self._parked.append((now_s + header.wait_ms / 1000, request, header))
             return None
         if isinstance(header, EvaluationResult):
