@@ -24,6 +24,22 @@ class Exploration(NamedTuple):
         return np.where(self.exploring, self.actions, greedy_actions)
 
 
+class Choice(NamedTuple):
+    """What to do in each of N environments, and why; in the order of `Rollout.step`.
+
+    Attributes:
+        actions: shape (N,), int64.
+        weight_version: packed version of the weights that chose.
+        chosen_q: Q(s, a) of these actions, shape (N,), float32, or None if nobody asked.
+        best_q: max_a Q(s, a), shape (N,), float32, or None likewise.
+    """
+
+    actions: NDArray[np.int64]
+    weight_version: int
+    chosen_q: NDArray[np.float32] | None = None
+    best_q: NDArray[np.float32] | None = None
+
+
 def explore(
     count: int, num_actions: int, epsilon: float | NDArray[np.float64], rng: np.random.Generator
 ) -> Exploration:

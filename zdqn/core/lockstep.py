@@ -81,17 +81,12 @@ class Lockstep:
     def _step(self) -> None:
         rollout = self._rollout
         observations = rollout.observations
-        count = len(observations)
         epsilon = self._epsilon(rollout.environment_steps)
-        exploration = explore(count, self._spec.num_actions, epsilon, self._rng)
-        values = self._policy.q_values(observations)
-        actions = exploration.over(values.argmax(1))
+        exploration = explore(len(observations), self._spec.num_actions, epsilon, self._rng)
         version = self._weight_version.pack()
-        if self._estimate:
-            chosen = values[np.arange(count), actions]
-            rollout.step(actions, version, chosen, values.max(1))
-        else:
-            rollout.step(actions, version)
+        rollout.step(
+            *self._policy.choose(observations, exploration, version, estimate=self._estimate)
+        )
 
     @property
     def _weight_version(self) -> WeightVersion:

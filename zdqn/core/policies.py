@@ -10,6 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from zdqn.core.exploration import Choice, Exploration
+from zdqn.rl.inference import dense_forward
 from zdqn.rl.networks import load_arrays, tensor_view
 
 
@@ -24,6 +26,8 @@ class GreedyPolicy:
     def __init__(self, network: nn.Module) -> None:
         self.network = network.eval()
         self._device = _device(network)
+        self._dense = dense_forward(network)
+        self._most_rows = self._dense.most_rows if self._dense is not None else 0
 
     def q_values(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """Evaluate observations.
@@ -34,6 +38,8 @@ class GreedyPolicy:
         Returns:
             Action values, shape (N, num_actions), float32.
         """
+        if self._dense is not None and 0 < len(observations) <= self._most_rows:
+            return self._dense(observations)
         with torch.inference_mode():
             values = self.network(tensor_view(observations).to(self._device))
             return cast("NDArray[np.float32]", values.cpu().numpy())
@@ -49,6 +55,35 @@ class GreedyPolicy:
         """
         actions: NDArray[np.int64] = self.q_values(observations).argmax(1)
         return actions
+
+    def choose(
+        self,
+        observations: NDArray[Any],
+        exploration: Exploration,
+        weight_version: int,
+        *,
+        estimate: bool,
+    ) -> Choice:
+        """Act greedily where not exploring; the network is asked only if it matters.
+
+        Args:
+            observations: shape (N, *stacked_shape), the environment's dtype; may be read-only.
+            exploration: where to act at random instead.
+            weight_version: packed version of the network's weights.
+            estimate: whether to give Q values, for priorities.
+
+        Returns:
+            What to do in each environment.
+        """
+        if estimate:
+            values = self.q_values(observations)
+            greedy = values.argmax(1)
+            actions = exploration.over(greedy)
+            rows = np.arange(len(actions))
+            return Choice(actions, weight_version, values[rows, actions], values[rows, greedy])
+        if exploration.exploring.all():
+            return Choice(exploration.actions, weight_version)
+        return Choice(exploration.over(self.greedy_actions(observations)), weight_version)
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over weights, in place.

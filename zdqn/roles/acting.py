@@ -5,14 +5,13 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.config import Config
-from zdqn.core.exploration import Exploration
+from zdqn.core.exploration import Choice, Exploration
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
 from zdqn.rl.schedules import LinearSchedule, ladder_epsilons
@@ -29,23 +28,6 @@ _REFRESH_S = 0.005
 """How often a fast collector looks for new weights; looking costs about as much as a step."""
 _REQUEST_TIMEOUT_S = 1.0
 _RETRY_S = 0.05
-
-
-@dataclass(frozen=True)
-class Choice:
-    """What to do in each of N environments, and why.
-
-    Attributes:
-        actions: shape (N,), int64.
-        weight_version: packed version of the weights that chose.
-        chosen_q: Q(s, a) of these actions, shape (N,), float32; None from a remote policy.
-        best_q: max_a Q(s, a), shape (N,), float32; None from a remote policy.
-    """
-
-    actions: NDArray[np.int64]
-    weight_version: int
-    chosen_q: NDArray[np.float32] | None = None
-    best_q: NDArray[np.float32] | None = None
 
 
 class Policy(Protocol):
@@ -107,7 +89,6 @@ class LocalPolicy:
         use_threads(config.collector.threads)
         self._policy = GreedyPolicy(build_network(config, network, spec))
         self._estimate = estimate
-        self._rows = np.arange(config.collector.environments)
         self._subscriber = WeightSubscriber(context, weights)
         self._version = -1
         self._next_look_s = 0.0
@@ -161,13 +142,9 @@ class LocalPolicy:
 
     def choose(self, observations: NDArray[Any], exploration: Exploration) -> Choice:
         """Act by the network where not exploring."""
-        values = self._policy.q_values(observations)
-        greedy = values.argmax(1)
-        actions = exploration.over(greedy)
-        if not self._estimate:
-            return Choice(actions, self._version)
-        rows = self._rows
-        return Choice(actions, self._version, values[rows, actions], values[rows, greedy])
+        return self._policy.choose(
+            observations, exploration, self._version, estimate=self._estimate
+        )
 
     def close(self) -> None:
         """Unsubscribe."""

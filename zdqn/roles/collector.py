@@ -240,7 +240,7 @@ class Collector(LearnerClient):
             choice = policy.choose(rollout.observations, explore(count, actions, epsilon, rng))
             if choice is None:
                 break
-            rollout.step(choice.actions, choice.weight_version, choice.chosen_q, choice.best_q)
+            rollout.step(*choice)
             if rollout.full or (
                 time.monotonic() - flushed_s > config.collector.block_age_s and rollout.pending
             ):

@@ -1,0 +1,103 @@
+"""NumPy's forward pass against PyTorch's, which is the definition."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from zdqn.data import EnvironmentSpec
+from zdqn.rl.inference import MOST_MULTIPLICATIONS, dense_forward
+from zdqn.rl.networks import ACTIVATIONS, build_network, load_arrays, weights_to_arrays
+
+VECTOR = EnvironmentSpec((4,), "float32", 3)
+TRANSLATED = ("relu", "tanh")
+
+
+def build(spec: EnvironmentSpec = VECTOR, **options: Any) -> nn.Module:
+    settings: dict[str, Any] = {
+        "kind": "mlp",
+        "hidden": (32, 16),
+        "activation": "relu",
+        "initialization": "default",
+        "dueling": False,
+        "seed": 0,
+    }
+    return build_network(spec, **(settings | options))
+
+
+def observations(spec: EnvironmentSpec, count: int) -> np.ndarray[Any, Any]:
+    values = np.random.default_rng(1).normal(size=(count, *spec.stacked_shape)) * 50
+    return values.astype(spec.dtype)
+
+
+def by_torch(network: nn.Module, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    with torch.inference_mode():
+        result: np.ndarray[Any, Any] = network(torch.from_numpy(array)).numpy()
+    return result
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("hidden", [(), (8,), (32, 16)])
+@pytest.mark.parametrize("dueling", [False, True])
+@pytest.mark.parametrize("activation", TRANSLATED)
+def test_the_values_are_those_of_pytorch(
+    activation: str, dueling: bool, hidden: tuple[int, ...], count: int
+) -> None:
+    network = build(activation=activation, dueling=dueling, hidden=hidden)
+    forward = dense_forward(network)
+    assert forward is not None
+    array = observations(VECTOR, count)
+    values = forward(array)
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, by_torch(network, array), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32", "float64", "int64", "bool"])
+def test_every_dtype_and_shape_is_flattened_and_left_as_it_was(dtype: str) -> None:
+    spec = EnvironmentSpec((2, 3), dtype, 2, frame_stack=2)
+    network = build(spec)
+    array = np.abs(observations(spec, 2))
+    array.flags.writeable = False
+    before = array.copy()
+    forward = dense_forward(network)
+    assert forward is not None
+    np.testing.assert_allclose(forward(array), by_torch(network, before), rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(array, before)
+
+
+def test_weights_that_are_loaded_or_trained_are_used_at_once() -> None:
+    network, array = build(), observations(VECTOR, 2)
+    forward = dense_forward(network)
+    assert forward is not None
+    load_arrays(network, weights_to_arrays(build(seed=1)))
+    np.testing.assert_allclose(forward(array), by_torch(build(seed=1), array), rtol=1e-4)
+    optimizer = torch.optim.Adam(network.parameters(), lr=0.1)
+    network(torch.from_numpy(array)).sum().backward()
+    optimizer.step()
+    np.testing.assert_allclose(forward(array), by_torch(network, array), rtol=1e-4)
+
+
+def test_a_value_that_is_no_number_stays_none() -> None:
+    forward = dense_forward(build())
+    assert forward is not None
+    assert np.isnan(forward(np.full((1, 4), np.nan, np.float32))).all()
+
+
+@pytest.mark.parametrize("activation", sorted(set(ACTIVATIONS) - set(TRANSLATED)))
+def test_activations_that_numpy_lacks_are_left_to_pytorch(activation: str) -> None:
+    assert dense_forward(build(activation=activation)) is None
+
+
+def test_networks_of_another_kind_are_left_to_pytorch() -> None:
+    assert dense_forward(build(EnvironmentSpec((10, 10), "uint8", 2), kind="cnn")) is None
+    assert dense_forward(nn.Linear(4, 2)) is None
+    assert dense_forward(nn.Sequential(nn.Flatten(), nn.Linear(4, 2))) is None
+
+
+@pytest.mark.parametrize(("units", "rows"), [(64, MOST_MULTIPLICATIONS // 64**2), (1024, 0)])
+def test_large_networks_take_fewer_rows(units: int, rows: int) -> None:
+    forward = dense_forward(build(hidden=(units, units)))
+    assert forward is not None
+    assert forward.most_rows == rows
