@@ -14,6 +14,13 @@ import zdqn.core.rollout
 from zdqn.roles.collector import Collector
 Collector(config, learner="tcp://127.0.0.1:9").close()
 """
+LOCAL_COLLECTOR = """
+from zdqn.data import EnvironmentSpec
+from zdqn.roles.building import build_policy
+import zdqn.core.rollout
+import zdqn.roles.collector
+build_policy(config, None, EnvironmentSpec((4,), "float32", 2), 1)
+"""
 LEARNER = """
 import pathlib, tempfile
 from zdqn.roles.learner import Learner
@@ -27,9 +34,15 @@ Learner(config, memory="tcp://127.0.0.1:9", bind="tcp://127.0.0.1:0", run_direct
     [
         (MEMORY, {"torch", "gymnasium", "click", "rich", "cloudpickle"}),
         (REMOTE_COLLECTOR, {"torch", "click", "rich"}),
+        (LOCAL_COLLECTOR, {"torch", "click", "rich"}),
         (LEARNER, {"torch", "gymnasium", "click", "rich"}),  # its sockets answer before torch is in
     ],
-    ids=["memory", "remote-policy collector", "learner while it binds"],
+    ids=[
+        "memory",
+        "remote-policy collector",
+        "collector of a small network",
+        "learner while it binds",
+    ],
 )
 def test_a_role_starts_without(program, absent):
     code = (

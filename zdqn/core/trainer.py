@@ -24,7 +24,8 @@ from zdqn.rl.losses import (
     td_errors,
     weighted_mean,
 )
-from zdqn.rl.networks import check_choice, check_schema, load_arrays, weights_to_arrays
+from zdqn.rl.networks import check_choice, load_arrays, weights_to_arrays
+from zdqn.rl.weights import check_schema
 
 Forward = Callable[[Tensor], Tensor]
 """Observations in, action values out."""

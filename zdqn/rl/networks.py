@@ -19,7 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import ConfigError, MismatchError, did_you_mean
+from zdqn.errors import ConfigError, did_you_mean
+from zdqn.rl import dense
+from zdqn.rl.weights import check_finite, check_schema, describe
 
 NetworkFactory = Callable[[EnvironmentSpec], nn.Module]
 """Builds a network for a spec: how a user brings an architecture of their own."""
@@ -148,6 +150,29 @@ class ImageInput(nn.Module):
         return images.to(torch.float32)
 
 
+def dense_view(network: nn.Module) -> dense.DenseNetwork | None:
+    """Give a network's forward pass in NumPy, on the same memory.
+
+    Args:
+        network: what is loaded into it or trained later is used by both.
+
+    Returns:
+        The forward pass; None for a network of another kind than ``"mlp"``, with an activation that
+        NumPy lacks, or on a GPU.
+    """
+    layers = dict(network.named_children()) if type(network) is nn.Sequential else {}
+    if not isinstance(layers.get("input"), VectorInput) or "head" not in layers:
+        return None
+    used = {type(layer) for name, layer in layers.items() if name.startswith("hidden_activation")}
+    activation = next((name for name in dense.ACTIVATIONS if used <= {ACTIVATIONS[name]}), None)
+    parameters = dict(network.named_parameters())
+    on_cpu = all(parameter.device.type == "cpu" for parameter in parameters.values())
+    if activation is None or not on_cpu:
+        return None
+    arrays = {name: parameter.detach().numpy() for name, parameter in parameters.items()}
+    return dense.DenseNetwork(arrays, activation)
+
+
 def weights_to_arrays(module: nn.Module) -> dict[str, NDArray[Any]]:
     """Copy a module's parameters and buffers.
 
@@ -175,45 +200,9 @@ def load_arrays(module: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
     """
     tensors = _tensors(module)
     check_schema("weights", tensors, arrays)
-    for name, array in arrays.items():
-        if not np.isfinite(array).all():
-            count = int(np.count_nonzero(~np.isfinite(array)))
-            raise MismatchError(
-                f"weights refused: {count} of {array.size} values of {name} are not finite. "
-                "The training that made them has diverged; lower its learning rate, or clip its "
-                "gradients."
-            )
+    check_finite(arrays)
     for name, tensor in tensors.items():
         tensor.copy_(tensor_view(arrays[name]))
-
-
-def check_schema(what: str, expected: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Require the same names, dtypes and shapes, and show every difference.
-
-    Args:
-        what: the subject of the message, such as ``weights``.
-        expected: tensors or arrays by name.
-        found: the same.
-
-    Raises:
-        MismatchError: if anything differs.
-    """
-    ours = {name: _describe(tensor) for name, tensor in expected.items()}
-    theirs = {name: _describe(tensor) for name, tensor in found.items()}
-    differences = [
-        *(f"{name} is missing ({ours[name]})" for name in ours if name not in theirs),
-        *(f"{name} is unknown ({theirs[name]})" for name in theirs if name not in ours),
-        *(
-            f"{name} is {theirs[name]} and should be {ours[name]}"
-            for name in ours
-            if name in theirs and ours[name] != theirs[name]
-        ),
-    ]
-    if differences:
-        raise MismatchError(
-            f"{what} do not fit this network: {'; '.join(differences)}. Both sides need the same "
-            "environment and network settings."
-        )
 
 
 def check_choice(parameter: str, value: str, known: Sequence[str] | Mapping[str, object]) -> None:
@@ -381,7 +370,7 @@ def _check_output(network: nn.Module, spec: EnvironmentSpec, kind: str | Network
         for module, training in modes:
             module.training = training
     wanted = f"float32 {(2, spec.num_actions)}"
-    found = _describe(output) if isinstance(output, Tensor) else f"a {type(output).__name__}"
+    found = describe(output) if isinstance(output, Tensor) else f"a {type(output).__name__}"
     if found != wanted:
         raise ConfigError(
             f"kind = {kind!r}: for 2 observations of {spec.describe()} the network gave {found} "
@@ -393,8 +382,3 @@ def _tensors(module: nn.Module) -> dict[str, Tensor]:
     """Give the module's own tensors, detached, by name."""
     state: dict[str, Any] = module.state_dict()
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}
-
-
-def _describe(tensor: Any) -> str:
-    """Give dtype and shape, alike for tensors and arrays."""
-    return f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"

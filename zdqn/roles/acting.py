@@ -15,7 +15,7 @@ from zdqn.core.exploration import Choice, Exploration
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
 from zdqn.rl.schedules import LinearSchedule, ladder_epsilons
-from zdqn.roles.building import NetworkFactory, build_network, use_threads
+from zdqn.roles.building import NetworkFactory, build_policy
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address
 from zdqn.wire.protocol import ActionRequest, Actions, ErrorReply, Weights, WeightsRequest
@@ -84,10 +84,7 @@ class LocalPolicy:
         estimate: bool,
         stop: threading.Event,
     ) -> None:
-        from zdqn.core.policies import GreedyPolicy
-
-        use_threads(config.collector.threads)
-        self._policy = GreedyPolicy(build_network(config, network, spec))
+        self._policy = build_policy(config, network, spec, config.collector.environments)
         self._estimate = estimate
         self._subscriber = WeightSubscriber(context, weights)
         self._version = -1

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
     from torch import nn
 
+    from zdqn.core.greedy import Greedy
     from zdqn.core.trainer import Trainer
 
 EnvironmentFactory = Callable[..., Any]
@@ -78,6 +79,40 @@ def build_network(
         dueling=section.dueling,
         seed=config.run.seed,
     )
+
+
+def build_policy(
+    config: Config, factory: NetworkFactory | None, spec: EnvironmentSpec, count: int
+) -> Greedy:
+    """Build what a collector acts with; its weights are still to be loaded.
+
+    Args:
+        config: its ``network`` section is used.
+        factory: makes a network in place of ``network.kind``.
+        spec: of the environment.
+        count: observations that it will act on at once.
+
+    Returns:
+        A network in NumPy where that is the faster (PyTorch is not even loaded then), or else one
+        in PyTorch.
+
+    Raises:
+        ConfigError: when the network cannot be built for this environment.
+    """
+    from zdqn.core.greedy import DensePolicy
+    from zdqn.rl.dense import ACTIVATIONS, DenseNetwork
+
+    section = config.network
+    if factory is None and section.kind == "mlp" and section.activation in ACTIVATIONS:
+        network = DenseNetwork.empty(
+            spec, hidden=section.hidden, activation=section.activation, dueling=section.dueling
+        )
+        if count <= network.most_rows:
+            return DensePolicy(network)
+    from zdqn.core.policies import GreedyPolicy
+
+    use_threads(config.collector.threads)
+    return GreedyPolicy(build_network(config, factory, spec))
 
 
 def build_trainer(config: Config, factory: NetworkFactory | None, spec: EnvironmentSpec) -> Trainer:

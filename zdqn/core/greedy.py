@@ -1,0 +1,99 @@
+"""Acting greedily, without PyTorch."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.core.exploration import Choice, Exploration
+from zdqn.rl.dense import DenseNetwork
+
+
+class Greedy(ABC):
+    """Something that knows action values. NumPy in, NumPy out."""
+
+    @abstractmethod
+    def q_values(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+        """Evaluate observations.
+
+        Args:
+            observations: shape (N, *stacked_shape), the environment's dtype; may be read-only.
+
+        Returns:
+            Action values, shape (N, num_actions), float32.
+        """
+
+    @abstractmethod
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over weights, in place.
+
+        Args:
+            arrays: as given by `zdqn.rl.networks.weights_to_arrays`.
+
+        Raises:
+            MismatchError: if they are not for this network; it keeps its weights then.
+        """
+
+    def greedy_actions(self, observations: NDArray[Any]) -> NDArray[np.int64]:
+        """Choose the action of the highest value, the first of equals.
+
+        Args:
+            observations: shape (N, *stacked_shape), the environment's dtype; may be read-only.
+
+        Returns:
+            Actions, shape (N,), int64.
+        """
+        actions: NDArray[np.int64] = self.q_values(observations).argmax(1)
+        return actions
+
+    def choose(
+        self,
+        observations: NDArray[Any],
+        exploration: Exploration,
+        weight_version: int,
+        *,
+        estimate: bool,
+    ) -> Choice:
+        """Act greedily where not exploring; the network is asked only if it matters.
+
+        Args:
+            observations: shape (N, *stacked_shape), the environment's dtype; may be read-only.
+            exploration: where to act at random instead.
+            weight_version: packed version of the network's weights.
+            estimate: whether to give Q values, for priorities.
+
+        Returns:
+            What to do in each environment.
+        """
+        if estimate:
+            values = self.q_values(observations)
+            greedy = values.argmax(1)
+            actions = exploration.over(greedy)
+            rows = np.arange(len(actions))
+            return Choice(actions, weight_version, values[rows, actions], values[rows, greedy])
+        if exploration.exploring.all():
+            return Choice(exploration.actions, weight_version)
+        return Choice(exploration.over(self.greedy_actions(observations)), weight_version)
+
+
+class DensePolicy(Greedy):
+    """Acts with a network in NumPy.
+
+    Args:
+        network: shared, not copied.
+    """
+
+    def __init__(self, network: DenseNetwork) -> None:
+        self._network = network
+
+    def q_values(self, observations: NDArray[Any]) -> NDArray[np.float32]:
+        """Evaluate observations, one or more."""
+        return self._network(observations)
+
+    def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Take over weights, in place."""
+        self._network.load(arrays)
