@@ -75,7 +75,7 @@ class Greedy(ABC):
             actions = exploration.over(greedy)
             rows = np.arange(len(actions))
             return Choice(actions, weight_version, values[rows, actions], values[rows, greedy])
-        if exploration.exploring.all():
+        if np.count_nonzero(exploration.exploring) == len(observations):
             return Choice(exploration.actions, weight_version)
         return Choice(exploration.over(self.greedy_actions(observations)), weight_version)
 

@@ -87,10 +87,18 @@ class DenseNetwork:
             MismatchError: if names, shapes or dtypes differ from the network's, or a value is not
                 finite; nothing has been changed then.
         """
-        check_schema("weights", self._parameters, arrays)
+        if not self._takes(arrays):
+            check_schema("weights", self._parameters, arrays)  # says what differs
         check_finite(arrays)
         for name, parameter in self._parameters.items():
             np.copyto(parameter, arrays[name])
+
+    def _takes(self, arrays: Mapping[str, NDArray[Any]]) -> bool:
+        own = self._parameters
+        return arrays.keys() == own.keys() and all(
+            array.shape == own[name].shape and array.dtype == own[name].dtype
+            for name, array in arrays.items()
+        )
 
     def __call__(self, observations: NDArray[Any]) -> Values:
         """Evaluate observations.

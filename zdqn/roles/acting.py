@@ -177,6 +177,7 @@ class RemotePolicy:
         self._session = session
         self._stop = stop
         self._version = -1
+        self._starts: dict[int, bytes] = {}  # of messages, by how many observations they hold
         self.environment_steps = 0
         self.stopping = False
         self.asking_s = 0.0
@@ -186,23 +187,30 @@ class RemotePolicy:
 
     def choose(self, observations: NDArray[Any], exploration: Exploration) -> Choice | None:
         """Ask for the actions of those environments that do not explore."""
-        actions = exploration.actions.copy()
-        asking = np.flatnonzero(~exploration.exploring)
-        if len(asking) == 0:
-            return Choice(actions, max(self._version, 0))
+        exploring = np.count_nonzero(exploration.exploring)
+        if exploring == len(observations):
+            return Choice(exploration.actions, max(self._version, 0))
         started_s = time.monotonic()
-        greedy = self._ask(observations[asking])
+        asking = ~exploration.exploring
+        greedy = self._ask(observations[asking] if exploring else observations)
         self.asking_s += time.monotonic() - started_s
         if greedy is None:
             return None
+        if not exploring:
+            return Choice(greedy, self._version)
+        actions = exploration.actions.copy()
         actions[asking] = greedy
         return Choice(actions, self._version)
 
     def _ask(self, observations: NDArray[Any]) -> NDArray[np.int64] | None:
-        header = ActionRequest(
-            session=self._session, spec_digest=self._spec.digest, count=len(observations)
-        )
-        question = codec.encode(header, (observations,))
+        count = len(observations)
+        start = self._starts.get(count)
+        if start is None:
+            header = ActionRequest(
+                session=self._session, spec_digest=self._spec.digest, count=count
+            )
+            start = self._starts[count] = codec.encode_start(header)
+        question = start + observations.tobytes()
         reply = self._request(question)
         if reply is None:  # slow or starting: wait for it, aloud
             reply = wait_for(
@@ -215,9 +223,9 @@ class RemotePolicy:
             return None
         answer = codec.expect(reply.message, Actions)
         (actions,) = codec.read_arrays(reply.message, codec.actions_layout(answer.count))
-        if len(actions) != len(observations):
+        if len(actions) != count:
             raise ProtocolError(
-                f"the learner answered {len(actions)} actions to {len(observations)} observations"
+                f"the learner answered {len(actions)} actions to {count} observations"
             )
         self._version = answer.weight_version
         return actions

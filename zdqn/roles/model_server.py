@@ -2,6 +2,10 @@
 
 It hands out configuration, weights, greedy actions and snapshots, and knows who is there. Because
 it has a thread and a copy of the network, neither a long update nor compiling makes anybody wait.
+
+Two busy threads of one interpreter hand its lock to and fro, a context switch each: with many
+requests for actions a small network's updates take five times as long. While updates are short the
+training thread therefore answers in between them, and this one only watches that it does.
 """
 
 from __future__ import annotations
@@ -46,7 +50,7 @@ from zdqn.wire.protocol import (
     WeightsRequest,
     Welcome,
 )
-from zdqn.wire.sockets import Request, Server, Waiter
+from zdqn.wire.sockets import Request, Server
 
 if TYPE_CHECKING:
     from zdqn.core.policies import GreedyPolicy
@@ -57,6 +61,12 @@ _WAIT_MS = 100
 _CLAIM_WAIT_MS = 20
 """How soon an evaluator that waits is given a snapshot that the training thread has offered."""
 _PEERS_EVERY_S = 0.5
+_SHORT_S = 0.002
+"""Longest time between two updates in which clients may wait for the training thread."""
+_ROUND_S = 0.0014
+"""Time between two rounds of such answers: eight clients share one, and updates get the rest."""
+_WATCH_S = 0.01
+_ASKED_LATELY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,11 @@ class ModelServer:
         self._policy: GreedyPolicy | None = None
         self._policy_version = -1
         self._closing = threading.Event()
+        self._thread_serves = threading.Event()
+        self._thread_serves.set()
+        self._between_s = 0.0
+        self._asked_s = 0.0
+        self._next_round_s = 0.0
         self._thread = threading.Thread(target=self._serve, name="zdqn-model-server", daemon=True)
         self._next_look_s = 0.0
         self.report = Report()
@@ -155,6 +170,7 @@ class ModelServer:
     def close(self) -> None:
         """Stop answering and close the socket."""
         self._closing.set()
+        self._thread_serves.set()
         if self._thread.is_alive():
             self._thread.join()
         self._server.close()
@@ -166,6 +182,25 @@ class ModelServer:
     def act_with(self, policy: GreedyPolicy) -> None:
         """Serve greedy actions with this policy's network, which nobody else may touch."""
         self._policy = policy
+
+    def serve_between_updates(self) -> None:
+        """Answer what has come, in place of the thread, if that saves time; cheap if not."""
+        now_s = time.monotonic()
+        short = now_s - self._between_s < _SHORT_S
+        self._between_s = now_s
+        if not short or now_s - self._asked_s > _ASKED_LATELY_S:
+            return
+        self._thread_serves.clear()
+        if now_s < self._next_round_s:
+            return
+        self._next_round_s = max(self._next_round_s + _ROUND_S, now_s)
+        with self._lock:
+            self._serve_waiting()
+
+    def serve_alone(self) -> None:
+        """Leave answering to the thread: there will be no update for a while."""
+        if not self._thread_serves.is_set():
+            self._thread_serves.set()
 
     def offer(self, snapshot: FrozenSnapshot) -> None:
         """Have a snapshot evaluated."""
@@ -198,21 +233,31 @@ class ModelServer:
     # --- the thread -------------------------------------------------------------------------------
 
     def _serve(self) -> None:
-        waiter = Waiter([self._server])
         try:
             while not self._closing.is_set():
-                waiter.wait(_CLAIM_WAIT_MS if self._parked else _WAIT_MS)
-                with self._lock:
-                    self._serve_requests()
-                    self._answer_claims()
-                    self._look_after_peers()
+                if not self._thread_serves.wait(_WATCH_S):
+                    if time.monotonic() - self._between_s > _SHORT_S:  # a long update
+                        self._thread_serves.set()
+                    continue
+                self._server.wait(_CLAIM_WAIT_MS if self._parked else _WAIT_MS)
+                if self._thread_serves.is_set():
+                    with self._lock:
+                        self._serve_waiting()
         except BaseException as error:  # noqa: BLE001 - the training thread raises it again
             self.failure = error
             self._on_stop("the model server broke")
 
-    def _serve_requests(self) -> None:
+    def _serve_waiting(self) -> None:
+        """Answer everything, and what came meanwhile: the server signals no request twice."""
+        while self._serve_requests() or self._answer_claims():
+            pass
+        self._look_after_peers()
+
+    def _serve_requests(self) -> bool:
+        requests = 0
         actions: list[tuple[Request, ActionRequest, codec.Message]] = []
         while (request := self._server.receive()) is not None:
+            requests += 1
             try:
                 message = codec.decode(request.body)
                 if isinstance(message.header, ActionRequest):
@@ -229,7 +274,9 @@ class ModelServer:
             if answer is not None:
                 self._reply(request, answer)
         if actions:
+            self._asked_s = time.monotonic()
             self._answer_actions(actions)
+        return requests > 0
 
     def _reply(self, request: Request, header: Header) -> None:
         self._server.reply(request, codec.encode(header))
@@ -372,23 +419,28 @@ class ModelServer:
             self._policy_version = published.weight_version
         accepted = []
         observations = []
-        for request, header, message in requests:
+        for request, asked, message in requests:
             try:
-                observations.append(self._read_observations(header, message, spec))
+                observations.append(self._read_observations(asked, message, spec))
             except ProtocolError as error:
                 self._reply(request, ErrorReply(code="protocol", message=str(error)))
             else:
-                accepted.append((request, header.count))
+                accepted.append((request, asked.count))
         if not accepted:
             return
         stacked = observations[0] if len(observations) == 1 else np.concatenate(observations)
         actions = policy.greedy_actions(stacked)
         self.actions_served += len(actions)
         start = 0
+        written: dict[bytes, bytes] = {}  # answers by their actions: most are alike
         for request, count in accepted:
-            answer = Actions(count=count, weight_version=self._policy_version)
-            self._server.reply(request, codec.encode(answer, (actions[start : start + count],)))
+            chosen = actions[start : start + count]
             start += count
+            answer = written.get(chosen.tobytes())
+            if answer is None:
+                header = Actions(count=count, weight_version=self._policy_version)
+                answer = written[chosen.tobytes()] = codec.encode(header, (chosen,))
+            self._server.reply(request, answer)
 
     @staticmethod
     def _read_observations(
@@ -403,9 +455,11 @@ class ModelServer:
 
     # --- evaluations ------------------------------------------------------------------------------
 
-    def _answer_claims(self) -> None:
+    def _answer_claims(self) -> bool:
+        """Answer those evaluators that can be given something, or have waited long enough."""
         now_s = time.monotonic()
-        for _ in range(len(self._parked)):
+        parked = len(self._parked)
+        for _ in range(parked):
             deadline_s, request, claim = self._parked.popleft()
             snapshot = None if self.evaluators_done else self._queue.claim(claim.session)
             if snapshot is not None:
@@ -414,6 +468,7 @@ class ModelServer:
                 self._reply(request, NothingToEvaluate(stopping=self.evaluators_done))
             else:
                 self._parked.append((deadline_s, request, claim))
+        return len(self._parked) < parked
 
     def _send_snapshot(self, request: Request, snapshot: FrozenSnapshot) -> None:
         evaluator = self._config.evaluator

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +39,7 @@ class SampleStream:
         batch_size: transitions of one batch.
         batches_per_request: most batches in one reply.
         requests_in_flight: requests on their way.
+        before_waiting: called when there is no answer yet.
 
     Attributes:
         progress: the memory's counters in its last answer, or None.
@@ -55,6 +57,7 @@ class SampleStream:
         batch_size: int,
         batches_per_request: int,
         requests_in_flight: int,
+        before_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         self._client = PipelinedClient(context, address)
         self._address = address
@@ -63,6 +66,7 @@ class SampleStream:
         self._batch_size = batch_size
         self._batches_per_request = batches_per_request
         self._requests_in_flight = requests_in_flight
+        self._before_waiting = before_waiting
         self._asked: deque[int] = deque()
         self._answered_s = time.monotonic()
         self._keys: list[NDArray[np.int64]] = []
@@ -97,6 +101,7 @@ class SampleStream:
         self._ask_ahead(most_batches)
         body = self._client.receive(0)
         if body is None:
+            self._before_waiting()
             started_s = time.monotonic()
             body = self._client.receive(_WAIT_MS)
             self.waited_s += time.monotonic() - started_s

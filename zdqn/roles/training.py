@@ -255,6 +255,7 @@ class Training:
             batch_size=self._config.algorithm.batch_size,
             batches_per_request=learner.batches_per_request,
             requests_in_flight=learner.requests_in_flight,
+            before_waiting=self._server.serve_alone,
         )
         self._publish()
 
@@ -301,6 +302,7 @@ class Training:
             if self._prioritized:
                 self._stream.write_back(batch.keys, self._update.td_errors.cpu().numpy())
             self._after_update()
+            self._server.serve_between_updates()
             if self._stop.is_set():
                 return
 

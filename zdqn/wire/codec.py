@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 from math import prod
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import msgspec
 import numpy as np
@@ -39,6 +38,8 @@ _PREFIX = struct.Struct("<4sHBBII")
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS = {kind: msgspec.msgpack.Decoder(header) for kind, header in HEADERS.items()}
 _MAX_SPEC_DIMENSIONS = 8
+_SMALL_BYTES = 4_096
+"""Below, to copy an array is quicker than to make views of it."""
 _MAX_FRAME_BYTES = 64 * 1024 * 1024
 
 ArrayLayout: TypeAlias = tuple[np.dtype[Any], tuple[int, ...]]
@@ -46,8 +47,7 @@ Buffer: TypeAlias = bytes | bytearray | memoryview
 HeaderT = TypeVar("HeaderT", bound=Header)
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """A decoded message.
 
     Attributes:
@@ -76,15 +76,39 @@ def encode(header: Header, arrays: Sequence[NDArray[Any]] = ()) -> bytes:
     Returns:
         The one frame to send.
     """
-    body = _ENCODER.encode(header)
-    parts: list[Any] = [_PREFIX.pack(MAGIC, PROTOCOL_VERSION, header.kind, 0, len(body), 0), body]
-    length = _PREFIX.size + len(body)
+    head = _encode_header(header)
+    parts: list[Any] = [head]
+    length = len(head)
     for array in arrays:
         start = _place(length, array.nbytes)
-        # memoryviews of contiguous arrays are joined without an intermediate copy
-        parts += (bytes(start - length), np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+        parts += (bytes(start - length), _content(array))
         length = start + array.nbytes
     return b"".join(parts)
+
+
+def encode_start(header: Header) -> bytes:
+    """Write a message up to its first array, whose bytes complete it if it is the only one.
+
+    For headers that are sent again and again: they need be written but once.
+
+    Args:
+        header: what it says; the array has one element or more.
+    """
+    head = _encode_header(header)
+    return head + bytes(_place(len(head), 1) - len(head))
+
+
+def _content(array: NDArray[Any]) -> bytes | NDArray[np.uint8]:
+    if array.nbytes < _SMALL_BYTES:
+        return array.tobytes()
+    # memoryviews of contiguous arrays are joined without an intermediate copy
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _encode_header(header: Header) -> bytes:
+    """Write what comes before the payload."""
+    body: bytes = _ENCODER.encode(header)
+    return _PREFIX.pack(MAGIC, PROTOCOL_VERSION, header.kind, 0, len(body), 0) + body
 
 
 def allocate(
@@ -99,17 +123,15 @@ def allocate(
     Returns:
         The buffer to send, shape (bytes,), and a writable view of it for each array.
     """
-    body = _ENCODER.encode(header)
-    offset = _PREFIX.size + len(body)
+    head = _encode_header(header)
+    end = offset = len(head)
     starts = []
     for dtype, shape in layout:
         nbytes = prod(shape) * dtype.itemsize
         starts.append(_place(offset, nbytes))
         offset = starts[-1] + nbytes
     buffer = np.empty(offset, np.uint8)
-    prefix = _PREFIX.pack(MAGIC, PROTOCOL_VERSION, header.kind, 0, len(body), 0)
-    end = _PREFIX.size + len(body)
-    buffer[:end] = np.frombuffer(prefix + body, np.uint8)
+    buffer[:end] = np.frombuffer(head, np.uint8)
     arrays = []
     for start, (dtype, shape) in zip(starts, layout, strict=True):
         buffer[end:start] = 0  # what lay in this process's memory before is nobody's business

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -326,7 +327,7 @@ class Request:
 
     __slots__ = ("_envelope", "body")
 
-    def __init__(self, envelope: list[bytes], body: bytes) -> None:
+    def __init__(self, envelope: list[zmq.Frame], body: memoryview) -> None:
         self._envelope = envelope
         self.body = body
 
@@ -335,30 +336,46 @@ class Server(Link):
     """ROUTER that speaks the REP envelope, so that any plain REQ socket can be its client.
 
     Unlike REP it may answer later, in another order, or several clients at once.
+
+    `wait` may run in one thread while another receives and replies; those two need a lock.
     """
 
     def __init__(self, context: Context, address: Address) -> None:
         super().__init__(context.socket(zmq.ROUTER))
         self._socket.sndtimeo = 0
         self._bind(address)
+        self._signal = select.poll()
+        self._signal.register(self._socket.fileno(), select.POLLIN)
+
+    def wait(self, timeout_ms: float) -> None:
+        """Wait until a request may have come, for at most `timeout_ms`.
+
+        libzmq signals a request once, and sending takes note of the signal too: before each wait
+        `receive` must have given None, with no reply after it.
+        """
+        self._signal.poll(timeout_ms)
 
     def receive(self) -> Request | None:
         """Give the next request, or None when there is none; what is no request is dropped."""
+        receive = self._socket.recv
         while True:
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK)
+                frames = [receive(zmq.NOBLOCK, copy=False)]
             except zmq.Again:
                 return None
+            while frames[-1].more:  # asking each frame is cheaper than recv_multipart
+                frames.append(receive(copy=False))
             # REQ sends [empty, body]; with REQ_CORRELATE [id, empty, body]; ROUTER adds the peer
-            if len(frames) in (3, 4) and not frames[-2]:
-                return Request(frames[:-1], frames[-1])
+            if len(frames) in (3, 4) and not len(frames[-2]):
+                body = frames.pop()
+                return Request(frames, body.buffer)
 
     def reply(self, request: Request, message: Sendable) -> None:
         """Answer; a client that has gone is not waited for."""
         view = memoryview(message)  # type: ignore[arg-type] # arrays are buffers
         try:
             for frame in request._envelope:
-                self._socket.send(frame, zmq.SNDMORE)
+                self._socket.send(frame, zmq.SNDMORE, copy=False)
             self._socket.send(view, 0, view.nbytes < _ZERO_COPY_BYTES)
         except zmq.Again:
             pass  # the client does not read its answers: its loss
@@ -374,6 +391,7 @@ class Client(Link):
         self._socket.linger = 0
         self._socket.sndtimeo = 0
         self._socket.sndhwm = _REPEATS
+        self._receive_timeout_ms = -1
         self._connect(address)
 
     def request(
@@ -398,22 +416,32 @@ class Client(Link):
         while left_ms > 0 and not (stop is not None and stop.is_set()):
             wait_ms = min(left_ms, _SLICE_MS) if stop is not None else left_ms
             left_ms -= wait_ms
-            frames = receive(int(wait_ms) or 1)
-            if frames is not None:
-                return frames[0].buffer if len(frames) == 1 else memoryview(b"")
+            answer = receive(int(wait_ms) or 1)
+            if answer is not None:
+                return answer
         return None
 
-    def _receive_in_time(self, wait_ms: int) -> list[zmq.Frame] | None:
+    def _receive_in_time(self, wait_ms: int) -> memoryview | None:
         # a time-out of the socket itself: polling first would cost a short request a third more
-        self._socket.rcvtimeo = wait_ms
+        if wait_ms != self._receive_timeout_ms:
+            self._socket.rcvtimeo = self._receive_timeout_ms = wait_ms
         try:
-            return self._socket.recv_multipart(copy=False)
+            return self._only_frame(self._socket.recv(copy=False))
         except zmq.Again:
             return None
 
-    def _receive_late(self, wait_ms: int) -> list[zmq.Frame] | None:
+    def _receive_late(self, wait_ms: int) -> memoryview | None:
         """Wait for the answer to an earlier question, as no new one could be asked."""
-        return self._socket.recv_multipart(copy=False) if self._socket.poll(wait_ms) else None
+        if not self._socket.poll(wait_ms):
+            return None
+        return self._only_frame(self._socket.recv(copy=False))
+
+    def _only_frame(self, frame: zmq.Frame) -> memoryview:
+        """Turn an answer of several frames, which zdqn never sends, into one that is refused."""
+        if not frame.more:
+            return frame.buffer
+        self._socket.recv_multipart()
+        return memoryview(b"")
 
 
 class PipelinedClient(Link):
