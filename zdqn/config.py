@@ -268,7 +268,15 @@ class Learner(Section, frozen=True):
     republish_period_s: Annotated[
         float, _field("Seconds after which unchanged weights are sent again.", gt=0)
     ] = 5.0
-    batches_per_request: Annotated[int, _field("Most batches in one reply.", ge=1, le=1024)] = 16
+    batches_per_request: Annotated[
+        int,
+        _field(
+            "Most batches in one reply; fewer if 8 MiB hold fewer, or if learning from them would "
+            "take longer than 20 ms.",
+            ge=1,
+            le=1024,
+        ),
+    ] = 64
     requests_in_flight: Annotated[int, _field("Sample requests on their way.", ge=1, le=64)] = 2
     checkpoint_period_updates: Annotated[
         int, _field("Updates between two checkpoints; 0 writes only the last.", ge=0)

@@ -54,6 +54,11 @@ class EnvironmentSpec:
         return (self.frame_stack, *self.observation_shape)
 
     @cached_property
+    def sample_bytes(self) -> int:
+        """Bytes of one sampled transition: two stacked observations and six numbers."""
+        return 2 * self.frame_bytes * self.frame_stack + 48
+
+    @cached_property
     def record_dtype(self) -> np.dtype[Any]:
         """The packed little-endian record of one transition; see `record_dtype`."""
         return record_dtype(self.frame_stack)

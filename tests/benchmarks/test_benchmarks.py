@@ -88,16 +88,16 @@ def test_insert_measures_all_that_was_asked_for(monkeypatch):
 def test_sample(replay):
     subject = Subject(replay, "vector", VECTOR, 2000)
     figures = sample.measure_subject(
-        TINY, quiet, subject, batch_sizes=(32,), requests=((1, 4), (16, 2))
+        TINY, quiet, subject, batch_sizes=(32,), requests=((1, 4), (64, 2))
     )
     name = f"sample.{replay}.vector.32"
-    check(figures, f"{name}.1_a_reply.4_in_flight", f"{name}.16_a_reply.2_in_flight")
+    check(figures, f"{name}.1_a_reply.4_in_flight", f"{name}.64_a_reply.2_in_flight")
     assert all(figure.goal for figure in figures)
 
 
-def test_sample_leaves_out_replies_that_no_memory_would_give():
+def test_sample_leaves_out_replies_that_the_learner_would_not_ask_for():
     subject = Subject("uniform", "image", STACKED, 300)
-    assert not sample.measure_subject(TINY, quiet, subject, batch_sizes=(512,), requests=((16, 2),))
+    assert not sample.measure_subject(TINY, quiet, subject, batch_sizes=(512,), requests=((64, 2),))
 
 
 @pytest.mark.slow  # as are those with several learners or whole runs

@@ -16,7 +16,7 @@ from zdqn.benchmarks.learner import FedTrainer, learner_config
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, alternate
 from zdqn.benchmarks.processes import LOOPBACK
 from zdqn.benchmarks.running import RunningSystem, run_to_end, steady_rate, zdqn_command
-from zdqn.benchmarks.sample import SUBJECTS, measure_subject
+from zdqn.benchmarks.sample import AS_THE_LEARNER, SUBJECTS, measure_subject
 from zdqn.benchmarks.subjects import seed_config
 from zdqn.config import Config, to_toml
 from zdqn.errors import ConfigError, RoleFailedError
@@ -201,7 +201,9 @@ def _measure_reverb(effort: Effort, say: Say, python: str, result: Result) -> No
     for subject in SUBJECTS:
         if subject.replay == "uniform":
             sizes = (32, 512) if subject.kind == "vector" else (32,)
-            figures = measure_subject(effort, say, subject, batch_sizes=sizes, requests=((16, 2),))
+            figures = measure_subject(
+                effort, say, subject, batch_sizes=sizes, requests=(AS_THE_LEARNER,)
+            )
             for size, figure in zip(sizes, figures, strict=True):
                 ours[f"sample.{subject.kind}.{size}"] = figure
     for name, values in reverb.items():

@@ -359,8 +359,7 @@ class MemoryBroker:
         self.limiter.check_batch_size(request.batch_size)
         if self.spec is None:
             return
-        per_transition = 2 * self.spec.frame_bytes * self.spec.frame_stack + 48
-        if request.batch_size * request.batches * per_transition > _MAX_BATCH_BYTES:
+        if request.batch_size * request.batches * self.spec.sample_bytes > _MAX_BATCH_BYTES:
             raise ProtocolError(
                 f"{request.batches} batches of {request.batch_size} would make a reply of more "
                 f"than {_MAX_BATCH_BYTES >> 20} MiB; ask for fewer (learner.batches_per_request)"

@@ -77,12 +77,14 @@ def prepare_batches(
                 "transitions: one for each is needed."
             )
         arrays.append(importance_weights.astype(np.float32, copy=False))
+    count = len(batch) // batch_size
     columns: list[Sequence[Tensor | None]] = [
-        torch.split(_to_device(array, device), batch_size) for array in arrays
+        _to_device(array.reshape(count, batch_size, *array.shape[1:]), device).unbind()
+        for array in arrays
     ]
     if importance_weights is None:
-        columns.append([None] * len(columns[0]))
-    return [TrainingBatch._make(row) for row in zip(*columns, strict=True)]
+        columns.append([None] * count)
+    return [TrainingBatch(*row) for row in zip(*columns, strict=True)]
 
 
 def _to_device(array: NDArray[Any], device: torch.device) -> Tensor:

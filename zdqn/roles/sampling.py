@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from zdqn.core.reply_size import ReplySize
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ProtocolError
 from zdqn.wire import codec
@@ -37,11 +38,12 @@ class SampleStream:
         session: of this learner.
         spec: of the environment.
         batch_size: transitions of one batch.
-        batches_per_request: most batches in one reply.
+        batches_per_request: most batches in one reply; see `ReplySize`.
         requests_in_flight: requests on their way.
         before_waiting: called when there is no answer yet.
 
     Attributes:
+        reply_size: how many batches it asks for.
         progress: the memory's counters in its last answer, or None.
         waiting_for: why there is no batch, in the memory's words; "" while there are.
         waited_s: seconds spent waiting for answers, all in all.
@@ -64,11 +66,13 @@ class SampleStream:
         self._session = session
         self._spec = spec
         self._batch_size = batch_size
-        self._batches_per_request = batches_per_request
+        self.reply_size = ReplySize(batch_size * spec.sample_bytes, batches_per_request)
         self._requests_in_flight = requests_in_flight
         self._before_waiting = before_waiting
         self._asked: deque[int] = deque()
         self._answered_s = time.monotonic()
+        self._given = 0
+        self._given_s = 0.0
         self._keys: list[NDArray[np.int64]] = []
         self._td_errors: list[NDArray[np.float32]] = []
         self.progress: Progress | None = None
@@ -98,6 +102,9 @@ class SampleStream:
             MismatchError: when the memory refused.
             FencedError: when a newer learner has taken over.
         """
+        if self._given:
+            self.reply_size.learned(self._given, time.monotonic() - self._given_s)
+            self._given = 0
         self._ask_ahead(most_batches)
         body = self._client.receive(0)
         if body is None:
@@ -114,7 +121,7 @@ class SampleStream:
 
     def _ask_ahead(self, most_batches: int | None) -> None:
         while len(self._asked) < self._requests_in_flight:
-            batches = self._batches_per_request
+            batches = self.reply_size.batches
             if most_batches is not None:
                 batches = min(batches, most_batches - sum(self._asked))
             if batches < 1:
@@ -148,7 +155,9 @@ class SampleStream:
             self.progress, self.waiting_for = header.progress, ""
             # the next request travels while these batches are learned from
             self._ask_ahead(None if most_batches is None else most_batches - header.batches)
-            return codec.read_batches(message, self._spec)[1]
+            batch = codec.read_batches(message, self._spec)[1]
+            self._given, self._given_s = header.batches, time.monotonic()
+            return batch
         if isinstance(header, NotReady):
             self.progress = header.progress
             self.waiting_for = _describe(header)

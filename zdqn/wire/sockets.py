@@ -476,10 +476,12 @@ class PipelinedClient(Link):
         if timeout_ms and not self._socket.poll(int(timeout_ms)):
             return None
         try:
-            frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+            frame = self._socket.recv(zmq.NOBLOCK, copy=False)
         except zmq.Again:
             return None
-        return frames[-1].buffer
+        while frame.more:
+            frame = self._socket.recv(copy=False)
+        return frame.buffer
 
     def reconnect(self) -> None:
         """Forget everything on its way: answers to earlier requests will never come."""
