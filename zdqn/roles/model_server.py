@@ -53,7 +53,7 @@ from zdqn.wire.protocol import (
 from zdqn.wire.sockets import Request, Server
 
 if TYPE_CHECKING:
-    from zdqn.core.policies import GreedyPolicy
+    from zdqn.core.greedy import Greedy
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -143,7 +143,7 @@ class ModelServer:
         self._parked: deque[tuple[float, Request, Claim]] = deque()
         self._evaluations: deque[Evaluation] = deque()
         self._published: Published | None = None
-        self._policy: GreedyPolicy | None = None
+        self._policy: Greedy | None = None
         self._policy_version = -1
         self._closing = threading.Event()
         self._thread_serves = threading.Event()
@@ -179,7 +179,7 @@ class ModelServer:
         """Take over the newest weights, for late joiners and remote policies."""
         self._published = published
 
-    def act_with(self, policy: GreedyPolicy) -> None:
+    def act_with(self, policy: Greedy) -> None:
         """Serve greedy actions with this policy's network, which nobody else may touch."""
         self._policy = policy
 
