@@ -126,7 +126,12 @@ def test_collector():
 
 def test_scaling():
     figures = scaling.measure_run(TINY, quiet, 1, "remote")
-    check(figures, "scaling.remote.1", "scaling.remote.1.efficiency")
+    check(
+        figures,
+        "scaling.remote.1",
+        "scaling.remote.1.efficiency",
+        "scaling.remote.1.bare_efficiency",
+    )
     assert figures[0].median < 110  # a step takes 10 ms
 
 

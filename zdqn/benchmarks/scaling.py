@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, divide, rate_of
+from zdqn.benchmarks.processes import Link, Worker, tell_all
 from zdqn.benchmarks.running import RunningSystem
 from zdqn.benchmarks.subjects import seed_config
 from zdqn.config import Config
@@ -42,7 +44,9 @@ def measure_run(effort: Effort, say: Say, collectors: int, policy: str) -> list[
         policy: "local" or "remote".
 
     Returns:
-        Environment steps/s with so many bare environments as a bound, and the ratio.
+        Environment steps/s with so many bare environments as a bound, and the ratio; and the same
+        ratio of so many bare environments that step at once, a process each: what the machine
+        leaves of it before there is any learning.
     """
     name = f"scaling.{policy}.{collectors}"
     say(name)
@@ -57,8 +61,12 @@ def measure_run(effort: Effort, say: Say, collectors: int, policy: str) -> list[
         steps = tuple(system.environment_steps_per_s(seconds) for _ in repeats)
     # measured alone, since nobody should be the slower for another's 10 ms of sleep
     bare = tuple(collectors * _bare_steps_per_s(config, effort.seconds) for _ in repeats)
-    figure = Figure(name, "environment steps/s", steps, bare)
-    return [figure, Figure(f"{name}.efficiency", "", divide(steps, bare), goal=GOAL)]
+    together = _bare_together(config, collectors, effort)
+    return [
+        Figure(name, "environment steps/s", steps, bare),
+        Figure(f"{name}.efficiency", "", divide(steps, bare), goal=GOAL),
+        Figure(f"{name}.bare_efficiency", "", divide(together, bare)),
+    ]
 
 
 def scaling_config(policy: str) -> Config:
@@ -68,9 +76,21 @@ def scaling_config(policy: str) -> Config:
         "replay.capacity=20000",
         "replay.min_size=32",
         "replay.samples_per_insert=3.2",
-        "collector.block_transitions=10",
         f"collector.policy={policy}",
     )
+
+
+def _bare_together(config: Config, count: int, effort: Effort) -> tuple[float, ...]:
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(_step_bare, config)) for _ in range(count)]
+        tell_all(workers, effort.seconds)  # to warm up
+        return tuple(sum(tell_all(workers, effort.seconds)) for _ in range(effort.repeats))
+
+
+def _step_bare(link: Link, config: Config) -> None:
+    """Step a bare environment for so long when told to."""
+    while True:
+        link.send(_bare_steps_per_s(config, link.recv()))
 
 
 def _bare_steps_per_s(config: Config, seconds: float) -> float:

@@ -24,8 +24,11 @@ from zdqn.wire.sockets import Client, Context, WeightSubscriber
 
 logger = logging.getLogger("zdqn.collector")
 
-_REFRESH_S = 0.005
-"""How often a fast collector looks for new weights; looking costs about as much as a step."""
+_LOOK_S = 0.005
+_LOOK_STEPS = 10
+_LOOK_AT_LAST_S = 0.1
+"""A collector looks for new weights every 10 steps, but no sooner and no later than this: to take
+them over costs as much as a few steps."""
 _REQUEST_TIMEOUT_S = 1.0
 _RETRY_S = 0.05
 
@@ -88,7 +91,8 @@ class LocalPolicy:
         self._estimate = estimate
         self._subscriber = WeightSubscriber(context, weights)
         self._version = -1
-        self._next_look_s = 0.0
+        self._looked_s = 0.0
+        self._steps = 0
         self.environment_steps = 0
         self.stopping = False
         self.asking_s = 0.0
@@ -115,11 +119,13 @@ class LocalPolicy:
         return reply
 
     def refresh(self) -> None:
-        """Take over the newest weights since the last look."""
+        """Take over the newest weights since the last look, if it is time for another."""
+        self._steps += 1
         now_s = time.monotonic()
-        if now_s < self._next_look_s:
+        since_s = now_s - self._looked_s
+        if since_s < (_LOOK_S if self._steps >= _LOOK_STEPS else _LOOK_AT_LAST_S):
             return
-        self._next_look_s = now_s + _REFRESH_S
+        self._looked_s, self._steps = now_s, 0
         message = self._subscriber.latest()
         if message is None:
             return
