@@ -328,6 +328,7 @@ def test_a_learner_says_when_its_last_collector_has_gone(tmp_path, monkeypatch, 
             learner = system.learner(config, system.memory(config))
             collector = system.collector(config, learner)
             eventually(lambda: "environment: float32" in caplog.text, "the learner is ready")
+            assert "; no collector is alive" not in caplog.text
             collector.stop()
             eventually(lambda: "; no collector is alive" in caplog.text, "it says so")
             learner.stop()

@@ -244,12 +244,19 @@ def test_values_that_cannot_work_together_are_refused_with_the_way_out(overrides
         load_config(None, overrides)
 
 
-def test_values_that_just_work_together_are_taken():
-    load_config(None, ["replay.capacity=10", "replay.min_size=10"])
-    load_config(None, ["replay.initial_priority=collector"])
-    load_config(None, ["collector.policy=remote"])
-    load_config(None, ["collector.environments=32"])
-    load_config(None, ["replay.capacity=1", "replay.min_size=1"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"replay.capacity": 10, "replay.min_size": 10},
+        {"replay.capacity": 1, "replay.min_size": 1},
+        {"replay.initial_priority": "collector"},
+        {"collector.policy": "remote"},
+        {"collector.environments": 32},
+    ],
+)
+def test_values_that_just_work_together_are_taken(values):
+    config = load_config(None, [f"{key}={value}" for key, value in values.items()])
+    assert flatten(config).items() >= values.items()
 
 
 def test_overrides_are_checked_together_not_one_by_one():

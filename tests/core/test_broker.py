@@ -407,8 +407,12 @@ def test_a_newer_learner_fences_the_older_one():
     take_priorities(broker, [], [], session=0)  # a plain client is no learner
 
 
-def test_before_a_restarted_memory_knows_its_learner_it_serves_it():
-    take_priorities(make_broker(), [], [], session=5)
+def test_before_a_restarted_memory_knows_its_learner_it_serves_it(start, spec):
+    broker, sender = start(prioritized=True, min_size=5, priority_exponent=1.0)
+    sender.send()
+    take_priorities(broker, [0, 1, 2, 3, 4], [0, 0, 0, 1.0, 0], session=5)
+    _, batch = read(ask(broker, batch_size=400, session=5), spec)
+    assert np.mean(batch.keys == 3) > 0.9
 
 
 # --- room ---------------------------------------------------------------------------------------

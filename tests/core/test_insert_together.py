@@ -106,6 +106,30 @@ def test_a_large_part_of_a_small_ring_is_not_evicted_at_once(make_block):
     assert broker.size == 8
 
 
+@pytest.mark.parametrize(("frame_bytes", "stored"), [(2047, 1), (2048, 3)])
+def test_only_small_blocks_are_joined(make_block, monkeypatch, frame_bytes, stored):
+    spec = EnvironmentSpec((frame_bytes,), "uint8", 2)
+    broker = make_broker(spec)
+    assert broker.block_bytes == 16 * frame_bytes
+    sizes = []
+    store = broker.store
+
+    def count(block):
+        sizes.append(len(block))
+        store(block)
+
+    monkeypatch.setattr(broker, "store", count)
+    messages = [encode(spec, make_block(spec, 2), number) for number in range(3)]
+    assert broker.insert_together(messages) == []
+    assert len(sizes) == stored
+    assert sum(sizes) == broker.size == 6
+
+
+def test_without_a_spec_a_block_has_no_size():
+    config = load_config(None, ["collector.block_transitions=16"])
+    assert build_broker(config, session=1).block_bytes == 0
+
+
 def test_the_limiter_says_how_many_blocks_it_wants(make_block):
     spec = EnvironmentSpec((4,), "float32", 2)
     broker = make_broker(spec, "replay.samples_per_insert=1", "algorithm.batch_size=16")

@@ -337,14 +337,16 @@ def run_faulty(fault, vector=SyncVectorEnv):
     makers = [lambda i=i: Faulty(i, fault) for i in range(2)]
     environments = vector(makers, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
     rollout = make_rollout(environments, block=16)
+    blocks = []
     try:
         for _ in range(10):
             rollout.step(np.zeros(2, np.int64), 0)
             if rollout.full:
-                rollout.take_block()
+                blocks.append(rollout.take_block())
     finally:
         rollout.close()
         rollout.close()
+    return blocks
 
 
 @pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf, 1e300, -1e31])
@@ -356,7 +358,8 @@ def test_a_reward_that_is_not_usable_is_refused_at_once(reward):
 
 
 def test_a_large_reward_is_allowed():
-    run_faulty(1e30)
+    (block,) = run_faulty(1e30)
+    assert np.count_nonzero(block.records["reward"] == np.float32(1e30)) == 1
 
 
 def test_a_frame_that_is_not_finite_never_leaves_in_a_block():

@@ -98,10 +98,12 @@ def test_a_fault_is_reported_with_its_traceback(monkeypatch, report):
     assert "Traceback" in failed["traceback"]
 
 
-def test_a_report_to_a_dead_parent_is_no_error():
+def test_a_report_to_a_dead_parent_is_no_error(monkeypatch):
     read_end, write_end = os.pipe()
     os.close(read_end)
-    Report(write_end).bound({})
+    with pytest.raises(BrokenPipeError):
+        os.write(write_end, b"nobody reads this")
+    assert run_stand_in(monkeypatch, Report(write_end)) == 0
     os.close(write_end)
 
 

@@ -53,7 +53,7 @@ if behaviour.get("stubborn"):
 if role == "learner" and "done_after" in behaviour:
     while not all(
         (notes / (other + ".starts")).exists()
-        and int((notes / (other + ".starts")).read_text()) >= number
+        and int((notes / (other + ".starts")).read_text() or 0) >= number
         for other, number in behaviour["done_after"].items()
     ):
         time.sleep(0.005)
@@ -62,15 +62,21 @@ read_to_end()
 """
 
 
-class Audience:
-    """Keeps what it sees."""
+GOES_ON = "the run goes on without it"
 
-    def __init__(self):
+
+class Audience:
+    """Keeps what it sees, and lets a learner wait until a process has been given up."""
+
+    def __init__(self, folder):
         self.lines = []
         self.followed = []
+        self._folder = folder
 
     def log(self, name, line):
         self.lines.append((name, line))
+        if name == "run" and GOES_ON in line:
+            (self._folder / "given up.starts").write_text("1")
 
     def follow(self, address):
         self.followed.append(address)
@@ -84,7 +90,7 @@ class Stage:
 
     def __init__(self, folder: Path, monkeypatch):
         self.folder = folder
-        self.audience = Audience()
+        self.audience = Audience(folder)
         self.stop = threading.Event()
         script = folder / "role.py"
         script.write_text(SCRIPT)
@@ -124,6 +130,7 @@ def stage(tmp_path, monkeypatch):
 
 
 ALL_STARTED = {"memory": 1, "collector-0": 1, "evaluator-0": 1}
+GIVEN_UP = {"given up": 1}
 
 
 def test_a_run_ends_with_its_learner(stage):
@@ -139,6 +146,9 @@ def test_a_run_ends_with_its_learner(stage):
 def test_stop_ends_everything(stage):
     stage.stop.set()
     stage.run({})
+    for name in ("learner", *ALL_STARTED):
+        assert stage.starts(name) == 1
+    assert stage.audience.said() == ""  # none was slow to stop, or started again
 
 
 def test_what_died_by_accident_is_started_again(stage):
@@ -172,10 +182,12 @@ def test_the_run_goes_on_while_one_collector_lives(stage):
     stage.run(
         {
             "collector-0": {"deaths": 9, "exit": 78, "failed": FAILED},
-            "learner": {"done_after": {"collector-0": 1, "collector-1": 1, "evaluator-0": 1}},
+            "learner": {"done_after": {**GIVEN_UP, "collector-1": 1, "evaluator-0": 1}},
         },
         collectors=2,
     )
+    assert f"collector-0 ended with exit code 78; {GOES_ON}" in stage.audience.said()
+    assert stage.starts("collector-0") == stage.starts("collector-1") == 1
 
 
 def test_the_run_goes_on_without_an_evaluator(stage):
@@ -183,9 +195,12 @@ def test_the_run_goes_on_without_an_evaluator(stage):
         {
             "evaluator-0": {"deaths": 9, "exit": 76},
             "collector-0": {"deaths": 1, "after": ["evaluator-0"]},
-            "learner": {"done_after": {"collector-0": 2}},
+            "learner": {"done_after": {**GIVEN_UP, "collector-0": 2}},
         },
     )
+    assert f"evaluator-0 ended with exit code 76; {GOES_ON}" in stage.audience.said()
+    assert stage.starts("evaluator-0") == 1
+    assert stage.starts("collector-0") == 2
 
 
 def test_restarts_come_to_an_end(stage):

@@ -126,9 +126,11 @@ def test_roles_end_when_their_launcher_is_killed(config, tmp_path):
     process = start("run", config, "--run-dir", "x", *QUICK_TO_START, cwd=tmp_path)
     wait_for_servers(tmp_path / "x")
     children = roles_of(process.pid)
+    assert len(children) == 3
     process.kill()
     process.communicate(timeout=60)
     wait_until(lambda: not any(map(is_alive, children)), "the children's end")
+    assert process.returncode == -signal.SIGKILL
 
 
 def test_status_and_stop_from_outside(config, tmp_path):

@@ -48,25 +48,43 @@ def ask(context, memory, header):
     return codec.decode(body).header
 
 
-def hello(session=1, role="collector", epoch=0):
+def hello(session=1, role="collector", epoch=0, spec=SPEC):
     return Hello(
-        role=role, name=f"{role} by hand", session=session, spec=Spec.of(SPEC),
+        role=role, name=f"{role} by hand", session=session, spec=Spec.of(spec),
         run_id="run" if role == "learner" else "", learner_epoch=epoch,
     )  # fmt: skip
 
 
-def fill(context, memory, make_block, transitions=64):
+def fill(context, memory, make_block, transitions=64, spec=SPEC):
     address = parse_address(memory.role.endpoints["transitions"], parameter="test")
     sender = TransitionSender(context, address, high_water_mark=8, buffer_bytes=16384)
     for sequence in range(transitions // 16):
-        block = make_block(SPEC, 16)
+        block = make_block(spec, 16)
         header = BlockHeader(
-            session=1, sequence=sequence, spec_digest=SPEC.digest, frames=len(block.frames),
+            session=1, sequence=sequence, spec_digest=spec.digest, frames=len(block.frames),
             transitions=16, environment_steps=16 * (sequence + 1), episodes=0,
         )  # fmt: skip
         assert sender.send(codec.encode_block(header, block), lambda: False)
     eventually(lambda: memory.role._broker.size == transitions, "blocks in the memory")
     sender.close()
+
+
+@pytest.mark.parametrize(("frame_bytes", "copied"), [(2047, True), (2048, False)])
+def test_only_small_blocks_are_copied_out_of_libzmq(
+    context, memory, make_block, monkeypatch, frame_bytes, copied
+):
+    flags = set()
+    receive = memory.role._receiver.receive
+
+    def watch(*, copy):
+        flags.add(copy)
+        return receive(copy=copy)
+
+    monkeypatch.setattr(memory.role._receiver, "receive", watch)
+    spec = EnvironmentSpec((frame_bytes,), "uint8", 2)
+    ask(context, memory, hello(spec=spec))
+    fill(context, memory, make_block, spec=spec)
+    assert flags == {copied}
 
 
 def test_a_request_that_becomes_impossible_while_it_waits_is_refused(context, memory, make_block):

@@ -17,10 +17,11 @@ from zdqn.benchmarks.processes import (
     tell_all,
 )
 from zdqn.benchmarks.subjects import IMAGE, VECTOR, Writer, make_block, memory_config
+from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.sockets import Context, TransitionReceiver, Waiter
+from zdqn.wire.sockets import COPY_RECEIVED_BELOW_BYTES, Context, TransitionReceiver, Waiter
 
 GOALS = {("tcp", "vector", 1): Goal(100_000), ("tcp", "vector", 32): Goal(2_000_000)}
 
@@ -32,7 +33,6 @@ _MOST_BYTES = 128_000_000
 """Messages that a sender prepares before the clock starts."""
 _BARE_HIGH_WATER_MARK = 1000
 """ZeroMQ's own: a bare loop has no reason to keep little on its way."""
-_COPY_BELOW_BYTES = 32_768
 _POLL_MS = 1000
 
 
@@ -128,7 +128,7 @@ def _measure_size(
     return [figure, figure.scaled(f"{name}.bytes", "GB/s", message_bytes / size / 1e9)]
 
 
-class _Senders:
+class _Senders(Closing):
     """Two processes that send blocks as fast as they can."""
 
     def __init__(self, spec: EnvironmentSpec, config: Config, address: str) -> None:
@@ -144,10 +144,8 @@ class _Senders:
         tell_all(self._workers, "send")
         return started_s
 
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """End both."""
         for worker in self._workers:
             worker.close()
 
@@ -187,6 +185,6 @@ def _receive(link: Link, config: Config, bind: str) -> None:
             while left:
                 waiter.wait(_POLL_MS)
                 while left and (message := receiver.receive(copy=copy)) is not None:
-                    copy = len(message) < _COPY_BELOW_BYTES
+                    copy = len(message) < COPY_RECEIVED_BELOW_BYTES
                     left -= 1
             link.send("received")

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, alternate, divide, rate_of
-from zdqn.benchmarks.processes import Closing, LearnerProcess, MemoryProcess
+from zdqn.benchmarks.processes import LearnerProcess, MemoryProcess
 from zdqn.benchmarks.subjects import MEMORY_SETTINGS, VECTOR, seed_config
+from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.data import Batch
 from zdqn.errors import ConfigError

@@ -12,12 +12,12 @@ import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from zdqn.benchmarks.subjects import MOST_TRANSITIONS, Writer, make_block
+from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import RoleFailedError
@@ -45,25 +45,6 @@ _TIMEOUT_S = 20.0
 def use_one_thread_each() -> None:
     """Let numerical libraries use one thread in every process that starts from now on."""
     os.environ.update(dict.fromkeys(_THREAD_VARIABLES, "1"))
-
-
-class Closing:
-    """Has a `close`, and is a context manager."""
-
-    def close(self) -> None:
-        """End it."""
-        raise NotImplementedError
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @dataclass(frozen=True)

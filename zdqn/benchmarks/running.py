@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from zdqn.benchmarks.measuring import rate_of_counter
-from zdqn.benchmarks.processes import Closing, Questioner
+from zdqn.benchmarks.processes import Questioner
+from zdqn.closing import Closing
 from zdqn.config import Config, to_toml
 from zdqn.errors import RoleFailedError, ZdqnError
 from zdqn.wire.remote import request_stop

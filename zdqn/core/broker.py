@@ -25,8 +25,10 @@ _LARGE_FRAMES_PER_TRANSITION = 1.15
 """With all that comes on top of the frames, less than 1.2 times a frame's bytes a transition."""
 _BYTES_PER_ITEM = 64
 """Rough room for a transition's own columns and its leaf; frames dominate or it does not matter."""
+_JOINED_BELOW_BYTES = 32_768
+"""Only blocks whose frames have less than this are joined: it copies their frames once more."""
 _JOINED_SHARE = 64
-"""Blocks are stored together when they fill at most this fraction of the frame ring."""
+"""Blocks are joined when together they fill at most this fraction of the frame ring."""
 _MAX_BATCH_BYTES = 512 * 1024**2
 
 
@@ -177,8 +179,13 @@ class MemoryBroker:
         """Say how many blocks should be read now, 0 to `most`."""
         return self.limiter.wanted_blocks(most) if self._replay is not None else 0
 
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a frame for each transition of a full block; 0 as long as there is no spec."""
+        return self.spec.frame_bytes * self._block_transitions if self.spec is not None else 0
+
     def insert_together(self, messages: Sequence[bytes | memoryview]) -> list[MismatchError]:
-        """Check and store several blocks, as one where that is possible.
+        """Check and store several blocks, as one where that is possible and quicker.
 
         Args:
             messages: in the order in which they came.
@@ -186,7 +193,8 @@ class MemoryBroker:
         Returns:
             Why blocks were refused, an error for each; the others are stored.
         """
-        if len(messages) > 1 and self._insert_joined(messages):
+        joins = len(messages) > 1 and self.block_bytes < _JOINED_BELOW_BYTES
+        if joins and self._insert_joined(messages):
             return []
         errors = []
         for message in messages:

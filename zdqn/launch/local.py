@@ -6,9 +6,9 @@ import math
 import queue
 import threading
 import time
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
+from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.errors import FileError, ZdqnError
 from zdqn.launch.child import GRACE_S, Assignment
@@ -40,7 +40,7 @@ class Audience(Protocol):
         """Take the learner's address, from which it can ask for the run's status."""
 
 
-class LocalRun:
+class LocalRun(Closing):
     """A run of local processes. `run` blocks until the learner is done; leaving it ends them all.
 
     A process that died is started again where that can help (`launch.max_restarts`), all but the
@@ -80,17 +80,6 @@ class LocalRun:
         self._stop_by_s: float | None = None
         self._done = False
         self._logs = open_run_directory(given.run_directory / "logs")
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._kill_and_wait()
 
     def run(self) -> None:
         """Start all processes and wait for the learner's end, then for theirs.
@@ -226,7 +215,8 @@ class LocalRun:
         if self._living:
             self._say(f"ending {', '.join(self._living)}, which did not stop in time")
 
-    def _kill_and_wait(self) -> None:
+    def close(self) -> None:
+        """Kill what still lives."""
         for child in self._living.values():
             child.kill()
         self._wait_for_all(_KILLED_S)

@@ -10,9 +10,9 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
+from zdqn.closing import Closing
 from zdqn.errors import ZdqnError
 from zdqn.wire.remote import fetch_status
 
@@ -115,7 +115,7 @@ def _living(status: Status) -> str:
     return _joined(*(f"{count} {role} {state}" for (role, state), count in sorted(counts.items())))
 
 
-class Display:
+class Display(Closing):
     """Shows a run as plain lines: every process's log, and the progress now and then.
 
     Args:
@@ -158,15 +158,8 @@ class Display:
             if not self._left.is_set():
                 self.show(status)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Show nothing more."""
         self._left.set()
         if self._follower is not None:
             self._follower.join()
@@ -197,13 +190,9 @@ class TerminalDisplay(Display):
         self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        super().__exit__(kind, error, trace)
+    def close(self) -> None:
+        """Show nothing more, and leave the terminal as it was."""
+        super().close()
         self._live.stop()
 
 

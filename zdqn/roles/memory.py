@@ -37,6 +37,7 @@ from zdqn.wire.protocol import (
 )
 from zdqn.wire.session import Statistics, new_session
 from zdqn.wire.sockets import (
+    COPY_RECEIVED_BELOW_BYTES,
     LINGER_MS,
     Context,
     Request,
@@ -52,7 +53,6 @@ _WAIT_MS = 100
 _BLOCKS_TOGETHER = 64
 _ROUNDS_IN_A_ROW = 4
 _SAY_EVERY_S = 10.0
-_COPY_BELOW_BYTES = 32_768
 _PEERS_EVERY_S = 0.5
 _MOST_COMPLAINTS = 100
 
@@ -201,13 +201,10 @@ class Memory(Role):
             return
         started_s = time.monotonic()
         broker = self._broker
-        spec = broker.spec
-        assert spec is not None
-        block_bytes = spec.frame_bytes * self._config.collector.block_transitions
-        copy = block_bytes < _COPY_BELOW_BYTES
+        copy = broker.block_bytes < COPY_RECEIVED_BELOW_BYTES
         for _ in range(_ROUNDS_IN_A_ROW):
             messages = self._receive_blocks(broker.wanted_blocks(_BLOCKS_TOGETHER), copy)
-            for error in broker.insert_together(messages) if copy else self._insert_each(messages):
+            for error in broker.insert_together(messages):
                 self._complain(str(error))
             if len(messages) < _BLOCKS_TOGETHER:
                 break
@@ -218,10 +215,6 @@ class Memory(Role):
         while len(messages) < most and (message := self._receiver.receive(copy=copy)) is not None:
             messages.append(message)
         return messages
-
-    def _insert_each(self, messages: list[bytes | memoryview]) -> list[MismatchError]:
-        """Store large blocks one by one: joining would copy their frames once more."""
-        return [error for message in messages for error in self._broker.insert_together([message])]
 
     def _complain(self, text: str) -> None:
         """Log a peer's fault, the same one at most every 10 s."""

@@ -3,7 +3,7 @@
 It hands out configuration, weights, greedy actions and snapshots, and knows who is there. Because
 it has a thread and a copy of the network, neither a long update nor compiling makes anybody wait.
 
-Two busy threads of one interpreter hand its lock to and fro, a context switch each: with many
+Two busy threads of one interpreter hand its lock back and forth, a context switch each: with many
 requests for actions a small network's updates take five times as long. While updates are short the
 training thread therefore answers in between them, and this one only watches that it does.
 """

@@ -2,25 +2,14 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from types import TracebackType
-from typing import Self
+from abc import abstractmethod
+
+from zdqn.closing import Closing
 
 
-class Role(ABC):
+class Role(Closing):
     """Something that runs until it is stopped or done, and must be closed; a context manager."""
 
     @abstractmethod
     def close(self) -> None:
         """Close what it holds; safe to call twice."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

@@ -1,0 +1,78 @@
+"""The options of `zdqn bench`: each benchmark gets its own, alone and as one of all."""
+
+import inspect
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from zdqn.benchmarks.measuring import Figure, Result
+from zdqn.cli.bench import ALL, bench
+
+EVERY = {"repeats", "seconds", "quick", "as_json"}
+"""What each command takes."""
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the benchmarks were asked for, by name."""
+    options = {}
+
+    def measure(name, effort, **given):
+        options[name] = given
+        return Result([Figure(f"{name}.a", "s", (1.0,))])
+
+    monkeypatch.setattr("zdqn.cli.bench._measure", measure)
+    return options
+
+
+def own_options(command):
+    return {parameter.name for parameter in bench.commands[command].params} - EVERY
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_what_a_benchmark_takes_its_function_knows(name):
+    measure = inspect.signature(import_module(f"zdqn.benchmarks.{name}").measure)
+    keywords = {
+        parameter.name
+        for parameter in measure.parameters.values()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+    assert own_options(name) <= keywords
+    assert {parameter.name for parameter in bench.commands[name].params} >= EVERY
+
+
+def test_all_takes_the_options_of_each_but_a_configuration_of_one():
+    of_each = {option for name in ALL for option in own_options(name)}
+    assert own_options("all") == of_each - {"config"} | {"output"}
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["scaling"], {"policy": "local"}),
+        (["scaling", "--policy", "remote"], {"policy": "remote"}),
+        (["peers", "--reverb-python", "r"], {"sb3_python": "", "reverb_python": "r"}),
+        (
+            ["solve", "--seeds", "2", "--config", "c.toml"],
+            {"seeds": 2, "config": Path("c.toml"), "sb3_python": ""},
+        ),
+    ],
+)
+def test_a_benchmark_is_given_its_own(asked, words, given):
+    done = CliRunner().invoke(bench, words)
+    assert done.exit_code == 0, done.output
+    assert asked == {words[0]: given}
+
+
+def test_all_hands_each_its_own(asked):
+    words = "all --policy remote --seeds 3 --sb3-python s --reverb-python r --json"
+    done = CliRunner().invoke(bench, words.split())
+    assert done.exit_code == 0, done.output
+    assert {name: given for name, given in asked.items() if given} == {
+        "scaling": {"policy": "remote"},
+        "peers": {"sb3_python": "s", "reverb_python": "r"},
+        "solve": {"seeds": 3, "sb3_python": "s"},
+    }
+    assert tuple(asked) == ALL
