@@ -305,7 +305,9 @@ class Collector(Section, frozen=True):
         Literal["none", "lz4", "zstd"],
         _field("Lossless compression of frames on the wire, for slow links and large images."),
     ] = "none"
-    threads: Annotated[int, _field("Threads of one torch operation.", ge=1)] = 1
+    threads: Annotated[
+        int, _field("Threads of one torch operation; a small MLP acts without torch.", ge=1)
+    ] = 1
 
 
 class Evaluator(Section, frozen=True):

@@ -1,6 +1,8 @@
 """The options of `zdqn bench`: each benchmark gets its own, alone and as one of all."""
 
 import inspect
+import signal
+from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
@@ -76,3 +78,20 @@ def test_all_hands_each_its_own(asked):
         "solve": {"seeds": 3, "sb3_python": "s"},
     }
     assert tuple(asked) == ALL
+
+
+def test_a_benchmark_that_is_terminated_closes_what_it_started(monkeypatch):
+    closed = []
+
+    def measure(effort, say):
+        with ExitStack() as stack:
+            stack.callback(closed.append, "closed")
+            signal.raise_signal(signal.SIGTERM)
+            raise AssertionError("it went on")
+
+    monkeypatch.setattr("zdqn.benchmarks.frames.measure", measure)
+    before = signal.getsignal(signal.SIGTERM)
+    result = CliRunner().invoke(bench, ["frames", "--quick"])
+    assert result.exit_code == 128 + signal.SIGTERM
+    assert closed == ["closed"]
+    assert signal.getsignal(signal.SIGTERM) is before

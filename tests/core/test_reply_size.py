@@ -39,3 +39,13 @@ def test_no_more_are_asked_for_than_configured():
     size = ReplySize(KIB, 3)
     size.learned(1, 0.0)
     assert size.batches == 3
+
+
+def test_a_pause_is_not_taken_for_slow_learning():
+    size = ReplySize(KIB, 64)
+    for _ in range(50):
+        size.learned(size.batches, size.batches * 1e-4)
+    size.learned(64, 3600.0)
+    for _ in range(5):
+        size.learned(size.batches, size.batches * 1e-4)
+    assert size.batches == 64

@@ -1,5 +1,6 @@
 import copy
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -487,3 +488,37 @@ def test_a_compiled_trainer_takes_batches_with_and_without_weights_and_of_other_
         for batch in trainer.prepare(make_batch(20), 10, None):
             trainer.update(batch)
     np.testing.assert_allclose(flat(compiled.weights()), flat(eager.weights()), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        EnvironmentSpec((36, 40), "uint8", 4, frame_stack=3),
+        EnvironmentSpec((10, 10, 4), "bool", 4),
+        EnvironmentSpec((10, 10), "uint8", 4),
+    ],
+    ids=["large stacks", "small with channels", "small, one channel"],
+)
+def test_how_images_lie_in_memory_changes_no_update(spec: EnvironmentSpec) -> None:
+    """Fused Adam goes through memory in order: weights and gradients must lie alike."""
+    network = build_network(
+        spec,
+        kind="cnn",
+        hidden=(16,),
+        activation="relu",
+        initialization="default",
+        dueling=True,
+        seed=0,
+    )
+    plain = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+    images = np.random.default_rng(0).integers(0, 2, (2, 8, *spec.stacked_shape)).astype(spec.dtype)
+    batch = replace(make_batch(8), observations=images[0], next_observations=images[1])
+    options = {"learning_rate": 1e-3, "adam_eps": 0.1}  # no leaps where a gradient is nearly 0
+    trainers = make_trainer(network, **options), make_trainer(plain, **options)
+    for trainer in trainers:
+        (prepared,) = trainer.prepare(batch, 8, None)
+        for _ in range(3):
+            trainer.update(prepared)
+    first, second = (trainer.weights() for trainer in trainers)
+    for name, array in first.items():
+        np.testing.assert_allclose(array, second[name], rtol=1e-3, atol=1e-5, err_msg=name)

@@ -1,5 +1,6 @@
 """NumPy's forward pass against PyTorch's, which is the definition."""
 
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.rl import networks
 from zdqn.rl.dense import ACTIVATIONS, MOST_MULTIPLICATIONS, DenseNetwork
-from zdqn.rl.networks import build_network, dense_view, load_arrays, weights_to_arrays
+from zdqn.rl.networks import VectorInput, build_network, dense_view, load_arrays, weights_to_arrays
 
 VECTOR = EnvironmentSpec((4,), "float32", 3)
 
@@ -95,6 +96,23 @@ def test_networks_of_another_kind_are_left_to_pytorch() -> None:
     assert dense_view(build(EnvironmentSpec((10, 10), "uint8", 2), kind="cnn")) is None
     assert dense_view(nn.Linear(4, 2)) is None
     assert dense_view(nn.Sequential(nn.Flatten(), nn.Linear(4, 2))) is None
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        {"norm": nn.LayerNorm(4), "head": nn.Linear(4, 2)},
+        {"head": nn.Linear(4, 2, bias=False)},
+        {"head": nn.Sequential(nn.Linear(4, 2))},
+        {"head": nn.Linear(4, 2).double()},
+        {"hidden_0": nn.Linear(4, 4), "head": nn.Linear(4, 2)},
+        {"hidden_0": nn.Linear(4, 4), "hidden_activation_0": nn.GELU(), "head": nn.Linear(4, 2)},
+        {},
+    ],
+    ids=["norm", "no bias", "nested", "double", "no activation", "gelu", "no head"],
+)
+def test_a_network_that_only_looks_like_ours_is_left_to_pytorch(layers: Any) -> None:
+    assert dense_view(nn.Sequential(OrderedDict(input=VectorInput(), **layers))) is None
 
 
 @pytest.mark.parametrize(("units", "rows"), [(64, MOST_MULTIPLICATIONS // 64**2), (1024, 0)])

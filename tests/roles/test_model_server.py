@@ -10,6 +10,7 @@ import pytest
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from zdqn.core.greedy import Greedy
 from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError
 from zdqn.roles import model_server
 from zdqn.roles.model_server import ModelServer, Published
 from zdqn.wire import codec
@@ -27,7 +28,8 @@ class FakePolicy(Greedy):
         self.threads = []
 
     def load(self, arrays):
-        pass
+        if "diverged" in arrays:
+            raise MismatchError("weights refused")
 
     def q_values(self, observations):
         raise NotImplementedError
@@ -43,7 +45,7 @@ class AskingClient:
     def __init__(self, context, address, action):
         self._address, self._action = address, action
         self._context = context
-        self._over = threading.Event()
+        self.over = threading.Event()
         self.wrong = []
         self.answers = 0
         self._thread = threading.Thread(target=self._ask)
@@ -54,8 +56,8 @@ class AskingClient:
         observations = np.full((1, 4), self._action, np.float32)
         question = codec.encode(header, (observations,))
         with Client(self._context, self._address) as client:
-            while not self._over.is_set():
-                body = client.request(question, timeout_s=DEADLINE_S, stop=self._over)
+            while not self.over.is_set():
+                body = client.request(question, timeout_s=DEADLINE_S, stop=self.over)
                 if body is None:
                     continue
                 answer = codec.decode(body)
@@ -66,7 +68,7 @@ class AskingClient:
                     self.wrong.append(actions.tolist())
 
     def close(self):
-        self._over.set()
+        self.over.set()
         self._thread.join(DEADLINE_S)
 
 
@@ -156,6 +158,80 @@ def test_the_thread_takes_over_when_there_is_nothing_to_learn_from(served):
     eventually(lambda: clients[0].answers > before + 10, "answers")
     assert taken_over
     assert policy.threads[-1] is not own
+
+
+def ask_once(context, server, question, replies):
+    with Client(context, server._server.address) as client:
+        body = client.request(codec.encode(question), timeout_s=DEADLINE_S)
+        assert body is not None
+        replies.append(bytes(body))
+
+
+def test_when_nobody_asks_for_actions_any_more_the_thread_answers_the_rest(served, monkeypatch):
+    server, policy, clients, context = served
+    own = threading.current_thread()
+    train(server, lambda: own in policy.threads)
+    for client in clients:
+        client.over.set()
+    monkeypatch.setattr(model_server, "_ASKED_LATELY_S", 0.0)  # as after a second
+    replies: list[bytes] = []
+    asking = threading.Thread(
+        target=ask_once, args=(context, server, Ping(session=5, statistics={}), replies)
+    )
+    asking.start()
+    train(server, lambda: replies)
+    asking.join(DEADLINE_S)
+    assert server._thread_serves.is_set()
+
+
+def test_updates_that_become_a_little_too_long_leave_answering_to_the_thread(served, monkeypatch):
+    server, policy, clients, _ = served
+    own = threading.current_thread()
+    train(server, lambda: own in policy.threads)
+    monkeypatch.setattr(model_server, "_SHORT_S", 0.0)  # all updates are longer now
+    server.serve_between_updates()
+    assert server._thread_serves.is_set()
+    before = clients[0].answers
+    train(server, lambda: clients[0].answers > before + 10)
+
+
+def test_a_round_ends_however_many_ask(served, monkeypatch):
+    server, _, clients, _ = served
+    monkeypatch.setattr(model_server, "_MOST_REQUESTS", 2)
+    eventually(lambda: all(client.answers > 50 for client in clients), "answers, in turns")
+    with server._lock:
+        before = server.actions_served
+        server._serve_requests()
+        assert server.actions_served - before <= 2
+
+
+def test_weights_that_diverged_are_not_acted_on_and_break_nothing(served, caplog):
+    server, _, clients, _ = served
+    eventually(lambda: server._policy_version == 1, "the first weights")
+    server.publish(Published(2, {"diverged": np.zeros(1)}, b"weights"))
+    before = clients[0].answers
+    eventually(lambda: clients[0].answers > before + 10, "answers go on")
+    assert server._policy_version == 1
+    assert caplog.text.count("older weights") == 1
+
+
+def test_what_breaks_in_the_training_thread_is_reported_as_the_servers(served, monkeypatch):
+    server, policy, clients, _ = served
+    own = threading.current_thread()
+    train(server, lambda: own in policy.threads)
+    for client in clients:
+        client.over.set()
+
+    def broken():
+        raise RuntimeError("on purpose")
+
+    with monkeypatch.context() as broken_server:
+        broken_server.setattr(server, "_serve_requests", broken)
+        server._asked_s = time.monotonic()
+        server._next_round_s = 0.0
+        server.serve_between_updates()
+    assert str(server.failure) == "on purpose"
+    server.failure = None  # as the fixture expects
 
 
 def test_other_questions_are_answered_wherever_actions_are(served):

@@ -624,3 +624,11 @@ def test_20_000_corrupted_messages_raise_nothing_but_protocol_errors(seed, spec,
 def test_random_headers_of_every_kind_raise_nothing_but_protocol_errors(kind, body):
     spec = EnvironmentSpec((4,), "float32", 2)
     assert is_refused_or_read(kind, body, spec)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 9, "x" * 40])
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_start_and_an_array_make_a_whole_message(name, count):
+    array = np.arange(4 * count, dtype=np.float32).reshape(count, 4)
+    header = Hello(role="collector", name=name, session=1)
+    assert codec.encode_start(header) + array.tobytes() == codec.encode(header, (array,))

@@ -28,6 +28,7 @@ GOAL = Goal(0.95)
 
 _ITEMS = 100_000
 _WARM_UP_UPDATES = 20
+_READY_BATCHES = 64
 
 
 def measure(effort: Effort, say: Say) -> Result:
@@ -131,7 +132,9 @@ class FedTrainer(Closing):
         try:
             self._memory.fill(items)
             self._trainer: Trainer = build_trainer(config, None, VECTOR)
-            self._list = self._prepare(self._sample())
+            self._list: list[TrainingBatch] = []
+            while len(self._list) < _READY_BATCHES:
+                self._list += self._prepare(self._sample())
             for batch in self._list[:_WARM_UP_UPDATES]:
                 self._trainer.update(batch)
         except BaseException:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
@@ -129,10 +131,24 @@ def _measure(name: str, effort: Effort, **options: Any) -> Result:
     from zdqn.benchmarks.processes import use_one_thread_each
 
     use_one_thread_each()
-    result: Result = importlib.import_module(f"zdqn.benchmarks.{name}").measure(
-        effort, _say, **options
-    )
+    benchmark = importlib.import_module(f"zdqn.benchmarks.{name}")
+    with _leaving_on_sigterm():
+        result: Result = benchmark.measure(effort, _say, **options)
     return result
+
+
+@contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, so that the processes of a measurement end too."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _show(name: str, result: Result, as_json: bool) -> None:

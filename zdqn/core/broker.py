@@ -370,7 +370,8 @@ class MemoryBroker:
         if request.batch_size * request.batches * self.spec.sample_bytes > _MAX_BATCH_BYTES:
             raise ProtocolError(
                 f"{request.batches} batches of {request.batch_size} would make a reply of more "
-                f"than {_MAX_BATCH_BYTES >> 20} MiB; ask for fewer (learner.batches_per_request)"
+                f"than {_MAX_BATCH_BYTES >> 20} MiB; ask for fewer, or smaller ones "
+                f"(algorithm.batch_size)"
             )
 
     def _not_ready(self) -> NotReady:

@@ -5,6 +5,8 @@ from __future__ import annotations
 _REPLY_S = 0.02
 _REPLY_BYTES = 8 * 1024**2
 _SMOOTHING = 0.2
+_PAUSE = 10
+"""What took so many times longer than usual was not only learning, but a checkpoint, say."""
 
 
 class ReplySize:
@@ -36,6 +38,7 @@ class ReplySize:
         """
         batch_s = seconds / batches
         if self._batch_s is not None:
+            batch_s = min(batch_s, _PAUSE * self._batch_s)
             batch_s = self._batch_s + _SMOOTHING * (batch_s - self._batch_s)
         self._batch_s = batch_s
         wanted = _REPLY_S / batch_s if batch_s > 0 else self.most

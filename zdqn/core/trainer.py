@@ -134,6 +134,7 @@ class Trainer:
         self._trainable = list(trainable.values())
         # Detached tensors share the memory of the parameters and may be written in place.
         self._parameters = {name: tensor.detach() for name, tensor in trainable.items()}
+        self._convolves = any(tensor.ndim > 2 for tensor in trainable.values())
         self._first_moments = [torch.zeros_like(tensor) for tensor in self._parameters.values()]
         self._second_moments = [torch.zeros_like(tensor) for tensor in self._parameters.values()]
         # How many steps Adam has made, one tensor a parameter as the fused kernel wants it.
@@ -220,7 +221,7 @@ class Trainer:
         norm = _total_norm(gradients)
         adam(
             list(self._parameters.values()),
-            list(gradients),
+            self._laid_out_like_parameters(gradients),
             self._first_moments,
             self._second_moments,
             [],
@@ -236,6 +237,20 @@ class Trainer:
             eps=self._eps,
         )
         return Update(errors, loss.detach(), q_mean, norm)
+
+    def _laid_out_like_parameters(self, gradients: Sequence[Tensor]) -> list[Tensor]:
+        """Lay gradients out in memory as their parameters: fused Adam goes through both in order.
+
+        Those of a convolution lie as its images do, whatever its weights do.
+        """
+        if not self._convolves:
+            return list(gradients)
+        return [
+            gradient
+            if gradient.stride() == parameter.stride()
+            else torch.empty_like(parameter).copy_(gradient)
+            for gradient, parameter in zip(gradients, self._parameters.values(), strict=True)
+        ]
 
     def _compile_step(self) -> Callable[[TrainingBatch], Update]:
         """Make an update that runs as one compiled graph."""

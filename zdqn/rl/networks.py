@@ -164,13 +164,19 @@ def dense_view(network: nn.Module) -> dense.DenseNetwork | None:
         NumPy lacks, or on a GPU.
     """
     layers = dict(network.named_children()) if type(network) is nn.Sequential else {}
-    if not isinstance(layers.get("input"), VectorInput) or "head" not in layers:
+    names, modules = list(layers), list(layers.values())
+    hidden = range(len(layers) // 2 - 1)
+    pairs = [(f"hidden_{index}", f"hidden_activation_{index}") for index in hidden]
+    if names != ["input", *(name for pair in pairs for name in pair), "head"]:
         return None
-    used = {type(layer) for name, layer in layers.items() if name.startswith("hidden_activation")}
+    linear, used = modules[1:-1:2], {type(module) for module in modules[2:-1:2]}
+    kinds = {type(modules[0]) is VectorInput, type(modules[-1]) in (nn.Linear, DuelingHead)}
+    kinds |= {type(module) is nn.Linear for module in linear}
     activation = next((name for name in dense.ACTIVATIONS if used <= {ACTIVATIONS[name]}), None)
     parameters = dict(network.named_parameters())
-    on_cpu = all(parameter.device.type == "cpu" for parameter in parameters.values())
-    if activation is None or not on_cpu:
+    fits = all(p.device.type == "cpu" and p.dtype == torch.float32 for p in parameters.values())
+    biases = sum(name.endswith(".bias") for name in parameters)
+    if activation is None or not (all(kinds) and fits and 2 * biases == len(parameters)):
         return None
     arrays = {name: parameter.detach().numpy() for name, parameter in parameters.items()}
     return dense.DenseNetwork(arrays, activation)

@@ -58,8 +58,11 @@ if TYPE_CHECKING:
 logger = logging.getLogger("zdqn.learner")
 
 _WAIT_MS = 100
-_CLAIM_WAIT_MS = 20
+_SHORT_WAIT_MS = 20
 """How soon an evaluator that waits is given a snapshot that the training thread has offered."""
+_MOST_REQUESTS = 256
+_MOST_PASSES = 8
+"""In one round; clients that ask without end keep nobody else from being looked after."""
 _PEERS_EVERY_S = 0.5
 _SHORT_S = 0.002
 """Longest time between two updates in which clients may wait for the training thread."""
@@ -101,7 +104,7 @@ class ModelServer:
     """Serves the model link in a thread.
 
     Args:
-        server: the bound socket; belongs to the thread from `start` on.
+        server: the bound socket; used by one thread at a time from `start` on.
         config: of the run, given to clients that come without.
         run_id: of the run.
         session: of this learner.
@@ -145,6 +148,8 @@ class ModelServer:
         self._published: Published | None = None
         self._policy: Greedy | None = None
         self._policy_version = -1
+        self._tried_version = -1
+        self._may_host = True
         self._closing = threading.Event()
         self._thread_serves = threading.Event()
         self._thread_serves.set()
@@ -179,28 +184,36 @@ class ModelServer:
         """Take over the newest weights, for late joiners and remote policies."""
         self._published = published
 
-    def act_with(self, policy: Greedy) -> None:
-        """Serve greedy actions with this policy's network, which nobody else may touch."""
+    def act_with(self, policy: Greedy, *, between_updates: bool = True) -> None:
+        """Serve greedy actions.
+
+        Args:
+            policy: nobody else may touch its network.
+            between_updates: whether the training thread may act; on a GPU it would wait there.
+        """
         self._policy = policy
+        self._may_host = between_updates
 
     def serve_between_updates(self) -> None:
         """Answer what has come, in place of the thread, if that saves time; cheap if not."""
         now_s = time.monotonic()
         short = now_s - self._between_s < _SHORT_S
         self._between_s = now_s
-        if not short or now_s - self._asked_s > _ASKED_LATELY_S:
+        if not (self._may_host and short and now_s - self._asked_s < _ASKED_LATELY_S):
+            self.serve_alone()
             return
         self._thread_serves.clear()
-        if now_s < self._next_round_s:
-            return
-        self._next_round_s = max(self._next_round_s + _ROUND_S, now_s)
-        with self._lock:
-            self._serve_waiting()
+        if now_s >= self._next_round_s:
+            self._next_round_s = max(self._next_round_s + _ROUND_S, now_s)
+            self._serve_round(1)
+            self._between_s = time.monotonic()  # a round is no update
 
     def serve_alone(self) -> None:
-        """Leave answering to the thread: there will be no update for a while."""
-        if not self._thread_serves.is_set():
-            self._thread_serves.set()
+        """Leave answering to the thread: there will be no short update for a while."""
+        if self._thread_serves.is_set():
+            return
+        self._serve_round(_MOST_PASSES)  # the thread may be waiting already, and see no signal
+        self._thread_serves.set()
 
     def offer(self, snapshot: FrozenSnapshot) -> None:
         """Have a snapshot evaluated."""
@@ -233,30 +246,41 @@ class ModelServer:
     # --- the thread -------------------------------------------------------------------------------
 
     def _serve(self) -> None:
+        again = False
+        while not self._closing.is_set() and self.failure is None:
+            if not self._thread_serves.wait(_WATCH_S):
+                again = True
+                if time.monotonic() - self._between_s > _SHORT_S:  # a long update
+                    self._thread_serves.set()
+                continue
+            if not again:  # the server signals no request twice
+                waits = self._parked or time.monotonic() - self._asked_s < _ASKED_LATELY_S
+                self._server.wait(_SHORT_WAIT_MS if waits else _WAIT_MS)
+            if self._thread_serves.is_set():
+                again = self._serve_round(_MOST_PASSES)
+
+    # --- in either thread, under the lock ---------------------------------------------------------
+
+    def _serve_round(self, passes: int) -> bool:
+        """Answer what has come, and what comes meanwhile; whether more may have come at the end."""
+        busy = False
         try:
-            while not self._closing.is_set():
-                if not self._thread_serves.wait(_WATCH_S):
-                    if time.monotonic() - self._between_s > _SHORT_S:  # a long update
-                        self._thread_serves.set()
-                    continue
-                self._server.wait(_CLAIM_WAIT_MS if self._parked else _WAIT_MS)
-                if self._thread_serves.is_set():
-                    with self._lock:
-                        self._serve_waiting()
-        except BaseException as error:  # noqa: BLE001 - the training thread raises it again
+            with self._lock:
+                for _ in range(passes):
+                    busy = self._serve_requests()
+                    busy |= self._answer_claims()
+                    if not busy:
+                        break
+                self._look_after_peers()
+        except Exception as error:  # noqa: BLE001 - the training thread raises it again
             self.failure = error
             self._on_stop("the model server broke")
-
-    def _serve_waiting(self) -> None:
-        """Answer everything, and what came meanwhile: the server signals no request twice."""
-        while self._serve_requests() or self._answer_claims():
-            pass
-        self._look_after_peers()
+        return busy
 
     def _serve_requests(self) -> bool:
         requests = 0
         actions: list[tuple[Request, ActionRequest, codec.Message]] = []
-        while (request := self._server.receive()) is not None:
+        while requests < _MOST_REQUESTS and (request := self._server.receive()) is not None:
             requests += 1
             try:
                 message = codec.decode(request.body)
@@ -414,9 +438,7 @@ class ModelServer:
             for request, _, _ in requests:
                 self._reply(request, ErrorReply(code=code, message="no actions now"))
             return
-        if published.weight_version != self._policy_version:
-            policy.load(published.arrays)
-            self._policy_version = published.weight_version
+        self._take_over(policy, published)
         accepted = []
         observations = []
         for request, asked, message in requests:
@@ -441,6 +463,17 @@ class ModelServer:
                 header = Actions(count=count, weight_version=self._policy_version)
                 answer = written[chosen.tobytes()] = codec.encode(header, (chosen,))
             self._server.reply(request, answer)
+
+    def _take_over(self, policy: Greedy, published: Published) -> None:
+        if published.weight_version == self._tried_version:
+            return
+        self._tried_version = published.weight_version
+        try:
+            policy.load(published.arrays)
+        except MismatchError as error:  # diverged: the training thread will notice
+            logger.warning("act on with older weights: %s", error)
+        else:
+            self._policy_version = published.weight_version
 
     @staticmethod
     def _read_observations(

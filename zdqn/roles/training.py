@@ -244,7 +244,10 @@ class Training:
         if checkpoint is not None:
             self._trainer.load_state_dict(checkpoint["trainer"])
             self._version = checkpoint["counters"]["version"]
-        self._server.act_with(GreedyPolicy(copy.deepcopy(self._trainer.online)))
+        self._server.act_with(
+            GreedyPolicy(copy.deepcopy(self._trainer.online)),
+            between_updates=self._trainer.device.type == "cpu",
+        )
         membership.introduce()
         learner = self._config.learner
         self._stream = SampleStream(

@@ -1,6 +1,6 @@
 """The sockets of the four links, with their options in one place.
 
-Each belongs to the thread that made it. Options are set before bind or connect, closing lingers
+Each is used by one thread at a time. Options are set before bind or connect, closing lingers
 for a bounded time, and every context is private, so that a host program's own is left alone.
 """
 
