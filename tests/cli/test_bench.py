@@ -81,7 +81,7 @@ def test_all_hands_each_its_own(asked):
 
 
 def test_a_benchmark_that_is_terminated_closes_what_it_started(monkeypatch):
-    closed = []
+    closed: list[str] = []
 
     def measure(effort, say):
         with ExitStack() as stack:
