@@ -239,7 +239,7 @@ def test_toml_loads(document, tmp_path):
         if snippet.language == "toml":
             path = tmp_path / "snippet.toml"
             path.write_text(snippet.code, encoding="utf-8")
-            load_config(path)
+            assert isinstance(load_config(path), Config)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

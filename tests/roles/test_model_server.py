@@ -3,6 +3,7 @@
 import itertools
 import threading
 import time
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from zdqn.wire.addresses import parse_address
 from zdqn.wire.protocol import ActionRequest, Actions, Ping, Pong, WeightsRequest
 from zdqn.wire.sockets import Client, Context, Server
 
-SPEC = EnvironmentSpec((4,), "float32", 2)
+ACTIONS = 4
+SPEC = EnvironmentSpec((4,), "float32", ACTIONS)
 
 
 class FakePolicy(Greedy):
@@ -32,11 +34,8 @@ class FakePolicy(Greedy):
             raise MismatchError("weights refused")
 
     def q_values(self, observations):
-        raise NotImplementedError
-
-    def greedy_actions(self, observations):
         self.threads.append(threading.current_thread())
-        return observations[:, 0].astype(np.int64)
+        return np.eye(ACTIONS, dtype=np.float32)[observations[:, 0].astype(np.int64)]
 
 
 class AskingClient:
@@ -93,7 +92,7 @@ def served(monkeypatch):
         server.publish(Published(1, {}, b"weights"))
         server.act_with(policy)
         server.start()
-        clients = [AskingClient(context, socket.address, action) for action in range(4)]
+        clients = [AskingClient(context, socket.address, action) for action in range(ACTIONS)]
         yield server, policy, clients, context
         for client in clients:
             client.close()
@@ -160,11 +159,22 @@ def test_the_thread_takes_over_when_there_is_nothing_to_learn_from(served):
     assert policy.threads[-1] is not own
 
 
-def ask_once(context, server, question, replies):
-    with Client(context, server._server.address) as client:
-        body = client.request(codec.encode(question), timeout_s=DEADLINE_S)
-        assert body is not None
-        replies.append(bytes(body))
+@contextmanager
+def asking(context, server, *questions):
+    """Ask in a thread of its own, and give the list into which the replies come."""
+    replies: list[bytes] = []
+
+    def ask():
+        with Client(context, server._server.address) as client:
+            for question in questions:
+                body = client.request(codec.encode(question), timeout_s=DEADLINE_S)
+                assert body is not None
+                replies.append(bytes(body))
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    yield replies
+    thread.join(DEADLINE_S)
 
 
 def test_when_nobody_asks_for_actions_any_more_the_thread_answers_the_rest(served, monkeypatch):
@@ -174,13 +184,8 @@ def test_when_nobody_asks_for_actions_any_more_the_thread_answers_the_rest(serve
     for client in clients:
         client.over.set()
     monkeypatch.setattr(model_server, "_ASKED_LATELY_S", 0.0)  # as after a second
-    replies: list[bytes] = []
-    asking = threading.Thread(
-        target=ask_once, args=(context, server, Ping(session=5, statistics={}), replies)
-    )
-    asking.start()
-    train(server, lambda: replies)
-    asking.join(DEADLINE_S)
+    with asking(context, server, Ping(session=5, statistics={})) as replies:
+        train(server, lambda: replies)
     assert server._thread_serves.is_set()
 
 
@@ -237,20 +242,10 @@ def test_what_breaks_in_the_training_thread_is_reported_as_the_servers(served, m
 def test_other_questions_are_answered_wherever_actions_are(served):
     server, policy, _, context = served
     own = threading.current_thread()
-    replies = []
-
-    def ask():
-        with Client(context, server._server.address) as client:
-            for question in (WeightsRequest(), Ping(session=5, statistics={})):
-                body = client.request(codec.encode(question), timeout_s=DEADLINE_S)
-                assert body is not None
-                replies.append(bytes(body))
-
     train(server, lambda: own in policy.threads)
-    asking = threading.Thread(target=ask)
-    asking.start()
-    train(server, lambda: len(replies) == 2)
-    asking.join(DEADLINE_S)
+    questions = WeightsRequest(), Ping(session=5, statistics={})
+    with asking(context, server, *questions) as replies:
+        train(server, lambda: len(replies) == 2)
     assert replies[0] == b"weights"
     assert isinstance(codec.decode(replies[1]).header, Pong)
 

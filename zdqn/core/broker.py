@@ -223,13 +223,7 @@ class MemoryBroker:
         ):
             return False
         for header in headers:
-            self.ledger.accept(
-                header.session,
-                header.sequence,
-                header.transitions,
-                header.environment_steps,
-                header.episodes,
-            )
+            self._accept(header)
         self.store(block)
         return True
 
@@ -250,14 +244,18 @@ class MemoryBroker:
         except MismatchError:
             self.refused += 1
             raise
-        if self.ledger.accept(
+        if self._accept(header):
+            self.store(block)
+
+    def _accept(self, header: BlockHeader) -> bool:
+        """Enter a block into the ledger; False if it is known already."""
+        return self.ledger.accept(
             header.session,
             header.sequence,
             header.transitions,
             header.environment_steps,
             header.episodes,
-        ):
-            self.store(block)
+        )
 
     def _check_origin(self, header: BlockHeader) -> None:
         assert self.spec is not None

@@ -26,12 +26,12 @@ class GreedyPolicy(Greedy):
         self.network = network.eval()
         self._device = _device(network)
         self._dense = dense_view(network)
-        self._most_rows = self._dense.most_rows if self._dense is not None else 0
 
     def q_values(self, observations: NDArray[Any]) -> NDArray[np.float32]:
         """Evaluate observations; a few at a time in NumPy, where the network allows it."""
-        if self._dense is not None and 0 < len(observations) <= self._most_rows:
-            return self._dense(observations)
+        dense = self._dense
+        if dense is not None and 0 < len(observations) <= dense.most_rows:
+            return dense(observations)
         with torch.inference_mode():
             values = self.network(tensor_view(observations).to(self._device))
             return cast("NDArray[np.float32]", values.cpu().numpy())
