@@ -270,7 +270,7 @@ class FullDirectory:
 
 def test_a_full_disk_does_not_end_the_training(caplog):
     directory = FullDirectory()
-    recorder = Recorder(quick_config(), directory, Reporter(1.0))  # type: ignore[arg-type]
+    recorder = Recorder(quick_config(), directory, Reporter())  # type: ignore[arg-type]
     with caplog.at_level(logging.WARNING, "zdqn.learner"):
         for updates in range(3):
             recorder.add_metrics({"updates": updates})

@@ -1,57 +1,8 @@
-import pytest
-
-from zdqn.core.snapshots import Cadence, EvaluationQueue, FrozenSnapshot
+from zdqn.core.snapshots import EvaluationQueue, FrozenSnapshot
 
 
 def make_snapshot(number):
     return FrozenSnapshot(number, 1, 0, 0, 0, 0.0, {})
-
-
-def make_cadence(environment_steps=0, updates=0, episodes=0):
-    return Cadence(environment_steps=environment_steps, updates=updates, episodes=episodes)
-
-
-# --- when ---------------------------------------------------------------------------------------
-
-
-def test_without_a_period_nothing_is_ever_due():
-    cadence = make_cadence()
-    assert not cadence.due(0, 0, 0)
-    assert not cadence.due(10**9, 10**9, 10**9)
-
-
-def test_the_untrained_network_is_scored_too_once():
-    cadence = make_cadence(updates=10)
-    assert cadence.due(0, 0, 0)
-    assert not cadence.due(0, 0, 0)
-
-
-@pytest.mark.parametrize("which", range(3))
-def test_each_counter_has_its_own_period(which):
-    periods = [0, 0, 0]
-    periods[which] = 5
-    cadence = Cadence(environment_steps=periods[0], updates=periods[1], episodes=periods[2])
-
-    def due(count):
-        now = [1_000, 1_000, 1_000]
-        now[which] = count
-        return cadence.due(*now)
-
-    assert due(0)
-    assert [due(count) for count in (1, 4, 5, 6, 9, 10, 30, 31, 35)] == [
-        False, False, True, False, False, True, True, False, True,
-    ]  # fmt: skip
-
-
-def test_the_first_period_to_pass_restarts_all():
-    cadence = make_cadence(environment_steps=100, episodes=3)
-    assert cadence.due(0, 0, 0)
-    assert cadence.due(50, 0, 3)
-    assert not cadence.due(149, 0, 5)
-    assert cadence.due(150, 0, 5)
-
-
-# --- who ----------------------------------------------------------------------------------------
 
 
 def test_each_snapshot_goes_to_one_evaluator_in_order():

@@ -51,38 +51,6 @@ class Evaluation:
     duration_s: float
 
 
-class Cadence:
-    """Says when the next snapshot is due.
-
-    Args:
-        environment_steps: between two snapshots; 0 does not count them.
-        updates: likewise.
-        episodes: likewise.
-    """
-
-    def __init__(self, *, environment_steps: int, updates: int, episodes: int) -> None:
-        self._periods = (environment_steps, updates, episodes)
-        self._last: tuple[int, int, int] | None = None
-
-    def due(self, environment_steps: int, updates: int, episodes: int) -> bool:
-        """Whether a snapshot is due now; if so, counting starts again.
-
-        The first is due at once: the untrained network is scored too. Without any period none
-        ever is.
-        """
-        if not any(self._periods):
-            return False
-        now = (environment_steps, updates, episodes)
-        last = self._last
-        if last is not None and not any(
-            period and count - previous >= period
-            for period, count, previous in zip(self._periods, now, last, strict=True)
-        ):
-            return False
-        self._last = now
-        return True
-
-
 class EvaluationQueue:
     """Hands each snapshot to one evaluator, and again if that one dies."""
 

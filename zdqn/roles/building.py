@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zdqn.config import Config, to_dict
+from zdqn.core.agenda import Limits, Periods
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.rl.schedules import LinearSchedule
@@ -153,6 +154,27 @@ def build_importance_schedule(config: Config) -> LinearSchedule:
     annealing = replay.importance_annealing_updates
     final = replay.importance_exponent_final if annealing else replay.importance_exponent
     return LinearSchedule(replay.importance_exponent, final, annealing)
+
+
+def build_limits(config: Config) -> Limits:
+    """Say when training ends, as configured in ``stop``."""
+    section = config.stop
+    return Limits(**{key: getattr(section, key) for key in section.__struct_fields__})
+
+
+def build_periods(config: Config) -> Periods:
+    """Say how often things are done, as configured in ``learner`` and ``evaluator``."""
+    learner, evaluator = config.learner, config.evaluator
+    return Periods(
+        publish_updates=learner.publish_period_updates,
+        publish_s=learner.publish_interval_s,
+        republish_s=learner.republish_period_s,
+        snapshot_environment_steps=evaluator.period_environment_steps,
+        snapshot_updates=evaluator.period_updates,
+        snapshot_episodes=evaluator.period_episodes,
+        checkpoint_updates=learner.checkpoint_period_updates,
+        report_s=learner.report_period_s,
+    )
 
 
 def evaluation_seed(seed: int, snapshot: int) -> int:

@@ -1,4 +1,4 @@
-"""What a run keeps: checkpoints, the best model, evaluations; and when it has reached its end."""
+"""What a run keeps: checkpoints, the best model, evaluations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from zdqn.config import Config
-from zdqn.config import Stop as StopLimits
 from zdqn.core.run_directory import RunDirectory
 from zdqn.core.snapshots import Evaluation
 from zdqn.data import EnvironmentSpec
@@ -19,22 +18,6 @@ if TYPE_CHECKING:
     from zdqn.core.trainer import Trainer
 
 logger = logging.getLogger("zdqn.learner")
-
-
-def reached_limit(
-    limits: StopLimits, reporter: Reporter, *, environment_steps: int, updates: int, episodes: int
-) -> str:
-    """Name the first end condition that is met; "" if none is."""
-    goal, last = limits.evaluation_return, reporter.last_return
-    if goal is not None and last is not None and last >= goal:
-        return "evaluation_return"
-    checks = (
-        (limits.updates, updates, "updates"),
-        (limits.environment_steps, environment_steps, "environment_steps"),
-        (limits.episodes, episodes, "episodes"),
-        (limits.wall_s, reporter.wall_s, "wall_s"),
-    )
-    return next((name for limit, value, name in checks if limit and value >= limit), "")
 
 
 class Recorder:

@@ -18,17 +18,13 @@ if TYPE_CHECKING:
 class Reporter:
     """Counts and times what a learner does.
 
-    Args:
-        report_period_s: seconds between two rows of metrics.
-
     Attributes:
         best_return: the highest mean return of an evaluation so far, or None.
         last_return: that of the newest evaluation, or None.
         evaluations: how many there were.
     """
 
-    def __init__(self, report_period_s: float) -> None:
-        self._period_s = report_period_s
+    def __init__(self) -> None:
         self._started_s = time.monotonic()
         self._earlier_s = 0.0
         self._last_row_s = time.monotonic()
@@ -65,10 +61,6 @@ class Reporter:
         self._earlier_s = state["wall_s"]
         self.best_return, self.last_return = state["best_return"], state["last_return"]
         self.evaluations = state["evaluations"]
-
-    def due(self) -> bool:
-        """Whether a row of metrics is due."""
-        return time.monotonic() - self._last_row_s >= self._period_s
 
     def add_evaluation(self, evaluation: Evaluation) -> bool:
         """Take note of an evaluation; True if it is the best so far."""

@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zdqn.config import Config, to_toml
+from zdqn.core.agenda import NOTHING, Agenda, Counters
 from zdqn.core.run_directory import RunDirectory
-from zdqn.core.snapshots import Cadence, Evaluation, FrozenSnapshot
+from zdqn.core.snapshots import Evaluation, FrozenSnapshot
 from zdqn.data import WeightVersion
 from zdqn.errors import ConfigError
 from zdqn.roles.acting import EpsilonSource
@@ -21,11 +23,13 @@ from zdqn.roles.building import (
     NetworkFactory,
     build_environments,
     build_importance_schedule,
+    build_limits,
+    build_periods,
     build_trainer,
     evaluation_seed,
     use_threads,
 )
-from zdqn.roles.recording import Recorder, reached_limit
+from zdqn.roles.recording import Recorder
 from zdqn.roles.replaying import build_broker
 from zdqn.roles.reporting import Reporter
 from zdqn.roles.role import Role
@@ -90,15 +94,10 @@ class Single(Role):
             vectorization=evaluator.vectorization,
         )
         self._trainer: Trainer = build_trainer(config, network, self._spec)
-        self._reporter = Reporter(config.learner.report_period_s)
+        self._reporter = Reporter()
         self._recorder = Recorder(config, self._directory, self._reporter)
-        self._cadence = Cadence(
-            environment_steps=evaluator.period_environment_steps,
-            updates=evaluator.period_updates,
-            episodes=evaluator.period_episodes,
-        )
+        self._agenda = Agenda(build_periods(config), build_limits(config))
         self._snapshots = 0
-        self._snapshot_updates = -1
         self._returns: list[float] = []
         self._rollout, self._lockstep = self._build()
 
@@ -149,38 +148,40 @@ class Single(Role):
         """
         logger.info("run directory %s", self._directory.path)
         logger.info("environment: %s", self._spec.describe())
-        limits, period = self._config.stop, self._config.learner.checkpoint_period_updates
-        saved = 0
-        self._evaluate_if_due()
-        while not (reason := self._reached_limit()) and not self._stop.is_set():
+        self._do_what_is_due()
+        while not (reason := self._end()) and not self._stop.is_set():
             self._lockstep.collect()
             episodes = self._rollout.take_episodes()
             self._returns = [*self._returns, *(episode.total_reward for episode in episodes)][
                 -_RECENT_EPISODES:
             ]
-            left = limits.updates - self._trainer.updates if limits.updates else float("inf")
-            self._lockstep.learn(left)
-            self._evaluate_if_due()
-            if period and self._trainer.updates - saved >= period:
-                saved = self._trainer.updates
-                self._save_checkpoint()
-            if self._reporter.due():
-                self._report()
-        return self._finish(reason or "stopped", limit_reached=bool(reason))
+            left = self._agenda.updates_left(self._trainer.updates)
+            self._lockstep.learn(inf if left is None else left)
+            self._do_what_is_due()
+        return self._finish(reason)
 
-    def _reached_limit(self) -> str:
-        return reached_limit(
-            self._config.stop,
-            self._reporter,
+    @property
+    def _counters(self) -> Counters:
+        return Counters(
             environment_steps=self._rollout.environment_steps,
             updates=self._trainer.updates,
             episodes=self._rollout.episodes,
+            evaluation_return=self._reporter.last_return,
         )
 
-    def _evaluate_if_due(self) -> None:
-        rollout = self._rollout
-        if self._cadence.due(rollout.environment_steps, self._trainer.updates, rollout.episodes):
+    def _end(self) -> str:
+        return self._agenda.end(self._reporter.wall_s, self._counters)
+
+    def _do_what_is_due(self) -> None:
+        due = self._agenda.due(self._reporter.wall_s, self._counters)
+        if due is NOTHING:
+            return
+        if due.snapshot:
             self._evaluate()
+        if due.checkpoint:
+            self._save_checkpoint()
+        if due.report:
+            self._report()
 
     def _evaluate(self) -> None:
         from zdqn.core.evaluation import evaluate
@@ -214,7 +215,6 @@ class Single(Role):
         if scores is None:
             return
         self._snapshots += 1
-        self._snapshot_updates = snapshot.updates
         duration_s = time.monotonic() - started_s
         self._recorder.add_evaluation(Evaluation(snapshot, scores, "train", duration_s), self._spec)
 
@@ -253,9 +253,10 @@ class Single(Role):
         }
         self._recorder.save_checkpoint(self._trainer, self._spec, counters)
 
-    def _finish(self, reason: str, *, limit_reached: bool) -> LearnerResult:
+    def _finish(self, limit: str) -> LearnerResult:
+        reason = limit or "stopped"
         logger.info("training is over: %s", reason)
-        if limit_reached and self._snapshots and self._snapshot_updates != self._trainer.updates:
+        if self._snapshots and self._agenda.takes_last_snapshot(limit, self._trainer.updates):
             self._evaluate()
         self._report()
         self._save_checkpoint()

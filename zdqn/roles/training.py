@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.config import Config
+from zdqn.core.agenda import NOTHING, Agenda, Counters
 from zdqn.core.progress import ProgressTotal
 from zdqn.core.run_directory import RunDirectory
-from zdqn.core.snapshots import Cadence, FrozenSnapshot
+from zdqn.core.snapshots import FrozenSnapshot
 from zdqn.core.verdict import Times, name_bottleneck, read_times
 from zdqn.data import Batch, EnvironmentSpec, WeightVersion
 from zdqn.errors import RoleFailedError, ZdqnError
@@ -27,12 +28,14 @@ from zdqn.rl.importance import importance_weights
 from zdqn.roles.building import (
     NetworkFactory,
     build_importance_schedule,
+    build_limits,
+    build_periods,
     build_trainer,
     read_spec,
     use_threads,
 )
 from zdqn.roles.model_server import ModelServer, Published, Report
-from zdqn.roles.recording import Recorder, reached_limit
+from zdqn.roles.recording import Recorder
 from zdqn.roles.reporting import Reporter
 from zdqn.roles.sampling import SampleStream
 from zdqn.wire import codec
@@ -119,8 +122,6 @@ class Training:
         self._version = -1
         self._phase = "starting"
         self._said_s = 0.0
-        self._published_s = 0.0
-        self._published_updates = 0
         self._snapshots = 0
         self._update: Update | None = None
         self._row: dict[str, Any] = {}
@@ -128,14 +129,9 @@ class Training:
         self._recent: deque[Times] = deque([Times()], maxlen=_VERDICT_ROWS)
         self._verdict = ""
         self._total = ProgressTotal()
-        self._reporter = Reporter(config.learner.report_period_s)
+        self._reporter = Reporter()
         self._recorder = Recorder(config, directory, self._reporter)
-        evaluator = config.evaluator
-        self._cadence = Cadence(
-            environment_steps=evaluator.period_environment_steps,
-            updates=evaluator.period_updates,
-            episodes=evaluator.period_episodes,
-        )
+        self._agenda = Agenda(build_periods(config), build_limits(config))
         self._prioritized = config.replay.kind == "prioritized"
         self._importance = build_importance_schedule(config)
 
@@ -172,7 +168,7 @@ class Training:
                     f"The model server broke: {self._server.failure!r}. This is a fault of zdqn; "
                     f"please report it."
                 ) from self._server.failure
-            return self._finish(reason or stop_reason(), limit_reached=bool(reason))
+            return self._finish(reason, stop_reason)
 
     def _load_checkpoint(self) -> dict[str, Any] | None:
         if self._resume is None:
@@ -260,25 +256,18 @@ class Training:
             requests_in_flight=learner.requests_in_flight,
             before_waiting=self._server.serve_alone,
         )
-        self._publish()
 
     def _train(self) -> str:
         """Update until an end condition is met; "" if `stop` was set first."""
         self._set_phase("training")
         self._began = self._times()
-        limits = self._config.stop
         while not self._stop.is_set():
-            self._look_around()
-            reason = reached_limit(
-                limits,
-                self._reporter,
-                environment_steps=self._total.environment_steps,
-                updates=self._trainer.updates,
-                episodes=self._total.episodes,
-            )
+            self._take_evaluations()
+            self._do_what_is_due()
+            reason = self._agenda.end(self._reporter.wall_s, self._counters)
             if reason:
                 return reason
-            left = limits.updates - self._trainer.updates if limits.updates else None
+            left = self._agenda.updates_left(self._trainer.updates)
             batch = self._stream.receive(left)
             if self._stream.progress is not None and self._total.observe(self._stream.progress):
                 logger.warning("the memory was restarted: what it held is lost, and fills again")
@@ -304,7 +293,7 @@ class Training:
             self._update = trainer.update(prepared)
             if self._prioritized:
                 self._stream.write_back(batch.keys, self._update.td_errors.cpu().numpy())
-            self._after_update()
+            self._do_what_is_due()
             self._server.serve_between_updates()
             if self._stop.is_set():
                 return
@@ -316,20 +305,6 @@ class Training:
         exponent = self._importance(self._trainer.updates)
         return importance_weights(probabilities, exponent).reshape(-1)
 
-    def _after_update(self) -> None:
-        updates = self._trainer.updates
-        learner = self._config.learner
-        if (
-            updates - self._published_updates >= learner.publish_period_updates
-            and time.monotonic() - self._published_s >= learner.publish_interval_s
-        ):
-            self._publish()
-        if self._config.evaluator.period_updates:
-            self._snapshot_if_due()
-        period = learner.checkpoint_period_updates
-        if period and updates % period == 0:
-            self._save_checkpoint()
-
     @property
     def _weight_version(self) -> WeightVersion:
         return WeightVersion(self._epoch, self._version)
@@ -337,7 +312,6 @@ class Training:
     def _publish(self, *, stopping: bool = False) -> None:
         """Broadcast the current weights as a new version."""
         self._version += 1
-        self._published_updates = self._trainer.updates
         arrays = self._trainer.weights()
         header = Weights(
             run_id=self._run_id,
@@ -351,25 +325,36 @@ class Training:
         self._published = Published(header.weight_version, arrays, message)
         self._server.publish(self._published)
         self._publisher.publish(message)
-        self._published_s = time.monotonic()
 
     # --- looking around ---------------------------------------------------------------------------
 
-    def _look_around(self) -> None:
-        """Do what is due by the clock or by what others did; cheap when nothing is."""
-        for evaluation in self._server.take_evaluations():
-            self._recorder.add_evaluation(evaluation, self._spec)
-        self._snapshot_if_due()
-        if time.monotonic() - self._published_s > self._config.learner.republish_period_s:
+    @property
+    def _counters(self) -> Counters:
+        return Counters(
+            environment_steps=self._total.environment_steps,
+            updates=self._trainer.updates,
+            episodes=self._total.episodes,
+            evaluation_return=self._reporter.last_return,
+        )
+
+    def _do_what_is_due(self) -> None:
+        due = self._agenda.due(self._reporter.wall_s, self._counters)
+        if due is NOTHING:
+            return
+        if due.publish:
+            self._publish()
+        if due.republish:
             self._publisher.publish(self._published.message)
-            self._published_s = time.monotonic()
-        if self._reporter.due():
+        if due.snapshot:
+            self._offer_snapshot()
+        if due.checkpoint:
+            self._save_checkpoint()
+        if due.report:
             self._report()
 
-    def _snapshot_if_due(self) -> None:
-        total = self._total
-        if self._cadence.due(total.environment_steps, self._trainer.updates, total.episodes):
-            self._offer_snapshot()
+    def _take_evaluations(self) -> None:
+        for evaluation in self._server.take_evaluations():
+            self._recorder.add_evaluation(evaluation, self._spec)
 
     def _offer_snapshot(self) -> None:
         snapshot = FrozenSnapshot(
@@ -382,7 +367,6 @@ class Training:
             arrays=self._trainer.weights(),
         )
         self._snapshots += 1
-        self._snapshot_updates = snapshot.updates
         self._server.offer(snapshot)
 
     def _report(self) -> None:
@@ -471,8 +455,9 @@ class Training:
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def _finish(self, reason: str, *, limit_reached: bool) -> LearnerResult:
+    def _finish(self, limit: str, stop_reason: Callable[[], str]) -> LearnerResult:
         """Tell everybody, wait for what is still to come, and write the summary."""
+        reason = limit or stop_reason()
         logger.info("training is over: %s", reason)
         self._server.collectors_done = True
         trained = hasattr(self, "_trainer")
@@ -481,8 +466,8 @@ class Training:
             self._report()
             self._publish(stopping=True)
             self._save_checkpoint()
-            if limit_reached and reason != "evaluation_return":
-                self._evaluate_the_rest()
+            if limit and limit != "evaluation_return":
+                self._evaluate_the_rest(limit)
         self._set_phase("finishing")
         self._server.evaluators_done = True
         self._wait_until(lambda: not self._clients(), _FAREWELL_S)
@@ -496,17 +481,16 @@ class Training:
     def _clients(self) -> int:
         return self._server.living("collector") + self._server.living("evaluator")
 
-    def _evaluate_the_rest(self) -> None:
+    def _evaluate_the_rest(self, limit: str) -> None:
         """Wait for the evaluations that are due, and for one of the final weights."""
         if not self._server.living("evaluator"):
             return
-        if not self._snapshots or self._snapshot_updates != self._trainer.updates:
+        if self._agenda.takes_last_snapshot(limit, self._trainer.updates):
             self._offer_snapshot()
         self._set_phase("waiting for evaluations")
 
         def done() -> bool:
-            for evaluation in self._server.take_evaluations():
-                self._recorder.add_evaluation(evaluation, self._spec)
+            self._take_evaluations()
             left = self._server.unevaluated
             if left:
                 self._say(f"waiting for {left} evaluations")
