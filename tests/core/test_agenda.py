@@ -6,7 +6,7 @@ from zdqn.core.agenda import NOTHING, Agenda, Counters, Due, Limits, Periods
 
 
 def at(environment_steps=0, updates=0, episodes=0, evaluation_return=None):
-    return Counters(environment_steps, updates, episodes, evaluation_return)
+    return Counters(environment_steps, updates, episodes, 0, evaluation_return)
 
 
 def agenda(periods=None, **limits):

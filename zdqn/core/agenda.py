@@ -17,12 +17,14 @@ class Counters(NamedTuple):
         environment_steps: of all collectors.
         updates: of the learner.
         episodes: of all collectors.
+        transitions: stored.
         evaluation_return: mean return of the newest evaluation, or None.
     """
 
-    environment_steps: int
-    updates: int
-    episodes: int
+    environment_steps: int = 0
+    updates: int = 0
+    episodes: int = 0
+    transitions: int = 0
     evaluation_return: float | None = None
 
 

@@ -35,10 +35,10 @@ class Lockstep:
         epsilon: environment steps so far to epsilon, one number or one per environment.
         importance_exponent: updates so far to beta.
         rng: for exploration.
+        staleness: told what was learned from; a version is an update here.
 
     Attributes:
         update: the newest update, or None.
-        staleness: of what was learned from; a version is an update here.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Lockstep:
         epsilon: Callable[[int], float | NDArray[np.float64]],
         importance_exponent: Callable[[int], float],
         rng: np.random.Generator,
+        staleness: Staleness,
     ) -> None:
         self._rollout = rollout
         self._spec = spec
@@ -67,7 +68,7 @@ class Lockstep:
         self._importance_exponent = importance_exponent
         self._rng = rng
         self.update: Update | None = None
-        self.staleness = Staleness()
+        self._staleness = staleness
 
     def collect(self) -> None:
         """Step the environments until a block is complete, and store it."""
@@ -109,7 +110,7 @@ class Lockstep:
 
     def _learn_once(self) -> None:
         batch = self._broker.draw(self._batch_size, 1)
-        self.staleness.add(batch.weight_versions, self._weight_version)
+        self._staleness.add(batch.weight_versions, self._weight_version)
         weights = None
         if self._prioritized:
             exponent = self._importance_exponent(self._trainer.updates)

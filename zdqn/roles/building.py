@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zdqn.config import Config, to_dict
+from zdqn.config import Config
 from zdqn.core.agenda import Limits, Periods
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import MismatchError
 from zdqn.rl.schedules import LinearSchedule
 
 if TYPE_CHECKING:
@@ -180,28 +178,6 @@ def build_periods(config: Config) -> Periods:
 def evaluation_seed(seed: int, snapshot: int) -> int:
     """Give the seed of a snapshot's evaluation: its own, and the same in every run of `seed`."""
     return int(np.random.SeedSequence((seed, 1, snapshot)).generate_state(1)[0])
-
-
-def describe_model(config: Config, spec: EnvironmentSpec) -> dict[str, Any]:
-    """Give what a checkpoint must hold beside weights, so that it can be used alone."""
-    return {"config": to_dict(config), "spec": asdict(spec)}
-
-
-def read_spec(state: dict[str, Any]) -> EnvironmentSpec:
-    """Read the environment's spec out of a checkpoint.
-
-    Raises:
-        MismatchError: when it holds none.
-    """
-    try:
-        values = dict(state["spec"])
-        shape = tuple(values.pop("observation_shape"))
-        return EnvironmentSpec(observation_shape=shape, **values)
-    except (KeyError, TypeError, ValueError) as error:
-        raise MismatchError(
-            f"the checkpoint's spec of the environment is {state.get('spec')!r}, which this zdqn "
-            f"cannot read. Use the zdqn that wrote it, or another checkpoint."
-        ) from error
 
 
 def use_threads(count: int) -> None:

@@ -24,6 +24,7 @@ from zdqn.roles.building import (
 )
 from zdqn.roles.learner_client import LearnerClient
 from zdqn.wire import codec
+from zdqn.wire.asking import ask
 from zdqn.wire.protocol import (
     Acknowledged,
     Claim,
@@ -31,9 +32,10 @@ from zdqn.wire.protocol import (
     EvaluationResult,
     NothingToEvaluate,
     Snapshot,
+    Statistics,
 )
-from zdqn.wire.session import Statistics, ask
 from zdqn.wire.sockets import Client, Context
+from zdqn.wire.status import EvaluatorStatistics
 
 if TYPE_CHECKING:
     from zdqn.core.policies import GreedyPolicy
@@ -126,7 +128,7 @@ class Evaluator(LearnerClient):
             welcome = self._join(membership)
             if welcome is not None:
                 logger.info("evaluating as evaluator %d of run %s", welcome.index, welcome.run_id)
-                client = stack.enter_context(Client(self._context, self._learner))
+                client = stack.enter_context(self._node.client(self._learner))
                 self._serve(client)
             membership.raise_failure()
         return EvaluatorResult(self._evaluations, self._episodes)
@@ -202,8 +204,7 @@ class Evaluator(LearnerClient):
                 return
 
     def _statistics(self) -> Statistics:
-        return {
-            "evaluations": self._evaluations,
-            "episodes": self._episodes,
-            "doing": self._state,
-        }
+        statistics = EvaluatorStatistics(
+            evaluations=self._evaluations, episodes=self._episodes, doing=self._state
+        )
+        return statistics.to_wire()

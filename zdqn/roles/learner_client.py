@@ -8,18 +8,18 @@ import threading
 from abc import abstractmethod
 from typing import Any, Literal
 
+from zdqn.closing import Closing
 from zdqn.config import Config, from_dict, shared_values
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import MismatchError
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory
-from zdqn.roles.role import Role
 from zdqn.wire.addresses import Address, check_resolves, parse_address
-from zdqn.wire.protocol import Hello, Spec, Welcome
-from zdqn.wire.session import Membership, Statistics, new_session
+from zdqn.wire.membership import Membership, new_session
+from zdqn.wire.node import Node
+from zdqn.wire.protocol import Hello, ServerRole, Spec, Statistics, Welcome
 from zdqn.wire.sockets import Context
 
 
-class LearnerClient(Role):
+class LearnerClient(Closing):
     """A role with environments that belongs to a learner's run: a collector or an evaluator.
 
     Args:
@@ -62,8 +62,7 @@ class LearnerClient(Role):
         self._shared = shared_values(config) if config is not None else None
         if config is not None:  # before any socket: a wrong environment is told at once
             self._build(config)
-        self._owns_context = context is None
-        self._context = context or Context()
+        self._node = Node(context)
 
     @abstractmethod
     def _make_environments(self, config: Config) -> tuple[Any, EnvironmentSpec]:
@@ -86,10 +85,10 @@ class LearnerClient(Role):
             shared=self._shared,
         )
 
-    def _membership(self, address: Address, server: str) -> Membership:
+    def _membership(self, address: Address, server: ServerRole) -> Membership:
         links = (self._config or Config()).links
         return Membership(
-            self._context,
+            self._node,
             address,
             server=server,
             hello=self._hello,
@@ -106,11 +105,6 @@ class LearnerClient(Role):
             The learner's welcome, or None if the run ended first.
         """
         welcome = membership.join()
-        if welcome is not None and not welcome.memory:
-            raise MismatchError(
-                f"What answers at {self._learner} is a memory, not a learner. Give --learner the "
-                f'address that the learner prints as "learner model" when it starts.'
-            )
         if welcome is None or self._config is not None:
             return welcome
         self._build(from_dict(welcome.config, source="the learner's configuration"))
@@ -122,5 +116,4 @@ class LearnerClient(Role):
             from zdqn.envs import close_environments
 
             close_environments(self._environments)
-        if self._owns_context:
-            self._context.close()
+        self._node.close()

@@ -8,53 +8,33 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+from zdqn.closing import Closing
 from zdqn.config import Config
-from zdqn.core.peers import PeerTable
-from zdqn.errors import FencedError, MismatchError, ProtocolError, ZdqnError
+from zdqn.roles.complaints import Complaints
 from zdqn.roles.replaying import build_broker
-from zdqn.roles.role import Role
+from zdqn.roles.sample_line import SampleLine
 from zdqn.wire import codec
 from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.compression import check_compression
-from zdqn.wire.protocol import (
-    Acknowledged,
-    ErrorReply,
-    Goodbye,
-    Header,
-    Hello,
-    NotReady,
-    Ping,
-    Pong,
-    SampleRequest,
-    Spec,
-    Status,
-    StatusRequest,
-    Stop,
-    Welcome,
-)
-from zdqn.wire.session import Statistics, new_session
-from zdqn.wire.sockets import (
-    COPY_RECEIVED_BELOW_BYTES,
-    LINGER_MS,
-    Context,
-    Request,
-    Server,
-    TransitionReceiver,
-    Waiter,
-    bind_pair,
-)
+from zdqn.wire.desk import Desk, Particulars
+from zdqn.wire.membership import new_session
+from zdqn.wire.node import Node
+from zdqn.wire.peers import Peer
+from zdqn.wire.protocol import Hello, SampleRequest, Statistics
+from zdqn.wire.sockets import COPY_RECEIVED_BELOW_BYTES, LINGER_MS, Context, Waiter
+from zdqn.wire.status import CollectorStatistics, MemoryStatistics, MemoryStatus
 
 logger = logging.getLogger("zdqn.memory")
 
 _WAIT_MS = 100
 _BLOCKS_TOGETHER = 64
 _ROUNDS_IN_A_ROW = 4
-_SAY_EVERY_S = 10.0
-_PEERS_EVERY_S = 0.5
-_MOST_COMPLAINTS = 100
+_MOST_REQUESTS = 256
+"""In one round; clients that ask without end do not keep blocks from being read."""
 
 
 @dataclass(frozen=True)
@@ -70,16 +50,7 @@ class MemoryResult:
     stop_reason: str
 
 
-@dataclass(frozen=True)
-class _Parked:
-    """A sample request that may wait for data."""
-
-    deadline_s: float
-    request: Request
-    header: SampleRequest
-
-
-class Memory(Role):
+class Memory(Closing):
     """The memory role. Its sockets are bound when it is made; `run` serves them.
 
     Args:
@@ -106,48 +77,47 @@ class Memory(Role):
         stop: threading.Event | None = None,
     ) -> None:
         check_compression(config.collector.compression)
-        self._config = config
-        self._stop = stop or threading.Event()
-        self._session = new_session()
-        self._broker = build_broker(config, session=self._session)
-        self._peers = PeerTable(config.links.dead_after_s)
-        self._run_id = ""
-        self._parked: deque[_Parked] = deque()
-        self._departed: deque[tuple[float, Goodbye]] = deque()
-        self._stop_reason = ""
-        self._complaints: dict[str, float] = {}
-        self._next_look_s = 0.0
-        self._held_since_s = time.monotonic()
-        self._busy_s = {"inserting": 0.0, "sampling": 0.0, "holding_inserts_back": 0.0}
-
         parameter = "memory.bind" if bind is None else "--bind"
         bind = config.memory.bind if bind is None else bind
         address = parse_address(bind, parameter=parameter, bind=True)
         check_bind(address, parameter=parameter, insecure=insecure)
-        self._owns_context = context is None
-        self._context = context or Context()
-        try:
-            self._server, self._receiver = bind_pair(
-                lambda free: Server(self._context, free),
-                lambda free: TransitionReceiver(
-                    self._context,
-                    free,
-                    high_water_mark=config.transition_high_water_mark,
-                    buffer_bytes=config.transition_buffer_bytes,
-                ),
-                address,
-            )
-        except ZdqnError:
-            self.close()
-            raise
-        self._waiter = Waiter([self._server, self._receiver])
+        session = new_session()
+        self._config = config
+        self._stop = stop or threading.Event()
+        self._stop_reason = ""
+        self._broker = build_broker(config, session=session)
+        self._departed: deque[tuple[float, Peer]] = deque()
+        self._complaints = Complaints(logger)
         self._reading = True
-        self.endpoints = {
-            "samples": str(self._server.address.advertised()),
-            "transitions": str(self._receiver.address.advertised()),
-        }
-        if on_bound is not None:
-            on_bound(self.endpoints)
+        self._held_since_s = time.monotonic()
+        self._holding_s = 0.0
+        self._inserting_s = 0.0
+        with ExitStack() as stack:
+            node = stack.enter_context(Node(context))
+            self._server, self._receiver = node.memory_server(
+                address,
+                high_water_mark=config.transition_high_water_mark,
+                buffer_bytes=config.transition_buffer_bytes,
+            )
+            stack.enter_context(self._server)
+            stack.enter_context(self._receiver)
+            self.endpoints = {
+                "samples": str(self._server.address.advertised()),
+                "transitions": str(self._receiver.address.advertised()),
+            }
+            if on_bound is not None:
+                on_bound(self.endpoints)
+            self._open = stack.pop_all()
+        self._waiter = Waiter([self._server, self._receiver])
+        self._line = SampleLine(self._broker, self._server.reply)
+        self._desk = Desk(
+            "memory",
+            self,
+            session=session,
+            dead_after_s=config.links.dead_after_s,
+            logger=logger,
+            handlers={SampleRequest: self._line.take},
+        )
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -161,25 +131,23 @@ class Memory(Role):
         while not self._stop.is_set():
             self._read_when_wanted()
             self._waiter.wait(self._wait_ms())
-            self._serve_requests()
+            self._desk.serve(self._server, _MOST_REQUESTS)
             self._read_blocks()
-            self._answer_parked()
-            self._look_after_peers()
-        return MemoryResult(self._statistics(), self._stop_reason or "stopped")
+            self._line.advance()
+            self._desk.look_after_peers()
+            self._write_off_departed()
+        statistics = self._statistics().to_wire()
+        return MemoryResult(statistics, self._stop_reason or "stopped")
 
     def close(self) -> None:
         """Close the sockets."""
-        for link in ("_server", "_receiver"):
-            if hasattr(self, link):
-                getattr(self, link).close()
-        if self._owns_context:
-            self._context.close()
+        self._open.close()
 
     def _wait_ms(self) -> float:
-        if not self._parked:
+        patience_s = self._line.patience_s()
+        if patience_s is None:
             return _WAIT_MS
-        left_ms = (self._parked[0].deadline_s - time.monotonic()) * 1000
-        return min(max(left_ms, 1), _WAIT_MS)
+        return min(max(patience_s * 1000, 1), _WAIT_MS)
 
     # --- transitions ----------------------------------------------------------------------------
 
@@ -190,7 +158,7 @@ class Memory(Role):
             return
         now_s = time.monotonic()
         if wanted:
-            self._busy_s["holding_inserts_back"] += now_s - self._held_since_s
+            self._holding_s += now_s - self._held_since_s
         else:
             self._held_since_s = now_s
         self._waiter.enable(self._receiver, wanted)
@@ -205,10 +173,10 @@ class Memory(Role):
         for _ in range(_ROUNDS_IN_A_ROW):
             messages = self._receive_blocks(broker.wanted_blocks(_BLOCKS_TOGETHER), copy)
             for error in broker.insert_together(messages):
-                self._complain(str(error))
+                self._complaints.say(str(error), broker.refused)
             if len(messages) < _BLOCKS_TOGETHER:
                 break
-        self._busy_s["inserting"] += time.monotonic() - started_s
+        self._inserting_s += time.monotonic() - started_s
 
     def _receive_blocks(self, most: int, copy: bool) -> list[bytes | memoryview]:
         messages: list[bytes | memoryview] = []
@@ -216,196 +184,103 @@ class Memory(Role):
             messages.append(message)
         return messages
 
-    def _complain(self, text: str) -> None:
-        """Log a peer's fault, the same one at most every 10 s."""
-        now_s = time.monotonic()
-        if now_s - self._complaints.get(text, -_SAY_EVERY_S) >= _SAY_EVERY_S:
-            if len(self._complaints) >= _MOST_COMPLAINTS:
-                self._complaints.clear()
-            self._complaints[text] = now_s
-            logger.warning("refused %s (%d refused so far)", text, self._broker.refused)
+    # --- for the desk ---------------------------------------------------------------------------
 
-    # --- requests -------------------------------------------------------------------------------
+    def admit(self, hello: Hello) -> None:
+        """Agree with a client on learner, run and environment.
 
-    def _serve_requests(self) -> None:
-        while (request := self._server.receive()) is not None:
-            answer: Header | None
-            try:
-                answer = self._answer(request, codec.decode(request.body))
-            except ZdqnError as error:
-                answer = _refusal(error)
-            if answer is not None:
-                self._server.reply(request, codec.encode(answer))
-
-    def _answer(self, request: Request, message: codec.Message) -> Header | None:
-        header = message.header
-        if isinstance(header, SampleRequest):
-            return self._take_sample_request(request, header, message)
-        if isinstance(header, Ping):
-            return self._pong(header)
-        if isinstance(header, Hello):
-            return self._welcome(header)
-        if isinstance(header, Goodbye):
-            return self._take_leave(header)
-        if isinstance(header, StatusRequest):
-            return Status(role="memory", values=self._status())
-        if isinstance(header, Stop):
-            self._stop_reason = header.reason
-            logger.info("stopping: %s", header.reason)
-            self._stop.set()
-            return Acknowledged()
-        raise ProtocolError(f"a memory does not answer {type(header).__name__}")
-
-    def _take_sample_request(
-        self, request: Request, header: SampleRequest, message: codec.Message
-    ) -> NotReady | None:
-        self._broker.take_priorities(header, message)
-        deadline_s = time.monotonic() + header.wait_ms / 1000
-        parked = _Parked(deadline_s, request, header)
-        if self._parked and header.wait_ms:  # others wait longer already
-            self._parked.append(parked)
-            return None
-        answer = self._try_to_sample(parked)
-        if answer is None or not header.wait_ms:
-            return answer
-        self._parked.append(parked)
-        return None
-
-    def _try_to_sample(self, parked: _Parked) -> NotReady | None:
-        """Answer with batches, or give the reason why not yet."""
-        started_s = time.monotonic()
-        self._broker.check_admitted(parked.header)
-        result = self._broker.sample(parked.header)
-        if isinstance(result, NotReady):
-            return result
-        self._server.reply(parked.request, result)
-        self._busy_s["sampling"] += time.monotonic() - started_s
-        return None
-
-    def _answer_parked(self) -> None:
-        now_s = time.monotonic()
-        for _ in range(len(self._parked)):
-            parked = self._parked.popleft()
-            answer = self._answer_or_refuse(parked)
-            if isinstance(answer, NotReady) and now_s < parked.deadline_s:
-                self._parked.append(parked)
-            elif answer is not None:
-                self._server.reply(parked.request, codec.encode(answer))
-
-    def _answer_or_refuse(self, parked: _Parked) -> Header | None:
-        """Try to answer a parked request; what it asks for may have become impossible by now."""
-        try:
-            return self._try_to_sample(parked)
-        except ZdqnError as error:
-            return _refusal(error)
-
-    def _welcome(self, hello: Hello) -> Welcome:
-        if hello.run_id and self._run_id and hello.run_id != self._run_id:
-            raise MismatchError(
-                f"this memory serves run {self._run_id}, and {hello.name} belongs to run "
-                f"{hello.run_id}. Start a memory for each run."
-            )
+        Raises:
+            FencedError: when a newer learner is known.
+            MismatchError: when its environment is another than the one agreed before.
+            ConfigError: when the replay would not fit into memory.
+        """
         if hello.role == "learner":
             self._broker.admit_learner(hello.session, hello.learner_epoch)
-            self._run_id = hello.run_id
-        if hello.spec is not None:
-            spec = codec.read_spec(hello.spec)
-            first = self._broker.spec is None
-            self._broker.agree(spec, _available_bytes())
-            if first:
-                self._held_since_s = time.monotonic()  # before, there was nothing to hold back
-                logger.info(
-                    "replay of %d transitions, %s: %.1f MB",
-                    self._config.replay.capacity,
-                    spec.describe(),
-                    self._broker.statistics()["bytes"] / 1e6,
-                )
-        met = hello.session in self._peers.peers
-        peer = self._peers.hello(hello.role, hello.name, hello.session, time.monotonic())
-        if not met:
-            logger.info("%s has joined", hello.name)
-        agreed = self._broker.spec
-        return Welcome(
-            run_id=self._run_id,
-            session=self._session,
-            data_endpoint=self.endpoints["transitions"],
-            spec=Spec.of(agreed) if agreed is not None else None,
-            config={},
-            memory="",
-            index=peer.index,
-            seed=self._config.run.seed,
-            weight_version=-1,
-        )
-
-    def _take_leave(self, goodbye: Goodbye) -> Acknowledged:
-        """Let a client go; what a collector had sent may still be on its way for a while."""
-        now_s = time.monotonic()
-        self._peers.goodbye(goodbye.session, goodbye.statistics, now_s)
-        self._departed.append((now_s + LINGER_MS / 1000 + 1, goodbye))
-        return Acknowledged()
-
-    def _pong(self, ping: Ping) -> Pong:
-        now_s = time.monotonic()
-        known = self._peers.ping(ping.session, ping.statistics, now_s)
-        return Pong(
-            session=self._session,
-            known=known,
-            stopping=self._stop.is_set(),
-            environment_steps=self._broker.ledger.environment_steps,
-            collectors=len(self._peers.living("collector", now_s)),
-            statistics=self._statistics(),
-        )
-
-    # --- what is known --------------------------------------------------------------------------
-
-    def _look_after_peers(self) -> None:
-        now_s = time.monotonic()
-        if now_s < self._next_look_s:
+            self._desk.belong_to(hello.run_id)
+        if hello.spec is None:
             return
-        self._next_look_s = now_s + _PEERS_EVERY_S
-        for peer in self._peers.newly_dead(now_s):
-            logger.warning(
-                "%s has been silent for %.0f s: taken for dead",
-                peer.name,
-                now_s - peer.last_seen_s,
+        spec = codec.read_spec(hello.spec)
+        first = self._broker.spec is None
+        self._broker.agree(spec, _available_bytes())
+        if first:
+            self._held_since_s = time.monotonic()  # before, there was nothing to hold back
+            logger.info(
+                "replay of %d transitions, %s: %.1f MB",
+                self._config.replay.capacity,
+                spec.describe(),
+                self._broker.statistics()["bytes"] / 1e6,
             )
-            if peer.role == "collector":
-                self._write_off(peer.session, peer.statistics)
-        while self._departed and self._departed[0][0] < now_s:
-            goodbye = self._departed.popleft()[1]
-            self._write_off(goodbye.session, goodbye.statistics)
 
-    def _write_off(self, session: int, statistics: Statistics) -> None:
-        """Count what a gone collector sent and what never came."""
-        name = self._peers.peers[session].name if session in self._peers.peers else "a collector"
-        blocks_sent = statistics.get("blocks_sent", 0)
-        if not isinstance(blocks_sent, int):  # a stranger's statistics may hold anything
+    def particulars(self) -> Particulars:
+        """Give what a client is told when it is welcome."""
+        return Particulars(
+            data_endpoint=self.endpoints["transitions"],
+            spec=self._broker.spec,
+            seed=self._config.run.seed,
+        )
+
+    def is_over_for(self, role: str) -> bool:  # noqa: ARG002 - of a learner it depends on it
+        """Whether clients should finish."""
+        return self._stop.is_set()
+
+    def environment_steps(self) -> int:
+        """Give the environment steps of all collectors that it heard of."""
+        return self._broker.ledger.environment_steps
+
+    def statistics(self) -> Statistics:
+        """Give the numbers that go with every pong."""
+        return self._statistics().to_wire()
+
+    def status(self) -> dict[str, Any]:
+        """Answer a status request."""
+        status = MemoryStatus(
+            **self.statistics(),  # type: ignore[arg-type] # they are what it extends
+            endpoints=self.endpoints,
+            run_id=self._desk.run_id,
+            waiting_requests=len(self._line),
+            clients=self._desk.describe_clients(),
+        )
+        return status.to_wire()
+
+    def stop(self, reason: str) -> None:
+        """End `run`, as somebody asks for it."""
+        self._stop_reason = reason
+        logger.info("stopping: %s", reason)
+        self._stop.set()
+
+    def departed(self, peer: Peer, *, died: bool) -> None:
+        """Write off what a gone collector sent and what never came.
+
+        Of one that said goodbye it may still be on its way for a while.
+        """
+        if peer.role != "collector":
             return
-        lost = self._broker.ledger.write_off(session, blocks_sent)
+        if died:
+            self._write_off(peer)
+        else:
+            self._departed.append((time.monotonic() + LINGER_MS / 1000 + 1, peer))
+
+    def _write_off_departed(self) -> None:
+        while self._departed and self._departed[0][0] < time.monotonic():
+            self._write_off(self._departed.popleft()[1])
+
+    def _write_off(self, peer: Peer) -> None:
+        blocks_sent = CollectorStatistics.read(peer.statistics).blocks_sent
+        lost = self._broker.ledger.write_off(peer.session, blocks_sent)
         if lost:
-            logger.warning("%d blocks that %s had sent never came: lost", lost, name)
+            logger.warning("%d blocks that %s had sent never came: lost", lost, peer.name)
 
-    def _statistics(self) -> dict[str, Any]:
-        spent_s = dict(self._busy_s)
+    def _statistics(self) -> MemoryStatistics:
+        holding_s = self._holding_s
         if not self._reading:
-            spent_s["holding_inserts_back"] += time.monotonic() - self._held_since_s
-        busy = {f"{activity}_s": round(spent, 3) for activity, spent in spent_s.items()}
-        return {**self._broker.statistics(), **busy, "reading": self._reading}
-
-    def _status(self) -> dict[str, Any]:
-        return {
-            **self._statistics(),
-            "endpoints": self.endpoints,
-            "run_id": self._run_id,
-            "waiting_requests": len(self._parked),
-            "clients": self._peers.describe(time.monotonic()),
-        }
-
-
-def _refusal(error: ZdqnError) -> ErrorReply:
-    """Tell a client why it is refused."""
-    codes = {FencedError: "fenced", ProtocolError: "protocol"}
-    return ErrorReply(code=codes.get(type(error), "mismatch"), message=str(error))
+            holding_s += time.monotonic() - self._held_since_s
+        return MemoryStatistics(
+            **self._broker.statistics(),
+            inserting_s=round(self._inserting_s, 3),
+            sampling_s=round(self._line.sampling_s, 3),
+            holding_inserts_back_s=round(holding_s, 3),
+            reading=self._reading,
+        )
 
 
 def _available_bytes() -> int:

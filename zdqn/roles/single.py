@@ -5,18 +5,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zdqn.closing import Closing
 from zdqn.config import Config, to_toml
 from zdqn.core.agenda import NOTHING, Agenda, Counters
-from zdqn.core.run_directory import RunDirectory
-from zdqn.core.snapshots import Evaluation, FrozenSnapshot
+from zdqn.core.progress import ProgressTotal
 from zdqn.data import WeightVersion
 from zdqn.errors import ConfigError
+from zdqn.records.recorder import Recorder
+from zdqn.records.run_directory import RunDirectory
+from zdqn.records.snapshots import Evaluation
+from zdqn.records.training_result import TrainingResult
 from zdqn.roles.acting import EpsilonSource
 from zdqn.roles.building import (
     EnvironmentFactory,
@@ -29,11 +34,9 @@ from zdqn.roles.building import (
     evaluation_seed,
     use_threads,
 )
-from zdqn.roles.recording import Recorder
 from zdqn.roles.replaying import build_broker
-from zdqn.roles.reporting import Reporter
-from zdqn.roles.role import Role
-from zdqn.roles.training import LearnerResult
+
+from zdqn.wire.status import CollectorStatistics
 
 if TYPE_CHECKING:
     from zdqn.core.lockstep import Lockstep
@@ -45,7 +48,7 @@ logger = logging.getLogger("zdqn.learner")
 _RECENT_EPISODES = 20
 
 
-class Single(Role):
+class Single(Closing):
     """Lockstep training as ``zdqn train`` runs it.
 
     Collecting, learning and evaluating take turns, in the order that the configuration implies:
@@ -94,10 +97,9 @@ class Single(Role):
             vectorization=evaluator.vectorization,
         )
         self._trainer: Trainer = build_trainer(config, network, self._spec)
-        self._reporter = Reporter()
-        self._recorder = Recorder(config, self._directory, self._reporter)
-        self._agenda = Agenda(build_periods(config), build_limits(config))
-        self._snapshots = 0
+        self._recorder = Recorder(config, self._directory)
+        periods = replace(build_periods(config), publish_updates=0, republish_s=0.0)  # to nobody
+        self._agenda = Agenda(periods, build_limits(config))
         self._returns: list[float] = []
         self._rollout, self._lockstep = self._build()
 
@@ -131,12 +133,12 @@ class Single(Role):
             epsilon=lambda environment_steps: epsilons.at(environment_steps, 1, 0),
             importance_exponent=build_importance_schedule(config),
             rng=np.random.default_rng(seeds[1]),
+            staleness=self._recorder.metrics.staleness,
         )
         self._epsilons = epsilons
-        self._reporter.staleness = lockstep.staleness
         return rollout, lockstep
 
-    def run(self) -> LearnerResult:
+    def run(self) -> TrainingResult:
         """Train until an end condition is met or `stop` is set.
 
         Returns:
@@ -166,14 +168,15 @@ class Single(Role):
             environment_steps=self._rollout.environment_steps,
             updates=self._trainer.updates,
             episodes=self._rollout.episodes,
-            evaluation_return=self._reporter.last_return,
+            transitions=self._broker.limiter.inserts,
+            evaluation_return=self._recorder.metrics.last_return,
         )
 
     def _end(self) -> str:
-        return self._agenda.end(self._reporter.wall_s, self._counters)
+        return self._agenda.end(self._recorder.metrics.wall_s, self._counters)
 
     def _do_what_is_due(self) -> None:
-        due = self._agenda.due(self._reporter.wall_s, self._counters)
+        due = self._agenda.due(self._recorder.metrics.wall_s, self._counters)
         if due is NOTHING:
             return
         if due.snapshot:
@@ -189,17 +192,10 @@ class Single(Role):
         from zdqn.core.policies import GreedyPolicy
 
         section = self._config.evaluator
-        seed = evaluation_seed(self._config.run.seed, self._snapshots)
+        seed = evaluation_seed(self._config.run.seed, self._recorder.snapshots)
         policy, rng = GreedyPolicy(self._trainer.online), np.random.default_rng(seed)
-        snapshot = FrozenSnapshot(
-            number=self._snapshots,
-            weight_version=WeightVersion(1, self._trainer.updates).pack(),
-            environment_steps=self._rollout.environment_steps,
-            updates=self._trainer.updates,
-            episodes=self._rollout.episodes,
-            wall_s=self._reporter.wall_s,
-            arrays=self._trainer.weights(),
-        )
+        version = WeightVersion(1, self._trainer.updates)
+        snapshot = self._recorder.freeze(self._trainer.weights(), self._counters, version)
         started_s = time.monotonic()
         scores = evaluate(
             self._evaluation_environments,
@@ -214,69 +210,56 @@ class Single(Role):
         )
         if scores is None:
             return
-        self._snapshots += 1
         duration_s = time.monotonic() - started_s
         self._recorder.add_evaluation(Evaluation(snapshot, scores, "train", duration_s), self._spec)
 
     def _report(self) -> None:
-        rollout = self._rollout
-        statistics: dict[str, int | float | str | bool] = {
-            "epsilon": float(np.mean(self._epsilons.at(rollout.environment_steps, 1, 0)))
-        }
-        if self._returns:
-            statistics["episode_return_mean"] = sum(self._returns) / len(self._returns)
-        row = self._reporter.row(
-            environment_steps=rollout.environment_steps,
-            transitions=self._broker.limiter.inserts,
-            updates=self._trainer.updates,
-            episodes=rollout.episodes,
-            update=self._lockstep.update,
-            collectors=[statistics],
+        epsilon = self._epsilons.at(self._rollout.environment_steps, 1, 0)
+        statistics = CollectorStatistics(
+            epsilon=float(np.mean(epsilon)),
+            episode_return_mean=sum(self._returns) / len(self._returns) if self._returns else None,
         )
-        if self._lockstep.update is not None:
-            self._recorder.check_loss(row)
-        self._recorder.add_metrics(row)
+        row = self._recorder.report(
+            self._counters, update=self._lockstep.update, collectors=[statistics]
+        )
         logger.info(
             "%d environment steps, %d updates, %d episodes, mean return %s",
-            row["environment_steps"],
-            row["updates"],
-            row["episodes"],
-            row["episode_return_mean"],
+            row.environment_steps,
+            row.updates,
+            row.episodes,
+            row.episode_return_mean,
         )
 
     def _save_checkpoint(self) -> None:
-        counters = {
-            "updates": self._trainer.updates,
-            "environment_steps": self._rollout.environment_steps,
-            "snapshots": self._snapshots,
-            "reporter": self._reporter.state_dict(),
-        }
-        self._recorder.save_checkpoint(self._trainer, self._spec, counters)
+        self._recorder.save_checkpoint(
+            self._spec,
+            self._counters,
+            trainer=self._trainer.state_dict(),
+            totals=self._totals().state_dict(),
+            version=self._trainer.updates,
+        )
 
-    def _finish(self, limit: str) -> LearnerResult:
+    def _finish(self, limit: str) -> TrainingResult:
         reason = limit or "stopped"
         logger.info("training is over: %s", reason)
-        if self._snapshots and self._agenda.takes_last_snapshot(limit, self._trainer.updates):
+        if self._recorder.snapshots and self._agenda.takes_last_snapshot(
+            limit, self._trainer.updates
+        ):
             self._evaluate()
         self._report()
         self._save_checkpoint()
         limiter = self._broker.limiter
-        summary = self._reporter.summary(
-            environment_steps=self._rollout.environment_steps,
-            transitions=limiter.inserts,
-            updates=self._trainer.updates,
-            episodes=self._rollout.episodes,
-            stop_reason=reason,
+        summary = self._recorder.write_summary(
+            self._counters,
+            reason,
+            {
+                "samples": limiter.samples,
+                "samples_per_insert": round(limiter.achieved, 4),
+                "blocks_lost": 0,
+                "blocks_duplicated": 0,
+            },
         )
-        summary.update(
-            samples=limiter.samples,
-            samples_per_insert=round(limiter.achieved, 4),
-            blocks_lost=0,
-            blocks_duplicated=0,
-            run_directory=str(self._directory.path),
-        )
-        self._directory.write_summary(summary)
-        return LearnerResult(reason, summary, self._directory.path)
+        return TrainingResult(reason, summary, self._directory.path)
 
     def close(self) -> None:
         """Close the environments."""

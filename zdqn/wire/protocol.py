@@ -19,7 +19,7 @@ was agreed in the hello; a message whose length is not exactly what they imply i
 
 from __future__ import annotations
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
@@ -28,7 +28,7 @@ from msgspec import Meta
 from zdqn.data import EnvironmentSpec
 from zdqn.wire.compression import Compression
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 MAGIC = b"ZDQN"
 MAX_HEADER_BYTES = 64 * 1024
 ALIGNMENT = 64
@@ -72,6 +72,30 @@ class Kind(IntEnum):
     SNAPSHOT = 37
     NOTHING_TO_EVALUATE = 38
     EVALUATION_RESULT = 39
+
+
+class Refusal(StrEnum):
+    """Why a request is refused."""
+
+    PROTOCOL = "protocol"
+    """The message breaks the protocol."""
+    MISMATCH = "mismatch"
+    """The peer's environment, configuration or run is another."""
+    FENCED = "fenced"
+    """A newer learner has taken over."""
+    NOT_SERVING = "not_serving"
+    """Not now; ask again soon."""
+    STOPPING = "stopping"
+    """The run is over."""
+
+    @property
+    def passes(self) -> bool:
+        """Whether it says something of the moment, and not of the client."""
+        return self in (Refusal.NOT_SERVING, Refusal.STOPPING)
+
+
+ClientRole: TypeAlias = Literal["learner", "collector", "evaluator"]
+ServerRole: TypeAlias = Literal["memory", "learner"]
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -123,7 +147,7 @@ class Hello(Header, frozen=True):
     """
 
     kind = Kind.HELLO
-    role: Literal["learner", "collector", "evaluator"]
+    role: ClientRole
     name: Label
     session: Session
     spec: Spec | None = None
@@ -136,6 +160,7 @@ class Welcome(Header, frozen=True):
     """The server accepts a client.
 
     Attributes:
+        role: which server this is.
         run_id: the run that the server belongs to; "" if it does not know yet.
         session: random number of this start of the server.
         data_endpoint: where the link's one-way socket is bound: transitions (PULL) of a memory,
@@ -145,11 +170,10 @@ class Welcome(Header, frozen=True):
         memory: address of the memory's REQ/REP socket; "" from a memory.
         index: number of this collector or evaluator among the living of its role, from 0.
         seed: the run's seed.
-        weight_version: packed version of the current weights; -1 if there are none yet, and from
-            a memory.
     """
 
     kind = Kind.WELCOME
+    role: ServerRole
     run_id: Label
     session: Session
     data_endpoint: Label
@@ -158,20 +182,18 @@ class Welcome(Header, frozen=True):
     memory: Label
     index: Rows
     seed: Total
-    weight_version: Version
 
 
 class ErrorReply(Header, frozen=True):
     """A refusal; the answer to a request that cannot be served.
 
     Attributes:
-        code: "protocol", "mismatch", "fenced", "not_serving" (ask again soon) or "stopping" (the
-            run is over).
+        code: why.
         message: one paragraph for a person.
     """
 
     kind = Kind.ERROR
-    code: str
+    code: Refusal
     message: str
 
 
@@ -233,12 +255,12 @@ class Status(Header, frozen=True):
     """What a server knows.
 
     Attributes:
-        role: "memory" or "learner".
+        role: which server this is.
         values: nested maps of numbers and words.
     """
 
     kind = Kind.STATUS
-    role: str
+    role: ServerRole
     values: dict[str, Any]
 
 

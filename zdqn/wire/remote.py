@@ -8,8 +8,8 @@ from zdqn.errors import PeerUnavailableError
 from zdqn.wire import codec
 from zdqn.wire.addresses import check_resolves, parse_address
 from zdqn.wire.protocol import Acknowledged, Header, Status, StatusRequest, Stop
-from zdqn.wire.session import Reply, ask
-from zdqn.wire.sockets import Client, Context
+from zdqn.wire.asking import Reply, ask
+from zdqn.wire.node import Node
 
 
 def fetch_status(address: str, timeout_s: float) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def request_stop(address: str, reason: str, timeout_s: float) -> None:
 def _ask_once(text: str, header: Header, timeout_s: float) -> Reply:
     address = parse_address(text, parameter="the address")
     check_resolves(address, parameter="the address")
-    with Context() as context, Client(context, address) as client:
+    with Node() as node, node.client(address) as client:
         reply = ask(client, header, server="server", timeout_s=timeout_s)
     if reply is None:
         raise PeerUnavailableError(

@@ -12,7 +12,7 @@ import select
 import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import IO, TypeAlias, TypeVar
+from typing import IO, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 import zmq
@@ -75,6 +75,13 @@ class Context(Closing):
     def close(self) -> None:
         """Close everything; sockets that still hold data get `LINGER_MS`."""
         self._context.destroy(linger=None)
+
+
+class SocketMaker(Protocol):
+    """Makes sockets with the options that all links share: a node, or a bare context."""
+
+    def socket(self, kind: int) -> zmq.Socket[bytes]:
+        """Make a socket of a ZeroMQ kind."""
 
 
 class Link(Closing):
@@ -235,9 +242,9 @@ class TransitionSender(Link):
     """PUSH end of the transitions link: blocks when the memory does not want inserts."""
 
     def __init__(
-        self, context: Context, address: Address, *, high_water_mark: int, buffer_bytes: int
+        self, maker: SocketMaker, address: Address, *, high_water_mark: int, buffer_bytes: int
     ) -> None:
-        super().__init__(context.socket(zmq.PUSH))
+        super().__init__(maker.socket(zmq.PUSH))
         _watch_by_keepalive(self._socket)
         self._socket.sndhwm = high_water_mark
         self._socket.sndbuf = buffer_bytes
@@ -268,9 +275,9 @@ class TransitionReceiver(Link):
     """PULL end of the transitions link."""
 
     def __init__(
-        self, context: Context, address: Address, *, high_water_mark: int, buffer_bytes: int
+        self, maker: SocketMaker, address: Address, *, high_water_mark: int, buffer_bytes: int
     ) -> None:
-        super().__init__(context.socket(zmq.PULL))
+        super().__init__(maker.socket(zmq.PULL))
         _watch_by_keepalive(self._socket)
         self._socket.rcvhwm = high_water_mark
         self._socket.rcvbuf = buffer_bytes
@@ -324,8 +331,8 @@ class Server(Link):
     `wait` may run in one thread while another receives and replies; those two need a lock.
     """
 
-    def __init__(self, context: Context, address: Address) -> None:
-        super().__init__(context.socket(zmq.ROUTER))
+    def __init__(self, maker: SocketMaker, address: Address) -> None:
+        super().__init__(maker.socket(zmq.ROUTER))
         self._socket.sndtimeo = 0
         self._bind(address)
         self._signal = select.poll()
@@ -368,8 +375,8 @@ class Server(Link):
 class Client(Link):
     """REQ that asks again: a lost or late answer never ends up with the next question."""
 
-    def __init__(self, context: Context, address: Address) -> None:
-        super().__init__(context.socket(zmq.REQ))
+    def __init__(self, maker: SocketMaker, address: Address) -> None:
+        super().__init__(maker.socket(zmq.REQ))
         self._socket.req_relaxed = True
         self._socket.req_correlate = True
         self._socket.linger = 0
@@ -432,13 +439,13 @@ class PipelinedClient(Link):
     """DEALER with REQ's envelope: several requests on their way, answers in order.
 
     Args:
-        context: where to live.
+        maker: of its socket, and of another after a reconnect.
         address: of a `Server`.
     """
 
-    def __init__(self, context: Context, address: Address) -> None:
-        super().__init__(context.socket(zmq.DEALER))
-        self._context = context
+    def __init__(self, maker: SocketMaker, address: Address) -> None:
+        super().__init__(maker.socket(zmq.DEALER))
+        self._maker = maker
         self._set_up(address)
 
     def _set_up(self, address: Address) -> None:
@@ -470,7 +477,7 @@ class PipelinedClient(Link):
     def reconnect(self) -> None:
         """Forget everything on its way: answers to earlier requests will never come."""
         self._socket.close(0)
-        self._socket = self._context.socket(zmq.DEALER)
+        self._socket = self._maker.socket(zmq.DEALER)
         self._set_up(self.address)
 
 
@@ -483,8 +490,8 @@ class WeightPublisher(Link):
     CONFLATE wants one frame a message; XPUB would ignore it.
     """
 
-    def __init__(self, context: Context, address: Address) -> None:
-        super().__init__(context.socket(zmq.PUB))
+    def __init__(self, maker: SocketMaker, address: Address) -> None:
+        super().__init__(maker.socket(zmq.PUB))
         self._socket.conflate = True
         self._socket.linger = 0
         self._bind(address)
@@ -497,8 +504,8 @@ class WeightPublisher(Link):
 class WeightSubscriber(Link):
     """SUB that holds only the newest message, with its one subscription."""
 
-    def __init__(self, context: Context, address: Address) -> None:
-        super().__init__(context.socket(zmq.SUB))
+    def __init__(self, maker: SocketMaker, address: Address) -> None:
+        super().__init__(maker.socket(zmq.SUB))
         self._socket.conflate = True
         self._socket.linger = 0
         self._socket.subscribe(b"")

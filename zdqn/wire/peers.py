@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-Statistics = dict[str, int | float | str | bool]
+from zdqn.wire.protocol import Statistics
 
 _MOST_ROWS = 100
 
@@ -72,11 +72,12 @@ class PeerTable:
         peer.last_seen_s, peer.statistics = now_s, statistics
         return True
 
-    def goodbye(self, session: int, statistics: Statistics, now_s: float) -> None:
-        """Take note that a session left on purpose."""
+    def goodbye(self, session: int, statistics: Statistics, now_s: float) -> Peer | None:
+        """Take note that a session left on purpose, and give it; None if it is unknown."""
         peer = self.peers.get(session)
         if peer is not None:
             peer.last_seen_s, peer.statistics, peer.gone = now_s, statistics, True
+        return peer
 
     def is_living(self, peer: Peer, now_s: float) -> bool:
         """Whether a peer has neither left nor been silent for too long."""
@@ -100,12 +101,7 @@ class PeerTable:
             peer.gone = True
         return dead
 
-    def total(self, role: str, key: str) -> float:
-        """Add up a statistic over all sessions of a role, gone ones included."""
-        values = (peer.statistics.get(key, 0) for peer in self.peers.values() if peer.role == role)
-        return sum(value for value in values if isinstance(value, int | float))
-
-    def describe(self, now_s: float) -> list[dict[str, int | float | str | bool]]:
+    def describe(self, now_s: float) -> list[Statistics]:
         """Give a row for each session, for status; of very many, those seen last.
 
         A status must fit into one header, and sessions of a long run with many restarts add up.

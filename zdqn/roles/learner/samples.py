@@ -14,10 +14,9 @@ from zdqn.core.reply_size import ReplySize
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ProtocolError
 from zdqn.wire import codec
-from zdqn.wire.addresses import Address
 from zdqn.wire.protocol import Batches, ErrorReply, NotReady, Progress, SampleRequest
-from zdqn.wire.session import raise_refusal
-from zdqn.wire.sockets import Context, PipelinedClient
+from zdqn.wire.asking import raise_refusal
+from zdqn.wire.sockets import PipelinedClient
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -33,14 +32,14 @@ class SampleStream:
     connection is made anew, and what was on its way is forgotten: sampling can be asked again.
 
     Args:
-        context: where the socket lives.
-        address: of the memory's REQ/REP socket.
+        client: connected to the memory.
         session: of this learner.
         spec: of the environment.
         batch_size: transitions of one batch.
         batches_per_request: most batches in one reply; see `ReplySize`.
         requests_in_flight: requests on their way.
         before_waiting: called when there is no answer yet.
+        clock: seconds that never go back.
 
     Attributes:
         reply_size: how many batches it asks for.
@@ -51,8 +50,7 @@ class SampleStream:
 
     def __init__(
         self,
-        context: Context,
-        address: Address,
+        client: PipelinedClient,
         *,
         session: int,
         spec: EnvironmentSpec,
@@ -60,9 +58,10 @@ class SampleStream:
         batches_per_request: int,
         requests_in_flight: int,
         before_waiting: Callable[[], None] = lambda: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._client = PipelinedClient(context, address)
-        self._address = address
+        self._client = client
+        self._clock = clock
         self._session = session
         self._spec = spec
         self._batch_size = batch_size
@@ -70,7 +69,7 @@ class SampleStream:
         self._requests_in_flight = requests_in_flight
         self._before_waiting = before_waiting
         self._asked: deque[int] = deque()
-        self._answered_s = time.monotonic()
+        self._answered_s = self._clock()
         self._given = 0
         self._given_s = 0.0
         self._keys: list[NDArray[np.int64]] = []
@@ -103,19 +102,19 @@ class SampleStream:
             FencedError: when a newer learner has taken over.
         """
         if self._given:
-            self.reply_size.learned(self._given, time.monotonic() - self._given_s)
+            self.reply_size.learned(self._given, self._clock() - self._given_s)
             self._given = 0
         self._ask_ahead(most_batches)
         body = self._client.receive(0)
         if body is None:
             self._before_waiting()
-            started_s = time.monotonic()
+            started_s = self._clock()
             body = self._client.receive(_WAIT_MS)
-            self.waited_s += time.monotonic() - started_s
+            self.waited_s += self._clock() - started_s
         if body is None:
             self._notice_silence()
             return None
-        self._answered_s = time.monotonic()
+        self._answered_s = self._clock()
         self._asked.popleft()
         return self._read(body, most_batches)
 
@@ -137,7 +136,7 @@ class SampleStream:
             if not self._client.send(codec.encode(request, (keys, td_errors))):
                 return
             if not self._asked:
-                self._answered_s = time.monotonic()
+                self._answered_s = self._clock()
             self._asked.append(batches)
 
     def _take_priorities(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
@@ -156,20 +155,20 @@ class SampleStream:
             # the next request travels while these batches are learned from
             self._ask_ahead(None if most_batches is None else most_batches - header.batches)
             batch = codec.read_batches(message, self._spec)[1]
-            self._given, self._given_s = header.batches, time.monotonic()
+            self._given, self._given_s = header.batches, self._clock()
             return batch
         if isinstance(header, NotReady):
             self.progress = header.progress
             self.waiting_for = _describe(header)
             return None
         if isinstance(header, ErrorReply):
-            raise_refusal(header, "memory", self._address)
+            raise_refusal(header, "memory", self._client.address)
         raise ProtocolError(f"the memory answered a sample request with {type(header).__name__}")
 
     def _notice_silence(self) -> None:
-        if not self._asked or time.monotonic() - self._answered_s < _SILENCE_S:
+        if not self._asked or self._clock() - self._answered_s < _SILENCE_S:
             return
-        self.waiting_for = f"the memory at {self._address}, which does not answer"
+        self.waiting_for = f"the memory at {self._client.address}, which does not answer"
         self._client.reconnect()
         self._asked.clear()
 

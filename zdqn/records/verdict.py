@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+
+from zdqn.wire.status import CollectorStatistics, MemoryStatistics
 
 _MOSTLY = 0.5
 _OFTEN = 0.2
@@ -53,8 +55,8 @@ class Times:
 def read_times(
     wall_s: float,
     learner_waiting_s: float,
-    memory: Mapping[str, Any],
-    collectors: Iterable[Mapping[str, Any]],
+    memory: MemoryStatistics,
+    collectors: Sequence[CollectorStatistics],
 ) -> Times:
     """Put together what each side has measured of itself.
 
@@ -64,20 +66,15 @@ def read_times(
         memory: its statistics.
         collectors: theirs.
     """
-    rows = list(collectors)
-
-    def total(key: str) -> float:
-        return float(sum(row.get(key, 0) for row in rows))
-
     return Times(
         wall_s=wall_s,
         learner_waiting_s=learner_waiting_s,
-        memory_inserting_s=float(memory.get("inserting_s", 0)),
-        memory_sampling_s=float(memory.get("sampling_s", 0)),
-        memory_holding_s=float(memory.get("holding_inserts_back_s", 0)),
-        collectors_s=total("collecting_s"),
-        collectors_blocked_s=total("blocked_s"),
-        collectors_asking_s=total("asking_s"),
+        memory_inserting_s=memory.inserting_s,
+        memory_sampling_s=memory.sampling_s,
+        memory_holding_s=memory.holding_inserts_back_s,
+        collectors_s=sum(collector.collecting_s for collector in collectors),
+        collectors_blocked_s=sum(collector.blocked_s for collector in collectors),
+        collectors_asking_s=sum(collector.asking_s for collector in collectors),
     )
 
 
@@ -122,6 +119,31 @@ def name_bottleneck(times: Times) -> str:
         )
     collectors = f"collectors are blocked {_percent(blocked)} of their time"
     return f"collector-bound: {learner} for data; {collectors}"
+
+
+class BottleneckWatch:
+    """Names the bottleneck of the last few looks, and of all of them.
+
+    Args:
+        looks: how many it looks back.
+    """
+
+    def __init__(self, looks: int) -> None:
+        self._began = Times()
+        self._recent: deque[Times] = deque([Times()], maxlen=looks)
+
+    def begin(self, times: Times) -> None:
+        """Take note of when training begins."""
+        self._began = times
+
+    def look(self, times: Times) -> str:
+        """Take note of what was measured so far, and name the bottleneck of late."""
+        self._recent.append(times)
+        return name_bottleneck(times.since(self._recent[0]))
+
+    def overall(self, times: Times) -> str:
+        """Name the bottleneck since `begin`."""
+        return name_bottleneck(times.since(self._began))
 
 
 def _percent(share: float) -> str:

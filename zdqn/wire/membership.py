@@ -1,143 +1,41 @@
-"""A client's stay with a server: hello, signs of life, goodbye."""
+"""A client's stay with a server: hello, signs of life, goodbye; its desk is `zdqn.wire.desk`."""
 
 from __future__ import annotations
 
 import logging
 import secrets
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
-from zdqn.errors import (
-    FencedError,
-    MismatchError,
-    PeerUnavailableError,
-    ProtocolError,
-    ZdqnError,
-)
-from zdqn.wire import codec, protocol
+from zdqn.errors import MismatchError, ZdqnError
+from zdqn.wire import codec
 from zdqn.wire.addresses import Address
+from zdqn.wire.asking import Reply, ask, wait_for
+from zdqn.wire.node import Node
 from zdqn.wire.protocol import (
     Acknowledged,
     ErrorReply,
     Goodbye,
-    Header,
     Hello,
     Ping,
     Pong,
+    ServerRole,
+    Statistics,
     Welcome,
 )
-from zdqn.wire.sockets import Client, Context
+from zdqn.wire.sockets import Client
 
 logger = logging.getLogger("zdqn")
 
-Statistics = protocol.Statistics
-
-PASSING_REFUSALS = ("not_serving", "stopping")
-"""Codes of refusals that say something of the moment, not of the client."""
-
+_LINKS: dict[ServerRole, str] = {"memory": "samples", "learner": "model"}
+"""Server to the name of the link on which it answers."""
 _REQUEST_TIMEOUT_S = 1.0
-_SAY_EVERY_S = 10.0
 _GOODBYE_TIMEOUT_S = 1.0
 
 
 def new_session() -> int:
     """Draw the random number of a start of a process: 63 bits, never 0."""
     return secrets.randbits(62) + 1
-
-
-def raise_refusal(reply: ErrorReply, server: str, address: Address) -> None:
-    """Turn a refusal into the error that it stands for.
-
-    Raises:
-        FencedError: a newer learner has taken over.
-        MismatchError: for every other reason.
-    """
-    kind = FencedError if reply.code == "fenced" else MismatchError
-    raise kind(f"The {server} at {address} refused: {reply.message}")
-
-
-@dataclass(frozen=True)
-class Reply:
-    """A decoded answer with its header.
-
-    Attributes:
-        header: the typed header.
-        message: with the payload.
-    """
-
-    header: Header
-    message: codec.Message
-
-
-def ask(
-    client: Client,
-    header: Header,
-    *,
-    server: str,
-    timeout_s: float,
-    stop: threading.Event | None = None,
-) -> Reply | None:
-    """Ask a server and decode its answer.
-
-    Returns:
-        The answer, or None if none came in time.
-
-    Raises:
-        MismatchError: when it refused, or answered what zdqn does not understand.
-    """
-    body = client.request(codec.encode(header), timeout_s=timeout_s, stop=stop)
-    if body is None:
-        return None
-    try:
-        message = codec.decode(body)
-    except ProtocolError as error:
-        raise MismatchError(f"The {server} at {client.address} answered: {error}") from error
-    if isinstance(message.header, ErrorReply) and message.header.code not in PASSING_REFUSALS:
-        raise_refusal(message.header, server, client.address)
-    return Reply(message.header, message)
-
-
-def wait_for(
-    attempt: Callable[[], Reply | None],
-    *,
-    what: str,
-    connect_timeout_s: float,
-    stop: threading.Event,
-) -> Reply | None:
-    """Try until an answer comes, saying what is waited for.
-
-    Args:
-        attempt: asks once; takes about a second when nothing answers.
-        what: such as "the memory at tcp://127.0.0.1:5556".
-        connect_timeout_s: when to give up; 0 waits for ever.
-        stop: gives up quietly when set.
-
-    Returns:
-        The answer, or None if `stop` was set.
-
-    Raises:
-        PeerUnavailableError: after `connect_timeout_s`.
-    """
-    started_s = time.monotonic()
-    said_s = 0.0
-    while not stop.is_set():
-        reply = attempt()
-        waited_s = time.monotonic() - started_s
-        if reply is not None:
-            if said_s:
-                logger.info("found %s after %.0f s", what, waited_s)
-            return reply
-        if connect_timeout_s and waited_s > connect_timeout_s:
-            raise PeerUnavailableError(
-                f"Nothing answered at {what} for {waited_s:.0f} s (links.connect_timeout_s). Is "
-                f"it running, and is the address right? It prints its address when it starts."
-            )
-        if not said_s or waited_s - said_s > _SAY_EVERY_S:
-            said_s = max(waited_s, 0.001)
-            logger.info("waiting for %s (%.0f s)", what, waited_s)
-    return None
 
 
 class Membership:
@@ -147,9 +45,9 @@ class Membership:
     look like death. When the server was restarted it says hello again.
 
     Args:
-        context: where sockets live.
+        node: makes sockets.
         address: of the server's REQ/REP socket.
-        server: "memory" or "learner", for messages.
+        server: which one is to be there.
         hello: makes the hello; called again when the server was restarted.
         statistics: gives this client's numbers for a ping.
         stop: set from outside to end; set from here when the server is done or refuses.
@@ -161,23 +59,22 @@ class Membership:
         index: this client's place among the living of its role, as of the last welcome.
         failure: why the server refused to go on, or None.
         stopping: the server said that the run is over.
-        silent_s: how long the server has not answered.
         address: of the server.
     """
 
     def __init__(
         self,
-        context: Context,
+        node: Node,
         address: Address,
         *,
-        server: str,
+        server: ServerRole,
         hello: Callable[[], Hello],
         statistics: Callable[[], Statistics],
         stop: threading.Event,
         ping_period_s: float,
         connect_timeout_s: float,
     ) -> None:
-        self._context = context
+        self._node = node
         self.address = address
         self._server = server
         self._hello = hello
@@ -187,17 +84,11 @@ class Membership:
         self._connect_timeout_s = connect_timeout_s
         self._leaving = threading.Event()
         self._thread: threading.Thread | None = None
-        self._answered_s = time.monotonic()
         self._silent = False
         self.index = 0
         self.pong: Pong | None = None
         self.failure: ZdqnError | None = None
         self.stopping = False
-
-    @property
-    def silent_s(self) -> float:
-        """Seconds since the server last answered."""
-        return time.monotonic() - self._answered_s
 
     def join(self) -> Welcome | None:
         """Say hello, waiting for the server, and start to ping.
@@ -213,7 +104,6 @@ class Membership:
         welcome = self.introduce()
         if welcome is None:
             return None
-        self._answered_s = time.monotonic()
         self._thread = threading.Thread(
             target=self._ping_until_left, name=f"zdqn-ping-{self._server}", daemon=True
         )
@@ -230,7 +120,7 @@ class Membership:
             PeerUnavailableError: when nothing answered in time.
             MismatchError: when the server refused.
         """
-        with Client(self._context, self.address) as client:
+        with self._node.client(self.address) as client:
             reply = wait_for(
                 lambda: self._say_hello(client, self._stop),
                 what=f"the {self._server} at {self.address}",
@@ -243,7 +133,18 @@ class Membership:
             self.stopping = True
             self._stop.set()
             return None
-        return codec.expect(reply.message, Welcome)
+        return self._check_role(codec.expect(reply.message, Welcome))
+
+    def _check_role(self, welcome: Welcome) -> Welcome:
+        """Refuse the other server: it would never do what this client waits for."""
+        if welcome.role != self._server:
+            link = _LINKS[self._server]
+            raise MismatchError(
+                f"What answers at {self.address} is a {welcome.role}, not a {self._server}. Give "
+                f"--{self._server} the address that the {self._server} prints as "
+                f'"{self._server} {link}" when it starts.'
+            )
+        return welcome
 
     def _say_hello(self, client: Client, stop: threading.Event) -> Reply | None:
         reply = ask(
@@ -254,7 +155,7 @@ class Membership:
         return reply
 
     def _ping_until_left(self) -> None:
-        with Client(self._context, self.address) as client:
+        with self._node.client(self.address) as client:
             while not self._leaving.wait(self._ping_period_s):
                 try:
                     answered = self._ping(client)
@@ -280,7 +181,6 @@ class Membership:
         if reply is None:
             return self._leaving.is_set()
         pong = codec.expect(reply.message, Pong)
-        self._answered_s = time.monotonic()
         self.pong = pong
         if pong.stopping:
             self.stopping = True
@@ -306,7 +206,7 @@ class Membership:
         self._thread = None
         if self.failure is not None or self._silent:
             return
-        with Client(self._context, self.address) as client:
+        with self._node.client(self.address) as client:
             goodbye = Goodbye(session=self._session, statistics=self._statistics())
             try:
                 reply = ask(client, goodbye, server=self._server, timeout_s=_GOODBYE_TIMEOUT_S)

@@ -1,0 +1,1 @@
+"""What a run keeps and says: its directory, checkpoints, snapshots, metrics, totals, verdict."""

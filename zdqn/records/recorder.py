@@ -1,0 +1,214 @@
+"""Keeps what a run brings: metrics, evaluations, the best model, checkpoints, the summary.
+
+Learner and single-process training share it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from zdqn.config import Config
+from zdqn.core.agenda import Counters
+from zdqn.data import EnvironmentSpec, WeightVersion
+from zdqn.errors import FileError, ZdqnError
+from zdqn.records.metrics import Metrics, check_loss
+from zdqn.records.run_directory import RunDirectory
+from zdqn.records.sinks import Sink
+from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.wire.status import CollectorStatistics, MetricsRow
+
+if TYPE_CHECKING:
+    from zdqn.core.trainer import Update
+    from zdqn.records.checkpoints import Checkpoint, TrainingState
+
+logger = logging.getLogger("zdqn.learner")
+
+
+class Recorder:
+    """Writes what a run keeps.
+
+    Args:
+        config: of the run.
+        directory: of the run.
+        sinks: told of rows, evaluations and the summary, besides the directory.
+
+    Attributes:
+        metrics: time, rates and evaluations so far.
+        snapshots: taken so far.
+    """
+
+    def __init__(
+        self, config: Config, directory: RunDirectory, sinks: Sequence[Sink] = ()
+    ) -> None:
+        self._config = config
+        self._directory = directory
+        self._sinks: tuple[Sink, ...] = (directory, *sinks)
+        self._complained: set[int] = set()
+        self.metrics = Metrics()
+        self.snapshots = 0
+
+    def count_on(self, checkpoint: Checkpoint, training: TrainingState) -> None:
+        """Go on from where a checkpoint was saved."""
+        self.metrics.load_state_dict(training.metrics, checkpoint.counters)
+        self.snapshots = training.snapshots
+
+    def report(
+        self,
+        counters: Counters,
+        *,
+        update: Update | None,
+        collectors: Sequence[CollectorStatistics],
+    ) -> MetricsRow:
+        """Write a row of metrics down, and give it.
+
+        Args:
+            counters: how far training is.
+            update: the newest of this start, or None.
+            collectors: last statistics of the living ones.
+
+        Raises:
+            RoleFailedError: when the loss is no finite number.
+        """
+        row = self.metrics.row(counters, update=update, collectors=collectors)
+        if update is not None:
+            check_loss(row, self._config.algorithm.learning_rate)
+        self._tell(lambda sink: sink.add_metrics(row))
+        return row
+
+    def freeze(
+        self, arrays: dict[str, NDArray[Any]], counters: Counters, weight_version: WeightVersion
+    ) -> FrozenSnapshot:
+        """Number a snapshot, which is to be evaluated.
+
+        Args:
+            arrays: a copy of the online network's weights by name.
+            counters: how far training is.
+            weight_version: of the weights.
+        """
+        number = self.snapshots
+        self.snapshots += 1
+        return FrozenSnapshot(
+            number=number,
+            weight_version=weight_version.pack(),
+            environment_steps=counters.environment_steps,
+            updates=counters.updates,
+            episodes=counters.episodes,
+            wall_s=self.metrics.wall_s,
+            arrays=arrays,
+        )
+
+    def write_summary(
+        self, counters: Counters, stop_reason: str, more: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Write down how the run ended, and give it.
+
+        Args:
+            counters: how far training came.
+            stop_reason: why it ended.
+            more: what only this kind of run has.
+
+        Raises:
+            FileError: when it cannot be written.
+        """
+        summary = {
+            **self.metrics.summary(counters, stop_reason),
+            **more,
+            "run_directory": str(self._directory.path),
+        }
+        for sink in self._sinks:
+            sink.write_summary(summary)
+        return summary
+
+    def _tell(self, write: Callable[[Sink], None]) -> None:
+        """Tell every sink, or say once in a row why not: a full disk must not end the training."""
+        for number, sink in enumerate(self._sinks):
+            try:
+                write(sink)
+            except FileError as error:
+                if number not in self._complained:
+                    logger.warning("%s Training goes on; the file will have a gap.", error)
+                self._complained.add(number)
+            else:
+                self._complained.discard(number)
+
+    def add_evaluation(self, evaluation: Evaluation, spec: EnvironmentSpec) -> None:
+        """Write an evaluation down, and keep its network if it is the best so far."""
+        self._tell(lambda sink: sink.add_evaluation(evaluation))
+        best = self.metrics.add_evaluation(evaluation)
+        scores = evaluation.scores
+        logger.info(
+            "evaluation %d at %d environment steps: mean %.1f, deviation %.1f, %d episodes%s",
+            evaluation.snapshot.number,
+            evaluation.snapshot.environment_steps,
+            scores.mean,
+            scores.deviation,
+            len(scores.returns),
+            " (best so far)" if best else "",
+        )
+        if best:
+            self._save_best(evaluation.snapshot, scores.mean, spec)
+
+    def _save_best(
+        self, snapshot: FrozenSnapshot, evaluation_return: float, spec: EnvironmentSpec
+    ) -> None:
+        from zdqn.records.checkpoints import Checkpoint, save_checkpoint
+        from zdqn.rl.networks import tensor_view
+
+        checkpoint = Checkpoint(
+            config=self._config,
+            spec=spec,
+            online={name: tensor_view(array) for name, array in snapshot.arrays.items()},
+            counters=Counters(
+                environment_steps=snapshot.environment_steps,
+                updates=snapshot.updates,
+                episodes=snapshot.episodes,
+            ),
+            evaluation_return=evaluation_return,
+        )
+        try:
+            save_checkpoint(self._directory.best, checkpoint)
+        except ZdqnError as error:
+            logger.warning("the best model was not saved: %s", error)
+
+    def save_checkpoint(
+        self,
+        spec: EnvironmentSpec,
+        counters: Counters,
+        *,
+        trainer: dict[str, Any],
+        totals: dict[str, Any],
+        version: int,
+    ) -> None:
+        """Write a checkpoint from which training can go on.
+
+        Args:
+            spec: of the environment.
+            counters: how far training is.
+            trainer: state of networks and optimizer.
+            totals: state of what the run's memories have counted.
+            version: of the weights that were published last.
+        """
+        from zdqn.records.checkpoints import Checkpoint, CheckpointDirectory, TrainingState
+
+        checkpoint = Checkpoint(
+            config=self._config,
+            spec=spec,
+            online=trainer["online"],
+            counters=counters,
+            training=TrainingState(
+                trainer=trainer,
+                totals=totals,
+                metrics=self.metrics.state_dict(),
+                snapshots=self.snapshots,
+                version=version,
+            ),
+        )
+        kept = self._config.learner.checkpoints_kept
+        try:
+            CheckpointDirectory(self._directory.checkpoints, kept).save(checkpoint)
+        except ZdqnError as error:  # a full disk must not end the training that fills it
+            logger.warning("no checkpoint was saved: %s", error)

@@ -1,0 +1,1 @@
+"""The learner: samples, updates, publishes; and, in its model server, answers everybody."""

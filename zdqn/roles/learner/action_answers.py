@@ -1,0 +1,132 @@
+"""Greedy actions for others: all requests that wait are answered with one forward pass."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError, ProtocolError
+from zdqn.wire import codec
+from zdqn.wire.desk import RefusedError, refusal
+from zdqn.wire.protocol import ActionRequest, Actions, ErrorReply, Refusal
+from zdqn.wire.sockets import Request, Sendable
+
+if TYPE_CHECKING:
+    from zdqn.core.greedy import Greedy
+    from zdqn.roles.learner.publications import Published
+
+logger = logging.getLogger("zdqn.learner")
+
+
+class ActionAnswers:
+    """Collects requests for actions, and answers those of a round together.
+
+    Args:
+        reply: sends an answer.
+
+    Attributes:
+        served: actions computed so far.
+        weight_version: of the weights that it acts with; -1 before the first.
+    """
+
+    def __init__(self, reply: Callable[[Request, Sendable], None]) -> None:
+        self._reply = reply
+        self._policy: Greedy | None = None
+        self._tried_version = -1
+        self._waiting: list[tuple[Request, ActionRequest, codec.Message]] = []
+        self.served = 0
+        self.weight_version = -1
+
+    def act_with(self, policy: Greedy) -> None:
+        """Serve this policy's actions; nobody else may touch its network."""
+        self._policy = policy
+
+    def take(self, request: Request, header: ActionRequest, message: codec.Message) -> None:
+        """Take a request, to be answered with the round's others."""
+        self._waiting.append((request, header, message))
+
+    def answer(
+        self, published: Published | None, spec: EnvironmentSpec | None, *, over: bool
+    ) -> bool:
+        """Answer what was taken.
+
+        Args:
+            published: the newest weights, or None.
+            spec: of the environment, if it is known.
+            over: whether the run is over for collectors.
+
+        Returns:
+            Whether there was anything to answer.
+        """
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return False
+        policy = self._policy
+        if over or published is None or policy is None or spec is None:
+            code = Refusal.STOPPING if over else Refusal.NOT_SERVING
+            for request, _, _ in waiting:
+                self._refuse(request, refusal(RefusedError(code, "no actions now")))
+            return True
+        self._take_over(policy, published)
+        accepted = []
+        observations = []
+        for request, header, message in waiting:
+            try:
+                observations.append(_read_observations(header, message, spec))
+            except ProtocolError as error:
+                self._refuse(request, refusal(error))
+            else:
+                accepted.append((request, header.count))
+        if accepted:
+            self._act(policy, accepted, observations)
+        return True
+
+    def _act(
+        self,
+        policy: Greedy,
+        accepted: list[tuple[Request, int]],
+        observations: list[NDArray[Any]],
+    ) -> None:
+        stacked = observations[0] if len(observations) == 1 else np.concatenate(observations)
+        actions = policy.greedy_actions(stacked)
+        self.served += len(actions)
+        start = 0
+        written: dict[bytes, bytes] = {}  # answers by their actions: most are alike
+        for request, count in accepted:
+            chosen = actions[start : start + count]
+            start += count
+            answer = written.get(chosen.tobytes())
+            if answer is None:
+                header = Actions(count=count, weight_version=self.weight_version)
+                answer = written[chosen.tobytes()] = codec.encode(header, (chosen,))
+            self._reply(request, answer)
+
+    def _refuse(self, request: Request, answer: ErrorReply) -> None:
+        self._reply(request, codec.encode(answer))
+
+    def _take_over(self, policy: Greedy, published: Published) -> None:
+        if published.weight_version == self._tried_version:
+            return
+        self._tried_version = published.weight_version
+        try:
+            policy.load(published.arrays)
+        except MismatchError as error:  # diverged: the training thread will notice
+            logger.warning("act on with older weights: %s", error)
+        else:
+            self.weight_version = published.weight_version
+
+
+def _read_observations(
+    header: ActionRequest, message: codec.Message, spec: EnvironmentSpec
+) -> NDArray[Any]:
+    if header.spec_digest != spec.digest or header.count < 1:
+        raise ProtocolError(
+            f"an action request for another environment than {spec.describe()}, or of "
+            f"{header.count} observations"
+        )
+    return codec.read_arrays(message, codec.action_request_layout(header, spec))[0]

@@ -1,0 +1,159 @@
+"""Evaluators that wait for a snapshot, and the scores that they bring back."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from zdqn.config import Config
+from zdqn.data import EvaluationScores
+from zdqn.errors import ProtocolError
+from zdqn.records.snapshots import Evaluation, EvaluationQueue, FrozenSnapshot
+from zdqn.roles.building import evaluation_seed
+from zdqn.wire import codec
+from zdqn.wire.desk import RefusedError
+from zdqn.wire.peers import Peer
+from zdqn.wire.protocol import (
+    Acknowledged,
+    Claim,
+    EvaluationResult,
+    NothingToEvaluate,
+    Refusal,
+    Snapshot,
+    Weights,
+)
+from zdqn.wire.sockets import Request, Sendable
+
+logger = logging.getLogger("zdqn.learner")
+
+
+class EvaluationLine:
+    """Gives each snapshot to one evaluator, and takes its scores.
+
+    Used by one thread at a time, but for `take`, which any thread may call.
+
+    Args:
+        config: of the run.
+        run_id: of the run.
+        reply: sends an answer.
+        clock: seconds that never go back.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        run_id: str,
+        reply: Callable[[Request, Sendable], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._config = config
+        self._run_id = run_id
+        self._reply = reply
+        self._clock = clock
+        self._queue = EvaluationQueue()
+        self._waiting: deque[tuple[float, Request, Claim]] = deque()
+        self._evaluations: deque[Evaluation] = deque()
+
+    def offer(self, snapshot: FrozenSnapshot) -> None:
+        """Have a snapshot evaluated."""
+        self._queue.offer(snapshot)
+
+    def release(self, session: int) -> None:
+        """Give what an evaluator that has gone held to another."""
+        self._queue.release(session)
+
+    @property
+    def unevaluated(self) -> int:
+        """Snapshots that have no result yet."""
+        return len(self._queue)
+
+    @property
+    def waits(self) -> bool:
+        """Whether an evaluator waits for a snapshot."""
+        return bool(self._waiting)
+
+    def take(self) -> list[Evaluation]:
+        """Give the evaluations that came in since the last call."""
+        evaluations = []
+        while self._evaluations:
+            evaluations.append(self._evaluations.popleft())
+        return evaluations
+
+    def claim(self, request: Request, header: Claim, clients: Mapping[int, Peer]) -> None:
+        """Let an evaluator wait for a snapshot.
+
+        Raises:
+            RefusedError: when it has not said hello: nobody would notice if it died.
+        """
+        if header.session not in clients:
+            raise RefusedError(Refusal.NOT_SERVING, "say hello before you claim")
+        self._waiting.append((self._clock() + header.wait_ms / 1000, request, header))
+
+    def advance(self, *, over: bool) -> bool:
+        """Answer those that can be given something, or have waited long enough.
+
+        Args:
+            over: whether nothing more will be evaluated.
+
+        Returns:
+            Whether anybody was answered.
+        """
+        now_s = self._clock()
+        waited = len(self._waiting)
+        for _ in range(waited):
+            deadline_s, request, claim = self._waiting.popleft()
+            snapshot = None if over else self._queue.claim(claim.session)
+            if snapshot is not None:
+                self._send(request, snapshot)
+            elif over or now_s >= deadline_s:
+                self._reply(request, codec.encode(NothingToEvaluate(stopping=over)))
+            else:
+                self._waiting.append((deadline_s, request, claim))
+        return len(self._waiting) < waited
+
+    def _send(self, request: Request, snapshot: FrozenSnapshot) -> None:
+        evaluator = self._config.evaluator
+        weights = Weights(
+            run_id=self._run_id,
+            weight_version=snapshot.weight_version,
+            environment_steps=snapshot.environment_steps,
+            updates=snapshot.updates,
+            stopping=False,
+            tensors=codec.describe_tensors(snapshot.arrays),
+        )
+        header = Snapshot(
+            snapshot=snapshot.number,
+            weights=weights,
+            episodes=evaluator.episodes,
+            epsilon=evaluator.epsilon,
+            seed=evaluation_seed(self._config.run.seed, snapshot.number),
+        )
+        self._reply(request, codec.encode(header, tuple(snapshot.arrays.values())))
+
+    def take_result(
+        self, header: EvaluationResult, message: codec.Message, clients: Mapping[int, Peer]
+    ) -> Acknowledged:
+        """Take the scores of a snapshot; a second result for it is dropped.
+
+        Raises:
+            ProtocolError: when they are none.
+        """
+        if header.episodes < 1:
+            raise ProtocolError("an evaluation of no episodes")
+        returns, lengths = codec.read_arrays(message, codec.scores_layout(header.episodes))
+        if not np.isfinite(returns).all():
+            raise ProtocolError("an evaluation holds a return that is not finite")
+        snapshot = self._queue.complete(header.session, header.snapshot)
+        if snapshot is None:
+            logger.info("dropped a second result for snapshot %d", header.snapshot)
+            return Acknowledged()
+        peer = clients.get(header.session)
+        name = peer.name if peer is not None else f"{header.session:016x}"
+        scores = EvaluationScores(tuple(returns.tolist()), tuple(lengths.tolist()))
+        self._evaluations.append(Evaluation(snapshot, scores, name, header.duration_s))
+        return Acknowledged()

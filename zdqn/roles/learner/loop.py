@@ -1,0 +1,249 @@
+"""The learner's training thread: batches in, updates, and whatever the agenda says is due."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.core.agenda import NOTHING, Agenda, Counters
+from zdqn.core.progress import ProgressTotal
+from zdqn.data import Batch, EnvironmentSpec
+from zdqn.records.recorder import Recorder
+from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.rl.importance import importance_weights
+from zdqn.roles.learner.publications import Publications, Published
+from zdqn.roles.learner.status_board import StatusBoard
+from zdqn.wire.protocol import Progress
+from zdqn.wire.status import CollectorStatistics
+
+if TYPE_CHECKING:
+    from zdqn.core.trainer import Trainer, Update
+
+logger = logging.getLogger("zdqn.learner")
+
+
+class Samples(Protocol):
+    """Where batches come from; a `zdqn.roles.learner.samples.SampleStream` is one.
+
+    Attributes:
+        progress: the memory's counters in its last answer, or None.
+        waiting_for: why there is no batch; "" while there are.
+        waited_s: seconds spent waiting, all in all.
+    """
+
+    progress: Progress | None
+    waiting_for: str
+    waited_s: float
+
+    def receive(self, most_batches: int | None) -> Batch | None:
+        """Give the next transitions, several batches in one; None if none came yet."""
+
+    def write_back(self, keys: NDArray[np.int64], td_errors: NDArray[np.float32]) -> None:
+        """Send priorities of transitions that were learned from."""
+
+
+class Model(Protocol):
+    """Whom the loop trains for; a `zdqn.roles.learner.model_server.ModelServer` is one."""
+
+    def publish(self, published: Published) -> None:
+        """Take over the newest weights."""
+
+    def offer(self, snapshot: FrozenSnapshot) -> None:
+        """Have a snapshot evaluated."""
+
+    def take_evaluations(self) -> list[Evaluation]:
+        """Give the evaluations that came in since the last call."""
+
+    def serve_between_updates(self) -> None:
+        """Answer clients, if it is this thread's turn."""
+
+    def living(self, role: str) -> int:
+        """Count the living clients of a role."""
+
+    def collector_statistics(self) -> list[CollectorStatistics]:
+        """Give the last statistics of the living collectors."""
+
+
+class TrainingLoop:
+    """Trains until an end condition is met.
+
+    Args:
+        trainer: networks and optimizer.
+        spec: of the environment.
+        batch_size: transitions of one update.
+        importance_exponent: updates so far to beta; None for uniform replay, which has no priorities.
+        samples: where batches come from.
+        model: whom it trains for.
+        publications: broadcasts weights.
+        recorder: keeps what the run brings.
+        totals: adds up what the run's memories count.
+        agenda: says what is due.
+        board: says how it goes.
+        stop: ends it from outside.
+    """
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        *,
+        spec: EnvironmentSpec,
+        batch_size: int,
+        importance_exponent: Callable[[int], float] | None,
+        samples: Samples,
+        model: Model,
+        publications: Publications,
+        recorder: Recorder,
+        totals: ProgressTotal,
+        agenda: Agenda,
+        board: StatusBoard,
+        stop: threading.Event,
+    ) -> None:
+        self._trainer = trainer
+        self._spec = spec
+        self._batch_size = batch_size
+        self._importance_exponent = importance_exponent
+        self._samples = samples
+        self._model = model
+        self._publications = publications
+        self._recorder = recorder
+        self._totals = totals
+        self._agenda = agenda
+        self._board = board
+        self._stop = stop
+        self._update: Update | None = None
+
+    @property
+    def counters(self) -> Counters:
+        """How far training is."""
+        totals = self._totals
+        return Counters(
+            environment_steps=totals.environment_steps,
+            updates=self._trainer.updates,
+            episodes=totals.episodes,
+            transitions=totals.transitions,
+            evaluation_return=self._recorder.metrics.last_return,
+        )
+
+    def run(self) -> str:
+        """Update until an end condition is met.
+
+        Returns:
+            Its name; "" if `stop` was set first.
+
+        Raises:
+            MismatchError: when the memory refuses.
+            FencedError: when a newer learner has taken over.
+            RoleFailedError: when the loss is no number any more.
+        """
+        self._board.begin(self._model.collector_statistics())
+        while not self._stop.is_set():
+            self.take_evaluations()
+            self._do_what_is_due()
+            limit = self._agenda.end(self._recorder.metrics.wall_s, self.counters)
+            if limit:
+                return limit
+            batch = self._samples.receive(self._agenda.updates_left(self._trainer.updates))
+            self._count()
+            if batch is None:
+                self._say_what_is_missing()
+            else:
+                self._learn(batch)
+        return ""
+
+    def _count(self) -> None:
+        progress = self._samples.progress
+        if progress is not None and self._totals.observe(progress):
+            logger.warning("the memory was restarted: what it held is lost, and fills again")
+
+    def _say_what_is_missing(self) -> None:
+        nobody = "" if self._model.living("collector") else "; no collector is alive"
+        self._board.waits_for(f"{self._samples.waiting_for or 'the memory to answer'}{nobody}")
+
+    def _learn(self, sampled: Batch) -> None:
+        """Make one update with each batch of a reply."""
+        size = self._batch_size
+        self._recorder.metrics.staleness.add(
+            sampled.weight_versions, self._publications.weight_version
+        )
+        weights = self._importance_weights(sampled)
+        prepared = self._trainer.prepare(sampled, size, weights)
+        for batch, training_batch in zip(sampled.split(size), prepared, strict=True):
+            update = self._update = self._trainer.update(training_batch)
+            if weights is not None:
+                self._samples.write_back(batch.keys, update.td_errors.cpu().numpy())
+            self._do_what_is_due()
+            self._model.serve_between_updates()
+            if self._stop.is_set():
+                return
+
+    def _importance_weights(self, sampled: Batch) -> NDArray[np.float32] | None:
+        if self._importance_exponent is None:
+            return None
+        probabilities = sampled.probabilities.reshape(-1, self._batch_size)
+        exponent = self._importance_exponent(self._trainer.updates)
+        return importance_weights(probabilities, exponent).reshape(-1)
+
+    # --- what is due ------------------------------------------------------------------------------
+
+    def _do_what_is_due(self) -> None:
+        due = self._agenda.due(self._recorder.metrics.wall_s, self.counters)
+        if due is NOTHING:
+            return
+        if due.publish:
+            self.publish()
+        if due.republish:
+            self._publications.republish()
+        if due.snapshot:
+            self._offer_snapshot()
+        if due.checkpoint:
+            self.save_checkpoint()
+        if due.report:
+            self.report()
+
+    def publish(self, *, stopping: bool = False) -> None:
+        """Broadcast the current weights as a new version."""
+        weights = self._trainer.weights()
+        self._model.publish(
+            self._publications.publish(weights, self.counters, stopping=stopping)
+        )
+
+    def _offer_snapshot(self) -> None:
+        version = self._publications.weight_version
+        self._model.offer(self._recorder.freeze(self._trainer.weights(), self.counters, version))
+
+    def offer_last_snapshot(self, limit: str) -> None:
+        """Have the final weights evaluated, unless they were."""
+        if self._agenda.takes_last_snapshot(limit, self._trainer.updates):
+            self._agenda.note_snapshot(self.counters)
+            self._offer_snapshot()
+
+    def take_evaluations(self) -> None:
+        """Write down what evaluators have found."""
+        for evaluation in self._model.take_evaluations():
+            self._recorder.add_evaluation(evaluation, self._spec)
+
+    def save_checkpoint(self) -> None:
+        """Save all that a later start needs to go on."""
+        self._recorder.save_checkpoint(
+            self._spec,
+            self.counters,
+            trainer=self._trainer.state_dict(),
+            totals=self._totals.state_dict(),
+            version=self._publications.version,
+        )
+
+    def report(self) -> None:
+        """Write a row of metrics, and say how it goes."""
+        collectors = self._model.collector_statistics()
+        row = self._recorder.report(self.counters, update=self._update, collectors=collectors)
+        self._board.report(
+            row,
+            blocks_lost=self._totals.total("blocks_lost"),
+            waited_s=self._samples.waited_s,
+            collectors=collectors,
+        )

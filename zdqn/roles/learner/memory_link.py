@@ -1,0 +1,103 @@
+"""A learner and its memory: membership, what the memory tells, and its last word."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from zdqn.closing import Closing
+from zdqn.config import Config
+from zdqn.errors import ZdqnError
+from zdqn.wire.addresses import Address
+from zdqn.wire.asking import ask
+from zdqn.wire.membership import Membership
+from zdqn.wire.node import Node
+from zdqn.wire.protocol import Hello, Statistics, Status, StatusRequest, Stop
+from zdqn.wire.status import MemoryStatistics
+
+logger = logging.getLogger("zdqn.learner")
+
+_LAST_WORD_S = 2.0
+
+
+class MemoryLink(Closing):
+    """The learner as a client of its memory.
+
+    Args:
+        node: makes sockets.
+        address: REQ/REP address of the memory.
+        config: of the run.
+        hello: makes the hello.
+        statistics: gives the learner's numbers for a ping.
+        stop: set from outside to end; set from here when the memory is done or refuses.
+
+    Attributes:
+        address: of the memory.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        address: Address,
+        *,
+        config: Config,
+        hello: Callable[[], Hello],
+        statistics: Callable[[], Statistics],
+        stop: threading.Event,
+    ) -> None:
+        self.address = address
+        self._node = node
+        self._membership = Membership(
+            node,
+            address,
+            server="memory",
+            hello=hello,
+            statistics=statistics,
+            stop=stop,
+            ping_period_s=config.links.ping_period_s,
+            connect_timeout_s=config.links.connect_timeout_s,
+        )
+
+    def join(self) -> None:
+        """Say hello, waiting for the memory.
+
+        Raises:
+            PeerUnavailableError: when nothing answered in time.
+            MismatchError: when it refused.
+            FencedError: when a newer learner has taken over.
+        """
+        self._membership.join()
+
+    def introduce(self) -> None:
+        """Say hello again, with the environment's spec; raises as `join` does."""
+        self._membership.introduce()
+
+    def raise_failure(self) -> None:
+        """Raise what made the memory refuse to go on, if anything did."""
+        self._membership.raise_failure()
+
+    @property
+    def statistics(self) -> MemoryStatistics:
+        """The memory's numbers as of its last answer to a ping."""
+        pong = self._membership.pong
+        return MemoryStatistics() if pong is None else MemoryStatistics.read(pong.statistics)
+
+    def stop(self) -> MemoryStatistics:
+        """Ask the memory for its last numbers, and to end."""
+        with self._node.client(self.address) as client:
+            try:
+                status = ask(client, StatusRequest(), server="memory", timeout_s=_LAST_WORD_S)
+                if status is not None:
+                    stop = Stop(reason="the run is over")
+                    ask(client, stop, server="memory", timeout_s=_LAST_WORD_S)
+                if status is not None and isinstance(status.header, Status):
+                    return MemoryStatistics.read(status.header.values)
+            except ZdqnError as error:
+                logger.warning("%s", error)
+        logger.warning("the memory at %s gave no last numbers", self.address)
+        return self.statistics
+
+    def close(self) -> None:
+        """Say goodbye; only the first call does anything."""
+        self._membership.leave()

@@ -1,0 +1,213 @@
+"""What a learner answers on the model link: no thread and no lock, those are the server's."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from zdqn.config import Config, describe_difference, shared_values, to_dict
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError
+from zdqn.roles.learner.action_answers import ActionAnswers
+from zdqn.roles.learner.evaluation_line import EvaluationLine
+from zdqn.roles.learner.publications import Published
+from zdqn.wire import codec
+from zdqn.wire.desk import Desk, Particulars, RefusedError
+from zdqn.wire.peers import Peer
+from zdqn.wire.protocol import (
+    Acknowledged,
+    ActionRequest,
+    Claim,
+    EvaluationResult,
+    Hello,
+    Refusal,
+    Statistics,
+    WeightsRequest,
+)
+from zdqn.wire.sockets import Request, Server
+from zdqn.wire.status import LearnerStatus
+
+logger = logging.getLogger("zdqn.learner")
+
+_MOST_REQUESTS = 256
+"""In one pass; clients that ask without end keep nobody else from being looked after."""
+
+
+class ModelAnswers:
+    """Configuration, weights, actions and snapshots for whoever asks; who is there; who is refused.
+
+    Used by one thread at a time.
+
+    Args:
+        server: where questions come, and answers go.
+        config: of the run, given to clients that come without.
+        run_id: of the run.
+        session: of this learner.
+        memory: the memory's address, as the learner dials it.
+        weights_endpoint: where weights are published.
+        on_stop: called with the reason when somebody asks to stop.
+
+    Attributes:
+        desk: of the server.
+        actions: that are computed for others.
+        evaluations: of snapshots.
+        spec: of the environment, once somebody has told it.
+        spec_known: set with it.
+    """
+
+    def __init__(
+        self,
+        server: Server,
+        *,
+        config: Config,
+        run_id: str,
+        session: int,
+        memory: str,
+        weights_endpoint: str,
+        on_stop: Callable[[str], None],
+    ) -> None:
+        self._server = server
+        self._config = config
+        self._shared = shared_values(config)
+        self._memory = memory
+        self._weights_endpoint = weights_endpoint
+        self._on_stop = on_stop
+        self._published: Published | None = None
+        self._report = LearnerStatus()
+        self._collectors_done = False
+        self._evaluators_done = False
+        self.spec: EnvironmentSpec | None = None
+        self.spec_known = threading.Event()
+        self.actions = ActionAnswers(server.reply)
+        self.evaluations = EvaluationLine(config, run_id, server.reply)
+        self.desk = Desk(
+            "learner",
+            self,
+            session=session,
+            run_id=run_id,
+            dead_after_s=config.links.dead_after_s,
+            logger=logger,
+            handlers={
+                ActionRequest: self.actions.take,
+                WeightsRequest: self._send_weights,
+                Claim: self._take_claim,
+                EvaluationResult: self._take_result,
+            },
+        )
+
+    def serve(self) -> tuple[bool, bool]:
+        """Answer what has come.
+
+        Returns:
+            Whether anything was done, and whether somebody asked for actions.
+        """
+        busy = self.desk.serve(self._server, _MOST_REQUESTS) > 0
+        asked = self.actions.answer(self._published, self.spec, over=self._collectors_done)
+        busy |= self.evaluations.advance(over=self._evaluators_done)
+        return busy, asked
+
+    def publish(self, published: Published) -> None:
+        """Take over the newest weights, for late joiners and remote policies."""
+        self._published = published
+
+    def report(self, status: LearnerStatus) -> None:
+        """Take over what the learner tells about itself."""
+        self._report = status
+
+    def finish(self, *, evaluators: bool) -> None:
+        """Let collectors finish, as training is over; evaluators too if nothing more will come."""
+        self._collectors_done = True
+        self._evaluators_done = evaluators
+
+    def agree(self, spec: EnvironmentSpec, name: str) -> None:
+        """Take over the environment's spec, or hold one against it.
+
+        Raises:
+            MismatchError: when it is another than the one known.
+        """
+        if self.spec is None:
+            self.spec = spec
+            self.spec_known.set()
+        elif spec != self.spec:
+            raise MismatchError(
+                f"another environment: this run's is {self.spec.describe()}; that of {name} is "
+                f"{spec.describe()}. Start it with this run's configuration."
+            )
+
+    def _send_weights(self, request: Request, *_: Any) -> None:
+        published = self._published
+        if published is None:
+            raise RefusedError(Refusal.NOT_SERVING, "no weights yet")
+        self._server.reply(request, published.message)
+
+    def _take_claim(self, request: Request, header: Claim, _message: codec.Message) -> None:
+        self.evaluations.claim(request, header, self.desk.peers.peers)
+
+    def _take_result(
+        self, _request: Request, header: EvaluationResult, message: codec.Message
+    ) -> Acknowledged:
+        return self.evaluations.take_result(header, message, self.desk.peers.peers)
+
+    # --- for the desk ---------------------------------------------------------------------------
+
+    def admit(self, hello: Hello) -> None:
+        """Agree with a client on configuration and environment.
+
+        Raises:
+            MismatchError: when they differ; the text lists where.
+        """
+        if hello.shared is not None:
+            difference = describe_difference(self._shared, hello.shared)
+            if difference:
+                raise MismatchError(
+                    f"another configuration; all roles of a run must agree in these values, "
+                    f"with the learner here and {hello.name} there:\n  "
+                    + "\n  ".join(difference)
+                    + f"\nStart {hello.name} with this run's configuration, or with none: then it "
+                    f"takes the learner's."
+                )
+        if hello.spec is not None:
+            self.agree(codec.read_spec(hello.spec), hello.name)
+
+    def particulars(self) -> Particulars:
+        """Give what a client is told when it is welcome."""
+        return Particulars(
+            data_endpoint=self._weights_endpoint,
+            spec=self.spec,
+            seed=self._config.run.seed,
+            config=to_dict(self._config),
+            memory=self._memory,
+        )
+
+    def is_over_for(self, role: str) -> bool:
+        """Whether clients of a role should finish."""
+        return self._evaluators_done if role == "evaluator" else self._collectors_done
+
+    def environment_steps(self) -> int:
+        """Give the environment steps of all collectors, as of the learner's last report."""
+        return self._report.progress.environment_steps
+
+    def statistics(self) -> Statistics:
+        """Give the numbers that go with every pong: none."""
+        return {}
+
+    def status(self) -> dict[str, Any]:
+        """Answer a status request."""
+        status = msgspec.structs.replace(
+            self._report,
+            actions_served=self.actions.served,
+            clients=self.desk.describe_clients(),
+        )
+        return status.to_wire()
+
+    def stop(self, reason: str) -> None:
+        """End the run, as somebody asks for it."""
+        self._on_stop(reason)
+
+    def departed(self, peer: Peer, *, died: bool) -> None:  # noqa: ARG002 - it is all the same
+        """Give what a client that has gone held to another."""
+        self.evaluations.release(peer.session)

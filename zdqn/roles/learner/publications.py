@@ -1,0 +1,95 @@
+"""Weights as a learner publishes them: numbered, encoded once, broadcast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from zdqn.core.agenda import Counters
+from zdqn.data import WeightVersion
+from zdqn.wire import codec
+from zdqn.wire.protocol import Weights
+
+
+@dataclass(frozen=True)
+class Published:
+    """Weights as they were last published.
+
+    Attributes:
+        weight_version: packed version.
+        arrays: by name; never changed.
+        message: the encoded `Weights`, sent to whoever asks.
+    """
+
+    weight_version: int
+    arrays: dict[str, NDArray[Any]]
+    message: bytes
+
+
+class Publisher(Protocol):
+    """Sends a message to every subscriber."""
+
+    def publish(self, message: bytes) -> None:
+        """Send; never blocks."""
+
+
+class Publications:
+    """Numbers what is published.
+
+    Args:
+        publisher: where it goes.
+        run_id: of the run.
+        learner_epoch: count of this run's starts of a learner.
+
+    Attributes:
+        version: of the weights that were published last; -1 before the first.
+    """
+
+    def __init__(self, publisher: Publisher, *, run_id: str, learner_epoch: int) -> None:
+        self._publisher = publisher
+        self._run_id = run_id
+        self._learner_epoch = learner_epoch
+        self._message: bytes | None = None
+        self.version = -1
+
+    @property
+    def weight_version(self) -> WeightVersion:
+        """Of the weights that were published last."""
+        return WeightVersion(self._learner_epoch, self.version)
+
+    def count_on(self, version: int) -> None:
+        """Go on after the versions of an earlier start."""
+        self.version = version
+
+    def publish(
+        self, arrays: dict[str, NDArray[Any]], counters: Counters, *, stopping: bool = False
+    ) -> Published:
+        """Broadcast weights as a new version.
+
+        Args:
+            arrays: by name; never changed from now on.
+            counters: how far training is.
+            stopping: whether training is over.
+
+        Returns:
+            What was sent.
+        """
+        self.version += 1
+        header = Weights(
+            run_id=self._run_id,
+            weight_version=self.weight_version.pack(),
+            environment_steps=counters.environment_steps,
+            updates=counters.updates,
+            stopping=stopping,
+            tensors=codec.describe_tensors(arrays),
+        )
+        self._message = codec.encode(header, tuple(arrays.values()))
+        self._publisher.publish(self._message)
+        return Published(header.weight_version, arrays, self._message)
+
+    def republish(self) -> None:
+        """Broadcast the last version again, for those who missed it."""
+        if self._message is not None:
+            self._publisher.publish(self._message)

@@ -1,0 +1,374 @@
+"""The learner role: its sockets, the phases of its life, and its farewell."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zdqn.closing import Closing
+from zdqn.config import Config, to_toml
+from zdqn.core.agenda import Agenda, Counters
+from zdqn.core.progress import ProgressTotal
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import RoleFailedError
+from zdqn.records.recorder import Recorder
+from zdqn.records.run_directory import RunDirectory
+from zdqn.records.training_result import TrainingResult
+from zdqn.roles.building import (
+    NetworkFactory,
+    build_importance_schedule,
+    build_limits,
+    build_periods,
+    build_trainer,
+    use_threads,
+)
+from zdqn.roles.learner.loop import TrainingLoop
+from zdqn.roles.learner.memory_link import MemoryLink
+from zdqn.roles.learner.model_server import ModelServer
+from zdqn.roles.learner.publications import Publications
+from zdqn.roles.learner.samples import SampleStream
+from zdqn.roles.learner.status_board import StatusBoard
+from zdqn.wire.addresses import check_bind, check_resolves, parse_address
+from zdqn.wire.membership import new_session
+from zdqn.wire.node import Node
+from zdqn.wire.protocol import Hello, Spec, Statistics
+from zdqn.wire.sockets import Context
+from zdqn.wire.status import RunStatus
+
+if TYPE_CHECKING:
+    from zdqn.core.trainer import Trainer
+    from zdqn.records.checkpoints import Checkpoint
+
+logger = logging.getLogger("zdqn.learner")
+
+_FAREWELL_S = 5.0
+_POLL_S = 0.02
+
+
+class Learner(Closing):
+    """The learner role. Its sockets are bound when it is made; `run` trains.
+
+    Args:
+        config: of the run.
+        memory: REQ/REP address of the memory.
+        run_directory: where its files go; made if it is missing.
+        bind: REQ/REP address instead of ``learner.bind``.
+        insecure: allow an address that other machines can reach.
+        network: makes the Q-network in place of ``network.kind``.
+        resume: run directory to go on from; its newest checkpoint is loaded.
+        on_bound: told the real endpoints, ``model`` and ``weights``.
+        context: where sockets live; by default one of its own.
+        stop: set it to end `run`.
+
+    Raises:
+        ConfigError: for an address that cannot be used.
+        AddressInUseError: when another process holds it.
+        FileError: when the run directory cannot be written, or holds no checkpoint to resume.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        memory: str,
+        run_directory: Path,
+        bind: str | None = None,
+        insecure: bool = False,
+        network: NetworkFactory | None = None,
+        resume: Path | None = None,
+        on_bound: Callable[[dict[str, str]], None] | None = None,
+        context: Context | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        parameter = "learner.bind" if bind is None else "--bind"
+        bind = config.learner.bind if bind is None else bind
+        address = parse_address(bind, parameter=parameter, bind=True)
+        check_bind(address, parameter=parameter, insecure=insecure)
+        memory_address = parse_address(memory, parameter="--memory")
+        check_resolves(memory_address, parameter="--memory")
+        self._config = config
+        self._network = network
+        self._resume = resume
+        self._stop = stop or threading.Event()
+        self._stop_reason = ""
+        self._session = new_session()
+        self._directory = RunDirectory(run_directory)
+        self._run_id = run_directory.resolve().name
+        with ExitStack() as stack:
+            self._node = stack.enter_context(Node(context))
+            server, publisher = self._node.learner_server(address)
+            stack.enter_context(publisher)
+            stack.enter_context(server)
+            self.endpoints = {
+                "model": str(server.address.advertised()),
+                "weights": str(publisher.address.advertised()),
+            }
+            self._epoch = self._directory.next_learner_epoch()
+            self._directory.write_config(to_toml(config))
+            self._server = stack.enter_context(
+                ModelServer(
+                    server,
+                    config=config,
+                    run_id=self._run_id,
+                    session=self._session,
+                    memory=str(memory_address),
+                    weights_endpoint=self.endpoints["weights"],
+                    on_stop=self._stop_for,
+                )
+            )
+            if on_bound is not None:
+                on_bound(self.endpoints)
+            self._open = stack.pop_all()
+        self._publications = Publications(
+            publisher, run_id=self._run_id, learner_epoch=self._epoch
+        )
+        self._recorder = Recorder(config, self._directory)
+        self._totals = ProgressTotal()
+        self._memory = MemoryLink(
+            self._node,
+            memory_address,
+            config=config,
+            hello=self._hello,
+            statistics=self._ping_statistics,
+            stop=self._stop,
+        )
+        self._board = StatusBoard(
+            config,
+            run=RunStatus(
+                run_id=self._run_id,
+                directory=str(self._directory.path),
+                learner_epoch=self._epoch,
+            ),
+            metrics=self._recorder.metrics,
+            memory=self._memory,
+            audience=self._server,
+        )
+
+    # --- life -------------------------------------------------------------------------------------
+
+    def run(self) -> TrainingResult:
+        """Train until an end condition is met or somebody asks to stop.
+
+        Returns:
+            How it ended.
+
+        Raises:
+            MismatchError: when the memory refuses.
+            FencedError: when a newer learner has taken over.
+            RoleFailedError: when the network's loss is no number any more, or the model server
+                broke.
+        """
+        logger.info("serving the model at %s", self.endpoints["model"])
+        logger.info("run directory %s", self._directory.path)
+        self._server.start()
+        with ExitStack() as stack:
+            self._board.enter("loading torch")
+            use_threads(self._config.learner.threads)
+            checkpoint = self._load_checkpoint()
+            self._board.enter("waiting for the memory")
+            stack.enter_context(self._memory)
+            self._memory.join()
+            spec = self._wait_for_spec()
+            if spec is None:
+                self._check_failures()
+                return self._finish_untrained()
+            self._board.enter("building the network")
+            logger.info("environment: %s", spec.describe())
+            trainer = self._make_trainer(spec, checkpoint)
+            self._memory.introduce()
+            samples = stack.enter_context(self._make_samples(spec))
+            loop = self._make_loop(trainer, spec, samples)
+            self._board.enter("training")
+            limit = loop.run()
+            self._check_failures()
+            return self._finish(loop, samples, limit)
+
+    def _load_checkpoint(self) -> Checkpoint | None:
+        if self._resume is None:
+            return None
+        from zdqn.records.checkpoints import CheckpointDirectory
+
+        path = RunDirectory(self._resume).checkpoints
+        loaded = CheckpointDirectory(path, self._config.learner.checkpoints_kept).newest()
+        for warning in loaded.warnings:
+            logger.warning("%s", warning)
+        checkpoint, training = loaded.checkpoint, loaded.training
+        self._totals.load_state_dict(training.totals)
+        self._recorder.count_on(checkpoint, training)
+        self._publications.count_on(training.version)
+        self._board.count_on(checkpoint.counters)
+        self._server.agree(checkpoint.spec, "the checkpoint")
+        logger.info("resuming from %s at %d updates", loaded.path, checkpoint.counters.updates)
+        return checkpoint
+
+    def _hello(self) -> Hello:
+        spec = self._server.spec
+        return Hello(
+            role="learner",
+            name="learner",
+            session=self._session,
+            spec=Spec.of(spec) if spec is not None else None,
+            run_id=self._run_id,
+            learner_epoch=self._epoch,
+        )
+
+    def _ping_statistics(self) -> Statistics:
+        return self._board.ping_statistics()
+
+    def _wait_for_spec(self) -> EnvironmentSpec | None:
+        self._board.enter("waiting for a collector")
+        while not self._stop.is_set():
+            spec = self._server.wait_for_spec(_POLL_S)
+            if spec is not None:
+                return spec
+            self._board.waits_for("a collector, to learn what the environment looks like")
+        return None
+
+    def _make_trainer(self, spec: EnvironmentSpec, checkpoint: Checkpoint | None) -> Trainer:
+        from zdqn.core.policies import GreedyPolicy
+
+        trainer = build_trainer(self._config, self._network, spec)
+        if checkpoint is not None and checkpoint.training is not None:
+            trainer.load_state_dict(checkpoint.training.trainer)
+        self._server.act_with(
+            GreedyPolicy(copy.deepcopy(trainer.online)),
+            between_updates=trainer.device.type == "cpu",
+        )
+        return trainer
+
+    def _make_samples(self, spec: EnvironmentSpec) -> SampleStream:
+        learner = self._config.learner
+        return SampleStream(
+            self._node.pipelined_client(self._memory.address),
+            session=self._session,
+            spec=spec,
+            batch_size=self._config.algorithm.batch_size,
+            batches_per_request=learner.batches_per_request,
+            requests_in_flight=learner.requests_in_flight,
+            before_waiting=self._server.serve_alone,
+        )
+
+    def _make_loop(
+        self, trainer: Trainer, spec: EnvironmentSpec, samples: SampleStream
+    ) -> TrainingLoop:
+        config = self._config
+        prioritized = config.replay.kind == "prioritized"
+        return TrainingLoop(
+            trainer,
+            spec=spec,
+            batch_size=config.algorithm.batch_size,
+            importance_exponent=build_importance_schedule(config) if prioritized else None,
+            samples=samples,
+            model=self._server,
+            publications=self._publications,
+            recorder=self._recorder,
+            totals=self._totals,
+            agenda=Agenda(build_periods(config), build_limits(config)),
+            board=self._board,
+            stop=self._stop,
+        )
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def _stop_for(self, reason: str) -> None:
+        """End training for a reason from outside; the first counts."""
+        if not self._stop_reason:
+            self._stop_reason = reason
+            logger.info("stopping: %s", reason)
+        self._stop.set()
+
+    def _check_failures(self) -> None:
+        self._memory.raise_failure()
+        if self._server.failure is not None:
+            raise RoleFailedError(
+                f"The model server broke: {self._server.failure!r}. This is a fault of zdqn; "
+                f"please report it."
+            ) from self._server.failure
+
+    def _finish(self, loop: TrainingLoop, samples: SampleStream, limit: str) -> TrainingResult:
+        """Tell everybody, wait for what is still to come, and write the summary."""
+        reason = limit or self._stop_reason or "stopped"
+        logger.info("training is over: %s", reason)
+        self._server.finish(evaluators=False)
+        verdict = self._board.overall(samples.waited_s, self._server.collector_statistics())
+        loop.report()
+        loop.publish(stopping=True)
+        loop.save_checkpoint()
+        if limit and limit != "evaluation_return":
+            self._evaluate_the_rest(loop, limit)
+        return self._part(reason, loop.counters, samples.waited_s, verdict)
+
+    def _finish_untrained(self) -> TrainingResult:
+        reason = self._stop_reason or "stopped"
+        logger.info("training is over: %s", reason)
+        totals = self._totals  # of the earlier starts that this one was to go on from
+        counters = Counters(
+            environment_steps=totals.environment_steps,
+            episodes=totals.episodes,
+            transitions=totals.transitions,
+        )
+        return self._part(reason, counters, 0.0, "")
+
+    def _evaluate_the_rest(self, loop: TrainingLoop, limit: str) -> None:
+        """Wait for the evaluations that are due, and for one of the final weights."""
+        if not self._server.living("evaluator"):
+            return
+        loop.offer_last_snapshot(limit)
+        self._board.enter("waiting for evaluations")
+
+        def done() -> bool:
+            loop.take_evaluations()
+            left = self._server.unevaluated
+            if left:
+                self._board.waits_for(f"{left} evaluations")
+            return left == 0 or self._stop.is_set() or not self._server.living("evaluator")
+
+        _wait_until(done, None)
+
+    def _part(
+        self, reason: str, counters: Counters, waited_s: float, verdict: str
+    ) -> TrainingResult:
+        """Let everybody go, end the memory, and write the summary."""
+        self._board.enter("finishing")
+        self._server.finish(evaluators=True)
+        _wait_until(lambda: not self._clients(), _FAREWELL_S)
+        self._memory.close()
+        memory, totals = self._memory.stop(), self._totals
+        summary = self._recorder.write_summary(
+            counters,
+            reason,
+            {
+                "snapshots_unevaluated": self._server.unevaluated,
+                "samples": memory.samples,
+                "samples_per_insert": memory.samples_per_insert,
+                "blocks": totals.total("blocks"),
+                "blocks_lost": max(memory.blocks_lost, totals.total("blocks_lost")),
+                "blocks_duplicated": totals.total("blocks_duplicated"),
+                "blocks_refused": totals.total("blocks_refused"),
+                "memory_restarts": totals.restarts,
+                "waited_for_samples_s": round(waited_s, 3),
+                "actions_served": self._server.actions_served,
+                "learner_epoch": self._epoch,
+                "verdict": verdict,
+            },
+        )
+        return TrainingResult(reason, summary, self._directory.path)
+
+    def _clients(self) -> int:
+        return self._server.living("collector") + self._server.living("evaluator")
+
+    def close(self) -> None:
+        """Close the sockets and end the model server."""
+        self._open.close()
+
+
+def _wait_until(done: Callable[[], bool], timeout_s: float | None) -> None:
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    while not done() and (deadline_s is None or time.monotonic() < deadline_s):
+        time.sleep(_POLL_S)

@@ -1,0 +1,112 @@
+"""Asking a server: one question, its answer decoded, a refusal turned into its error."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from zdqn.errors import FencedError, MismatchError, PeerUnavailableError, ProtocolError
+from zdqn.wire import codec
+from zdqn.wire.addresses import Address
+from zdqn.wire.protocol import ErrorReply, Header, Refusal
+from zdqn.wire.sockets import Client
+
+logger = logging.getLogger("zdqn")
+
+_SAY_EVERY_S = 10.0
+
+
+def raise_refusal(reply: ErrorReply, server: str, address: Address) -> None:
+    """Turn a refusal into the error that it stands for.
+
+    Raises:
+        FencedError: a newer learner has taken over.
+        MismatchError: for every other reason.
+    """
+    kind = FencedError if reply.code is Refusal.FENCED else MismatchError
+    raise kind(f"The {server} at {address} refused: {reply.message}")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A decoded answer with its header.
+
+    Attributes:
+        header: the typed header.
+        message: with the payload.
+    """
+
+    header: Header
+    message: codec.Message
+
+
+def ask(
+    client: Client,
+    header: Header,
+    *,
+    server: str,
+    timeout_s: float,
+    stop: threading.Event | None = None,
+) -> Reply | None:
+    """Ask a server and decode its answer.
+
+    Returns:
+        The answer, or None if none came in time.
+
+    Raises:
+        MismatchError: when it refused, or answered what zdqn does not understand.
+    """
+    body = client.request(codec.encode(header), timeout_s=timeout_s, stop=stop)
+    if body is None:
+        return None
+    try:
+        message = codec.decode(body)
+    except ProtocolError as error:
+        raise MismatchError(f"The {server} at {client.address} answered: {error}") from error
+    if isinstance(message.header, ErrorReply) and not message.header.code.passes:
+        raise_refusal(message.header, server, client.address)
+    return Reply(message.header, message)
+
+
+def wait_for(
+    attempt: Callable[[], Reply | None],
+    *,
+    what: str,
+    connect_timeout_s: float,
+    stop: threading.Event,
+) -> Reply | None:
+    """Try until an answer comes, saying what is waited for.
+
+    Args:
+        attempt: asks once; takes about a second when nothing answers.
+        what: such as "the memory at tcp://127.0.0.1:5556".
+        connect_timeout_s: when to give up; 0 waits for ever.
+        stop: gives up quietly when set.
+
+    Returns:
+        The answer, or None if `stop` was set.
+
+    Raises:
+        PeerUnavailableError: after `connect_timeout_s`.
+    """
+    started_s = time.monotonic()
+    said_s = 0.0
+    while not stop.is_set():
+        reply = attempt()
+        waited_s = time.monotonic() - started_s
+        if reply is not None:
+            if said_s:
+                logger.info("found %s after %.0f s", what, waited_s)
+            return reply
+        if connect_timeout_s and waited_s > connect_timeout_s:
+            raise PeerUnavailableError(
+                f"Nothing answered at {what} for {waited_s:.0f} s (links.connect_timeout_s). Is "
+                f"it running, and is the address right? It prints its address when it starts."
+            )
+        if not said_s or waited_s - said_s > _SAY_EVERY_S:
+            said_s = max(waited_s, 0.001)
+            logger.info("waiting for %s (%.0f s)", what, waited_s)
+    return None

@@ -1,0 +1,292 @@
+"""The desk of a server: what every server answers alike, and who its clients are.
+
+Hello, ping, goodbye, status and stop, the run that it belongs to, dead peers and refusals: once, for
+every server there is. What only one server answers is given as handlers. The client's side of the
+same is `zdqn.wire.membership`.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
+
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import FencedError, MismatchError, ProtocolError, ZdqnError
+from zdqn.wire import codec
+from zdqn.wire.peers import Peer, PeerTable
+from zdqn.wire.protocol import (
+    Acknowledged,
+    ErrorReply,
+    Goodbye,
+    Header,
+    Hello,
+    Ping,
+    Pong,
+    Refusal,
+    ServerRole,
+    Spec,
+    Statistics,
+    Status,
+    StatusRequest,
+    Stop,
+    Welcome,
+)
+from zdqn.wire.sockets import Request, Server
+from zdqn.wire.status import OF_CLIENTS
+
+_PEERS_EVERY_S = 0.5
+
+Handler: TypeAlias = Callable[[Request, Any, codec.Message], Header | None]
+"""Takes a request, its typed header and the message. Gives the answer; None if it has answered, or
+will."""
+
+
+class RefusedError(ZdqnError):
+    """A server will not serve this request, for a reason other than a fault in it.
+
+    Args:
+        code: why.
+        message: one paragraph for a person.
+    """
+
+    def __init__(self, code: Refusal, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def refusal(error: ZdqnError) -> ErrorReply:
+    """Tell a client why it is refused."""
+    if isinstance(error, RefusedError):
+        code = error.code
+    elif isinstance(error, FencedError):
+        code = Refusal.FENCED
+    elif isinstance(error, ProtocolError):
+        code = Refusal.PROTOCOL
+    else:
+        code = Refusal.MISMATCH
+    return ErrorReply(code=code, message=str(error))
+
+
+@dataclass(frozen=True)
+class Particulars:
+    """What one server tells in a welcome, and another not.
+
+    Attributes:
+        data_endpoint: where the link's one-way socket is bound.
+        spec: the environment's spec, if it is known.
+        seed: the run's seed.
+        config: the whole configuration as nested maps.
+        memory: address of the memory's REQ/REP socket.
+    """
+
+    data_endpoint: str
+    spec: EnvironmentSpec | None
+    seed: int
+    config: dict[str, Any] = field(default_factory=dict)
+    memory: str = ""
+
+
+class Host(Protocol):
+    """The server that a desk stands in."""
+
+    def admit(self, hello: Hello) -> None:
+        """Agree with a client on what both act on.
+
+        Raises:
+            ZdqnError: when there can be no agreement; the client is refused with its text.
+        """
+
+    def particulars(self) -> Particulars:
+        """Give what a client is told when it is welcome."""
+
+    def is_over_for(self, role: str) -> bool:
+        """Whether clients of a role should finish; "" is an unknown client."""
+
+    def environment_steps(self) -> int:
+        """Give the environment steps of all collectors, as far as is known."""
+
+    def statistics(self) -> Statistics:
+        """Give the numbers that go with every pong."""
+
+    def status(self) -> dict[str, Any]:
+        """Answer a status request."""
+
+    def stop(self, reason: str) -> None:
+        """End, as somebody asks for it."""
+
+    def departed(self, peer: Peer, *, died: bool) -> None:
+        """Take note that a client said goodbye, or fell silent for too long."""
+
+
+class Desk:
+    """Answers a server's requests.
+
+    Used by one thread at a time.
+
+    Args:
+        role: of the server.
+        host: the server itself.
+        session: random number of this start of the server.
+        run_id: of the run; "" if the server does not know yet.
+        dead_after_s: silence after which a client counts as dead.
+        logger: of the server.
+        handlers: message kind to what answers it, for what only this server answers.
+        clock: seconds that never go back.
+
+    Attributes:
+        run_id: of the run that the server belongs to, or "".
+        peers: its clients.
+    """
+
+    def __init__(
+        self,
+        role: ServerRole,
+        host: Host,
+        *,
+        session: int,
+        dead_after_s: float,
+        logger: logging.Logger,
+        handlers: Mapping[type[Header], Handler],
+        run_id: str = "",
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._role: ServerRole = role
+        self._host = host
+        self._session = session
+        self._logger = logger
+        self._clock = clock
+        self._next_look_s = 0.0
+        self._handlers: dict[type[Header], Handler] = {
+            Hello: self._hello,
+            Ping: self._ping,
+            Goodbye: self._goodbye,
+            StatusRequest: self._status,
+            Stop: self._stop,
+            **handlers,
+        }
+        self.run_id = run_id
+        self.peers = PeerTable(dead_after_s)
+
+    def serve(self, server: Server, most: int) -> int:
+        """Answer the requests that have come.
+
+        Args:
+            server: where they come.
+            most: how many at most; clients that ask without end keep nobody else waiting.
+
+        Returns:
+            How many were taken.
+        """
+        for taken in range(most):
+            request = server.receive()
+            if request is None:
+                return taken
+            answer = self.answer(request)
+            if answer is not None:
+                server.reply(request, codec.encode(answer))
+        return most
+
+    def answer(self, request: Request) -> Header | None:
+        """Answer one request; None if its handler has answered, or will."""
+        try:
+            message = codec.decode(request.body)
+            handler = self._handlers.get(type(message.header))
+            if handler is None:
+                name = message.header.kind.name
+                raise ProtocolError(f"a {self._role} does not answer {name}")
+            return handler(request, message.header, message)
+        except ZdqnError as error:
+            return refusal(error)
+
+    def belong_to(self, run_id: str) -> None:
+        """Take over the run of a learner that was admitted."""
+        self.run_id = run_id
+
+    def look_after_peers(self) -> None:
+        """Notice who has fallen silent; cheap, and to be called all the time."""
+        now_s = self._clock()
+        if now_s < self._next_look_s:
+            return
+        self._next_look_s = now_s + _PEERS_EVERY_S
+        for peer in self.peers.newly_dead(now_s):
+            self._logger.warning(
+                "%s has been silent for %.0f s: taken for dead", peer.name, now_s - peer.last_seen_s
+            )
+            self._host.departed(peer, died=True)
+
+    def living(self, role: str) -> list[Peer]:
+        """Give the living clients of a role, by index."""
+        return self.peers.living(role, self._clock())
+
+    def describe_clients(self) -> list[Statistics]:
+        """Give a row for each client, for status."""
+        return self.peers.describe(self._clock())
+
+    # --- handlers -------------------------------------------------------------------------------
+
+    def _hello(self, _request: Request, hello: Hello, _message: codec.Message) -> Welcome:
+        if self._host.is_over_for(hello.role):
+            raise RefusedError(Refusal.STOPPING, "this run is over")
+        if hello.run_id and self.run_id and hello.run_id != self.run_id:
+            raise MismatchError(
+                f"this {self._role} belongs to run {self.run_id}, and {hello.name} to run "
+                f"{hello.run_id}. Start {hello.name} anew to join this run, or start a "
+                f"{self._role} for each run."
+            )
+        self._host.admit(hello)
+        met = hello.session in self.peers.peers
+        peer = self.peers.hello(hello.role, hello.name, hello.session, self._clock())
+        if not met:
+            self._logger.info("%s has joined as %s %d", hello.name, hello.role, peer.index)
+        told = self._host.particulars()
+        return Welcome(
+            role=self._role,
+            run_id=self.run_id,
+            session=self._session,
+            data_endpoint=told.data_endpoint,
+            spec=Spec.of(told.spec) if told.spec is not None else None,
+            config=told.config,
+            memory=told.memory,
+            index=peer.index,
+            seed=told.seed,
+        )
+
+    def _ping(self, _request: Request, ping: Ping, _message: codec.Message) -> Pong:
+        now_s = self._clock()
+        self._check_statistics(ping.session, ping.statistics)
+        known = self.peers.ping(ping.session, ping.statistics, now_s)
+        return Pong(
+            session=self._session,
+            known=known,
+            stopping=self._host.is_over_for(self.peers.peers[ping.session].role if known else ""),
+            environment_steps=self._host.environment_steps(),
+            collectors=len(self.peers.living("collector", now_s)),
+            statistics=self._host.statistics(),
+        )
+
+    def _goodbye(
+        self, _request: Request, goodbye: Goodbye, _message: codec.Message
+    ) -> Acknowledged:
+        self._check_statistics(goodbye.session, goodbye.statistics)
+        peer = self.peers.goodbye(goodbye.session, goodbye.statistics, self._clock())
+        if peer is not None:
+            self._host.departed(peer, died=False)
+        return Acknowledged()
+
+    def _check_statistics(self, session: int, statistics: Statistics) -> None:
+        """Refuse numbers of a client that are none, before anybody computes with them."""
+        peer = self.peers.peers.get(session)
+        if peer is not None:
+            OF_CLIENTS[peer.role].read(statistics)
+
+    def _status(
+        self, _request: Request, _header: StatusRequest, _message: codec.Message
+    ) -> Status:
+        return Status(role=self._role, values=self._host.status())
+
+    def _stop(self, _request: Request, stop: Stop, _message: codec.Message) -> Acknowledged:
+        self._host.stop(stop.reason)
+        return Acknowledged()

@@ -1,0 +1,115 @@
+"""One maker of sockets for each role: whatever a socket needs besides its address is known here."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import zmq
+
+from zdqn.closing import Closing
+from zdqn.wire.addresses import Address
+from zdqn.wire.sockets import (
+    Client,
+    Context,
+    PipelinedClient,
+    Server,
+    TransitionReceiver,
+    TransitionSender,
+    WeightPublisher,
+    WeightSubscriber,
+    bind_pair,
+)
+
+
+class Node(Closing):
+    """A role's place in the network, and the only one that makes its sockets.
+
+    Several roles may share a context (and so libzmq's threads); each has a node of its own, as
+    what belongs to one role, such as its keys, cannot live in a context.
+
+    Args:
+        context: where the sockets live, left open at the end; None for one of the node's own.
+    """
+
+    def __init__(self, context: Context | None = None) -> None:
+        self._owned = Context() if context is None else None
+        self._context = context or self._owned
+
+    def socket(self, kind: int) -> zmq.Socket[Any]:
+        """Make a socket of a ZeroMQ kind; the links below are made of such."""
+        assert self._context is not None
+        return self._context.socket(kind)
+
+    def client(self, address: Address) -> Client:
+        """Connect to a server, one request at a time."""
+        return Client(self, address)
+
+    def pipelined_client(self, address: Address) -> PipelinedClient:
+        """Connect to a server, several requests on their way."""
+        return PipelinedClient(self, address)
+
+    def sender(
+        self, address: Address, *, high_water_mark: int, buffer_bytes: int
+    ) -> TransitionSender:
+        """Connect to where a memory takes transitions.
+
+        Args:
+            address: of the memory's transitions.
+            high_water_mark: blocks that may wait at this end.
+            buffer_bytes: of the kernel, for what has left this process.
+        """
+        return TransitionSender(
+            self, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
+        )
+
+    def subscriber(self, address: Address) -> WeightSubscriber:
+        """Connect to where a learner publishes its weights."""
+        return WeightSubscriber(self, address)
+
+    def server(self, address: Address) -> Server:
+        """Bind a REQ/REP server.
+
+        Raises:
+            AddressInUseError: when another process holds the address.
+            ConfigError: when it cannot be bound on this machine.
+        """
+        return Server(self, address)
+
+    def memory_server(
+        self, address: Address, *, high_water_mark: int, buffer_bytes: int
+    ) -> tuple[Server, TransitionReceiver]:
+        """Bind the two sockets of a memory, side by side; see `bind_pair`.
+
+        Args:
+            address: of the REQ/REP one; port 0 finds two free ports.
+            high_water_mark: blocks of one collector that may wait at this end.
+            buffer_bytes: of the kernel, for what has not reached this process.
+
+        Raises:
+            AddressInUseError: when another process holds one of the addresses.
+            ConfigError: when one cannot be bound on this machine.
+        """
+
+        def receiver(free: Address) -> TransitionReceiver:
+            return TransitionReceiver(
+                self, free, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
+            )
+
+        return bind_pair(self.server, receiver, address)
+
+    def learner_server(self, address: Address) -> tuple[Server, WeightPublisher]:
+        """Bind the two sockets of a learner, side by side; see `bind_pair`.
+
+        Args:
+            address: of the REQ/REP one; port 0 finds two free ports.
+
+        Raises:
+            AddressInUseError: when another process holds one of the addresses.
+            ConfigError: when one cannot be bound on this machine.
+        """
+        return bind_pair(self.server, lambda free: WeightPublisher(self, free), address)
+
+    def close(self) -> None:
+        """Close the context, if it is the node's own, and every socket in it."""
+        if self._owned is not None:
+            self._owned.close()

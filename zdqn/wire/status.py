@@ -1,0 +1,289 @@
+"""What roles say of themselves: statistics in pings and pongs, and the answers to status requests.
+
+They travel as flat or nested maps. Here they are typed, so that who writes a number and who reads
+it mean the same one; and each has a bound, so that nothing that a peer says of itself can hurt.
+Keys that are not listed here are kept for whoever looks at a status, and nothing computes with them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Self, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+from zdqn.errors import ProtocolError
+from zdqn.wire.protocol import Count, Label, Statistics, Total
+
+Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+StatisticsT = TypeVar("StatisticsT", bound="RoleStatistics")
+
+
+class RoleStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of what a role tells in pings; numbers that are None are left out."""
+
+    def to_wire(self) -> Statistics:
+        """Give it as a flat map."""
+        values = msgspec.structs.asdict(self)
+        return {key: value for key, value in values.items() if value is not None}
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Take it from a map; what is absent has its default.
+
+        Raises:
+            ProtocolError: naming the key whose value is of a wrong type or out of range.
+        """
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            reason, _, where = str(error).partition(" - at `$.")
+            key = where.rstrip("`")
+            raise ProtocolError(
+                f"statistics hold {key} = {str(values.get(key))[:40]!r}. {reason}"
+            ) from error
+
+
+class CollectorStatistics(RoleStatistics, frozen=True):
+    """What a collector tells.
+
+    Attributes:
+        environment_steps: taken.
+        episodes: finished.
+        blocks_sent: handed to the link.
+        transitions_sent: in them.
+        epsilon: share of random actions, mean over its environments; None before the first step.
+        blocked_s: seconds spent waiting for room on the link.
+        asking_s: seconds spent waiting for the model server's actions.
+        collecting_s: seconds since its first step.
+        episode_return_mean: over its last few episodes; None before the first has ended.
+    """
+
+    environment_steps: Count = 0
+    episodes: Count = 0
+    blocks_sent: Count = 0
+    transitions_sent: Count = 0
+    epsilon: Share | None = None
+    blocked_s: Seconds = 0.0
+    asking_s: Seconds = 0.0
+    collecting_s: Seconds = 0.0
+    episode_return_mean: Finite | None = None
+
+
+class EvaluatorStatistics(RoleStatistics, frozen=True):
+    """What an evaluator tells.
+
+    Attributes:
+        evaluations: snapshots that it scored.
+        episodes: played for them.
+        doing: what it does now.
+    """
+
+    evaluations: Count = 0
+    episodes: Count = 0
+    doing: Label = ""
+
+
+class LearnerStatistics(RoleStatistics, frozen=True):
+    """What a learner tells the memory.
+
+    Attributes:
+        phase: what it does now.
+        updates: made.
+    """
+
+    phase: Label = ""
+    updates: Count = 0
+
+
+class MemoryStatistics(RoleStatistics, frozen=True):
+    """What a memory tells in its pongs.
+
+    Attributes:
+        size: transitions stored.
+        capacity: transitions kept at most.
+        bytes: of the replay's arrays.
+        transitions: inserted so far.
+        samples: transitions sampled so far.
+        samples_per_insert: the ratio of the two since learning could begin.
+        blocks: received and stored.
+        blocks_lost: missing in the collectors' sequences.
+        blocks_duplicated: received twice and dropped.
+        blocks_refused: malformed, or of another environment.
+        stale_priorities: priorities that came for items that were evicted by then.
+        environment_steps: of the collectors that it heard of.
+        episodes: likewise.
+        inserting_s: seconds spent storing blocks.
+        sampling_s: seconds spent gathering and sending batches.
+        holding_inserts_back_s: seconds in which collectors were held back.
+        reading: whether blocks are read now.
+    """
+
+    size: Total = 0
+    capacity: Total = 0
+    bytes: Total = 0
+    transitions: Total = 0
+    samples: Total = 0
+    samples_per_insert: Finite = 0.0
+    blocks: Total = 0
+    blocks_lost: Annotated[int, Meta(ge=-(2**62), le=2**62)] = 0
+    blocks_duplicated: Total = 0
+    blocks_refused: Total = 0
+    stale_priorities: Total = 0
+    environment_steps: Total = 0
+    episodes: Total = 0
+    inserting_s: Seconds = 0.0
+    sampling_s: Seconds = 0.0
+    holding_inserts_back_s: Seconds = 0.0
+    reading: bool = True
+
+
+OF_CLIENTS: dict[str, type[RoleStatistics]] = {
+    "collector": CollectorStatistics,
+    "evaluator": EvaluatorStatistics,
+    "learner": LearnerStatistics,
+}
+"""What a client of each role tells in its pings."""
+
+
+class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of the answers to a status request."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Give it as nested maps."""
+        values: dict[str, Any] = msgspec.to_builtins(self)
+        return values
+
+
+class MemoryStatus(MemoryStatistics, frozen=True):
+    """What a memory answers to a status request: its statistics, and what follows.
+
+    Attributes:
+        endpoints: its addresses, by link.
+        run_id: the run that it serves; "" before the first learner.
+        waiting_requests: sample requests that wait for data.
+        clients: a row for each of its clients.
+    """
+
+    endpoints: dict[str, str]
+    run_id: str
+    waiting_requests: int
+    clients: list[Statistics]
+
+
+class MemoryOfLearner(MemoryStatistics, frozen=True):
+    """A memory as its learner sees it: what it told in its last pong.
+
+    Attributes:
+        address: at which the learner dials it.
+    """
+
+    address: str = ""
+
+
+class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Which run it is.
+
+    Attributes:
+        run_id: of the run.
+        directory: where its files are.
+        phase: what the learner does now.
+        wall_s: seconds of training, earlier starts included.
+        learner_epoch: count of this run's starts.
+    """
+
+    run_id: str = ""
+    directory: str = ""
+    phase: str = ""
+    wall_s: float = 0.0
+    learner_epoch: int = 0
+
+
+class MetricsRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``metrics.jsonl``; None where there is no number yet.
+
+    Attributes:
+        wall_s: seconds of training, earlier starts included.
+        environment_steps: of all collectors.
+        transitions: stored.
+        updates: of the learner.
+        episodes: of all collectors.
+        environment_steps_per_s: since the row before.
+        updates_per_s: since the row before.
+        loss: of the newest update.
+        td_error_mean: mean absolute TD error of the newest update.
+        q_mean: mean over its batch of max_a Q(s, a).
+        gradient_norm: of the newest update, before clipping.
+        staleness_mean: how many versions old the weights were that collected what is learned from.
+        epsilon: mean over the living collectors.
+        episode_return_mean: mean over the living collectors' last episodes.
+        last_evaluation_return: mean return of the newest evaluation.
+        best_evaluation_return: the highest so far.
+    """
+
+    wall_s: float = 0.0
+    environment_steps: int = 0
+    transitions: int = 0
+    updates: int = 0
+    episodes: int = 0
+    environment_steps_per_s: float = 0.0
+    updates_per_s: float = 0.0
+    loss: float | None = None
+    td_error_mean: float | None = None
+    q_mean: float | None = None
+    gradient_norm: float | None = None
+    staleness_mean: float = 0.0
+    epsilon: float | None = None
+    episode_return_mean: float | None = None
+    last_evaluation_return: float | None = None
+    best_evaluation_return: float | None = None
+
+
+class ProgressStatus(MetricsRow, frozen=True):
+    """The newest row of metrics, and what else shows how a run goes.
+
+    Attributes:
+        samples_per_insert: as the memory tells; None before it has told.
+        blocks_lost: of all memories of the run.
+        unevaluated: snapshots that have no result yet.
+    """
+
+    samples_per_insert: float | None = None
+    blocks_lost: int = 0
+    unevaluated: int = 0
+
+
+class LimitsStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The end conditions that are set; None for those that are not."""
+
+    updates: int | None = None
+    environment_steps: int | None = None
+    episodes: int | None = None
+    wall_s: float | None = None
+    evaluation_return: float | None = None
+
+
+class LearnerStatus(ServerStatus, frozen=True):
+    """What a learner answers to a status request.
+
+    Attributes:
+        run: which run it is.
+        progress: how it goes.
+        stop: the end conditions that are set.
+        verdict: who is the bottleneck, in words.
+        memory: its address and its statistics.
+        actions_served: greedy actions computed for others.
+        clients: a row for each of its clients.
+    """
+
+    run: RunStatus = RunStatus()
+    progress: ProgressStatus = ProgressStatus()
+    stop: LimitsStatus = LimitsStatus()
+    verdict: str = ""
+    memory: MemoryOfLearner = MemoryOfLearner()
+    actions_served: int = 0
+    clients: list[Statistics] = []
