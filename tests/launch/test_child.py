@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from zdqn.config import Config, Run
+from zdqn.config import Config, RunSection
 from zdqn.errors import ConfigError
 from zdqn.launch.child import Assignment, Report, encode_assignment, read_assignment, run_role
 
@@ -29,7 +29,7 @@ def report():
 
 
 def assignment(**arguments):
-    return Assignment(Config(run=Run(seed=3)), arguments, "info")
+    return Assignment(Config(run=RunSection(seed=3)), arguments, "info")
 
 
 @pytest.mark.parametrize("piece_bytes", [1, 7, 1 << 20])
@@ -40,7 +40,7 @@ def test_an_assignment_arrives_however_it_is_cut(piece_bytes, monkeypatch):
     stream = io.BytesIO(data)
     received = read_assignment(lambda size: stream.read(min(size, piece_bytes)))
     assert received is not None
-    assert received.config == Config(run=Run(seed=3))
+    assert received.config == Config(run=RunSection(seed=3))
     assert received.arguments["environment"]() == 42
     assert "" not in sys.path  # the child may work elsewhere
     assert str(Path.cwd()) in sys.path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zdqn.config import Config, Launch
+from zdqn.config import Config, LaunchSection
 from zdqn.errors import ConfigError, EnvironmentFailedError, RoleFailedError
 from zdqn.launch.local import LocalRun
 from zdqn.launch.plan import PlannedProcess, RunArguments
@@ -105,7 +105,9 @@ class Stage:
     def run(self, behaviour, *, collectors=1, evaluators=1, max_restarts=3):
         (self.folder / "behaviour.json").write_text(json.dumps(behaviour))
         config = Config(
-            launch=Launch(collectors=collectors, evaluators=evaluators, max_restarts=max_restarts)
+            launch=LaunchSection(
+                collectors=collectors, evaluators=evaluators, max_restarts=max_restarts
+            )
         )
         given = RunArguments(run_directory=self.folder / "run")
         with LocalRun(config, given, audience=self.audience, stop=self.stop) as local:

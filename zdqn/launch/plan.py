@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from zdqn.config import Config, Learner, Memory
+from zdqn.config import Config, LearnerSection, MemorySection
 from zdqn.launch.endpoints import Endpoints
 
 RESTARTABLE_EXIT_CODES = frozenset({69, 70, 74, 75})
@@ -54,9 +54,9 @@ def with_free_ports(config: Config) -> Config:
     An address that the configuration sets to anything but the default is left alone.
     """
     memory, learner = config.memory, config.learner
-    if memory.bind == Memory().bind:
+    if memory.bind == MemorySection().bind:
         memory = msgspec.structs.replace(memory, bind=_FREE_PORT)
-    if learner.bind == Learner().bind:
+    if learner.bind == LearnerSection().bind:
         learner = msgspec.structs.replace(learner, bind=_FREE_PORT)
     return msgspec.structs.replace(config, memory=memory, learner=learner)
 

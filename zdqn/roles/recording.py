@@ -6,8 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from zdqn.config import Config
-from zdqn.config import Stop as StopLimits
+from zdqn.config import Config, StopSection
 from zdqn.core.run_directory import RunDirectory
 from zdqn.core.snapshots import Evaluation
 from zdqn.data import EnvironmentSpec
@@ -22,7 +21,7 @@ logger = logging.getLogger("zdqn.learner")
 
 
 def reached_limit(
-    limits: StopLimits, reporter: Reporter, *, environment_steps: int, updates: int, episodes: int
+    limits: StopSection, reporter: Reporter, *, environment_steps: int, updates: int, episodes: int
 ) -> str:
     """Name the first end condition that is met; "" if none is."""
     goal, last = limits.evaluation_return, reporter.last_return

@@ -1,25 +1,16 @@
-import math
-import tomllib
-from pathlib import Path
+"""Reading a configuration: files, overrides, origins, and what is said of a wrong one."""
 
-import msgspec
 import pytest
 
 from zdqn.config import (
     Config,
-    describe_difference,
     flatten,
-    from_dict,
     load_config,
     load_config_with_origins,
     parse_override,
-    shared_values,
-    to_dict,
-    to_toml,
 )
 from zdqn.errors import ConfigError, FileError
 
-CONFIGS = sorted((Path(__file__).parent.parent / "configs").glob("*.toml"))
 DEFAULTS = flatten(Config())
 
 
@@ -33,9 +24,6 @@ def write(tmp_path):
     return make
 
 
-# --- reading and writing ------------------------------------------------------------------------
-
-
 def test_nothing_given_is_the_defaults():
     assert load_config() == Config()
 
@@ -43,51 +31,6 @@ def test_nothing_given_is_the_defaults():
 def test_a_file_changes_what_it_names_and_nothing_else(write):
     config = load_config(write("[replay]\ncapacity = 5_000\n"))
     assert flatten(config) == {**DEFAULTS, "replay.capacity": 5_000}
-
-
-def test_the_default_configuration_survives_toml():
-    assert from_dict(tomllib.loads(to_toml(Config()))) == Config()
-
-
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.name)
-def test_every_file_of_configs_is_valid_and_survives_toml(path):
-    config = load_config(path)
-    assert config != Config()
-    assert from_dict(tomllib.loads(to_toml(config))) == config
-
-
-def test_there_are_files_in_configs():
-    assert {"cartpole.toml", "seed.toml", "apex.toml"} <= {path.name for path in CONFIGS}
-
-
-def test_every_kind_of_value_survives_toml_and_msgpack():
-    config = load_config(
-        None,
-        [
-            "stop.evaluation_return=475.5",
-            "environment.max_episode_steps=10",
-            'environment.kwargs={a = 1, b = [1.5, "x"], c = {d = true}}',
-            'environment.wrappers=[{name = "TimeLimit", kwargs = {max_episode_steps = 3}}]',
-            "network.hidden=[]",
-        ],
-    )
-    assert from_dict(tomllib.loads(to_toml(config))) == config
-    travelled = msgspec.msgpack.decode(msgspec.msgpack.encode(to_dict(config)))
-    assert from_dict(travelled) == config
-    assert describe_difference(shared_values(config), shared_values(from_dict(travelled))) == []
-
-
-def test_a_value_that_is_absent_is_not_written():
-    assert "evaluation_return" not in to_dict(Config())["stop"]
-    assert "None" not in to_toml(Config())
-
-
-def test_the_configuration_cannot_be_changed():
-    with pytest.raises(AttributeError):
-        Config().replay.capacity = 5  # type: ignore[misc]
-
-
-# --- overrides and origins ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -153,9 +96,6 @@ def test_every_value_knows_where_it_came_from(write):
     }
 
 
-# --- refusals -----------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -201,69 +141,6 @@ def test_a_wrong_override_is_not_blamed_on_the_file(write):
         load_config(write("[replay]\nmin_size = 1\n"), ["replay.capacity=0"])
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
-@pytest.mark.parametrize(
-    "key", [key for key, value in DEFAULTS.items() if isinstance(value, float)]
-)
-def test_no_number_may_be_nan_or_infinite(key, value):
-    with pytest.raises(ConfigError, match=f"{key} is {value.lstrip('+')}"):
-        load_config(None, [f"{key}={value}"])
-
-
-@pytest.mark.parametrize("value", ["nan", "inf"])
-def test_nor_one_that_is_absent_by_default(value):
-    with pytest.raises(ConfigError, match=r"stop.evaluation_return"):
-        load_config(None, [f"stop.evaluation_return={value}"])
-
-
-def test_a_whole_number_that_no_message_could_carry_is_refused():
-    assert load_config(None, [f"run.seed={2**63 - 1}"]).run.seed == 2**63 - 1
-    with pytest.raises(ConfigError, match=r"run.seed is .*less than 2\^63"):
-        load_config(None, [f"run.seed={2**63}"])
-
-
-@pytest.mark.parametrize(
-    ("overrides", "words"),
-    [
-        (
-            ["replay.capacity=10", "replay.min_size=11"],
-            r"replay.min_size is 11, more than replay.capacity \(10\).*Set it to 10 or less",
-        ),
-        (
-            ["replay.initial_priority=collector", "collector.policy=remote"],
-            'replay.initial_priority = "max" or collector.policy = "local"',
-        ),
-        (
-            ["collector.environments=33"],
-            r"collector.block_transitions is 32.*Set it to 33 or more",
-        ),
-    ],
-)
-def test_values_that_cannot_work_together_are_refused_with_the_way_out(overrides, words):
-    with pytest.raises(ConfigError, match=words):
-        load_config(None, overrides)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        {"replay.capacity": 10, "replay.min_size": 10},
-        {"replay.capacity": 1, "replay.min_size": 1},
-        {"replay.initial_priority": "collector"},
-        {"collector.policy": "remote"},
-        {"collector.environments": 32},
-    ],
-)
-def test_values_that_just_work_together_are_taken(values):
-    config = load_config(None, [f"{key}={value}" for key, value in values.items()])
-    assert flatten(config).items() >= values.items()
-
-
-def test_overrides_are_checked_together_not_one_by_one():
-    config = load_config(None, ["replay.min_size=200000", "replay.capacity=300000"])
-    assert config.replay.min_size == 200_000
-
-
 def test_files_that_cannot_be_read_are_named(tmp_path, write):
     with pytest.raises(FileError, match=r"missing.toml: No such file"):
         load_config(tmp_path / "missing.toml")
@@ -274,35 +151,3 @@ def test_files_that_cannot_be_read_are_named(tmp_path, write):
     (tmp_path / "latin.toml").write_bytes(b"# \xe4\n")
     with pytest.raises(ConfigError, match=r"latin.toml is not valid TOML"):
         load_config(tmp_path / "latin.toml")
-
-
-# --- agreement ----------------------------------------------------------------------------------
-
-
-def test_only_what_transitions_and_weights_are_made_with_must_agree():
-    shared = shared_values(Config())
-    assert {key.split(".")[0] for key in shared} == {"environment", "network", "algorithm"}
-    assert {key for key in shared if key.startswith("algorithm.")} == {
-        "algorithm.discount",
-        "algorithm.n_step",
-    }
-
-
-def test_a_difference_is_listed_a_line_each():
-    ours = shared_values(load_config(None, ["algorithm.n_step=3"]))
-    theirs = shared_values(load_config(None, ["environment.max_episode_steps=7"]))
-    assert describe_difference(ours, theirs) == [
-        "algorithm.n_step: here 3, there 1",
-        "environment.max_episode_steps: here '(absent)', there 7",
-    ]
-    assert describe_difference(ours, ours) == []
-    assert describe_difference({}, {}) == []
-
-
-def test_a_peers_values_cannot_break_or_flood_the_description():
-    deep: list[object] = []
-    for _ in range(5_000):
-        deep = [deep]
-    lines = describe_difference({}, {"a.b": deep, "c.d": "x" * 100_000, "e.f": math.nan})
-    assert len(lines) == 3
-    assert all(len(line) < 400 for line in lines)
