@@ -25,7 +25,7 @@ import click
 import pytest
 
 from zdqn.cli.application import application
-from zdqn.cli.reference import describe_type, reference_lines
+from zdqn.cli.config_reference import describe_type, reference_lines
 from zdqn.config import Config, flatten, from_dict, load_config, parse_override, to_dict, to_toml
 
 ROOT = Path(__file__).parents[2]

@@ -9,7 +9,7 @@ import pytest
 
 from zdqn.config import Config, LaunchSection
 from zdqn.errors import ConfigError, EnvironmentFailedError, RoleFailedError
-from zdqn.launch.local import LocalRun
+from zdqn.launch.local_run import LocalRun
 from zdqn.launch.plan import PlannedProcess, RunArguments
 
 SCRIPT = """
@@ -225,8 +225,8 @@ def test_a_killed_learner_ends_the_run(stage):
 
 
 def test_processes_that_do_not_stop_are_ended(stage, monkeypatch):
-    monkeypatch.setattr("zdqn.launch.local.GRACE_S", 0.2)
-    monkeypatch.setattr("zdqn.launch.local._OTHERS_STOP_S", 0.2)
+    monkeypatch.setattr("zdqn.launch.local_run.GRACE_S", 0.2)
+    monkeypatch.setattr("zdqn.launch.local_run._OTHERS_STOP_S", 0.2)
     stage.stop.set()
     monkeypatch.setattr(LocalRun, "_ask_to_stop", ask_once_all_are_assigned(stage))
     with pytest.raises(RoleFailedError, match="SIGKILL"):

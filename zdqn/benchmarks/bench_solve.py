@@ -7,9 +7,9 @@ import tempfile
 from pathlib import Path
 
 from zdqn.benchmarks import sb3_script
+from zdqn.benchmarks.bench_peers import find_python, run_script
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say
-from zdqn.benchmarks.peers import find_python, run_script
-from zdqn.benchmarks.running import run_to_end, zdqn_command
+from zdqn.benchmarks.running_system import run_to_end, zdqn_command
 from zdqn.errors import FileError
 
 GOALS = {"first": Goal(1.0, at_most=True), "then": Goal(0.5, at_most=True)}

@@ -11,7 +11,8 @@ from typing import Protocol
 from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.errors import FileError, ZdqnError
-from zdqn.launch.child import GRACE_S, Assignment
+from zdqn.launch.child_main import GRACE_S, Assignment
+from zdqn.launch.child_process import SIGNAL_NAMES, Bound, ChildProcess, Ended, Event
 from zdqn.launch.endpoints import Endpoints, open_run_directory, record_endpoints
 from zdqn.launch.plan import (
     PlannedProcess,
@@ -23,7 +24,6 @@ from zdqn.launch.plan import (
     role_arguments,
     with_free_ports,
 )
-from zdqn.launch.process import SIGNAL_NAMES, Bound, ChildProcess, Ended, Event
 
 _TICK_S = 0.1
 _OTHERS_STOP_S = 15.0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zdqn.benchmarks.learner import learner_config
+from zdqn.benchmarks.bench_learner import learner_config
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, divide
 from zdqn.benchmarks.processes import LOOPBACK, LearnerProcess, Link, MemoryProcess, Worker
 from zdqn.benchmarks.subjects import VECTOR

@@ -57,7 +57,7 @@ def run(
     Ctrl-C ends the run cleanly; twice ends it at once.
     """
     from zdqn.config import load_config
-    from zdqn.launch import training
+    from zdqn.launch import entry
     from zdqn.launch.endpoints import choose_run_directory
     from zdqn.launch.logs import configure_logging
 
@@ -73,7 +73,7 @@ def run(
     )
     click.echo(f"run directory: {run_dir}", err=True)
     with stop_on_signals(sys.exit) as stop:
-        summary = training.run(
+        summary = entry.run(
             config,
             run_directory=run_dir,
             resume=resume,
@@ -99,7 +99,7 @@ def train(
 ) -> None:
     """Train in one process, without sockets; the same seed gives the same weights."""
     from zdqn.config import load_config
-    from zdqn.launch import training
+    from zdqn.launch import entry
     from zdqn.launch.endpoints import choose_run_directory
     from zdqn.launch.logs import configure_logging
 
@@ -110,7 +110,7 @@ def train(
     )
     click.echo(f"run directory: {run_dir}", err=True)
     with stop_on_signals() as stop:
-        summary = training.train(config, run_directory=run_dir, stop=stop)
+        summary = entry.train(config, run_directory=run_dir, stop=stop)
     _print_summary(summary)
 
 

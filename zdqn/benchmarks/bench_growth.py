@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from zdqn.benchmarks.bench_sample import Subject, filled_broker
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, alternate, rate_of
-from zdqn.benchmarks.sample import Subject, filled_broker
 from zdqn.benchmarks.subjects import VECTOR, Writer, make_block
 from zdqn.core.broker import MemoryBroker
 from zdqn.errors import RoleFailedError

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, divide, rate_of
 from zdqn.benchmarks.processes import Link, Worker, tell_all
-from zdqn.benchmarks.running import RunningSystem
+from zdqn.benchmarks.running_system import RunningSystem
 from zdqn.benchmarks.subjects import seed_config
 from zdqn.config import Config
 from zdqn.roles.building import build_environments

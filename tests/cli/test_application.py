@@ -98,7 +98,7 @@ def failing(monkeypatch):
         def body(target):
             raise error
 
-        monkeypatch.setattr("zdqn.cli.running.stop.callback", body)
+        monkeypatch.setattr("zdqn.cli.status_commands.stop.callback", body)
 
     return fail_with
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from zdqn.benchmarks.measuring import Effort, Figure, Result, Say, alternate, divide, rate_of
-from zdqn.benchmarks.running import RunningSystem
+from zdqn.benchmarks.running_system import RunningSystem
 from zdqn.benchmarks.subjects import seed_config
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec

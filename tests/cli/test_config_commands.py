@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from zdqn.cli.application import application
-from zdqn.cli.configuration import field_descriptions, inline_toml
+from zdqn.cli.config_commands import field_descriptions
 from zdqn.config import Config, flatten, from_dict, load_config
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.toml"))
@@ -54,18 +54,6 @@ def test_every_key_is_described():
     described = field_descriptions(Config())
     assert set(described) >= set(flatten(Config()))
     assert all(text.strip() for text in described.values())
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        True, 0, -3, 1e-8, 3e-4, 0.0, "", 'a "quoted" \\ word\n', "tcp://[::1]:0", [], [256, 64],
-        {},
-        {"a b": 1, "plain": {"x": [True]}}, [{"name": "n", "kwargs": {"k": 0.5}}],
-    ],
-)  # fmt: skip
-def test_inline_toml_reads_back(value):
-    assert tomllib.loads(f"value = {inline_toml(value)}")["value"] == value
 
 
 def seed_config():

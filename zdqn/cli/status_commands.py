@@ -104,7 +104,7 @@ def _server_addresses(target: str | None) -> list[str]:
 def _print_status(answers: Mapping[str, dict[str, Any]]) -> None:
     from rich.console import Console
 
-    from zdqn.launch.progress import progress_table
+    from zdqn.launch.display import progress_table
 
     console = Console()
     learner = answers.get("learner", {})
@@ -146,7 +146,7 @@ def _flat_table(values: Mapping[str, Any]) -> Table:
 
 
 def _text(value: Any) -> str:
-    from zdqn.launch.progress import number
+    from zdqn.launch.display import number
 
     whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
     written = number(value, "{:,.0f}" if whole else "{:.4g}")

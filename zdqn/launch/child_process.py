@@ -17,7 +17,7 @@ from typing import IO, Any, TypeAlias
 
 from zdqn import errors
 from zdqn.errors import RoleFailedError, ZdqnError
-from zdqn.launch.child import Assignment, encode_assignment
+from zdqn.launch.child_main import Assignment, encode_assignment
 from zdqn.launch.plan import PlannedProcess, describe_exit
 
 SIGNAL_NAMES = {int(number): number.name for number in signal.Signals}

@@ -6,16 +6,14 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from zdqn.cli.options import json_option
+from zdqn.cli.options import Decorated, json_option
 
 if TYPE_CHECKING:
     from zdqn.benchmarks.measuring import Effort, Result
-
-Decorated = TypeVar("Decorated", bound=Callable[..., object])
 
 _REPEATS, _SECONDS = 5, 2.0
 _QUICK_REPEATS, _QUICK_SECONDS = 2, 0.5
@@ -131,7 +129,7 @@ def _measure(name: str, effort: Effort, **options: Any) -> Result:
     from zdqn.benchmarks.processes import use_one_thread_each
 
     use_one_thread_each()
-    benchmark = importlib.import_module(f"zdqn.benchmarks.{name}")
+    benchmark = importlib.import_module(f"zdqn.benchmarks.bench_{name}")
     with _leaving_on_sigterm():
         result: Result = benchmark.measure(effort, _say, **options)
     return result

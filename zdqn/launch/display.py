@@ -29,7 +29,7 @@ _NAME_WIDTH = 12
 _LIMITS = {"environment_steps": "{:,.0f}", "updates": "{:,.0f}", "episodes": "{:,.0f}"}
 _COLOURS = {"memory": "cyan", "learner": "magenta", "collector": "green", "evaluator": "yellow"}
 
-Status = Mapping[str, Any]
+LearnerStatus = Mapping[str, Any]
 
 
 def number(value: Any, form: str = "{:,.0f}", absent: str = "") -> str:
@@ -50,7 +50,7 @@ def duration(seconds: Any) -> str:
     return f"{minutes}:{rest:02d} min" if minutes else f"{rest} s"
 
 
-def progress_line(status: Status) -> str:
+def progress_line(status: LearnerStatus) -> str:
     """Put a learner's status into one line, for a log."""
     run, progress = status.get("run") or {}, status.get("progress") or {}
     evaluation = number(progress.get("last_evaluation_return"), "evaluation {:.4g}")
@@ -68,7 +68,7 @@ def progress_line(status: Status) -> str:
     return "  ".join(part for part in parts if part.strip())
 
 
-def progress_rows(status: Status) -> list[tuple[str, str]]:
+def progress_rows(status: LearnerStatus) -> list[tuple[str, str]]:
     """Put a learner's status into pairs of a name and a text, for a terminal."""
     run, progress, limits = (status.get(key) or {} for key in ("run", "progress", "stop"))
     rows = [("time", _joined(duration(run.get("wall_s")), str(run.get("phase") or "")))]
@@ -107,7 +107,7 @@ def _joined(*parts: str) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _living(status: Status) -> str:
+def _living(status: LearnerStatus) -> str:
     counts: dict[tuple[str, str], int] = {}
     for client in status.get("clients") or ():
         kind = str(client.get("role", "?")), str(client.get("state", "?"))
@@ -135,7 +135,7 @@ class Display(Closing):
         self._stream.write(f"{name:<{_NAME_WIDTH}}| {line}\n")
         self._stream.flush()
 
-    def show(self, status: Status) -> None:
+    def show(self, status: LearnerStatus) -> None:
         """Show how the run does."""
         now_s = time.monotonic()
         line = progress_line(status)
@@ -182,7 +182,7 @@ class TerminalDisplay(Display):
         colour = _COLOURS.get(name.partition("-")[0], "bold")
         self._console.print(Text.assemble((f"{name:<{_NAME_WIDTH}}", colour), "| ", line))
 
-    def show(self, status: Status) -> None:
+    def show(self, status: LearnerStatus) -> None:
         """Show how the run does."""
         self._live.update(progress_table(status), refresh=True)
 
@@ -196,7 +196,7 @@ class TerminalDisplay(Display):
         self._live.stop()
 
 
-def progress_table(status: Status) -> Table:
+def progress_table(status: LearnerStatus) -> Table:
     """Put a learner's status into a table for rich."""
     from rich.table import Table
     from rich.text import Text

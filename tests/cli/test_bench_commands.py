@@ -1,6 +1,7 @@
-"""The options of `zdqn bench`: each benchmark gets its own, alone and as one of all."""
+"""`zdqn bench`: each benchmark is a command with its own options, alone and as one of all."""
 
 import inspect
+import json
 import signal
 from contextlib import ExitStack
 from importlib import import_module
@@ -9,8 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from zdqn.benchmarks.measuring import Figure, Result
-from zdqn.cli.bench import ALL, bench
+from zdqn.benchmarks import page
+from zdqn.benchmarks.measuring import Effort, Figure, Result
+from zdqn.cli.bench_commands import ALL, bench
 
 EVERY = {"repeats", "seconds", "quick", "as_json"}
 """What each command takes."""
@@ -25,7 +27,7 @@ def asked(monkeypatch):
         options[name] = given
         return Result([Figure(f"{name}.a", "s", (1.0,))])
 
-    monkeypatch.setattr("zdqn.cli.bench._measure", measure)
+    monkeypatch.setattr("zdqn.cli.bench_commands._measure", measure)
     return options
 
 
@@ -35,7 +37,7 @@ def own_options(command):
 
 @pytest.mark.parametrize("name", ALL)
 def test_what_a_benchmark_takes_its_function_knows(name):
-    measure = inspect.signature(import_module(f"zdqn.benchmarks.{name}").measure)
+    measure = inspect.signature(import_module(f"zdqn.benchmarks.bench_{name}").measure)
     keywords = {
         parameter.name
         for parameter in measure.parameters.values()
@@ -89,9 +91,42 @@ def test_a_benchmark_that_is_terminated_closes_what_it_started(monkeypatch):
             signal.raise_signal(signal.SIGTERM)
             raise AssertionError("it went on")
 
-    monkeypatch.setattr("zdqn.benchmarks.frames.measure", measure)
+    monkeypatch.setattr("zdqn.benchmarks.bench_frames.measure", measure)
     before = signal.getsignal(signal.SIGTERM)
     result = CliRunner().invoke(bench, ["frames", "--quick"])
     assert result.exit_code == 128 + signal.SIGTERM
     assert closed == ["closed"]
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_every_benchmark_is_a_command_has_a_title_and_is_part_of_all():
+    assert {*ALL, "all"} == set(bench.commands)
+    assert set(ALL) == set(page._TITLES) == set(page._BOUNDS)
+    for name in ALL:
+        assert bench.commands[name].get_short_help_str(), name
+
+
+def test_the_command_prints_json():
+    done = CliRunner().invoke(bench, ["frames", "--quick", "--json"])
+    assert done.exit_code == 0, done.output
+    figures = json.loads(done.stdout)
+    assert figures["frames.blocks_of_32.wire"]["unit"] == "bytes/transition"
+
+
+def test_all_writes_the_page(tmp_path, monkeypatch):
+    asked = {}
+
+    def measure(name, effort, **options):
+        asked[name] = effort, options
+        return Result([Figure(f"{name}.a", "s", (1.0,))])
+
+    monkeypatch.setattr("zdqn.cli.bench_commands._measure", measure)
+    path = tmp_path / "page.md"
+    words = ["all", "--quick", "--repeats", "7", "--output", str(path), "--policy", "remote"]
+    done = CliRunner().invoke(bench, words)
+    assert done.exit_code == 0, done.output
+    assert list(asked) == list(ALL)
+    assert asked["scaling"][1] == {"policy": "remote"}
+    assert asked["frames"][0] == Effort(repeats=7, seconds=0.5, quick=True)
+    text = path.read_text()
+    assert all(f"{name}.a" in text for name in ALL)

@@ -3,7 +3,7 @@
 - standard input: one line of JSON, then the role's arguments (cloudpickle, from the parent
   process of the same user only); after that it stays open. Its end means that this process is to
   stop, because the parent says so or is no more.
-- standard output: lines of JSON for the parent (`Report`). What the role itself prints goes to
+- standard output: lines of JSON for the parent (`ReportPipe`). What the role itself prints goes to
   standard error.
 - standard error: the log.
 """
@@ -87,7 +87,7 @@ def read_assignment(read: Callable[[int], bytes]) -> Assignment | None:
     return assignment
 
 
-class Report:
+class ReportPipe:
     """Tells the parent, a line of JSON at a time: ``{"bound": ...}`` or ``{"failed": ...}``."""
 
     def __init__(self, file_descriptor: int) -> None:
@@ -112,7 +112,7 @@ class Report:
             pass  # the parent is no more; the end of standard input stops this process
 
 
-def run_role(role: str, assignment: Assignment, report: Report, stop: threading.Event) -> int:
+def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: threading.Event) -> int:
     """Run a role to its end.
 
     Returns:
@@ -156,7 +156,7 @@ def _stop_at_end_of_input(stop: threading.Event) -> None:
 
 def main() -> int:
     """Run the role that the first argument names, as standard input says."""
-    report = Report(os.dup(_STDOUT))
+    report = ReportPipe(os.dup(_STDOUT))
     os.dup2(_STDERR, _STDOUT)
     stop = threading.Event()
     _stop_on_signals(stop)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from zdqn.benchmarks.learner import learner_config
+from zdqn.benchmarks.bench_learner import learner_config
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, divide
 from zdqn.benchmarks.processes import (
     LOOPBACK,

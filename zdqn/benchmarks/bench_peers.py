@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from zdqn.benchmarks import reverb_script, sb3_script
-from zdqn.benchmarks.insert import measure_memory
-from zdqn.benchmarks.learner import FedTrainer, learner_config
+from zdqn.benchmarks.bench_insert import measure_memory
+from zdqn.benchmarks.bench_learner import FedTrainer, learner_config
+from zdqn.benchmarks.bench_sample import AS_THE_LEARNER, SUBJECTS, measure_subject
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, alternate
 from zdqn.benchmarks.processes import LOOPBACK
-from zdqn.benchmarks.running import RunningSystem, run_to_end, steady_rate, zdqn_command
-from zdqn.benchmarks.sample import AS_THE_LEARNER, SUBJECTS, measure_subject
+from zdqn.benchmarks.running_system import RunningSystem, run_to_end, steady_rate, zdqn_command
 from zdqn.benchmarks.subjects import seed_config
 from zdqn.config import Config, to_toml
 from zdqn.errors import ConfigError, RoleFailedError

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from zdqn.cli.inline_toml import inline_toml
 from zdqn.cli.options import config_argument, set_option
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def show(config_path: Path, overrides: tuple[str, ...], describe: bool) -> None:
 @config.command()
 def reference() -> None:
     """Print what every key means, as Markdown: docs/configuration.md."""
-    from zdqn.cli.reference import reference_lines
+    from zdqn.cli.config_reference import reference_lines
 
     for line in reference_lines():
         click.echo(line)
@@ -86,21 +85,3 @@ def field_descriptions(config: Config) -> dict[str, str]:
         for section in config.__struct_fields__
         for key, hint in get_type_hints(type(getattr(config, section)), include_extras=True).items()
     }
-
-
-def inline_toml(value: Any) -> str:
-    """Write a value as TOML on one line."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, Mapping):
-        pairs = ", ".join(f"{_toml_key(key)} = {inline_toml(item)}" for key, item in value.items())
-        return f"{{ {pairs} }}" if pairs else "{}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(inline_toml(item) for item in value)}]"
-    return str(value)
-
-
-def _toml_key(key: str) -> str:
-    return key if re.fullmatch(r"[\w-]+", key, re.ASCII) else json.dumps(key, ensure_ascii=False)

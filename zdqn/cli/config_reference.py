@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from msgspec import Meta, Struct
 
-from zdqn.cli.configuration import inline_toml
+from zdqn.cli.inline_toml import inline_toml
 from zdqn.config import SHARED_KEYS, SHARED_SECTIONS, Config, to_dict
 
 _NAMES = {int: "integer", float: "number", str: "text", bool: "`true` or `false`", Any: "anything"}

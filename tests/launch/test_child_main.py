@@ -12,7 +12,13 @@ import pytest
 
 from zdqn.config import Config, RunSection
 from zdqn.errors import ConfigError
-from zdqn.launch.child import Assignment, Report, encode_assignment, read_assignment, run_role
+from zdqn.launch.child_main import (
+    Assignment,
+    ReportPipe,
+    encode_assignment,
+    read_assignment,
+    run_role,
+)
 
 
 @pytest.fixture
@@ -25,7 +31,7 @@ def report():
         with os.fdopen(read_end) as stream:
             return [json.loads(line) for line in stream]
 
-    return Report(write_end), reported
+    return ReportPipe(write_end), reported
 
 
 def assignment(**arguments):
@@ -103,7 +109,7 @@ def test_a_report_to_a_dead_parent_is_no_error(monkeypatch):
     os.close(read_end)
     with pytest.raises(BrokenPipeError):
         os.write(write_end, b"nobody reads this")
-    assert run_stand_in(monkeypatch, Report(write_end)) == 0
+    assert run_stand_in(monkeypatch, ReportPipe(write_end)) == 0
     os.close(write_end)
 
 

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from zdqn.launch.progress import (
+from zdqn.launch.display import (
     Display,
     TerminalDisplay,
     duration,
