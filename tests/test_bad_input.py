@@ -285,10 +285,12 @@ def test_a_full_disk_does_not_end_the_training(caplog):
 def test_a_role_whose_log_fills_the_disk_can_still_be_let_go(tmp_path):
     from zdqn.launch.child_process import ChildProcess, Ended
     from zdqn.launch.plan import PlannedProcess
+    from zdqn.launch.starting import start_locally
 
     events: queue.Queue[Any] = queue.Queue()
     child = ChildProcess(
         PlannedProcess("memory", "memory"),
+        start=start_locally,
         log_file=Path("/dev/full"),
         show=lambda *_: None,
         events=events,

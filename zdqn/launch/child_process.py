@@ -1,24 +1,23 @@
-"""One child process: its start, what it says, its end."""
+"""One child process, wherever it runs: its start, what it says, its end."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
 import signal
-import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from zdqn import errors
 from zdqn.errors import RoleFailedError, ZdqnError
 from zdqn.launch.child_main import Assignment, encode_assignment
 from zdqn.launch.plan import PlannedProcess, describe_exit
+from zdqn.launch.starting import ProcessStarter
 
 SIGNAL_NAMES = {int(number): number.name for number in signal.Signals}
 
@@ -46,7 +45,7 @@ Event: TypeAlias = Bound | Ended
 
 
 class ChildProcess:
-    """A process of a run, in a process group of its own.
+    """A process of a run.
 
     What it logs goes line by line to a file and to `show`; that a server is up, and that it has
     ended, goes to `events`. Closing its standard input asks it to stop; that happens by itself
@@ -54,19 +53,23 @@ class ChildProcess:
 
     Args:
         planned: which one.
+        start: how to start it.
         log_file: what it writes is added to this file.
         show: told every line that it writes.
         events: where to put `Bound` and `Ended`.
 
     Attributes:
         error: why it failed, as far as it said so.
-        traceback: of that error, or "".
+
+    Raises:
+        OSError: when it cannot be started, or its log file not be opened.
     """
 
     def __init__(
         self,
         planned: PlannedProcess,
         *,
+        start: ProcessStarter,
         log_file: Path,
         show: Callable[[str, str], None],
         events: queue.Queue[Event],
@@ -79,28 +82,18 @@ class ChildProcess:
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
         self._log_path = log_file
         self._log = log_file.open("a", encoding="utf-8", buffering=1)
-        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
-            planned.argv(),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            process_group=0,  # so that Ctrl-C reaches us alone, and that we can end its children
-        )
+        try:
+            self._process = start(planned.argv(), planned.environment)
+        except OSError:
+            self._log.close()
+            raise
         readers = [
-            threading.Thread(target=target, args=(stream,), daemon=True)
-            for target, stream in (
-                (self._relay_log, self._process.stderr),
-                (self._take_reports, self._process.stdout),
-            )
+            threading.Thread(target=target, daemon=True)
+            for target in (self._relay_log, self._take_reports)
         ]
         for reader in readers:
             reader.start()
         threading.Thread(target=self._wait, args=(readers,), daemon=True).start()
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        return self._process.pid
 
     @property
     def name(self) -> str:
@@ -109,22 +102,17 @@ class ChildProcess:
 
     def assign(self, assignment: Assignment) -> None:
         """Tell it what to do."""
-        assert self._process.stdin is not None
         self.assigned = True
         with contextlib.suppress(BrokenPipeError):  # it has died, and `Ended` says so
-            self._process.stdin.write(encode_assignment(assignment))
-            self._process.stdin.flush()
+            self._process.write_input(encode_assignment(assignment))
 
     def ask_to_stop(self) -> None:
         """Ask it to end cleanly; quick, and harmless when repeated."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.close()
+        self._process.close_input()
 
     def kill(self) -> None:
         """End it, and everything that it has started, at once."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.kill()
 
     def failure(self, exit_code: int) -> ZdqnError:
         """Give the error that ended it: what it reported, or else its last words."""
@@ -136,26 +124,24 @@ class ChildProcess:
             f"Its log is {self._log_path}" + (f"; it ends with:{last}" if last else ".")
         )
 
-    def _relay_log(self, stream: IO[bytes]) -> None:
-        with stream:
-            for raw in stream:
-                line = raw.decode(errors="replace").rstrip()
-                self._tail.append(line)
-                self._write_log(line + "\n")
-                self._show(self.name, line)
+    def _relay_log(self) -> None:
+        for raw in self._process.error_lines():
+            line = raw.decode(errors="replace").rstrip()
+            self._tail.append(line)
+            self._write_log(line + "\n")
+            self._show(self.name, line)
 
     def _write_log(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # a full disk must not stop the role
             self._log.write(text)
 
-    def _take_reports(self, stream: IO[bytes]) -> None:
-        with stream:
-            for line in stream:
-                report: dict[str, Any] = json.loads(line)
-                if "bound" in report:
-                    self._events.put(Bound(self, report["bound"]))
-                if "failed" in report:
-                    self._take_failure(**report["failed"])
+    def _take_reports(self) -> None:
+        for line in self._process.output_lines():
+            report: dict[str, Any] = json.loads(line)
+            if "bound" in report:
+                self._events.put(Bound(self, report["bound"]))
+            if "failed" in report:
+                self._take_failure(**report["failed"])
 
     def _take_failure(self, kind: str, message: str, traceback: str) -> None:
         if kind == RoleFailedError.__name__:

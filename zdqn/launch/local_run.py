@@ -24,6 +24,7 @@ from zdqn.launch.plan import (
     role_arguments,
     with_free_ports,
 )
+from zdqn.launch.starting import ProcessStarter, start_locally
 
 _TICK_S = 0.1
 _OTHERS_STOP_S = 15.0
@@ -51,6 +52,7 @@ class LocalRun(Closing):
         given: what the roles get besides.
         audience: told what happens.
         log_level: of all roles.
+        start: how to start a process.
         stop: set it to end the run cleanly.
 
     Raises:
@@ -64,12 +66,14 @@ class LocalRun(Closing):
         *,
         audience: Audience,
         log_level: str = "info",
+        start: ProcessStarter = start_locally,
         stop: threading.Event | None = None,
     ) -> None:
         self._config = with_free_ports(config)
         self._given = given
         self._audience = audience
         self._log_level = log_level
+        self._start_process = start
         self._stop = stop or threading.Event()
         self._events: queue.Queue[Event] = queue.Queue()
         self._endpoints: Endpoints = {}
@@ -108,7 +112,11 @@ class LocalRun(Closing):
         log_file = self._logs / f"{planned.name}.log"
         try:
             child = ChildProcess(
-                planned, log_file=log_file, show=self._audience.log, events=self._events
+                planned,
+                start=self._start_process,
+                log_file=log_file,
+                show=self._audience.log,
+                events=self._events,
             )
         except OSError as error:
             raise FileError(f"Cannot start {planned.name} with {log_file}: {error}.") from error

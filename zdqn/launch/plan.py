@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,10 +27,12 @@ class PlannedProcess:
     Attributes:
         role: "memory", "learner", "collector" or "evaluator".
         name: the role, with a number where there can be several.
+        environment: variables that it gets besides those that it has anyway.
     """
 
     role: str
     name: str
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def argv(self) -> list[str]:
         """Give the command that starts it; what it is to do comes on its standard input."""
