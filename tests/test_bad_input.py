@@ -307,17 +307,6 @@ def test_a_checkpoint_without_a_usable_spec(spec):
         read_spec({"spec": spec})
 
 
-def test_a_picture_that_cannot_be_written_does_not_spoil_a_run(tmp_path, monkeypatch):
-    from zdqn.launch import entry
-
-    def refuse(directory: Path) -> None:
-        raise FileError("Cannot write learning_curve.png: No space left on device.")
-
-    monkeypatch.setattr(entry, "plot_learning_curve", refuse)
-    (tmp_path / "summary.json").write_text('{"updates": 3}')
-    assert entry.finish(tmp_path) == {"updates": 3, "run_directory": str(tmp_path)}
-
-
 # --- peers --------------------------------------------------------------------------------------
 
 

@@ -1,9 +1,7 @@
 """Every mistake ends in one paragraph and a documented exit code, without a traceback."""
 
 import logging
-import signal
 import socket
-import threading
 
 import click
 import pytest
@@ -11,7 +9,6 @@ from click.testing import CliRunner
 
 from zdqn import errors
 from zdqn.cli.application import application
-from zdqn.cli.signals import stop_on_signals
 
 
 def invoke(*arguments):
@@ -140,18 +137,3 @@ def test_ctrl_c_is_quiet(failing):
 def test_clicks_own_errors_stay_its_own(failing):
     failing(click.UsageError("odd"))
     assert invoke("stop").exit_code == 2
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_first_signal_stops_and_the_second_ends(number):
-    before = signal.getsignal(number)
-    ended: list[int] = []
-    with stop_on_signals(ended.append) as stop:
-        assert isinstance(stop, threading.Event)
-        assert not stop.is_set()
-        signal.raise_signal(number)
-        assert stop.is_set()
-        assert ended == []
-        signal.raise_signal(number)
-        assert ended == [128 + number]
-    assert signal.getsignal(number) is before

@@ -84,6 +84,7 @@ class RunningSystem(Closing):
         self._directory = directory / "run"
         self._log = directory / "log.txt"
         self._questioners: list[Questioner] = []
+        self._learner = ""  # its address, once it is known
         self._deadline_s = time.monotonic() + _START_S
         path = directory / "bench.toml"
         path.write_text(to_toml(config), encoding="utf-8")
@@ -145,7 +146,7 @@ class RunningSystem(Closing):
         """End the run."""
         for questioner in self._questioners:
             questioner.close()
-        if hasattr(self, "_learner") and self._process.poll() is None:
+        if self._learner and self._process.poll() is None:
             with contextlib.suppress(ZdqnError):
                 request_stop(self._learner, "the benchmark is over", _STOP_S)
         else:

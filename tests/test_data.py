@@ -1,5 +1,6 @@
+"""The vocabulary: specs, records, versions, batches, scores."""
+
 import hashlib
-import inspect
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zdqn import errors
 from zdqn.data import (
     ALLOWED_DTYPES,
     Batch,
@@ -119,36 +119,3 @@ def test_scores_summarize_themselves():
     scores = EvaluationScores((1.0, 3.0), (10, 20))
     assert scores.mean == 2.0
     assert scores.deviation == 1.0
-
-
-# --- errors -------------------------------------------------------------------------------------
-
-
-def test_every_error_has_the_exit_code_that_the_table_says():
-    documented = {
-        "UsageError": 2, "PeerUnavailableError": 69, "EnvironmentFailedError": 70,
-        "RoleFailedError": 70, "AddressInUseError": 73, "FileError": 74, "FencedError": 75,
-        "MismatchError": 76, "ProtocolError": 76, "ConfigError": 78,
-    }  # fmt: skip
-    classes = {
-        name: kind
-        for name, kind in inspect.getmembers(errors, inspect.isclass)
-        if issubclass(kind, errors.ZdqnError) and kind is not errors.ZdqnError
-    }
-    assert {name: kind.exit_code for name, kind in classes.items()} == documented
-    for name, code in documented.items():
-        assert f"{name}" in (errors.__doc__ or "")
-        assert str(code) in (errors.__doc__ or "")
-
-
-@pytest.mark.parametrize(
-    ("name", "sentence"),
-    [
-        ("capcity", 'Did you mean "capacity"?'),
-        ("mid_size", 'Did you mean "min_size" or "max_size"?'),
-        ("zzz", "Known: capacity, max_size, min_size."),
-        ("", "Known: capacity, max_size, min_size."),
-    ],
-)
-def test_did_you_mean_names_the_nearest_or_all(name, sentence):
-    assert errors.did_you_mean(name, ["min_size", "capacity", "max_size", "capacity"]) == sentence
