@@ -283,12 +283,14 @@ def test_a_full_disk_does_not_end_the_training(caplog):
 
 
 def test_a_role_whose_log_fills_the_disk_can_still_be_let_go(tmp_path):
+    from zdqn.launch.child_process import ChildProcess, Ended
     from zdqn.launch.plan import PlannedProcess
-    from zdqn.launch.process import ChildProcess, Ended
+    from zdqn.launch.starting import start_locally
 
     events: queue.Queue[Any] = queue.Queue()
     child = ChildProcess(
         PlannedProcess("memory", "memory"),
+        start=start_locally,
         log_file=Path("/dev/full"),
         show=lambda *_: None,
         events=events,
@@ -303,17 +305,6 @@ def test_a_role_whose_log_fills_the_disk_can_still_be_let_go(tmp_path):
 def test_a_checkpoint_without_a_usable_spec(spec):
     with pytest.raises(MismatchError, match="spec of the environment"):
         read_spec({"spec": spec})
-
-
-def test_a_picture_that_cannot_be_written_does_not_spoil_a_run(tmp_path, monkeypatch):
-    from zdqn.launch import training
-
-    def refuse(directory: Path) -> None:
-        raise FileError("Cannot write learning_curve.png: No space left on device.")
-
-    monkeypatch.setattr(training, "plot_learning_curve", refuse)
-    (tmp_path / "summary.json").write_text('{"updates": 3}')
-    assert training.finish(tmp_path) == {"updates": 3, "run_directory": str(tmp_path)}
 
 
 # --- peers --------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import zdqn", set()),
         ("import zdqn; zdqn.load_config; zdqn.ConfigError; zdqn.__version__", set()),
         ("import zdqn.launch.plan", set()),
-        ("import zdqn.launch.child", {"cloudpickle"}),
+        ("import zdqn.launch.child_main", {"cloudpickle"}),
         ("import zdqn.cli", {"click"}),
         ("import zdqn.experiments.plots", set()),
         ("import zdqn; zdqn.Memory", {"zmq", "numpy"}),

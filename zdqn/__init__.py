@@ -30,7 +30,7 @@ if TYPE_CHECKING:
         UsageError,
         ZdqnError,
     )
-    from zdqn.launch.training import run, train
+    from zdqn.launch.entry import run, train
     from zdqn.roles.collector import Collector
     from zdqn.roles.evaluator import Evaluator
     from zdqn.roles.learner import Learner
@@ -63,7 +63,7 @@ __all__ = [
 
 _HOMES = {
     "zdqn.config": ("Config", "load_config"),
-    "zdqn.launch.training": ("run", "train"),
+    "zdqn.launch.entry": ("run", "train"),
     "zdqn.roles.collector": ("Collector",),
     "zdqn.roles.evaluator": ("Evaluator",),
     "zdqn.roles.learner": ("Learner",),

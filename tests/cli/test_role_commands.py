@@ -8,10 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from zdqn.cli.application import application
-from zdqn.cli.options import server_address
 from zdqn.config import Config
-from zdqn.errors import UsageError
-from zdqn.launch.endpoints import read_endpoints, record_endpoints
+from zdqn.launch.endpoints import read_endpoints
 
 
 class Recorder:
@@ -105,43 +103,3 @@ def test_collector_is_told_the_memory(invoke):
     _, arguments, _ = invoke("collector", "--memory", "tcp://127.0.0.1:8002")
     assert arguments["memory"] == "tcp://127.0.0.1:8002"
     assert arguments["learner"] == Config().learner.bind
-
-
-@pytest.mark.parametrize(
-    ("bind", "address"),
-    [
-        ("tcp://127.0.0.1:5", "tcp://127.0.0.1:5"),
-        ("tcp://0.0.0.0:5", "tcp://127.0.0.1:5"),
-        ("tcp://*:5", "tcp://127.0.0.1:5"),
-        ("tcp://[::]:5", "tcp://[::1]:5"),
-        ("ipc:///tmp/x", "ipc:///tmp/x"),
-    ],
-)
-def test_where_a_client_looks_for_a_server(bind, address):
-    assert server_address(None, bind, server="memory") == address
-    assert server_address("tcp://a:1", bind, server="memory") == "tcp://a:1"
-
-
-def test_a_port_that_is_chosen_later_cannot_be_guessed():
-    with pytest.raises(UsageError, match="--memory"):
-        server_address(None, "tcp://127.0.0.1:0", server="memory")
-
-
-def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):
-    answers: dict[str, dict[str, Any]] = {
-        "tcp://l:1": {"role": "learner", "run": {"phase": "training", "wall_s": 61.0}},
-        "tcp://m:2": {"role": "memory", "size": 12_345, "clients": [{"name": "collector-0"}]},
-    }
-    asked = []
-    monkeypatch.setattr("zdqn.wire.remote.fetch_status", lambda at, timeout_s: dict(answers[at]))
-    monkeypatch.setattr("zdqn.wire.remote.request_stop", lambda *args: asked.append(args[0]))
-    record_endpoints(tmp_path, "memory", {"samples": "tcp://m:2"})
-    record_endpoints(tmp_path, "learner", {"model": "tcp://l:1"})
-    shown = CliRunner().invoke(application, ["status", str(tmp_path)]).output
-    assert "1:01 min, training" in shown
-    assert "12,345" in shown
-    assert "collector-0" in shown
-    printed = CliRunner().invoke(application, ["status", str(tmp_path), "--json"]).stdout
-    assert set(json.loads(printed)) == {"learner", "memory"}
-    CliRunner().invoke(application, ["stop", str(tmp_path)])
-    assert asked == ["tcp://l:1"]

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
+from zdqn.config import Config, ReplaySection
 from zdqn.core.broker import MemoryBroker
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FencedError, MismatchError, ProtocolError
+from zdqn.rl.limiter import SamplesPerInsertLimiter
 from zdqn.wire import codec
 from zdqn.wire.protocol import Batches, BlockHeader, NotReady, SampleRequest
 
@@ -15,10 +17,14 @@ PLENTY = 10**12
 def make_broker(**changes):
     settings = {
         "session": 77, "capacity": 100, "prioritized": False, "priority_exponent": 0.6,
-        "priority_epsilon": 1e-6, "min_size": 10, "samples_per_insert": 0.0,
-        "samples_per_insert_window": 0.0, "batch_size": 4, "block_transitions": 5,
-        "frames_per_transition": 0.0, "seed": 0, **changes,
+        "priority_epsilon": 1e-6, "min_size": 10, "samples_per_insert": 0.0, "batch_size": 4,
+        "block_transitions": 5, "frames_per_transition": Config().frames_per_transition, "seed": 0,
+        **changes,
     }  # fmt: skip
+    smallest = SamplesPerInsertLimiter.smallest_window(
+        settings["samples_per_insert"], settings["batch_size"], settings["block_transitions"]
+    )
+    settings.setdefault("samples_per_insert_window", 2 * smallest)
     return MemoryBroker(**settings)
 
 
@@ -429,7 +435,8 @@ def test_before_a_restarted_memory_knows_its_learner_it_serves_it(start, spec):
 def test_the_frame_ring_has_room_for_the_transitions_and_three_blocks(
     spec, frames_per_transition, frames
 ):
-    broker = make_broker(frames_per_transition=frames_per_transition)
+    config = Config(replay=ReplaySection(frames_per_transition=frames_per_transition))
+    broker = make_broker(frames_per_transition=config.frames_per_transition)
     assert broker.frame_capacity(spec) == frames
 
 

@@ -71,7 +71,7 @@ def make_broker(capacity):
         samples_per_insert_window=0.0,
         batch_size=32,
         block_transitions=PONG.collector.block_transitions,
-        frames_per_transition=PONG.replay.frames_per_transition,
+        frames_per_transition=PONG.frames_per_transition,
         seed=0,
     )
     broker.make_room(SPEC)

@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +24,6 @@ import click
 import pytest
 
 from zdqn.cli.application import application
-from zdqn.cli.reference import describe_type, reference_lines
 from zdqn.config import Config, flatten, from_dict, load_config, parse_override, to_dict, to_toml
 
 ROOT = Path(__file__).parents[2]
@@ -264,28 +262,7 @@ def test_every_key_that_is_named_exists(document):
         assert name in known, f"{document} names {name}"
 
 
-def test_the_configuration_reference_is_what_the_code_says():
-    written = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
-    wanted = "\n".join(reference_lines()) + "\n"
-    assert written == wanted, "run: zdqn config reference > docs/configuration.md"
-
-
-def test_the_reference_has_every_key_once():
-    rows = Counter(re.findall(r"^\| `(\w+)` \|", "\n".join(reference_lines()), re.MULTILINE))
-    fields = Counter(
-        key for section in to_dict(Config()) for key in getattr(Config(), section).__struct_fields__
-    )
-    assert rows == fields
-
-
 def test_every_extra_is_explained():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     text = (ROOT / "docs/quickstart.md").read_text(encoding="utf-8")
     assert [name for name in project["optional-dependencies"] if f"`{name}`" not in text] == []
-
-
-def test_types_are_described_in_words():
-    assert describe_type(int) == "integer"
-    assert describe_type(float | None) == "number or absent"
-    assert describe_type(tuple[str, ...]) == "list of text"
-    assert describe_type(dict[str, int]) == "table"

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from zdqn.config import Config, Launch
+from zdqn.config import Config, LaunchSection
 from zdqn.errors import ConfigError, EnvironmentFailedError, RoleFailedError
-from zdqn.launch.local import LocalRun
-from zdqn.launch.plan import PlannedProcess, RunArguments
+from zdqn.launch.local_run import LocalRun
+from zdqn.launch.plan import RunArguments
+from zdqn.launch.starting import start_locally
 
 SCRIPT = """
 import json, os, pathlib, signal, sys, time
@@ -88,27 +89,29 @@ class Audience:
 class Stage:
     """A run of scripts."""
 
-    def __init__(self, folder: Path, monkeypatch):
+    def __init__(self, folder: Path):
         self.folder = folder
         self.audience = Audience(folder)
         self.stop = threading.Event()
-        script = folder / "role.py"
-        script.write_text(SCRIPT)
-        monkeypatch.setattr(
-            PlannedProcess,
-            "argv",
-            lambda self: [
-                sys.executable, "-S", "-E", str(script), self.role, self.name, str(folder),
-            ],
-        )  # fmt: skip
+        self.script = folder / "role.py"
+        self.script.write_text(SCRIPT)
+
+    def start(self, argv, environment):
+        """Start the script in place of a role."""
+        words = [*argv[-2:], str(self.folder)]
+        return start_locally([sys.executable, "-S", "-E", str(self.script), *words], environment)
 
     def run(self, behaviour, *, collectors=1, evaluators=1, max_restarts=3):
         (self.folder / "behaviour.json").write_text(json.dumps(behaviour))
         config = Config(
-            launch=Launch(collectors=collectors, evaluators=evaluators, max_restarts=max_restarts)
+            launch=LaunchSection(
+                collectors=collectors, evaluators=evaluators, max_restarts=max_restarts
+            )
         )
         given = RunArguments(run_directory=self.folder / "run")
-        with LocalRun(config, given, audience=self.audience, stop=self.stop) as local:
+        with LocalRun(
+            config, given, audience=self.audience, start=self.start, stop=self.stop
+        ) as local:
             local.run()
 
     def starts(self, name):
@@ -121,8 +124,8 @@ class Stage:
 
 
 @pytest.fixture
-def stage(tmp_path, monkeypatch):
-    stage = Stage(tmp_path, monkeypatch)
+def stage(tmp_path):
+    stage = Stage(tmp_path)
     before = set(threading.enumerate())
     yield stage
     assert stage.living() == []
@@ -223,8 +226,8 @@ def test_a_killed_learner_ends_the_run(stage):
 
 
 def test_processes_that_do_not_stop_are_ended(stage, monkeypatch):
-    monkeypatch.setattr("zdqn.launch.local.GRACE_S", 0.2)
-    monkeypatch.setattr("zdqn.launch.local._OTHERS_STOP_S", 0.2)
+    monkeypatch.setattr("zdqn.launch.local_run.GRACE_S", 0.2)
+    monkeypatch.setattr("zdqn.launch.local_run._OTHERS_STOP_S", 0.2)
     stage.stop.set()
     monkeypatch.setattr(LocalRun, "_ask_to_stop", ask_once_all_are_assigned(stage))
     with pytest.raises(RoleFailedError, match="SIGKILL"):

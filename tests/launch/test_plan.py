@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from zdqn.config import Config, Launch, Learner, Memory
+from zdqn.config import Config, LaunchSection, LearnerSection, MemorySection
 from zdqn.launch.plan import (
     PlannedProcess,
     RunArguments,
@@ -27,12 +27,12 @@ ENDPOINTS = {
 
 
 def test_the_processes_of_a_run():
-    names = [planned.name for planned in plan_processes(Config(launch=Launch(collectors=2)))]
+    names = [planned.name for planned in plan_processes(Config(launch=LaunchSection(collectors=2)))]
     assert names == ["memory", "learner", "collector-0", "collector-1", "evaluator-0"]
 
 
 def test_a_run_without_evaluators():
-    config = Config(launch=Launch(collectors=1, evaluators=0))
+    config = Config(launch=LaunchSection(collectors=1, evaluators=0))
     assert [planned.role for planned in plan_processes(config)] == [
         "memory", "learner", "collector",
     ]  # fmt: skip
@@ -50,7 +50,8 @@ def test_default_addresses_become_free_ports():
 
 def test_addresses_that_were_chosen_stay():
     chosen = Config(
-        memory=Memory(bind="tcp://127.0.0.1:7000"), learner=Learner(bind="ipc:///tmp/l")
+        memory=MemorySection(bind="tcp://127.0.0.1:7000"),
+        learner=LearnerSection(bind="ipc:///tmp/l"),
     )
     assert with_free_ports(chosen) == chosen
 

@@ -11,7 +11,9 @@ BLOCKS = (1, 7, 128)
 ALL = list(itertools.product(RATIOS, BATCHES, BLOCKS))
 
 
-def make(ratio, batch, block, *, min_size=0, window=0.0):
+def make(ratio, batch, block, *, min_size=0, window=None):
+    if window is None:
+        window = 2 * SamplesPerInsertLimiter.smallest_window(ratio, batch, block)
     return SamplesPerInsertLimiter(
         ratio, min_size=min_size, window=window, batch_size=batch, block_transitions=block
     )
@@ -36,7 +38,7 @@ def run(limiter, batch, block, *, rounds, inserts_a_turn, samples_a_turn):
 
 
 @pytest.mark.parametrize(("fast_inserts", "fast_samples"), [(1, 1), (50, 1), (1, 50)])
-@pytest.mark.parametrize("window_factor", [0.0, 1.0, 1.5])
+@pytest.mark.parametrize("window_factor", [1.0, 1.5, 2.0])
 def test_the_two_sides_never_wait_for_each_other(fast_inserts, fast_samples, window_factor):
     for ratio, batch, block in ALL:
         window = window_factor * SamplesPerInsertLimiter.smallest_window(ratio, batch, block)
@@ -85,7 +87,11 @@ def test_a_window_that_would_lock_is_refused_with_the_smallest_that_works():
     assert "wait for each other for ever" in message
     assert "works is 160" in message
     assert make(8.0, 32, 16, window=160).window == 160
-    assert make(8.0, 32, 16, window=0).window == 320
+
+
+def test_no_window_is_no_choice():
+    with pytest.raises(ConfigError, match=r"samples_per_insert_window = 0 is too small"):
+        make(8.0, 32, 16, window=0)
 
 
 def test_without_a_ratio_any_window_goes_and_only_the_size_matters():

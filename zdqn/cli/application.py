@@ -16,18 +16,18 @@ import click
 from zdqn.errors import EnvironmentFailedError, ZdqnError
 
 _COMMANDS = {
-    "run": "zdqn.cli.training",
-    "train": "zdqn.cli.training",
-    "memory": "zdqn.cli.roles",
-    "learner": "zdqn.cli.roles",
-    "collector": "zdqn.cli.roles",
-    "evaluator": "zdqn.cli.roles",
-    "status": "zdqn.cli.running",
-    "stop": "zdqn.cli.running",
-    "evaluate": "zdqn.cli.checkpoints",
-    "play": "zdqn.cli.checkpoints",
-    "config": "zdqn.cli.configuration",
-    "bench": "zdqn.cli.bench",
+    "run": "zdqn.cli.train_commands",
+    "train": "zdqn.cli.train_commands",
+    "memory": "zdqn.cli.role_commands",
+    "learner": "zdqn.cli.role_commands",
+    "collector": "zdqn.cli.role_commands",
+    "evaluator": "zdqn.cli.role_commands",
+    "status": "zdqn.cli.status_commands",
+    "stop": "zdqn.cli.status_commands",
+    "evaluate": "zdqn.cli.checkpoint_commands",
+    "play": "zdqn.cli.checkpoint_commands",
+    "config": "zdqn.cli.config_commands",
+    "bench": "zdqn.cli.bench_commands",
 }
 """Name of a command to the module that defines it, in the order of ``--help``."""
 

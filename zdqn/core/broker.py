@@ -5,7 +5,7 @@ No sockets, no clock: the role hands in messages and sends what comes back.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
 
@@ -20,9 +20,6 @@ from zdqn.rl.replay import Replay
 from zdqn.wire import codec
 from zdqn.wire.protocol import Batches, BlockHeader, NotReady, Progress, SampleRequest
 
-_SMALL_FRAME_BYTES = 4096
-_LARGE_FRAMES_PER_TRANSITION = 1.15
-"""With all that comes on top of the frames, less than 1.2 times a frame's bytes a transition."""
 _BYTES_PER_ITEM = 64
 """Rough room for a transition's own columns and its leaf; frames dominate or it does not matter."""
 _JOINED_BELOW_BYTES = 32_768
@@ -43,10 +40,10 @@ class MemoryBroker:
         priority_epsilon: offset of priorities.
         min_size: transitions stored before the first batch.
         samples_per_insert: ratio to hold; 0 lets both sides run free.
-        samples_per_insert_window: how far off it may be, in samples; 0 chooses.
+        samples_per_insert_window: how far off it may be, in samples.
         batch_size: of the learner, for the window.
         block_transitions: most transitions in one block, for the window and the frame ring.
-        frames_per_transition: room in the frame ring; 0 chooses.
+        frames_per_transition: bytes of a frame to rows of the frame ring for each transition.
         seed: of sampling.
 
     Attributes:
@@ -67,7 +64,7 @@ class MemoryBroker:
         samples_per_insert_window: float,
         batch_size: int,
         block_transitions: int,
-        frames_per_transition: float,
+        frames_per_transition: Callable[[int], float],
         seed: int,
     ) -> None:
         self._session = session
@@ -146,9 +143,7 @@ class MemoryBroker:
         Room for the transitions' frames, and those of three blocks more: the oldest block, some of
         whose transitions are gone; the newest; and one that did not fit before the ring's end.
         """
-        per_transition = self._frames_per_transition or (
-            2.0 if spec.frame_bytes <= _SMALL_FRAME_BYTES else _LARGE_FRAMES_PER_TRANSITION
-        )
+        per_transition = self._frames_per_transition(spec.frame_bytes)
         transitions = self._capacity + 3 * self._block_transitions
         return max(ceil(transitions * per_transition), self._most_frames(spec))
 

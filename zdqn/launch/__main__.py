@@ -2,7 +2,7 @@
 
 import sys
 
-from zdqn.launch.child import main
+from zdqn.launch.child_main import main
 
 if __name__ == "__main__":
     sys.exit(main())

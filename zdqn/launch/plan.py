@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from zdqn.config import Config, Learner, Memory
+from zdqn.config import Config, LearnerSection, MemorySection
 from zdqn.launch.endpoints import Endpoints
 
 RESTARTABLE_EXIT_CODES = frozenset({69, 70, 74, 75})
@@ -27,10 +27,12 @@ class PlannedProcess:
     Attributes:
         role: "memory", "learner", "collector" or "evaluator".
         name: the role, with a number where there can be several.
+        environment: variables that it gets besides those that it has anyway.
     """
 
     role: str
     name: str
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     def argv(self) -> list[str]:
         """Give the command that starts it; what it is to do comes on its standard input."""
@@ -54,9 +56,9 @@ def with_free_ports(config: Config) -> Config:
     An address that the configuration sets to anything but the default is left alone.
     """
     memory, learner = config.memory, config.learner
-    if memory.bind == Memory().bind:
+    if memory.bind == MemorySection().bind:
         memory = msgspec.structs.replace(memory, bind=_FREE_PORT)
-    if learner.bind == Learner().bind:
+    if learner.bind == LearnerSection().bind:
         learner = msgspec.structs.replace(learner, bind=_FREE_PORT)
     return msgspec.structs.replace(config, memory=memory, learner=learner)
 

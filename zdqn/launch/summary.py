@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zdqn.errors import FileError
-from zdqn.launch.progress import duration, number
+from zdqn.launch.display import duration, number
 
 
 def read_summary(run_directory: Path) -> dict[str, Any]:

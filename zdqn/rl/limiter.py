@@ -31,7 +31,7 @@ class SamplesPerInsertLimiter:
     Args:
         ratio: wished samples per insert, >= 0; 0 limits neither side, beyond `min_size`.
         min_size: transitions to insert before the first sample, >= 0.
-        window: width of the range for `error`, in samples; 0 chooses twice the smallest.
+        window: width of the range for `error`, in samples.
         batch_size: B, transitions in a sampled batch, >= 1.
         block_transitions: C, most transitions in an inserted block, >= 1.
 
@@ -55,7 +55,7 @@ class SamplesPerInsertLimiter:
         _check_not_negative("replay.min_size", min_size)
         _check_not_negative("replay.samples_per_insert_window", window)
         smallest = self.smallest_window(ratio, batch_size, block_transitions)
-        if ratio > 0 and 0 < window < smallest - _SLACK:
+        if ratio > 0 and window < smallest - _SLACK:
             raise ConfigError(
                 f"replay.samples_per_insert_window = {window} is too small: with batches of "
                 f"{batch_size}, blocks of {block_transitions} and {ratio} samples per insert, the "
@@ -64,7 +64,7 @@ class SamplesPerInsertLimiter:
             )
         self.ratio = ratio
         self.min_size = min_size
-        self.window = window if window > 0 else 2 * smallest
+        self.window = window
         self.inserts = 0
         """Transitions inserted so far."""
         self.samples = 0

@@ -25,9 +25,9 @@ def build_broker(config: Config, *, session: int) -> MemoryBroker:
         priority_epsilon=replay.priority_epsilon,
         min_size=replay.min_size,
         samples_per_insert=replay.samples_per_insert,
-        samples_per_insert_window=replay.samples_per_insert_window,
+        samples_per_insert_window=config.samples_per_insert_window,
         batch_size=config.algorithm.batch_size,
         block_transitions=config.collector.block_transitions,
-        frames_per_transition=replay.frames_per_transition,
+        frames_per_transition=config.frames_per_transition,
         seed=config.run.seed,
     )

@@ -1,0 +1,25 @@
+"""The benchmark of updates, tiny, with real processes: it ends, with finite figures."""
+
+import pytest
+
+from tests.benchmarks.tiny import TINY, check, quiet
+from zdqn.benchmarks import bench_learner
+from zdqn.errors import ConfigError
+
+
+@pytest.mark.slow  # as are those with several learners or whole runs
+def test_learner():
+    figures = bench_learner.measure_trainer(TINY, quiet, 32, compiled=False, items=2000)
+    name = "learner.eager.32"
+    check(figures, f"{name}.fed_over_tcp", f"{name}.role", f"{name}.fed_over_tcp_to_list")
+
+
+def test_learner_without_a_compiler_says_so(monkeypatch):
+    def refuse(*_, compiled):
+        if compiled:
+            raise ConfigError("no g++")
+        return []
+
+    monkeypatch.setattr(bench_learner, "measure_trainer", refuse)
+    result = bench_learner.measure(TINY, quiet)
+    assert result.notes == ["learner, compiled, is left out: no g++"] * 2

@@ -1,0 +1,62 @@
+"""`zdqn evaluate` and `zdqn play`: words into arguments, scores into text."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from zdqn.cli.application import application
+from zdqn.data import EvaluationScores
+
+SCORES = EvaluationScores((1.0, 3.0), (10, 20))
+
+
+@pytest.fixture
+def invoke(monkeypatch):
+    """Run a command without playing; give what would have been played, and what is printed."""
+
+    def run(*words):
+        calls = []
+
+        def score(path, **options):
+            calls.append((path, options))
+            return SCORES
+
+        def record(path, **options):
+            return score(path, **options), options["video"] / "film.mp4"
+
+        monkeypatch.setattr("zdqn.roles.scoring.score_checkpoint", score)
+        monkeypatch.setattr("zdqn.roles.scoring.record_episode", record)
+        result = CliRunner().invoke(application, list(words))
+        assert result.exit_code == 0, result.output
+        (call,) = calls
+        return call, result.stdout
+
+    return run
+
+
+def test_evaluate(invoke):
+    (path, options), printed = invoke("evaluate", "best.pt", "--episodes", "2", "--seed", "5")
+    assert (path, options) == (Path("best.pt"), {"episodes": 2, "seed": 5})
+    assert printed == "return 2 ± 1 over 2 episodes, from 1 to 3\n"
+
+
+def test_evaluate_as_json(invoke):
+    (_, options), printed = invoke("evaluate", "best.pt", "--json")
+    assert options == {"episodes": 20, "seed": 0}
+    assert json.loads(printed) == {
+        "episodes": 2, "mean": 2.0, "deviation": 1.0, "minimum": 1.0, "maximum": 3.0,
+        "returns": [1.0, 3.0], "lengths": [10, 20],
+    }  # fmt: skip
+
+
+def test_of_a_run_directory_the_best_is_taken(invoke, tmp_path):
+    (path, _), _ = invoke("evaluate", str(tmp_path))
+    assert path == tmp_path / "best.pt"
+
+
+def test_play(invoke, tmp_path):
+    (path, options), printed = invoke("play", "best.pt", "--video", str(tmp_path))
+    assert (path, options) == (Path("best.pt"), {"video": tmp_path, "seed": 0})
+    assert printed == f"return 2 in 10 steps: {tmp_path / 'film.mp4'}\n"

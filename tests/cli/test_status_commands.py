@@ -1,0 +1,85 @@
+"""`zdqn status` and `zdqn stop`: a run that goes on somewhere else."""
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from zdqn.cli.application import application
+from zdqn.errors import PeerUnavailableError
+from zdqn.launch.endpoints import record_endpoints
+
+
+def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):
+    answers: dict[str, dict[str, Any]] = {
+        "tcp://l:1": {"role": "learner", "run": {"phase": "training", "wall_s": 61.0}},
+        "tcp://m:2": {"role": "memory", "size": 12_345, "clients": [{"name": "collector-0"}]},
+    }
+    asked = []
+    monkeypatch.setattr("zdqn.wire.remote.fetch_status", lambda at, timeout_s: dict(answers[at]))
+    monkeypatch.setattr("zdqn.wire.remote.request_stop", lambda *args: asked.append(args[0]))
+    record_endpoints(tmp_path, "memory", {"samples": "tcp://m:2"})
+    record_endpoints(tmp_path, "learner", {"model": "tcp://l:1"})
+    shown = CliRunner().invoke(application, ["status", str(tmp_path)]).output
+    assert "1:01 min, training" in shown
+    assert "12,345" in shown
+    assert "collector-0" in shown
+    printed = CliRunner().invoke(application, ["status", str(tmp_path), "--json"]).stdout
+    assert set(json.loads(printed)) == {"learner", "memory"}
+    CliRunner().invoke(application, ["stop", str(tmp_path)])
+    assert asked == ["tcp://l:1"]
+
+
+def refuse(*_):
+    raise PeerUnavailableError("nobody answers")
+
+
+@pytest.fixture
+def run_directory(tmp_path):
+    record_endpoints(tmp_path, "memory", {"samples": "tcp://m:2"})
+    record_endpoints(tmp_path, "learner", {"model": "tcp://l:1"})
+    return str(tmp_path)
+
+
+def test_stop_asks_the_memory_when_the_learner_is_gone(monkeypatch, run_directory):
+    asked = []
+
+    def request(address, *_):
+        asked.append(address)
+        if address == "tcp://l:1":
+            refuse()
+
+    monkeypatch.setattr("zdqn.wire.remote.request_stop", request)
+    stopped = CliRunner().invoke(application, ["stop", run_directory])
+    assert stopped.exit_code == 0
+    assert asked == ["tcp://l:1", "tcp://m:2"]
+
+
+@pytest.mark.parametrize("command", ["status", "stop"])
+def test_a_run_of_which_nobody_answers(monkeypatch, run_directory, command):
+    monkeypatch.setattr("zdqn.wire.remote.request_stop", refuse)
+    monkeypatch.setattr("zdqn.wire.remote.fetch_status", refuse)
+    result = CliRunner().invoke(application, [command, run_directory])
+    assert result.exit_code == 69
+    assert result.stderr == "error: nobody answers\n"
+
+
+def test_status_of_what_is_left_of_a_run(monkeypatch, run_directory):
+    def fetch(address, _timeout_s):
+        if address == "tcp://l:1":
+            refuse()
+        return {"role": "memory", "size": 12_345}
+
+    monkeypatch.setattr("zdqn.wire.remote.fetch_status", fetch)
+    result = CliRunner().invoke(application, ["status", run_directory])
+    assert result.exit_code == 0
+    assert "12,345" in result.stdout
+    assert "warning: nobody answers" in result.stderr
+
+
+def test_a_folder_that_names_no_server(tmp_path):
+    (tmp_path / "endpoints.json").write_text("{}")
+    result = CliRunner().invoke(application, ["status", str(tmp_path)])
+    assert result.exit_code == 74
+    assert "names no server" in result.stderr

@@ -1,0 +1,64 @@
+"""`zdqn run` and `zdqn train` translate words into arguments, and print how it ended."""
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from zdqn.cli.application import application
+
+
+@pytest.fixture
+def invoke(monkeypatch, tmp_path):
+    """Run a command without its training; give what that was called with, and the result."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text("[run]\nseed = 1\n")
+
+    def run(command, *words):
+        calls: list[tuple[Any, dict[str, Any]]] = []
+
+        def stand_in(config, **arguments):
+            calls.append((config, arguments))
+            return {"stop_reason": "updates", "updates": 1234}
+
+        monkeypatch.setattr(f"zdqn.launch.entry.{command}", stand_in)
+        result = CliRunner().invoke(application, [command, "tiny.toml", *words])
+        assert result.exit_code == 0, result.output
+        ((config, arguments),) = calls
+        return config, arguments, result
+
+    return run
+
+
+def test_short_options_are_overrides_and_win(invoke):
+    config, arguments, result = invoke(
+        "run", "--set", "run.seed=2", "--seed", "3", "--collectors", "4", "--evaluators", "0",
+        "--insecure", "--log-level", "debug", "--run-dir", "here",
+    )  # fmt: skip
+    assert (config.run.seed, config.launch.collectors, config.launch.evaluators) == (3, 4, 0)
+    assert arguments["run_directory"] == Path("here")
+    assert (arguments["insecure"], arguments["log_level"]) == (True, "debug")
+    assert arguments["resume"] is None
+    assert isinstance(arguments["stop"], threading.Event)
+    assert "updates           1,234" in result.stdout
+    assert "run directory: here" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_a_run_directory_is_called_after_the_configuration(invoke, command):
+    config, arguments, _ = invoke(command, "--set", "run.seed=2")
+    assert config.run.seed == 2
+    assert arguments["run_directory"].parent == Path("runs")
+    assert arguments["run_directory"].name.endswith("-tiny")
+    assert arguments["run_directory"].is_dir()
+
+
+def test_a_run_goes_on_in_the_folder_it_resumes(invoke):
+    Path("old/checkpoints").mkdir(parents=True)
+    Path("old/checkpoints/update-000000001.pt").touch()
+    _, arguments, _ = invoke("run", "--resume", "old")
+    assert arguments["run_directory"] == arguments["resume"] == Path("old")
+    _, arguments, _ = invoke("run", "--resume", "old", "--run-dir", "new")
+    assert (arguments["run_directory"], arguments["resume"]) == (Path("new"), Path("old"))

@@ -1,0 +1,129 @@
+"""The whole configuration: rules between keys, and what "0 chooses" amounts to."""
+
+import pytest
+
+from zdqn.config import Config, flatten, load_config
+from zdqn.errors import ConfigError
+from zdqn.rl.limiter import SamplesPerInsertLimiter
+
+DEFAULTS = flatten(Config())
+
+
+def test_the_configuration_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        Config().replay.capacity = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize(
+    "key", [key for key, value in DEFAULTS.items() if isinstance(value, float)]
+)
+def test_no_number_may_be_nan_or_infinite(key, value):
+    with pytest.raises(ConfigError, match=f"{key} is {value.lstrip('+')}"):
+        load_config(None, [f"{key}={value}"])
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_nor_one_that_is_absent_by_default(value):
+    with pytest.raises(ConfigError, match=r"stop.evaluation_return"):
+        load_config(None, [f"stop.evaluation_return={value}"])
+
+
+def test_a_whole_number_that_no_message_could_carry_is_refused():
+    assert load_config(None, [f"run.seed={2**63 - 1}"]).run.seed == 2**63 - 1
+    with pytest.raises(ConfigError, match=r"run.seed is .*less than 2\^63"):
+        load_config(None, [f"run.seed={2**63}"])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "words"),
+    [
+        (
+            ["replay.capacity=10", "replay.min_size=11"],
+            r"replay.min_size is 11, more than replay.capacity \(10\).*Set it to 10 or less",
+        ),
+        (
+            ["replay.initial_priority=collector", "collector.policy=remote"],
+            'replay.initial_priority = "max" or collector.policy = "local"',
+        ),
+        (
+            ["collector.environments=33"],
+            r"collector.block_transitions is 32.*Set it to 33 or more",
+        ),
+    ],
+)
+def test_values_that_cannot_work_together_are_refused_with_the_way_out(overrides, words):
+    with pytest.raises(ConfigError, match=words):
+        load_config(None, overrides)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"replay.capacity": 10, "replay.min_size": 10},
+        {"replay.capacity": 1, "replay.min_size": 1},
+        {"replay.initial_priority": "collector"},
+        {"collector.policy": "remote"},
+        {"collector.environments": 32},
+    ],
+)
+def test_values_that_just_work_together_are_taken(values):
+    config = load_config(None, [f"{key}={value}" for key, value in values.items()])
+    assert flatten(config).items() >= values.items()
+
+
+def test_overrides_are_checked_together_not_one_by_one():
+    config = load_config(None, ["replay.min_size=200000", "replay.capacity=300000"])
+    assert config.replay.min_size == 200_000
+
+
+def configured(*overrides):
+    return load_config(None, overrides)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "blocks", "buffer_bytes"),
+    [
+        ((), 64, 1024 * 1024),
+        (("replay.samples_per_insert=8",), 2, 16 * 1024),
+        (("memory.high_water_mark=7", "memory.socket_buffer_bytes=99"), 7, 99),
+        (
+            (
+                "memory.high_water_mark=7",
+                "memory.socket_buffer_bytes=99",
+                "replay.samples_per_insert=8",
+            ),
+            7,
+            99,
+        ),
+    ],
+)
+def test_little_waits_on_a_link_where_collectors_are_held_back(overrides, blocks, buffer_bytes):
+    config = configured(*overrides)
+    assert config.transition_high_water_mark == blocks
+    assert config.transition_buffer_bytes == buffer_bytes
+
+
+@pytest.mark.parametrize(("ratio", "window"), [(8.0, 320), (0.0, 64), (0.5, 80)])
+def test_the_window_that_is_chosen_is_twice_the_smallest(ratio, window):
+    config = configured(
+        f"replay.samples_per_insert={ratio}",
+        "algorithm.batch_size=32",
+        "collector.block_transitions=16",
+    )
+    assert config.samples_per_insert_window == window
+    assert window == 2 * SamplesPerInsertLimiter.smallest_window(ratio, 32, 16)
+
+
+def test_a_window_that_was_given_is_taken():
+    config = configured("replay.samples_per_insert=8", "replay.samples_per_insert_window=400")
+    assert config.samples_per_insert_window == 400
+
+
+@pytest.mark.parametrize(
+    ("given", "frame_bytes", "rows"),
+    [(0, 16, 2.0), (0, 4096, 2.0), (0, 4097, 1.15), (0, 84 * 84, 1.15), (3, 16, 3), (3, 4097, 3)],
+)
+def test_small_frames_have_room_for_one_of_their_own_at_either_end(given, frame_bytes, rows):
+    config = configured(f"replay.frames_per_transition={given}.0")
+    assert config.frames_per_transition(frame_bytes) == rows

@@ -1,0 +1,134 @@
+"""The child's side: what it is told, what it tells, how it ends."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from zdqn.config import Config, RunSection
+from zdqn.errors import ConfigError
+from zdqn.launch.child_main import (
+    Assignment,
+    ReportPipe,
+    encode_assignment,
+    read_assignment,
+    run_role,
+)
+
+
+@pytest.fixture
+def report():
+    """A report, and a function that gives what was reported."""
+    read_end, write_end = os.pipe()
+
+    def reported():
+        os.close(write_end)
+        with os.fdopen(read_end) as stream:
+            return [json.loads(line) for line in stream]
+
+    return ReportPipe(write_end), reported
+
+
+def assignment(**arguments):
+    return Assignment(Config(run=RunSection(seed=3)), arguments, "info")
+
+
+@pytest.mark.parametrize("piece_bytes", [1, 7, 1 << 20])
+def test_an_assignment_arrives_however_it_is_cut(piece_bytes, monkeypatch):
+    monkeypatch.setattr(sys, "path", [*sys.path, ""])
+    outside = 41
+    data = encode_assignment(assignment(environment=lambda: outside + 1))
+    stream = io.BytesIO(data)
+    received = read_assignment(lambda size: stream.read(min(size, piece_bytes)))
+    assert received is not None
+    assert received.config == Config(run=RunSection(seed=3))
+    assert received.arguments["environment"]() == 42
+    assert "" not in sys.path  # the child may work elsewhere
+    assert str(Path.cwd()) in sys.path
+
+
+@pytest.mark.parametrize("length", [0, 5, 300])
+def test_no_assignment_when_the_parent_dies_first(length):
+    stream = io.BytesIO(encode_assignment(assignment())[:length])
+    assert read_assignment(stream.read) is None
+
+
+class Role:
+    """Stands in for a role."""
+
+    def __init__(self, config, *, stop, fault=None, on_bound=None):
+        self.fault = fault
+        if on_bound is not None:
+            on_bound({"samples": "tcp://a:1"})
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+    def run(self):
+        if self.fault is not None:
+            raise self.fault
+
+
+def run_stand_in(monkeypatch, report, role="memory", **arguments):
+    monkeypatch.setattr(f"zdqn.roles.{role}.{role.capitalize()}", Role)
+    return run_role(role, assignment(**arguments), report, threading.Event())
+
+
+def test_a_server_reports_its_addresses(monkeypatch, report):
+    teller, reported = report
+    assert run_stand_in(monkeypatch, teller) == 0
+    assert reported() == [{"bound": {"samples": "tcp://a:1"}}]
+
+
+def test_a_mistake_is_reported_with_its_class(monkeypatch, report):
+    teller, reported = report
+    assert run_stand_in(monkeypatch, teller, "collector", fault=ConfigError("no such id")) == 78
+    ((failed,),) = (message.values() for message in reported())
+    assert (failed["kind"], failed["message"]) == ("ConfigError", "no such id")
+
+
+def test_a_fault_is_reported_with_its_traceback(monkeypatch, report):
+    teller, reported = report
+    assert run_stand_in(monkeypatch, teller, "collector", fault=KeyError("lost")) == 70
+    ((failed,),) = (message.values() for message in reported())
+    assert failed["kind"] == "RoleFailedError"
+    assert "KeyError" in failed["message"]
+    assert "Traceback" in failed["traceback"]
+
+
+def test_a_report_to_a_dead_parent_is_no_error(monkeypatch):
+    read_end, write_end = os.pipe()
+    os.close(read_end)
+    with pytest.raises(BrokenPipeError):
+        os.write(write_end, b"nobody reads this")
+    assert run_stand_in(monkeypatch, ReportPipe(write_end)) == 0
+    os.close(write_end)
+
+
+def test_a_real_memory_lives_as_long_as_its_standard_input():
+    child = subprocess.Popen(
+        [sys.executable, "-m", "zdqn.launch", "memory", "memory"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    child.stdin.write(encode_assignment(assignment(bind="tcp://127.0.0.1:0")))
+    child.stdin.flush()
+    bound = json.loads(child.stdout.readline())["bound"]
+    assert set(bound) == {"samples", "transitions"}
+    child.stdin.close()
+    assert child.wait(20) == 0
+    child.stdout.close()
+    assert child.stderr is not None
+    assert b"serving samples" in child.stderr.read()
+    child.stderr.close()

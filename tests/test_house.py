@@ -1,0 +1,182 @@
+"""The house's rules over the tree of zdqn/, as far as a program can hold them."""
+
+import ast
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "zdqn").rglob("*.py"))
+
+MOST_LINES = 400
+MOST_METHODS = 20
+BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager"}
+
+TESTED_ELSEWHERE = {
+    "zdqn/benchmarks/sb3_script.py": "needs stable-baselines3; what reads its answers is tested",
+    "zdqn/config/learning_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
+    "zdqn/config/run_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
+}
+"""Modules that have no test file of their own, and why."""
+
+# =================================================================================================
+# WHAT STILL BREAKS A RULE. It shall become empty: nothing is added, and a test fails as long as
+# something stands here that no longer breaks its rule.
+# =================================================================================================
+STILL_BREAKING: dict[str, set[str]] = {
+    "named_twice": {
+        "zdqn/envs/building.py",
+        "zdqn/roles/building.py",
+    },
+    "too_long": {
+        "zdqn/core/broker.py",
+        "zdqn/core/trainer.py",
+        "zdqn/roles/memory.py",
+        "zdqn/roles/model_server.py",
+        "zdqn/roles/training.py",
+        "zdqn/wire/codec.py",
+        "zdqn/wire/protocol.py",
+        "zdqn/wire/sockets.py",
+    },
+    "too_many_methods": {
+        "zdqn/core/broker.py: MemoryBroker",
+        "zdqn/roles/memory.py: Memory",
+        "zdqn/roles/model_server.py: ModelServer",
+        "zdqn/roles/training.py: Training",
+    },
+    "unsure_of_itself": {
+        "zdqn/roles/learner.py",
+        "zdqn/roles/memory.py",
+        "zdqn/roles/training.py",
+    },
+    "untested": {
+        "zdqn/core/exploration.py",
+        "zdqn/core/greedy.py",
+        "zdqn/core/lockstep.py",
+        "zdqn/core/staleness.py",
+        "zdqn/core/stepping.py",
+        "zdqn/core/training_batch.py",
+        "zdqn/envs/spaces.py",
+        "zdqn/envs/vector.py",
+        "zdqn/launch/summary.py",
+        "zdqn/rl/weights.py",
+        "zdqn/roles/acting.py",
+        "zdqn/roles/building.py",
+        "zdqn/roles/collector.py",
+        "zdqn/roles/evaluator.py",
+        "zdqn/roles/learner.py",
+        "zdqn/roles/learner_client.py",
+        "zdqn/roles/recording.py",
+        "zdqn/roles/replaying.py",
+        "zdqn/roles/reporting.py",
+        "zdqn/roles/role.py",
+        "zdqn/roles/sampling.py",
+        "zdqn/roles/scoring.py",
+        "zdqn/roles/training.py",
+        "zdqn/wire/protocol.py",
+        "zdqn/wire/remote.py",
+    },
+}
+
+
+def short(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def is_named(path: Path) -> bool:
+    return path.name not in ("__init__.py", "__main__.py")
+
+
+def named_twice() -> Iterator[str]:
+    """No two files have one name."""
+    homes = defaultdict(list)
+    for path in filter(is_named, FILES):
+        homes[path.name].append(short(path))
+    return (path for paths in homes.values() if len(paths) > 1 for path in paths)
+
+
+def class_named_twice() -> Iterator[str]:
+    """No two public classes have one name."""
+    homes = defaultdict(list)
+    for path, node in classes():
+        if not node.name.startswith("_"):
+            homes[node.name].append(f"{short(path)}: {node.name}")
+    return (place for places in homes.values() if len(places) > 1 for place in places)
+
+
+def too_long() -> Iterator[str]:
+    """No file outside the benchmarks has more than 400 lines."""
+    for path in FILES:
+        lines = path.read_text(encoding="utf-8").count("\n")
+        if lines > MOST_LINES and "benchmarks" not in path.parts:
+            yield short(path)
+
+
+def too_many_methods() -> Iterator[str]:
+    """No class has more than 20 methods, properties and private ones included."""
+    for path, node in classes():
+        methods = [part for part in node.body if isinstance(part, functions)]
+        if len(methods) > MOST_METHODS:
+            yield f"{short(path)}: {node.name}"
+
+
+def unsure_of_itself() -> Iterator[str]:
+    """No object asks whether it has an attribute of its own: `__init__` sets them all."""
+    return (short(path) for path in FILES if "hasattr(self" in path.read_text(encoding="utf-8"))
+
+
+def named_for_nothing() -> Iterator[str]:
+    """No file or folder has a name that says nothing of what is in it."""
+    for path in FILES:
+        if BANNED_NAMES & {*path.relative_to(ROOT).parts[:-1], *path.stem.split("_")}:
+            yield short(path)
+
+
+def untested() -> Iterator[str]:
+    """Every module has a test file at its place in tests/, or a reason for having none."""
+    for path in filter(is_named, FILES):
+        mirror = ROOT / "tests" / path.relative_to(ROOT / "zdqn").with_name(f"test_{path.name}")
+        if not mirror.exists() and short(path) not in TESTED_ELSEWHERE:
+            yield short(path)
+
+
+RULES = (
+    named_twice,
+    class_named_twice,
+    too_long,
+    too_many_methods,
+    unsure_of_itself,
+    named_for_nothing,
+    untested,
+)
+
+functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def classes() -> Iterator[tuple[Path, ast.ClassDef]]:
+    for path in FILES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef):
+                yield path, node
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_the_rule(rule):
+    found = set(rule())
+    listed = STILL_BREAKING.get(rule.__name__, set())
+    assert found - listed == set(), rule.__doc__
+    assert listed - found == set(), "these keep the rule now: take them out of STILL_BREAKING"
+
+
+def test_only_rules_are_broken():
+    assert set(STILL_BREAKING) <= {rule.__name__ for rule in RULES}
+
+
+@pytest.mark.parametrize("module", TESTED_ELSEWHERE)
+def test_who_is_excused_exists_and_has_no_test_file(module):
+    path = ROOT / module
+    assert path in FILES
+    mirror = ROOT / "tests" / path.relative_to(ROOT / "zdqn").with_name(f"test_{path.name}")
+    assert not mirror.exists()

@@ -1,0 +1,219 @@
+"""``zdqn bench``: what zdqn does in a second, beside what the bare machine could."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from zdqn.cli.options import Decorated, json_option
+
+if TYPE_CHECKING:
+    from zdqn.benchmarks.measuring import Effort, Result
+
+_REPEATS, _SECONDS = 5, 2.0
+_QUICK_REPEATS, _QUICK_SECONDS = 2, 0.5
+
+_OWN_OPTIONS = {
+    "policy": click.option(
+        "--policy",
+        type=click.Choice(("local", "remote")),
+        default="local",
+        show_default=True,
+        help="Where collectors get their actions from.",
+    ),
+    "seeds": click.option(
+        "--seeds",
+        type=click.IntRange(min=1),
+        default=5,
+        show_default=True,
+        help="Runs, from seed 0.",
+    ),
+    "config": click.option(
+        "--config", type=click.Path(path_type=Path), help="Instead of configs/cartpole.toml."
+    ),
+    "sb3_python": click.option(
+        "--sb3-python",
+        metavar="PATH",
+        default="",
+        help="Python that has stable-baselines3; by default this one.",
+    ),
+    "reverb_python": click.option(
+        "--reverb-python",
+        metavar="PATH",
+        default="",
+        help="Python that has dm-reverb and TensorFlow, an environment of its own.",
+    ),
+}
+"""What only some benchmarks take, by the name of their parameter."""
+
+_EFFORT_OPTIONS = (
+    click.option(
+        "--repeats",
+        type=click.IntRange(min=1),
+        help=f"Measurements of each figure; {_REPEATS}, or {_QUICK_REPEATS} with --quick.",
+    ),
+    click.option(
+        "--seconds",
+        type=click.FloatRange(min=0, min_open=True),
+        help=f"Length of one measurement; {_SECONDS:g}, or {_QUICK_SECONDS:g} with --quick.",
+    ),
+    click.option("--quick", is_flag=True, help="Measure fewer cases for a short time."),
+)
+
+
+class _Benchmark(NamedTuple):
+    summary: str
+    takes: tuple[str, ...] = ()
+    """Of `_OWN_OPTIONS`."""
+
+
+_BENCHMARKS = {
+    "frames": _Benchmark("Bytes of a transition of stacked frames."),
+    "growth": _Benchmark("Time per insert and sample as the replay grows."),
+    "insert": _Benchmark("Transitions a second into a memory process."),
+    "sample": _Benchmark("Batches a second out of a memory process."),
+    "learner": _Benchmark("Updates a second, fed by a memory over TCP and from a list."),
+    "collector": _Benchmark("Environment steps a second of one collector."),
+    "actions": _Benchmark("Greedy actions a second for remote-policy collectors."),
+    "weights": _Benchmark("Speed that the learner keeps with up to 200 subscribers."),
+    "scaling": _Benchmark("Environment steps a second of 1 to 32 collectors.", ("policy",)),
+    "peers": _Benchmark(
+        "Zdqn beside Stable-Baselines3 and Reverb, where they are installed.",
+        ("sb3_python", "reverb_python"),
+    ),
+    "solve": _Benchmark(
+        "Seconds until CartPole-v1 is solved, beside SB3's.", ("seeds", "config", "sb3_python")
+    ),
+}
+"""In the order in which `all` runs them, the quick ones first."""
+
+ALL = tuple(_BENCHMARKS)
+
+_TAKEN_BY_ALL = ("policy", "seeds", "sb3_python", "reverb_python")
+
+
+def _options(*own: str) -> Callable[[Decorated], Decorated]:
+    """Make a decorator that gives a command those of its own and what every benchmark has."""
+    options = (*(_OWN_OPTIONS[name] for name in own), *_EFFORT_OPTIONS, json_option)
+
+    def decorate(command: Decorated) -> Decorated:
+        for option in reversed(options):  # click shows first what comes last
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _effort(repeats: int | None, seconds: float | None, quick: bool) -> Effort:
+    from zdqn.benchmarks.measuring import Effort
+
+    return Effort(
+        repeats=repeats or (_QUICK_REPEATS if quick else _REPEATS),
+        seconds=seconds or (_QUICK_SECONDS if quick else _SECONDS),
+        quick=quick,
+    )
+
+
+def _say(text: str) -> None:
+    click.echo(f"-- {text}", err=True)
+
+
+def _measure(name: str, effort: Effort, **options: Any) -> Result:
+    import importlib
+
+    from zdqn.benchmarks.processes import use_one_thread_each
+
+    use_one_thread_each()
+    benchmark = importlib.import_module(f"zdqn.benchmarks.bench_{name}")
+    with _leaving_on_sigterm():
+        result: Result = benchmark.measure(effort, _say, **options)
+    return result
+
+
+@contextmanager
+def _leaving_on_sigterm() -> Iterator[None]:
+    """End on SIGTERM as on Ctrl-C, so that the processes of a measurement end too."""
+
+    def leave(number: int, frame: object) -> None:
+        raise SystemExit(128 + number)
+
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _show(name: str, result: Result, as_json: bool) -> None:
+    from zdqn.benchmarks.measuring import print_result, to_json
+
+    if as_json:
+        click.echo(to_json({name: result}))
+    else:
+        print_result(name, result)
+
+
+@click.group()
+def bench() -> None:
+    """Measure zdqn on this machine.
+
+    Every figure is the median of some repetitions after a warm-up, with the least and the greatest
+    of them. "bound" is what the bare machine did in the same run, "ratio" how close zdqn came.
+    Nothing else should run meanwhile.
+    """
+
+
+def _add(name: str) -> None:
+    """Add the command that runs one benchmark."""
+    benchmark = _BENCHMARKS[name]
+
+    def command(
+        repeats: int | None, seconds: float | None, quick: bool, as_json: bool, **own: Any
+    ) -> None:
+        _show(name, _measure(name, _effort(repeats, seconds, quick), **own), as_json)
+
+    command.__doc__ = benchmark.summary
+    bench.command(name)(_options(*benchmark.takes)(command))
+
+
+for _name in ALL:
+    _add(_name)
+
+
+@bench.command(name="all")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page with all tables here, such as docs/benchmarks.md.",
+)
+@_options(*_TAKEN_BY_ALL)
+def run_all(
+    output: Path | None,
+    repeats: int | None,
+    seconds: float | None,
+    quick: bool,
+    as_json: bool,
+    **own: Any,
+) -> None:
+    """All of them, one after the other; takes about an hour."""
+    from zdqn.benchmarks.measuring import to_json
+    from zdqn.benchmarks.page import write_page
+
+    effort = _effort(repeats, seconds, quick)
+    results = {}
+    for name, benchmark in _BENCHMARKS.items():
+        given = {option: own[option] for option in benchmark.takes if option in own}
+        results[name] = _measure(name, effort, **given)
+        if not as_json:
+            _show(name, results[name], as_json)
+        if output is not None:  # after each, so that what was measured is not lost
+            write_page(output, results, effort)
+    if as_json:
+        click.echo(to_json(results))
+    elif output is not None:
+        click.echo(f"wrote {output}")

@@ -1,0 +1,69 @@
+"""The configuration: the only place where a default is written.
+
+`schema` is the tree of typed structs, `loading` reads it from TOML and overrides, `plain` writes it
+as dictionaries and TOML, `agreement` says what the roles of a run must agree in.
+"""
+
+from __future__ import annotations
+
+from zdqn.config.agreement import (
+    SHARED_KEYS,
+    SHARED_SECTIONS,
+    describe_difference,
+    shared_values,
+)
+from zdqn.config.learning_sections import (
+    AlgorithmSection,
+    EnvironmentSection,
+    ExplorationSection,
+    NetworkSection,
+    ReplaySection,
+    WrapperSection,
+)
+from zdqn.config.loading import (
+    from_dict,
+    load_config,
+    load_config_with_origins,
+    parse_override,
+)
+from zdqn.config.plain import flatten, to_dict, to_toml
+from zdqn.config.run_sections import (
+    CollectorSection,
+    EvaluatorSection,
+    LaunchSection,
+    LearnerSection,
+    LinksSection,
+    MemorySection,
+    RunSection,
+    StopSection,
+)
+from zdqn.config.schema import Config
+
+__all__ = [
+    "SHARED_KEYS",
+    "SHARED_SECTIONS",
+    "AlgorithmSection",
+    "CollectorSection",
+    "Config",
+    "EnvironmentSection",
+    "EvaluatorSection",
+    "ExplorationSection",
+    "LaunchSection",
+    "LearnerSection",
+    "LinksSection",
+    "MemorySection",
+    "NetworkSection",
+    "ReplaySection",
+    "RunSection",
+    "StopSection",
+    "WrapperSection",
+    "describe_difference",
+    "flatten",
+    "from_dict",
+    "load_config",
+    "load_config_with_origins",
+    "parse_override",
+    "shared_values",
+    "to_dict",
+    "to_toml",
+]

@@ -1,0 +1,155 @@
+"""Sections that say what is learned and how: environment, algorithm, network, replay, epsilon."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from zdqn.config.section import PositiveInt, Section, key
+
+
+class WrapperSection(Section, frozen=True, kw_only=True):
+    """One gymnasium wrapper around every environment."""
+
+    name: Annotated[str, key("A class of `gymnasium.wrappers`, or `module:class`.")]
+    kwargs: Annotated[dict[str, Any], key("Its keyword arguments.")] = {}  # noqa: RUF012 - each struct gets its own
+
+
+class EnvironmentSection(Section, frozen=True, kw_only=True):
+    """The environment that collectors and evaluators step."""
+
+    id: Annotated[str, key("A gymnasium id, or `module:factory` that returns an environment.")] = (
+        "CartPole-v1"
+    )
+    kwargs: Annotated[dict[str, Any], key("Keyword arguments of the environment.")] = {}  # noqa: RUF012
+    wrappers: Annotated[
+        tuple[WrapperSection, ...], key("Gymnasium wrappers, applied in this order.")
+    ] = ()
+    max_episode_steps: Annotated[
+        PositiveInt | None,
+        key("Time limit that truncates episodes. Absent: the environment's own."),
+    ] = None
+    frame_stack: Annotated[
+        int, key("Frames in one observation; each travels and is stored once.", ge=1, le=32)
+    ] = 1
+
+
+class AlgorithmSection(Section, frozen=True, kw_only=True):
+    """DQN and its parts, each a switch."""
+
+    discount: Annotated[float, key("Discount of one environment step (gamma).", ge=0, le=1)] = 0.99
+    n_step: Annotated[int, key("Rewards in a return before it bootstraps.", ge=1, le=1000)] = 1
+    double: Annotated[bool, key("Double DQN: the online network chooses the bootstrap action.")] = (
+        False
+    )
+    batch_size: Annotated[int, key("Transitions in one update.", ge=1)] = 32
+    loss: Annotated[Literal["huber", "squared"], key("Loss of one temporal-difference error.")] = (
+        "huber"
+    )
+    huber_delta: Annotated[
+        float, key("Error at which the Huber loss turns from squared to linear.", gt=0)
+    ] = 1.0
+    learning_rate: Annotated[float, key("Adam's step size.", ge=0)] = 3e-4
+    adam_beta1: Annotated[float, key("Adam's decay of the mean.", ge=0, lt=1)] = 0.9
+    adam_beta2: Annotated[float, key("Adam's decay of the variance.", ge=0, lt=1)] = 0.999
+    adam_eps: Annotated[float, key("Adam's denominator offset.", gt=0)] = 1e-8
+    max_gradient_norm: Annotated[
+        float, key("Gradients are scaled down to this norm; 0 leaves them alone.", ge=0)
+    ] = 0.0
+    target_network: Annotated[
+        Literal["none", "hard", "soft"],
+        key(
+            "`hard` copies the online network now and then, `soft` moves a little towards it, "
+            "`none` bootstraps from the online network itself."
+        ),
+    ] = "hard"
+    target_update_period_updates: Annotated[
+        int, key("Updates between two moves of the target network.", ge=1)
+    ] = 200
+    target_update_rate: Annotated[
+        float, key("Share of the online network in a soft move (tau).", gt=0, le=1)
+    ] = 0.005
+
+
+class NetworkSection(Section, frozen=True, kw_only=True):
+    """The Q-network."""
+
+    kind: Annotated[
+        str, key("`mlp`, `cnn`, or `module:factory`, called with the environment's spec.")
+    ] = "mlp"
+    hidden: Annotated[
+        tuple[PositiveInt, ...], key("Widths of the fully connected hidden layers.")
+    ] = (256, 64)
+    activation: Annotated[
+        Literal["relu", "tanh", "elu", "gelu", "silu"], key("Activation of hidden layers.")
+    ] = "relu"
+    initialization: Annotated[
+        Literal["default", "xavier", "kaiming", "orthogonal"],
+        key("How weights begin; `default` is torch's own, `xavier` sets biases to 0.01."),
+    ] = "default"
+    dueling: Annotated[bool, key("Dueling heads: a state value plus centred advantages.")] = False
+
+
+class ReplaySection(Section, frozen=True, kw_only=True):
+    """The replay memory and its flow control."""
+
+    kind: Annotated[Literal["uniform", "prioritized"], key("How transitions are drawn.")] = (
+        "uniform"
+    )
+    capacity: Annotated[
+        int,
+        key("Transitions kept; 1 means no replay (only the newest is learned from).", ge=1),
+    ] = 100_000
+    min_size: Annotated[int, key("Transitions stored before the first batch.", ge=1)] = 1_000
+    samples_per_insert: Annotated[
+        float,
+        key(
+            "Transitions learned from per transition stored; both sides wait to hold it. "
+            "0 lets both run free.",
+            ge=0,
+        ),
+    ] = 0.0
+    samples_per_insert_window: Annotated[
+        float,
+        key("How far sampling may run ahead or behind, in samples. 0 chooses it.", ge=0),
+    ] = 0.0
+    priority_exponent: Annotated[
+        float, key("How much priorities count (alpha); 0 draws uniformly.", ge=0)
+    ] = 0.6
+    priority_epsilon: Annotated[
+        float, key("Added to every |TD error|, so that nothing is lost for ever.", ge=0)
+    ] = 1e-6
+    importance_exponent: Annotated[
+        float, key("Correction of the bias of priorities (beta) at the start.", ge=0, le=1)
+    ] = 0.4
+    importance_exponent_final: Annotated[
+        float, key("The same after the annealing.", ge=0, le=1)
+    ] = 1.0
+    importance_annealing_updates: Annotated[
+        int, key("Updates over which it is annealed linearly; 0 keeps the start.", ge=0)
+    ] = 0
+    initial_priority: Annotated[
+        Literal["max", "collector"],
+        key("A new transition gets the highest priority so far, or its collector's estimate."),
+    ] = "max"
+    frames_per_transition: Annotated[
+        float,
+        key(
+            "Room in the frame ring per transition. 0 chooses: 2 for small frames, else 1.15.", ge=0
+        ),
+    ] = 0.0
+
+
+class ExplorationSection(Section, frozen=True, kw_only=True):
+    """How collectors explore."""
+
+    kind: Annotated[
+        Literal["linear", "ladder"],
+        key("`linear`: one epsilon that falls; `ladder`: one for each environment (Ape-X)."),
+    ] = "linear"
+    epsilon_initial: Annotated[float, key("Epsilon at the start.", ge=0, le=1)] = 1.0
+    epsilon_final: Annotated[float, key("Epsilon after the decay.", ge=0, le=1)] = 0.1
+    epsilon_decay_environment_steps: Annotated[
+        int, key("Environment steps of all collectors over which epsilon falls.", ge=0)
+    ] = 100_000
+    ladder_base: Annotated[float, key("Epsilon of the first rung.", ge=0, le=1)] = 0.4
+    ladder_exponent: Annotated[float, key("The last rung is `base ** (1 + exponent)`.", ge=0)] = 7.0

@@ -1,0 +1,129 @@
+"""The whole configuration: its sections, the rules between keys, and what they amount to.
+
+A frozen tree of typed structs. It is validated once, and passed down as plain values; nothing
+below this layer imports it. Every key carries its rule and its description, from which
+``docs/configuration.md`` is generated.
+"""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+
+from zdqn.config.learning_sections import (
+    AlgorithmSection,
+    EnvironmentSection,
+    ExplorationSection,
+    NetworkSection,
+    ReplaySection,
+)
+from zdqn.config.run_sections import (
+    CollectorSection,
+    EvaluatorSection,
+    LaunchSection,
+    LearnerSection,
+    LinksSection,
+    MemorySection,
+    RunSection,
+    StopSection,
+)
+from zdqn.config.section import Section
+from zdqn.errors import ConfigError
+
+_SMALL_FRAME_BYTES = 4096
+_SMALL_FRAMES_PER_TRANSITION = 2.0
+_LARGE_FRAMES_PER_TRANSITION = 1.15
+"""With all that comes on top of the frames, less than 1.2 times a frame's bytes a transition."""
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """Everything a run is made of.
+
+    Raises:
+        ConfigError: when two values cannot work together.
+    """
+
+    run: RunSection = RunSection()
+    stop: StopSection = StopSection()
+    environment: EnvironmentSection = EnvironmentSection()
+    algorithm: AlgorithmSection = AlgorithmSection()
+    network: NetworkSection = NetworkSection()
+    replay: ReplaySection = ReplaySection()
+    exploration: ExplorationSection = ExplorationSection()
+    memory: MemorySection = MemorySection()
+    learner: LearnerSection = LearnerSection()
+    collector: CollectorSection = CollectorSection()
+    evaluator: EvaluatorSection = EvaluatorSection()
+    launch: LaunchSection = LaunchSection()
+    links: LinksSection = LinksSection()
+
+    def __post_init__(self) -> None:
+        self._check_numbers()
+        self._check_together()
+
+    def _check_numbers(self) -> None:
+        for section in self.__struct_fields__:
+            for key, value in msgspec.structs.asdict(getattr(self, section)).items():
+                if isinstance(value, float) and not math.isfinite(value):
+                    raise ConfigError(f"{section}.{key} is {value}; it must be a finite number.")
+                if isinstance(value, int) and value >= 2**63:
+                    raise ConfigError(f"{section}.{key} is {value}; it must be less than 2^63.")
+
+    def _check_together(self) -> None:
+        replay, collector = self.replay, self.collector
+        if replay.min_size > replay.capacity:
+            raise ConfigError(
+                f"replay.min_size is {replay.min_size}, more than replay.capacity "
+                f"({replay.capacity}) can hold, so the learner would wait for ever. Set it to "
+                f"{replay.capacity} or less."
+            )
+        if replay.initial_priority == "collector" and collector.policy == "remote":
+            raise ConfigError(
+                'replay.initial_priority is "collector", but a collector with collector.policy = '
+                '"remote" holds no network to estimate priorities with. Set '
+                'replay.initial_priority = "max" or collector.policy = "local".'
+            )
+        if collector.block_transitions < collector.environments:
+            raise ConfigError(
+                f"collector.block_transitions is {collector.block_transitions}, but one step of "
+                f"{collector.environments} environments (collector.environments) makes as many "
+                f"transitions, which must fit one block. Set it to {collector.environments} or "
+                f"more."
+            )
+
+    @property
+    def transition_high_water_mark(self) -> int:
+        """Blocks that may wait at an end of a link, with ``memory.high_water_mark = 0`` chosen."""
+        return self.memory.high_water_mark or (2 if self.replay.samples_per_insert else 64)
+
+    @property
+    def transition_buffer_bytes(self) -> int:
+        """Kernel buffer of a transitions link, with ``memory.socket_buffer_bytes = 0`` chosen."""
+        chosen = 16 * 1024 if self.replay.samples_per_insert else 1024 * 1024
+        return self.memory.socket_buffer_bytes or chosen
+
+    @property
+    def samples_per_insert_window(self) -> float:
+        """Samples of room for either side, with ``replay.samples_per_insert_window = 0`` chosen.
+
+        The choice is twice the smallest with which the two sides never wait for each other.
+        """
+        smallest = (
+            self.algorithm.batch_size
+            + self.replay.samples_per_insert * self.collector.block_transitions
+        )
+        return self.replay.samples_per_insert_window or 2 * smallest
+
+    def frames_per_transition(self, frame_bytes: int) -> float:
+        """Give the room per transition, with ``replay.frames_per_transition = 0`` chosen.
+
+        Args:
+            frame_bytes: of one frame of the environment.
+
+        Returns:
+            Rows of the frame ring for each transition of the capacity, > 0.
+        """
+        small = frame_bytes <= _SMALL_FRAME_BYTES
+        chosen = _SMALL_FRAMES_PER_TRANSITION if small else _LARGE_FRAMES_PER_TRANSITION
+        return self.replay.frames_per_transition or chosen

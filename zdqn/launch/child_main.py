@@ -1,0 +1,171 @@
+"""What runs in each process of a local run: one role, told what to do by its parent.
+
+- standard input: one line of JSON, then the role's arguments (cloudpickle, from the parent
+  process of the same user only); after that it stays open. Its end means that this process is to
+  stop, because the parent says so or is no more.
+- standard output: lines of JSON for the parent (`ReportPipe`). What the role itself prints goes to
+  standard error.
+- standard error: the log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+
+import cloudpickle
+
+from zdqn.config import Config
+from zdqn.errors import RoleFailedError, ZdqnError
+from zdqn.launch.logs import configure_logging
+
+GRACE_S = 30.0
+"""Seconds in which a child must stop after the end of its standard input."""
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """What a child is to do.
+
+    Attributes:
+        config: of the run.
+        arguments: keyword arguments of the role's class.
+        log_level: of its log.
+    """
+
+    config: Config
+    arguments: dict[str, Any]
+    log_level: str
+
+
+def encode_assignment(assignment: Assignment) -> bytes:
+    """Write an assignment for a child's standard input, with the parent's import path."""
+    body: bytes = cloudpickle.dumps(assignment)
+    path = [entry or os.getcwd() for entry in sys.path]  # noqa: PTH109
+    head = json.dumps({"sys_path": path, "bytes": len(body)})
+    return head.encode() + b"\n" + body
+
+
+def read_assignment(read: Callable[[int], bytes]) -> Assignment | None:
+    """Read what `encode_assignment` wrote.
+
+    Args:
+        read: gives up to so many bytes, none at the end.
+
+    Returns:
+        The assignment, or None if the input ended before it came.
+    """
+    data = b""
+    while b"\n" not in data:
+        piece = read(65_536)
+        if not piece:
+            return None
+        data += piece
+    line, _, body = data.partition(b"\n")
+    head = json.loads(line)
+    while len(body) < head["bytes"]:
+        piece = read(head["bytes"] - len(body))
+        if not piece:
+            return None
+        body += piece
+    sys.path[:] = head["sys_path"]
+    assignment = cloudpickle.loads(body)
+    assert isinstance(assignment, Assignment)
+    return assignment
+
+
+class ReportPipe:
+    """Tells the parent, a line of JSON at a time: ``{"bound": ...}`` or ``{"failed": ...}``."""
+
+    def __init__(self, file_descriptor: int) -> None:
+        self._file_descriptor = file_descriptor
+
+    def bound(self, endpoints: dict[str, str]) -> None:
+        """Tell which addresses a server has."""
+        self._write({"bound": endpoints})
+
+    def failed(self, error: ZdqnError, trace: str = "") -> None:
+        """Tell why the role ends; `trace` is for its log file."""
+        self._write(
+            {"failed": {"kind": type(error).__name__, "message": str(error), "traceback": trace}}
+        )
+
+    def _write(self, message: dict[str, Any]) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        try:
+            while data:
+                data = data[os.write(self._file_descriptor, data) :]
+        except BrokenPipeError:
+            pass  # the parent is no more; the end of standard input stops this process
+
+
+def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: threading.Event) -> int:
+    """Run a role to its end.
+
+    Returns:
+        The exit code.
+    """
+    arguments = dict(assignment.arguments)
+    if role in ("memory", "learner"):
+        arguments["on_bound"] = report.bound
+    try:
+        kind = getattr(importlib.import_module(f"zdqn.roles.{role}"), role.capitalize())
+        with kind(assignment.config, stop=stop, **arguments) as running:
+            running.run()
+    except ZdqnError as error:
+        report.failed(error, traceback.format_exc())
+        return error.exit_code
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the parent must hear of it
+        broken = RoleFailedError(f"The {role} broke: {type(error).__name__}: {error}.")
+        report.failed(broken, traceback.format_exc())
+        return broken.exit_code
+    return 0
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    def handle(number: int, _frame: FrameType | None) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    signal.signal(signal.SIGTERM, handle)
+    signal.signal(signal.SIGINT, handle)
+
+
+def _stop_at_end_of_input(stop: threading.Event) -> None:
+    # os.read, as a thread inside sys.stdin would abort the interpreter's shutdown
+    while os.read(_STDIN, 4096):
+        pass
+    stop.set()
+    time.sleep(GRACE_S)
+    os._exit(RoleFailedError.exit_code)
+
+
+def main() -> int:
+    """Run the role that the first argument names, as standard input says."""
+    report = ReportPipe(os.dup(_STDOUT))
+    os.dup2(_STDERR, _STDOUT)
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    role = sys.argv[1]
+    with contextlib.suppress(ImportError):  # which `run_role` reports
+        importlib.import_module(f"zdqn.roles.{role}")  # while the parent waits for addresses
+    assignment = read_assignment(lambda size: os.read(_STDIN, size))
+    if assignment is None:
+        return 0
+    configure_logging(assignment.log_level)
+    threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
+    return run_role(role, assignment, report, stop)

@@ -1,0 +1,120 @@
+"""Starting a process: what the launcher asks of one, wherever it runs, and how one runs here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from typing import IO, Protocol
+
+
+class StartedProcess(Protocol):
+    """A process, on this machine or on another.
+
+    Input, output, errors and the wait for its end may each be used by a thread of its own.
+    """
+
+    def write_input(self, data: bytes) -> None:
+        """Hand it bytes on its standard input, at once.
+
+        Raises:
+            BrokenPipeError: when it reads no more.
+        """
+
+    def close_input(self) -> None:
+        """End its standard input; harmless when repeated, and when it reads no more."""
+
+    def output_lines(self) -> Iterator[bytes]:
+        """Give each line of its standard output as it comes, with its end, until there is none."""
+
+    def error_lines(self) -> Iterator[bytes]:
+        """Give each line of its standard error likewise."""
+
+    def wait(self) -> int:
+        """Wait for its end and give its exit code, or minus the signal that ended it."""
+
+    def kill(self) -> None:
+        """End it, and everything that it has started, at once; harmless when it has ended."""
+
+
+class ProcessStarter(Protocol):
+    """A way to start processes, such as `start_locally`.
+
+    The end of a process's standard input must reach it when the one who started it dies, too: it
+    is how a role learns that it is to stop.
+    """
+
+    def __call__(self, argv: Sequence[str], environment: Mapping[str, str]) -> StartedProcess:
+        """Start a process.
+
+        Args:
+            argv: its command.
+            environment: variables that it gets besides those that it has anyway.
+
+        Raises:
+            OSError: when it cannot be started.
+        """
+
+
+class LocalProcess:
+    """A process of this machine, in a process group of its own.
+
+    Args:
+        argv: its command.
+        environment: variables that it gets besides those of this process.
+
+    Raises:
+        OSError: when it cannot be started.
+    """
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
+            argv,
+            env={**os.environ, **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            process_group=0,  # so that Ctrl-C reaches us alone, and that we can end its children
+        )
+
+    def write_input(self, data: bytes) -> None:
+        """Hand it bytes on its standard input, at once."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(data)
+        self._process.stdin.flush()
+
+    def close_input(self) -> None:
+        """End its standard input."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+
+    def output_lines(self) -> Iterator[bytes]:
+        """Give each line of its standard output."""
+        return _lines(self._process.stdout)
+
+    def error_lines(self) -> Iterator[bytes]:
+        """Give each line of its standard error."""
+        return _lines(self._process.stderr)
+
+    def wait(self) -> int:
+        """Wait for its end and give its exit code, or minus the signal that ended it."""
+        return self._process.wait()
+
+    def kill(self) -> None:
+        """End it, and everything that it has started, at once."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def start_locally(argv: Sequence[str], environment: Mapping[str, str]) -> StartedProcess:
+    """Start a process of this machine; a `ProcessStarter`."""
+    return LocalProcess(argv, environment)
+
+
+def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
+    assert stream is not None
+    with stream:
+        yield from stream
