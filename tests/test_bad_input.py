@@ -21,17 +21,13 @@ from zdqn.envs import environment_spec, make_environments
 from zdqn.errors import (
     ConfigError,
     EnvironmentFailedError,
-    FileError,
     MismatchError,
     did_you_mean,
 )
-from zdqn.roles.building import read_spec
 from zdqn.roles.collector import Collector
 from zdqn.roles.evaluator import Evaluator
-from zdqn.roles.learner import Learner
+from zdqn.roles.learner.role import Learner
 from zdqn.roles.memory import Memory
-from zdqn.roles.recording import Recorder
-from zdqn.roles.reporting import Reporter
 
 # --- the configuration --------------------------------------------------------------------------
 
@@ -255,33 +251,6 @@ def test_an_environment_that_fails_leaves_its_traceback_in_a_file(tmp_path, monk
 # --- files --------------------------------------------------------------------------------------
 
 
-class FullDirectory:
-    """A run directory on a disk without room, until there is some."""
-
-    def __init__(self):
-        self.full = True
-        self.rows: list[dict[str, object]] = []
-
-    def add_metrics(self, row):
-        if self.full:
-            raise FileError("Cannot write metrics.jsonl: No space left on device.")
-        self.rows.append(row)
-
-
-def test_a_full_disk_does_not_end_the_training(caplog):
-    directory = FullDirectory()
-    recorder = Recorder(quick_config(), directory, Reporter())  # type: ignore[arg-type]
-    with caplog.at_level(logging.WARNING, "zdqn.learner"):
-        for updates in range(3):
-            recorder.add_metrics({"updates": updates})
-        directory.full = False
-        recorder.add_metrics({"updates": 3})
-        directory.full = True
-        recorder.add_metrics({"updates": 4})
-    assert directory.rows == [{"updates": 3}]
-    assert [record.message.count("No space left") for record in caplog.records] == [1, 1]
-
-
 def test_a_role_whose_log_fills_the_disk_can_still_be_let_go(tmp_path):
     from zdqn.launch.child_process import ChildProcess, Ended
     from zdqn.launch.plan import PlannedProcess
@@ -301,17 +270,11 @@ def test_a_role_whose_log_fills_the_disk_can_still_be_let_go(tmp_path):
     child.close()
 
 
-@pytest.mark.parametrize("spec", [3, None, {}, {"observation_shape": 4}, {"observation_shape": []}])
-def test_a_checkpoint_without_a_usable_spec(spec):
-    with pytest.raises(MismatchError, match="spec of the environment"):
-        read_spec({"spec": spec})
-
-
 # --- peers --------------------------------------------------------------------------------------
 
 
 def test_a_learner_says_when_its_last_collector_has_gone(tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("zdqn.roles.training._SAY_EVERY_S", 0.02)
+    monkeypatch.setattr("zdqn.roles.learner.status_board._SAY_EVERY_S", 0.02)
     config = quick_config("stop.updates=1000000")
     system = System(tmp_path)
     with caplog.at_level(logging.INFO, "zdqn.learner"):

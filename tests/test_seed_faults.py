@@ -158,8 +158,8 @@ def test_an_idle_evaluator_waits_in_the_learners_queue(system):  # noqa: F811
             answer: Header
             if isinstance(header, Hello):
                 answer = Welcome(
-                    run_id="r", session=1, data_endpoint="tcp://127.0.0.1:9", spec=None, config={},
-                    memory="tcp://127.0.0.1:9", index=0, seed=0, weight_version=-1,
+                    role="learner", run_id="r", session=1, data_endpoint="tcp://127.0.0.1:9",
+                    spec=None, config={}, memory="tcp://127.0.0.1:9", index=0, seed=0,
                 )  # fmt: skip
             elif isinstance(header, Claim):
                 claims.append(header)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from zdqn.launch.entry import run, train
     from zdqn.roles.collector import Collector
     from zdqn.roles.evaluator import Evaluator
-    from zdqn.roles.learner import Learner
+    from zdqn.roles.learner.role import Learner
     from zdqn.roles.memory import Memory
 
     __version__: str
@@ -66,7 +66,7 @@ _HOMES = {
     "zdqn.launch.entry": ("run", "train"),
     "zdqn.roles.collector": ("Collector",),
     "zdqn.roles.evaluator": ("Evaluator",),
-    "zdqn.roles.learner": ("Learner",),
+    "zdqn.roles.learner.role": ("Learner",),
     "zdqn.roles.memory": ("Memory",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}

@@ -26,8 +26,8 @@ def invoke(monkeypatch):
         def record(path, **options):
             return score(path, **options), options["video"] / "film.mp4"
 
-        monkeypatch.setattr("zdqn.roles.scoring.score_checkpoint", score)
-        monkeypatch.setattr("zdqn.roles.scoring.record_episode", record)
+        monkeypatch.setattr("zdqn.experiments.scoring.score_checkpoint", score)
+        monkeypatch.setattr("zdqn.experiments.scoring.record_episode", record)
         result = CliRunner().invoke(application, list(words))
         assert result.exit_code == 0, result.output
         (call,) = calls

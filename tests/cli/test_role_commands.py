@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from zdqn.cli.application import application
 from zdqn.config import Config
-from zdqn.launch.endpoints import read_endpoints
+from zdqn.records.endpoints import read_endpoints
 
 
 class Recorder:

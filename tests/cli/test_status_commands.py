@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from zdqn.cli.application import application
 from zdqn.errors import PeerUnavailableError
-from zdqn.launch.endpoints import record_endpoints
+from zdqn.records.endpoints import record_endpoints
 
 
 def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):

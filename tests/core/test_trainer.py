@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zdqn.core.checkpoints import load_checkpoint, save_checkpoint
 from zdqn.core.trainer import Trainer, Update
 from zdqn.core.training_batch import TrainingBatch
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError, UsageError
+from zdqn.records.checkpoint_files import read_state, write_state
 from zdqn.rl.networks import build_network
 
 SPEC = EnvironmentSpec((3,), "float32", 4)
@@ -308,10 +308,10 @@ def test_a_loaded_trainer_goes_on_as_if_nothing_had_happened(
 ) -> None:
     trainer = make_trainer(target_network=target_network)
     train(trainer, 3)
-    save_checkpoint(tmp_path / "a.pt", trainer.state_dict())
+    write_state(tmp_path / "a.pt", trainer.state_dict())
     resumed = make_trainer(make_network(seed=9), target_network=target_network)
     train(resumed, 1)
-    resumed.load_state_dict(load_checkpoint(tmp_path / "a.pt"))
+    resumed.load_state_dict(read_state(tmp_path / "a.pt"))
     assert resumed.updates == 3
     for update, again in zip(
         train(trainer, 4, first_seed=3), train(resumed, 4, first_seed=3), strict=True

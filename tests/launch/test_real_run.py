@@ -12,7 +12,7 @@ import gymnasium
 import pytest
 
 import zdqn
-from zdqn.launch.endpoints import read_endpoints
+from zdqn.records.endpoints import read_endpoints
 
 TINY = """
 [environment]

@@ -8,13 +8,8 @@ from pathlib import Path
 import pytest
 
 from zdqn.errors import FileError, UsageError
-from zdqn.launch.endpoints import (
-    choose_run_directory,
-    make_run_directory,
-    newest_run_directory,
-    read_endpoints,
-    record_endpoints,
-)
+from zdqn.records.endpoints import newest_run_directory, read_endpoints, record_endpoints
+from zdqn.records.run_directory import choose_run_directory, make_run_directory
 
 
 def test_run_directories_never_collide(tmp_path):
@@ -45,7 +40,7 @@ def test_endpoints_of_roles_are_merged_and_replaced(tmp_path):
 
 def test_processes_that_write_at_once_lose_nothing(tmp_path):
     code = (
-        "import sys, pathlib; from zdqn.launch.endpoints import record_endpoints\n"
+        "import sys, pathlib; from zdqn.records.endpoints import record_endpoints\n"
         "directory, role = pathlib.Path(sys.argv[1]), sys.argv[2]\n"
         "for n in range(50): record_endpoints(directory, role, {'n': str(n)})"
     )

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from zdqn.core.run_directory import EVALUATION_COLUMNS, RunDirectory
-from zdqn.core.snapshots import Evaluation, FrozenSnapshot
 from zdqn.data import EvaluationScores
 from zdqn.errors import FileError
+from zdqn.records.run_directory import EVALUATION_COLUMNS, RunDirectory
+from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.wire.status import MetricsRow
 
 
 @pytest.fixture
@@ -44,9 +45,11 @@ def test_a_folder_that_may_not_be_written_is_refused(tmp_path, monkeypatch):
 
 
 def test_metrics_are_json_lines_that_are_on_disk_at_once(directory):
-    directory.add_metrics({"updates": 1, "loss": 0.5})
-    assert json.loads((directory.path / "metrics.jsonl").read_text()) == {"updates": 1, "loss": 0.5}
-    directory.add_metrics({"updates": 2})
+    directory.add_metrics(MetricsRow(updates=1, loss=0.5))
+    row = json.loads((directory.path / "metrics.jsonl").read_text())
+    assert list(row) == list(MetricsRow.__struct_fields__)
+    assert (row["updates"], row["loss"], row["q_mean"]) == (1, 0.5, None)
+    directory.add_metrics(MetricsRow(updates=2))
     lines = (directory.path / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["updates"] for line in lines] == [1, 2]
 
@@ -108,7 +111,7 @@ def test_a_file_that_cannot_be_written_is_named(directory, name):
     (directory.path / name).mkdir()
     with pytest.raises(FileError, match=name):
         {
-            "metrics.jsonl": lambda: directory.add_metrics({}),
+            "metrics.jsonl": lambda: directory.add_metrics(MetricsRow()),
             "evaluations.csv": lambda: directory.add_evaluation(make_evaluation(0)),
             "summary.json": lambda: directory.write_summary({}),
         }[name]()

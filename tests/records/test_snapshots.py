@@ -1,4 +1,4 @@
-from zdqn.core.snapshots import EvaluationQueue, FrozenSnapshot
+from zdqn.records.snapshots import EvaluationQueue, FrozenSnapshot
 
 
 def make_snapshot(number):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from zdqn.core.verdict import Times, name_bottleneck, read_times
+from zdqn.records.verdict import BottleneckWatch, Times, name_bottleneck, read_times
+from zdqn.wire.status import CollectorStatistics, MemoryStatistics
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,11 @@ def test_nothing_measured_is_no_verdict():
 
 def test_times_are_read_from_statistics_and_add_up_over_collectors():
     times = read_times(
-        10, 2, {"inserting_s": 1, "sampling_s": 2, "holding_inserts_back_s": 3, "size": 5},
-        [{"collecting_s": 9, "blocked_s": 1}, {"collecting_s": 8, "asking_s": 4}],
+        10, 2, MemoryStatistics(inserting_s=1, sampling_s=2, holding_inserts_back_s=3, size=5),
+        [
+            CollectorStatistics(collecting_s=9, blocked_s=1),
+            CollectorStatistics(collecting_s=8, asking_s=4),
+        ],
     )  # fmt: skip
     assert times == Times(10, 2, 1, 2, 3, 17, 1, 4)
 
@@ -47,3 +51,15 @@ def test_what_was_reset_by_a_restart_counts_from_zero():
     earlier = Times(wall_s=10, memory_inserting_s=8)
     later = Times(wall_s=15, memory_inserting_s=1)
     assert later.since(earlier) == Times(wall_s=5, memory_inserting_s=1)
+
+
+def test_a_watch_names_the_bottleneck_of_late_and_of_all():
+    watch = BottleneckWatch(looks=2)
+    watch.begin(Times(wall_s=5, learner_waiting_s=5))
+    assert watch.look(Times(wall_s=10, learner_waiting_s=10)).startswith("collector-bound")
+    assert watch.look(Times(wall_s=20, learner_waiting_s=10)).startswith("learner-bound")
+    assert watch.look(Times(wall_s=30, learner_waiting_s=20)).startswith("collector-bound")
+    all_of_it = Times(wall_s=105, learner_waiting_s=20)
+    assert watch.overall(all_of_it) == (
+        "learner-bound: it computes 85 % of the time; collectors run free"
+    )

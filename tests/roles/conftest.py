@@ -12,7 +12,7 @@ import pytest
 from zdqn.config import load_config
 from zdqn.roles.collector import Collector
 from zdqn.roles.evaluator import Evaluator
-from zdqn.roles.learner import Learner
+from zdqn.roles.learner.role import Learner
 from zdqn.roles.memory import Memory
 
 DEADLINE_S = 40

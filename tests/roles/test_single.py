@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from tests.roles.conftest import Corridor, quick_config
-from zdqn.core.checkpoints import load_checkpoint
 from zdqn.errors import ConfigError
-from zdqn.roles.scoring import score_checkpoint
+from zdqn.experiments.scoring import score_checkpoint
+from zdqn.records.checkpoints import load_checkpoint
 from zdqn.roles.single import Single
 
 BASE = (
@@ -25,7 +25,7 @@ def train(folder, *overrides, **options):
 
 def weights(folder):
     newest = max((folder / "checkpoints").iterdir())
-    return load_checkpoint(newest)["online"]
+    return load_checkpoint(newest).online
 
 
 def equal(one, other):

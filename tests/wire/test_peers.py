@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from zdqn.core.peers import PeerTable
+from zdqn.wire.peers import PeerTable
 
 
 @pytest.fixture
@@ -74,27 +74,17 @@ def test_a_late_ping_does_not_bring_back_one_that_left(table):
     table.goodbye(1, {"blocks_sent": 9}, 1.0)
     assert not table.ping(1, {"blocks_sent": 8}, 1.1)
     assert table.living("collector", 1.1) == []
-    assert table.total("collector", "blocks_sent") == 9
+    assert table.peers[1].statistics == {"blocks_sent": 9}
 
 
 def test_the_last_words_of_one_taken_for_dead_still_count(table):
     hello(table, 1)
     table.newly_dead(20.0)
-    table.goodbye(1, {"blocks_sent": 9}, 21.0)
-    assert table.total("collector", "blocks_sent") == 9
-    table.goodbye(77, {"blocks_sent": 9}, 21.0)  # never heard of: nothing to do
+    peer = table.goodbye(1, {"blocks_sent": 9}, 21.0)
+    assert peer is table.peers[1]
+    assert peer.statistics == {"blocks_sent": 9}
+    assert table.goodbye(77, {"blocks_sent": 9}, 21.0) is None  # never heard of: nothing to do
     assert len(table.peers) == 1
-
-
-def test_totals_count_the_gone_and_only_numbers_of_that_role(table):
-    for session, statistics in ((1, {"n": 2}), (2, {"n": 0.5}), (3, {"n": "much"}), (4, {})):
-        hello(table, session)
-        table.ping(session, statistics, 0.0)
-    hello(table, 5, role="evaluator")
-    table.ping(5, {"n": 100}, 0.0)
-    table.goodbye(1, {"n": 2}, 0.0)
-    assert table.total("collector", "n") == 2.5
-    assert table.total("collector", "missing") == 0
 
 
 def test_the_description_has_a_row_for_each_with_its_state(table):

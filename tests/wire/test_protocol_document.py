@@ -16,6 +16,7 @@ from zdqn.errors import ProtocolError
 from zdqn.roles.memory import Memory
 from zdqn.wire import codec, protocol, sockets
 from zdqn.wire.protocol import HEADERS, Kind, Progress, Spec, TensorInfo
+from zdqn.wire.status import OF_CLIENTS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
 SECTIONS = {
@@ -52,6 +53,8 @@ def describe(kind: inspect.Type) -> str:
             return f"array of {describe_length(kind)}{describe(kind.item_type)}"
         case inspect.UnionType():
             return " or ".join(describe(inner) for inner in kind.types)
+        case inspect.EnumType():
+            return "one of " + ", ".join(sorted(kind.cls))
         case inspect.LiteralType():
             return "one of " + ", ".join(sorted(str(value) for value in kind.values))
         case inspect.DictType():
@@ -198,12 +201,19 @@ def test_the_document_gives_a_true_digest():
     assert EnvironmentSpec((4,), "float32", 2).digest == digest
 
 
-def test_the_document_has_every_code_that_roles_use():
-    roles = Path(__file__).parents[2] / "zdqn" / "roles"
-    source = "".join(path.read_text() for path in roles.glob("*.py"))
-    codes = set(re.findall(r'code="(\w+)"', source)) | {"not_serving", "stopping"}
-    for code in codes:
+def test_the_document_has_every_code_of_a_refusal():
+    for code in protocol.Refusal:
         assert f"| `{code}` |" in SECTIONS["3 ERROR"]
+
+
+def test_the_document_has_every_statistic_that_is_computed_with():
+    documented = re.findall(r"\| (\w+) \| `(\w+)` \| ([^|]+) \|", SECTIONS["4 PING"])
+    declared = [
+        (role, name, kind.removesuffix(" or nil"))
+        for role, statistics in OF_CLIENTS.items()
+        for name, kind, _ in declared_rows(statistics)
+    ]
+    assert documented == declared
 
 
 def test_the_largest_frame_is_the_documented_one():
@@ -275,7 +285,7 @@ class Reader:
 
 def write_message(kind, header, arrays=()):
     body = pack(header)
-    message = b"ZDQN" + struct.pack("<HBBII", 1, kind, 0, len(body), 0) + body
+    message = b"ZDQN" + struct.pack("<HBBII", 2, kind, 0, len(body), 0) + body
     for array in arrays:
         message += bytes(-len(message) % 64) + array  # no array here is empty
     return message
@@ -285,7 +295,7 @@ def read_message(message, forms=(), *, counts=None):
     """Give kind, header and arrays; `forms` are (struct letter, elements a row)."""
     assert message[:4] == b"ZDQN"
     version, kind, flags, length, reserved = struct.unpack_from("<HBBII", message, 4)
-    assert (version, flags, reserved) == (1, 0, 0)
+    assert (version, flags, reserved) == (2, 0, 0)
     header = Reader(message[16 : 16 + length]).value()
     assert kind == 18 or not forms, header
     rows = counts(header) if counts else 0
@@ -382,6 +392,7 @@ def test_a_plain_req_socket_samples_a_batch_with_nothing_but_the_document(memory
     assert early[0] == Kind.NOT_READY
     assert early[1]["reason"] == "no_spec"
     assert welcome[0] == Kind.WELCOME
+    assert welcome[1]["role"] == "memory"
     assert welcome[1]["spec"] == SPEC
     assert (welcome[1]["config"], welcome[1]["memory"], welcome[1]["index"]) == ({}, "", 0)
 
@@ -420,7 +431,7 @@ def test_another_version_is_answered_naming_both(memory):
         request.linger, request.rcvtimeo = 0, WAIT_MS
         request.connect(memory.endpoints["samples"])
         body = bytearray(write_message(7, {}))
-        body[4:6] = struct.pack("<H", 2)
+        body[4:6] = struct.pack("<H", 1)
         request.send(bytes(body))
         kind, header, _ = read_message(request.recv())
         request.close()

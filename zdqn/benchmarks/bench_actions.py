@@ -26,8 +26,9 @@ from zdqn.config import Config
 from zdqn.core.exploration import Exploration
 from zdqn.errors import RoleFailedError
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.session import new_session
-from zdqn.wire.sockets import Client, Context, Request, Server, Waiter
+from zdqn.wire.membership import new_session
+from zdqn.wire.node import Node
+from zdqn.wire.sockets import Request, Waiter
 
 CLIENTS = 8
 GOALS = {
@@ -140,10 +141,10 @@ def _ask_learner(link: Link, config: Config, address: str) -> None:
 
     observations = np.zeros((1, *VECTOR.observation_shape), VECTOR.dtype)
     greedy = Exploration(np.zeros(1, np.bool_), np.zeros(1, np.int64))
-    with Context() as context:
+    with Node() as node:
         policy = RemotePolicy(
             config,
-            context=context,
+            node=node,
             spec=VECTOR,
             model=parse_address(address, parameter="the learner"),
             session=new_session(),
@@ -164,8 +165,8 @@ def _ask_bare(link: Link, address: str) -> None:
     """Ask a bare server for so long when told to."""
     observation = bytes(VECTOR.frame_bytes)
     with (
-        Context() as context,
-        Client(context, parse_address(address, parameter="the server")) as client,
+        Node() as node,
+        node.client(parse_address(address, parameter="the server")) as client,
     ):
 
         def ask() -> None:
@@ -195,8 +196,8 @@ def _serve_bare(link: Link, config: Config) -> None:
 
     use_threads(1)
     policy = GreedyPolicy(build_network(config, None, VECTOR))
-    with Context() as context:
-        server = Server(context, parse_address(LOOPBACK, parameter="bind", bind=True))
+    with Node() as node:
+        server = node.server(parse_address(LOOPBACK, parameter="bind", bind=True))
         link.send(str(server.address))
         waiter = Waiter([server])
         while not link.poll():

@@ -21,7 +21,8 @@ from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.sockets import COPY_RECEIVED_BELOW_BYTES, Context, TransitionReceiver, Waiter
+from zdqn.wire.node import Node
+from zdqn.wire.sockets import COPY_RECEIVED_BELOW_BYTES, Waiter
 
 GOALS = {("tcp", "vector", 1): Goal(100_000), ("tcp", "vector", 32): Goal(2_000_000)}
 
@@ -154,7 +155,7 @@ def _send(link: Link, spec: EnvironmentSpec, config: Config, address: str) -> No
     """Write messages when told how many, send them when told to."""
     writer = Writer(spec)
     rng = np.random.default_rng(0)
-    with Context() as context, connect_sender(context, config, address) as sender:
+    with Node() as node, connect_sender(node, config, address) as sender:
         while True:
             size, count = link.recv()
             messages = list(writer.write(make_block(spec, size, rng), count))
@@ -169,9 +170,8 @@ def _receive(link: Link, config: Config, bind: str) -> None:
     """Bind a bare PULL socket; receive so many messages when told to, and forget them."""
     address = parse_address(bind, parameter="bind", bind=True)
     with (
-        Context() as context,
-        TransitionReceiver(
-            context,
+        Node() as node,
+        node.receiver(
             address,
             high_water_mark=config.transition_high_water_mark,
             buffer_bytes=config.transition_buffer_bytes,

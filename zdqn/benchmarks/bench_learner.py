@@ -15,10 +15,10 @@ from zdqn.config import Config
 from zdqn.data import Batch
 from zdqn.errors import ConfigError
 from zdqn.roles.building import build_trainer, use_threads
-from zdqn.roles.sampling import SampleStream
+from zdqn.roles.learner.samples import SampleStream
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.session import new_session
-from zdqn.wire.sockets import Context
+from zdqn.wire.membership import new_session
+from zdqn.wire.node import Node
 
 if TYPE_CHECKING:
     from zdqn.core.trainer import Trainer
@@ -119,10 +119,11 @@ class FedTrainer(Closing):
         use_threads(config.learner.threads)
         self._config = config
         self._memory = MemoryProcess(config, VECTOR)
-        self._context = Context()
+        self._node = Node()
         self._stream = SampleStream(
-            self._context,
-            parse_address(self._memory.samples, parameter="the memory"),
+            self._node.pipelined_client(
+                parse_address(self._memory.samples, parameter="the memory")
+            ),
             session=new_session(),
             spec=VECTOR,
             batch_size=config.algorithm.batch_size,
@@ -173,5 +174,5 @@ class FedTrainer(Closing):
     def close(self) -> None:
         """End the memory."""
         self._stream.close()
-        self._context.close()
+        self._node.close()
         self._memory.close()

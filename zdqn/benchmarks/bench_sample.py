@@ -13,11 +13,11 @@ from zdqn.benchmarks.subjects import MOST_TRANSITIONS, STACKED, VECTOR, make_blo
 from zdqn.config import Config
 from zdqn.core.broker import MemoryBroker
 from zdqn.data import EnvironmentSpec
+from zdqn.roles.learner.samples import SampleStream
 from zdqn.roles.replaying import build_broker
-from zdqn.roles.sampling import SampleStream
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.session import new_session
-from zdqn.wire.sockets import Context
+from zdqn.wire.membership import new_session
+from zdqn.wire.node import Node
 
 GOALS = {
     ("uniform", "vector", 32): Goal(8_000),
@@ -99,11 +99,11 @@ def measure_subject(
     """
     figures = []
     broker = filled_broker(subject)
-    with MemoryProcess(subject.config, subject.spec) as memory, Context() as context:
+    with MemoryProcess(subject.config, subject.spec) as memory, Node() as node:
         memory.fill(subject.items)
         for size in batch_sizes:
             for most, in_flight in requests:
-                stream = _stream(context, memory, size, most, in_flight)
+                stream = _stream(node, memory, size, most, in_flight)
                 batches = stream.reply_size.most
                 if batches == 1 < most:
                     stream.close()
@@ -138,11 +138,10 @@ def _timed(work: Callable[[], float], seconds: float) -> Callable[[], float]:
 
 
 def _stream(
-    context: Context, memory: MemoryProcess, batch_size: int, batches: int, in_flight: int
+    node: Node, memory: MemoryProcess, batch_size: int, batches: int, in_flight: int
 ) -> SampleStream:
     return SampleStream(
-        context,
-        parse_address(memory.samples, parameter="the memory"),
+        node.pipelined_client(parse_address(memory.samples, parameter="the memory")),
         session=new_session(),
         spec=memory.spec,
         batch_size=batch_size,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from zdqn.benchmarks.bench_peers import find_python, run_script
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say
 from zdqn.benchmarks.running_system import run_to_end, zdqn_command
 from zdqn.errors import FileError
+from zdqn.records.run_directory import read_summary
 
 GOALS = {"first": Goal(1.0, at_most=True), "then": Goal(0.5, at_most=True)}
 
@@ -80,7 +80,7 @@ def _run_zdqn(config: Path, seed: int) -> tuple[float, float, float]:
         out = Path(folder) / "run"
         words = ("run", str(config), "--seed", str(seed), "--run-dir", str(out))
         elapsed_s = run_to_end(zdqn_command(*words), Path(folder) / "log.txt", _TIMEOUT_S)
-        summary = json.loads((out / "summary.json").read_text(encoding="utf-8"))
+        summary = read_summary(out)
     best = summary["best_evaluation_return"]
     return elapsed_s, summary["environment_steps"], best if best is not None else 0.0
 

@@ -17,8 +17,9 @@ from zdqn.benchmarks.subjects import VECTOR
 from zdqn.config import Config
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address
+from zdqn.wire.node import Node
 from zdqn.wire.protocol import Weights
-from zdqn.wire.sockets import Context, Waiter, WeightPublisher, WeightSubscriber
+from zdqn.wire.sockets import Waiter, WeightPublisher, WeightSubscriber
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -103,8 +104,8 @@ def _measure_bare(
     """Give the same of a busy loop that broadcasts as often."""
     alone, watched = [], []
     for _ in range(effort.repeats):
-        with Context() as context:
-            publisher = WeightPublisher(context, parse_address(LOOPBACK, parameter="", bind=True))
+        with Node() as node:
+            publisher = node.publisher(parse_address(LOOPBACK, parameter="", bind=True))
             alone.append(_busy(publisher, message, broadcasts_per_s, effort.seconds))
             with Worker(_subscribe, str(publisher.address), count) as subscribers:
                 subscribers.receive()
@@ -135,8 +136,8 @@ def _measure_delivery(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Give median and 99th percentile in ms, from `publish` to the subscribers' hands."""
     medians, tails = [], []
-    with Context() as context:
-        publisher = WeightPublisher(context, parse_address(LOOPBACK, parameter="", bind=True))
+    with Node() as node:
+        publisher = node.publisher(parse_address(LOOPBACK, parameter="", bind=True))
         for _ in range(effort.repeats):
             with Worker(_time_deliveries, str(publisher.address), count) as subscribers:
                 subscribers.receive()
@@ -203,6 +204,6 @@ def _time_deliveries(link: Link, address: str, count: int) -> None:
 
 
 def _connect(stack: ExitStack, address: str, count: int) -> list[WeightSubscriber]:
-    context = stack.enter_context(Context())
+    node = stack.enter_context(Node())
     where = parse_address(address, parameter="the learner's weights")
-    return [stack.enter_context(WeightSubscriber(context, where)) for _ in range(count)]
+    return [stack.enter_context(node.subscriber(where)) for _ in range(count)]

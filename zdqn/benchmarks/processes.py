@@ -23,9 +23,11 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import RoleFailedError
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address
+from zdqn.wire.asking import Reply, ask
+from zdqn.wire.membership import new_session
+from zdqn.wire.node import Node
 from zdqn.wire.protocol import Goodbye, Header, Hello, Spec, Status, StatusRequest
-from zdqn.wire.session import Reply, ask, new_session
-from zdqn.wire.sockets import Client, Context, TransitionSender
+from zdqn.wire.sockets import TransitionSender
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -126,8 +128,8 @@ class Questioner(Closing):
     """
 
     def __init__(self, address: str) -> None:
-        self._context = Context()
-        self._client = Client(self._context, parse_address(address, parameter="the address"))
+        self._node = Node()
+        self._client = self._node.client(parse_address(address, parameter="the address"))
 
     def status(self) -> dict[str, Any]:
         """Give its status."""
@@ -148,7 +150,7 @@ class Questioner(Closing):
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
-        self._context.close()
+        self._node.close()
 
 
 def _stop_with(link: Link) -> threading.Event:
@@ -217,7 +219,7 @@ class MemoryProcess(Closing):
         before = self.status()["transitions"]
         blocks = -(-transitions // MOST_TRANSITIONS)
         block = make_block(self.spec, MOST_TRANSITIONS, np.random.default_rng(0))
-        with Context() as context, connect_sender(context, self.config, self.transitions) as sender:
+        with Node() as node, connect_sender(node, self.config, self.transitions) as sender:
             for message in Writer(self.spec).write(block, blocks):
                 sender.send(message, _never)
             self.wait_for(before + blocks * MOST_TRANSITIONS)
@@ -232,10 +234,9 @@ def _never() -> bool:
     return False
 
 
-def connect_sender(context: Context, config: Config, address: str) -> TransitionSender:
+def connect_sender(node: Node, config: Config, address: str) -> TransitionSender:
     """Connect the sending end of a transitions link, with a collector's options."""
-    return TransitionSender(
-        context,
+    return node.sender(
         parse_address(address, parameter="the transitions address"),
         high_water_mark=config.transition_high_water_mark,
         buffer_bytes=config.transition_buffer_bytes,
@@ -246,7 +247,7 @@ def connect_sender(context: Context, config: Config, address: str) -> Transition
 
 
 def _serve_learner(link: Link, config: Config, memory: str, directory: Path) -> None:
-    from zdqn.roles.learner import Learner
+    from zdqn.roles.learner.role import Learner
 
     stop = _stop_with(link)
     with Learner(

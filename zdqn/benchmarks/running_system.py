@@ -15,7 +15,9 @@ from zdqn.benchmarks.measuring import rate_of_counter
 from zdqn.benchmarks.processes import Questioner
 from zdqn.closing import Closing
 from zdqn.config import Config, to_toml
-from zdqn.errors import RoleFailedError, ZdqnError
+from zdqn.errors import FileError, RoleFailedError, ZdqnError
+from zdqn.records.endpoints import read_endpoints
+from zdqn.records.run_directory import RunFiles
 from zdqn.wire.remote import request_stop
 
 _START_S = 180.0
@@ -63,7 +65,7 @@ def steady_rate(directory: Path, counter: str, skip: float = 0.25) -> float:
         counter: such as "environment_steps".
         skip: share of the rows at the start to leave out, while the run gets going.
     """
-    lines = (directory / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = RunFiles(directory).metrics.read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
     first, last = rows[int(len(rows) * skip)], rows[-1]
     elapsed_s = float(last["wall_s"] - first["wall_s"])
@@ -123,8 +125,8 @@ class RunningSystem(Closing):
         endpoints: dict[str, dict[str, str]] = {}
         while link not in endpoints.get(role, {}):
             self._check_alive(f"its {role}")
-            with contextlib.suppress(OSError, ValueError):  # not written yet
-                endpoints = json.loads((self._directory / "endpoints.json").read_text())
+            with contextlib.suppress(FileError):  # not written yet
+                endpoints = read_endpoints(self._directory)
         return endpoints[role][link]
 
     def _wait_for_collectors(self) -> None:

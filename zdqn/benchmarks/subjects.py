@@ -9,8 +9,8 @@ import numpy as np
 from zdqn.config import Config, load_config
 from zdqn.data import Block, EnvironmentSpec
 from zdqn.wire import codec
+from zdqn.wire.membership import new_session
 from zdqn.wire.protocol import BlockHeader
-from zdqn.wire.session import new_session
 
 VECTOR = EnvironmentSpec((4,), "float32", 2)
 """CartPole's."""

@@ -35,7 +35,7 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, as_json: bool) -> None:
 
     CHECKPOINT is a file such as best.pt, or a run directory that has one.
     """
-    from zdqn.roles.scoring import score_checkpoint
+    from zdqn.experiments.scoring import score_checkpoint
 
     scores = score_checkpoint(_best_of(checkpoint), episodes=episodes, seed=seed)
     if as_json:
@@ -65,11 +65,13 @@ def play(checkpoint: Path, video: Path, seed: int) -> None:
 
     CHECKPOINT is a file such as best.pt, or a run directory that has one.
     """
-    from zdqn.roles.scoring import record_episode
+    from zdqn.experiments.scoring import record_episode
 
     scores, film = record_episode(_best_of(checkpoint), video=video, seed=seed)
     click.echo(f"return {scores.mean:.6g} in {scores.lengths[0]} steps: {film}")
 
 
 def _best_of(path: Path) -> Path:
-    return path / "best.pt" if path.is_dir() else path
+    from zdqn.records.run_directory import RunFiles
+
+    return RunFiles(path).best if path.is_dir() else path

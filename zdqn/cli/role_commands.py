@@ -29,7 +29,8 @@ _name_option = click.option("--name", help="What to call it in status and logs."
 
 def _announcer(role: str, run_directory: Path | None) -> Callable[[dict[str, str]], None]:
     """Print a server's endpoints when they are known, and leave them in the run directory."""
-    from zdqn.launch.endpoints import open_run_directory, record_endpoints
+    from zdqn.records.endpoints import record_endpoints
+    from zdqn.records.run_directory import open_run_directory
 
     def announce(endpoints: dict[str, str]) -> None:
         for link, address in endpoints.items():
@@ -101,9 +102,9 @@ def learner(
 ) -> None:
     """Learn from the memory's batches; serve weights, actions and snapshots."""
     from zdqn.config import load_config
-    from zdqn.launch.endpoints import choose_run_directory
     from zdqn.launch.logs import configure_logging
-    from zdqn.roles.learner import Learner
+    from zdqn.records.run_directory import choose_run_directory
+    from zdqn.roles.learner.role import Learner
 
     configure_logging(log_level)
     config = load_config(config_path, overrides)

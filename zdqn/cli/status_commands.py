@@ -85,7 +85,8 @@ def _server_addresses(target: str | None) -> list[str]:
         FileError: when the run directory names no servers.
     """
     from zdqn.errors import FileError
-    from zdqn.launch.endpoints import newest_run_directory, read_endpoints
+    from zdqn.records.endpoints import newest_run_directory, read_endpoints
+    from zdqn.records.run_directory import RunFiles
 
     if target is not None and "://" in target:
         return [target]
@@ -97,7 +98,9 @@ def _server_addresses(target: str | None) -> list[str]:
         if link in endpoints.get(server, {})
     ]
     if not addresses:
-        raise FileError(f"{directory / 'endpoints.json'} names no server. Give an address instead.")
+        raise FileError(
+            f"{RunFiles(directory).endpoints} names no server. Give an address instead."
+        )
     return addresses
 
 
@@ -105,12 +108,13 @@ def _print_status(answers: Mapping[str, dict[str, Any]]) -> None:
     from rich.console import Console
 
     from zdqn.launch.display import progress_table
+    from zdqn.wire.status import LearnerStatus
 
     console = Console()
     learner = answers.get("learner", {})
     if learner:
         console.print(f"learner at {learner['address']}", style="bold", highlight=False)
-        console.print(progress_table(learner))
+        console.print(progress_table(LearnerStatus.read(learner)))
     memory = answers.get("memory") or learner.get("memory")
     if memory:
         console.print(f"memory {memory.get('address', '')}", style="bold", highlight=False)

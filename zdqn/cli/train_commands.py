@@ -58,8 +58,8 @@ def run(
     """
     from zdqn.config import load_config
     from zdqn.launch import entry
-    from zdqn.launch.endpoints import choose_run_directory
     from zdqn.launch.logs import configure_logging
+    from zdqn.records.run_directory import choose_run_directory
 
     configure_logging(log_level)
     short = {
@@ -100,8 +100,8 @@ def train(
     """Train in one process, without sockets; the same seed gives the same weights."""
     from zdqn.config import load_config
     from zdqn.launch import entry
-    from zdqn.launch.endpoints import choose_run_directory
     from zdqn.launch.logs import configure_logging
+    from zdqn.records.run_directory import choose_run_directory
 
     configure_logging(log_level)
     config = load_config(config_path, (*overrides, *_as_overrides({"run.seed": seed})))

@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zdqn.errors import FileError
+from zdqn.records.run_directory import RunFiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 logger = logging.getLogger("zdqn")
-
-LEARNING_CURVE = "learning_curve.png"
 
 _EVALUATION_COLOUR = "#0b5fa5"
 _COLLECTOR_COLOUR = "#9aa3ab"
@@ -58,9 +57,9 @@ def read_learning_curve(run_directory: Path) -> LearningCurve:
     """
     columns = ("environment_steps", "mean", "deviation", "minimum", "maximum")
     try:
-        lines = _lines(run_directory / "metrics.jsonl")
+        lines = _lines(RunFiles(run_directory).metrics)
         metrics = tuple(json.loads(line) for line in lines if line.endswith("}"))
-        table = csv.DictReader(_lines(run_directory / "evaluations.csv"))
+        table = csv.DictReader(_lines(RunFiles(run_directory).evaluations))
         rows = [{key: float(row[key]) for key in columns} for row in table]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise FileError(
@@ -93,7 +92,7 @@ def plot_learning_curve(run_directory: Path) -> Path | None:
     figure.suptitle(run_directory.resolve().name, fontsize=11)
     _draw_returns(above, curve)
     _draw_learning(below, curve)
-    path = run_directory / LEARNING_CURVE
+    path = RunFiles(run_directory).learning_curve
     try:
         figure.savefig(path)
     except OSError as error:

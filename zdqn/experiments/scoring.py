@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from zdqn.config import Config, from_dict
+from zdqn.config import Config
 from zdqn.data import EnvironmentSpec, EvaluationScores
 from zdqn.errors import ConfigError, FileError, MismatchError
 from zdqn.roles.building import (
@@ -13,7 +13,6 @@ from zdqn.roles.building import (
     NetworkFactory,
     build_environments,
     build_network,
-    read_spec,
     use_threads,
 )
 
@@ -37,18 +36,14 @@ def load_policy(
         FileError: when the file cannot be read.
         MismatchError: when it is no checkpoint of zdqn, or does not fit the network.
     """
-    from zdqn.core.checkpoints import load_checkpoint
     from zdqn.core.policies import GreedyPolicy
+    from zdqn.records.checkpoints import load_checkpoint
 
     use_threads(1)
-    state = load_checkpoint(path)
-    if not all(isinstance(state.get(part), dict) for part in ("config", "spec", "online")):
-        raise MismatchError(
-            f"{path} holds no network of zdqn's: config, spec or online is missing."
-        )
-    config, spec = from_dict(state["config"], source=str(path)), read_spec(state)
+    checkpoint = load_checkpoint(path)
+    config, spec = checkpoint.config, checkpoint.spec
     policy = GreedyPolicy(build_network(config, network, spec))
-    policy.load({name: tensor.cpu().numpy() for name, tensor in state["online"].items()})
+    policy.load({name: tensor.cpu().numpy() for name, tensor in checkpoint.online.items()})
     return policy, config, spec
 
 

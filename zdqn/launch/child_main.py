@@ -112,6 +112,11 @@ class ReportPipe:
             pass  # the parent is no more; the end of standard input stops this process
 
 
+def _role_class(role: str) -> Any:
+    """Load the class of a role, such as `zdqn.Memory` for ``memory``."""
+    return getattr(importlib.import_module("zdqn"), role.capitalize())
+
+
 def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: threading.Event) -> int:
     """Run a role to its end.
 
@@ -122,7 +127,7 @@ def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: thread
     if role in ("memory", "learner"):
         arguments["on_bound"] = report.bound
     try:
-        kind = getattr(importlib.import_module(f"zdqn.roles.{role}"), role.capitalize())
+        kind = _role_class(role)
         with kind(assignment.config, stop=stop, **arguments) as running:
             running.run()
     except ZdqnError as error:
@@ -162,7 +167,7 @@ def main() -> int:
     _stop_on_signals(stop)
     role = sys.argv[1]
     with contextlib.suppress(ImportError):  # which `run_role` reports
-        importlib.import_module(f"zdqn.roles.{role}")  # while the parent waits for addresses
+        _role_class(role)  # while the parent waits for addresses
     assignment = read_assignment(lambda size: os.read(_STDIN, size))
     if assignment is None:
         return 0

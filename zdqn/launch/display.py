@@ -9,12 +9,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from zdqn.closing import Closing
 from zdqn.errors import ZdqnError
 from zdqn.wire.remote import fetch_status
+from zdqn.wire.status import LearnerStatus
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,10 +26,7 @@ LINE_PERIOD_S = 5.0
 
 _ASK_PERIOD_S = 1.0
 _NAME_WIDTH = 12
-_LIMITS = {"environment_steps": "{:,.0f}", "updates": "{:,.0f}", "episodes": "{:,.0f}"}
 _COLOURS = {"memory": "cyan", "learner": "magenta", "collector": "green", "evaluator": "yellow"}
-
-LearnerStatus = Mapping[str, Any]
 
 
 def number(value: Any, form: str = "{:,.0f}", absent: str = "") -> str:
@@ -52,55 +49,64 @@ def duration(seconds: Any) -> str:
 
 def progress_line(status: LearnerStatus) -> str:
     """Put a learner's status into one line, for a log."""
-    run, progress = status.get("run") or {}, status.get("progress") or {}
-    evaluation = number(progress.get("last_evaluation_return"), "evaluation {:.4g}")
-    best = number(progress.get("best_evaluation_return"), " (best {:.4g})")
+    progress = status.progress
+    evaluation = number(progress.last_evaluation_return, "evaluation {:.4g}")
+    best = number(progress.best_evaluation_return, " (best {:.4g})")
     parts = (
-        f"{duration(run.get('wall_s')):>8}",
-        number(progress.get("environment_steps"), "{:,.0f} steps"),
-        number(progress.get("updates"), "{:,.0f} updates"),
-        number(progress.get("episodes"), "{:,.0f} episodes"),
-        number(progress.get("episode_return_mean"), "return {:.4g}"),
+        f"{duration(status.run.wall_s):>8}",
+        number(progress.environment_steps, "{:,.0f} steps"),
+        number(progress.updates, "{:,.0f} updates"),
+        number(progress.episodes, "{:,.0f} episodes"),
+        number(progress.episode_return_mean, "return {:.4g}"),
         evaluation + best if evaluation else "",
-        number(progress.get("epsilon"), "epsilon {:.2f}"),
-        str(status.get("verdict") or ""),
+        number(progress.epsilon, "epsilon {:.2f}"),
+        status.verdict,
     )
     return "  ".join(part for part in parts if part.strip())
 
 
 def progress_rows(status: LearnerStatus) -> list[tuple[str, str]]:
     """Put a learner's status into pairs of a name and a text, for a terminal."""
-    run, progress, limits = (status.get(key) or {} for key in ("run", "progress", "stop"))
-    rows = [("time", _joined(duration(run.get("wall_s")), str(run.get("phase") or "")))]
-    for key, form in _LIMITS.items():
-        rate = number(progress.get(f"{key}_per_s"), "{:,.0f}/s")
-        limit = number(limits.get(key) or None, f"of {form}")
-        rows.append((key.replace("_", " "), _joined(number(progress.get(key), form), limit, rate)))
-    goal = number(limits.get("evaluation_return"), "goal {:.4g}")
-    rows += [
-        ("return while exploring", number(progress.get("episode_return_mean"), "{:.4g}")),
+    progress, limits = status.progress, status.stop
+    rows = [
+        ("time", _joined(duration(status.run.wall_s), status.run.phase)),
+        (
+            "environment steps",
+            _counted(
+                progress.environment_steps,
+                limits.environment_steps,
+                progress.environment_steps_per_s,
+            ),
+        ),
+        ("updates", _counted(progress.updates, limits.updates, progress.updates_per_s)),
+        ("episodes", _counted(progress.episodes, limits.episodes)),
+        ("return while exploring", number(progress.episode_return_mean, "{:.4g}")),
         (
             "evaluation",
             _joined(
-                number(progress.get("last_evaluation_return"), "{:.4g}"),
-                number(progress.get("best_evaluation_return"), "best {:.4g}"),
-                goal,
+                number(progress.last_evaluation_return, "{:.4g}"),
+                number(progress.best_evaluation_return, "best {:.4g}"),
+                number(limits.evaluation_return, "goal {:.4g}"),
             ),
         ),
         (
             "learning",
             _joined(
-                number(progress.get("loss"), "loss {:.3g}"),
-                number(progress.get("epsilon"), "epsilon {:.2f}"),
-                number(progress.get("staleness_mean"), "staleness {:.1f}"),
-                number(progress.get("samples_per_insert"), "{:.3g} samples per insert"),
-                number(progress.get("blocks_lost") or None, "{:,.0f} blocks lost"),
+                number(progress.loss, "loss {:.3g}"),
+                number(progress.epsilon, "epsilon {:.2f}"),
+                number(progress.staleness_mean, "staleness {:.1f}"),
+                number(progress.samples_per_insert, "{:.3g} samples per insert"),
+                number(progress.blocks_lost or None, "{:,.0f} blocks lost"),
             ),
         ),
         ("processes", _living(status)),
-        ("verdict", str(status.get("verdict") or "")),
+        ("verdict", status.verdict),
     ]
     return [(name, text) for name, text in rows if text]
+
+
+def _counted(count: int, limit: int | None, per_s: float | None = None) -> str:
+    return _joined(number(count), number(limit, "of {:,.0f}"), number(per_s, "{:,.0f}/s"))
 
 
 def _joined(*parts: str) -> str:
@@ -109,7 +115,7 @@ def _joined(*parts: str) -> str:
 
 def _living(status: LearnerStatus) -> str:
     counts: dict[tuple[str, str], int] = {}
-    for client in status.get("clients") or ():
+    for client in status.clients:
         kind = str(client.get("role", "?")), str(client.get("state", "?"))
         counts[kind] = counts.get(kind, 0) + 1
     return _joined(*(f"{count} {role} {state}" for (role, state), count in sorted(counts.items())))
@@ -152,7 +158,7 @@ class Display(Closing):
     def _ask(self, address: str) -> None:
         while not self._left.wait(_ASK_PERIOD_S):
             try:
-                status = fetch_status(address, _ASK_PERIOD_S)
+                status = LearnerStatus.read(fetch_status(address, _ASK_PERIOD_S))
             except ZdqnError:
                 continue  # it starts, or ends; the run's supervisor knows
             if not self._left.is_set():

@@ -12,10 +12,9 @@ from zdqn.config import Config, from_dict, to_dict
 from zdqn.errors import FileError
 from zdqn.experiments.plots import plot_learning_curve
 from zdqn.launch.display import choose_display
-from zdqn.launch.endpoints import choose_run_directory
 from zdqn.launch.local_run import LocalRun
 from zdqn.launch.plan import RunArguments
-from zdqn.launch.summary import read_summary
+from zdqn.records.run_directory import choose_run_directory, read_summary
 
 logger = logging.getLogger("zdqn")
 

@@ -13,7 +13,6 @@ from zdqn.config import Config
 from zdqn.errors import FileError, ZdqnError
 from zdqn.launch.child_main import GRACE_S, Assignment
 from zdqn.launch.child_process import SIGNAL_NAMES, Bound, ChildProcess, Ended, Event
-from zdqn.launch.endpoints import Endpoints, open_run_directory, record_endpoints
 from zdqn.launch.plan import (
     PlannedProcess,
     RunArguments,
@@ -25,6 +24,8 @@ from zdqn.launch.plan import (
     with_free_ports,
 )
 from zdqn.launch.starting import ProcessStarter, start_locally
+from zdqn.records.endpoints import Endpoints, record_endpoints
+from zdqn.records.run_directory import RunFiles, open_run_directory
 
 _TICK_S = 0.1
 _OTHERS_STOP_S = 15.0
@@ -83,7 +84,8 @@ class LocalRun(Closing):
         self._failure: ZdqnError | None = None
         self._stop_by_s: float | None = None
         self._done = False
-        self._logs = open_run_directory(given.run_directory / "logs")
+        self._files = RunFiles(given.run_directory)
+        open_run_directory(self._files.logs)
 
     def run(self) -> None:
         """Start all processes and wait for the learner's end, then for theirs.
@@ -109,7 +111,7 @@ class LocalRun(Closing):
     # --- starting -------------------------------------------------------------------------------
 
     def _start(self, planned: PlannedProcess) -> None:
-        log_file = self._logs / f"{planned.name}.log"
+        log_file = self._files.log_of(planned.name)
         try:
             child = ChildProcess(
                 planned,

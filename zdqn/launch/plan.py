@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from zdqn.config import Config, LearnerSection, MemorySection
-from zdqn.launch.endpoints import Endpoints
+from zdqn.records.endpoints import Endpoints
 
 RESTARTABLE_EXIT_CODES = frozenset({69, 70, 74, 75})
 """After these starting again can help; see `zdqn.errors`. After a signal (< 0) it can, too."""

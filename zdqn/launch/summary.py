@@ -2,32 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from zdqn.errors import FileError
 from zdqn.launch.display import duration, number
-
-
-def read_summary(run_directory: Path) -> dict[str, Any]:
-    """Read a run's ``summary.json``.
-
-    Returns:
-        Its values; empty when the run was stopped before there was anything to sum up.
-
-    Raises:
-        FileError: when it cannot be read.
-    """
-    path = run_directory / "summary.json"
-    try:
-        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise FileError(f"Cannot read {path}: {error}.") from error
-    return summary
 
 
 def summary_lines(summary: Mapping[str, Any]) -> list[str]:

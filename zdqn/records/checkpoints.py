@@ -12,11 +12,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import msgspec
+
 from zdqn.config import Config, from_dict, to_dict
 from zdqn.core.agenda import Counters
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import FileError, MismatchError, UsageError
+from zdqn.errors import FileError, MismatchError, ProtocolError, UsageError
 from zdqn.records.checkpoint_files import read_state, write_state
+from zdqn.wire.codec import read_spec
+from zdqn.wire.protocol import Spec
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,13 +102,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         MismatchError: if another version of zdqn wrote it, or a part of it is missing.
     """
     state = read_state(path)
+    spec = _read_spec(path, state)
     try:
         training = state["training"]
-        spec = dict(state["spec"])
-        shape = tuple(spec.pop("observation_shape"))
         return Checkpoint(
             config=from_dict(state["config"], source=str(path)),
-            spec=EnvironmentSpec(observation_shape=shape, **spec),
+            spec=spec,
             online=dict(state["online"]),
             counters=Counters(**state["counters"]),
             training=None if training is None else TrainingState(**training),
@@ -114,6 +117,16 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise MismatchError(
             f"{path} holds no checkpoint that this zdqn can read ({type(error).__name__}: "
             f"{error}). Use the zdqn that wrote it, or another checkpoint."
+        ) from error
+
+
+def _read_spec(path: Path, state: Mapping[str, Any]) -> EnvironmentSpec:
+    try:
+        return read_spec(msgspec.convert(state.get("spec"), Spec))
+    except (msgspec.ValidationError, ProtocolError) as error:
+        raise MismatchError(
+            f"the spec of the environment in {path} is {state.get('spec')!r}, which this zdqn "
+            f"cannot read. Use the zdqn that wrote it, or another checkpoint."
         ) from error
 
 

@@ -41,9 +41,7 @@ class Recorder:
         snapshots: taken so far.
     """
 
-    def __init__(
-        self, config: Config, directory: RunDirectory, sinks: Sequence[Sink] = ()
-    ) -> None:
+    def __init__(self, config: Config, directory: RunDirectory, sinks: Sequence[Sink] = ()) -> None:
         self._config = config
         self._directory = directory
         self._sinks: tuple[Sink, ...] = (directory, *sinks)

@@ -266,11 +266,12 @@ def choose_run_directory(
     Raises:
         FileError: when it cannot be made, or there is nothing to go on from.
     """
-    if resume is not None and not any(RunFiles(resume).checkpoints.glob("*.pt")):  # before anything starts
+    checkpoints = RunFiles(resume).checkpoints if resume is not None else None
+    if checkpoints is not None and not any(checkpoints.glob("*.pt")):  # before anything starts
         raise FileError(
-            f"--resume is {resume}, which is no run directory with a checkpoint "
-            f"({RunFiles(resume).checkpoints} holds none). Give the folder of a run that saved one, or "
-            f"leave --resume out to start anew."
+            f"--resume is {resume}, which is no run directory with a checkpoint ({checkpoints} "
+            f"holds none). Give the folder of a run that saved one, or leave --resume out to start "
+            f"anew."
         )
     if given is not None:
         return open_run_directory(given)

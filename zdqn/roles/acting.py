@@ -18,9 +18,10 @@ from zdqn.rl.schedules import LinearSchedule, ladder_epsilons
 from zdqn.roles.building import NetworkFactory, build_policy
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address
-from zdqn.wire.protocol import ActionRequest, Actions, ErrorReply, Weights, WeightsRequest
-from zdqn.wire.session import Reply, ask, raise_refusal, wait_for
-from zdqn.wire.sockets import Client, Context, WeightSubscriber
+from zdqn.wire.asking import Reply, ask, raise_refusal, wait_for
+from zdqn.wire.node import Node
+from zdqn.wire.protocol import ActionRequest, Actions, ErrorReply, Refusal, Weights, WeightsRequest
+from zdqn.wire.sockets import Client
 
 logger = logging.getLogger("zdqn.collector")
 
@@ -66,7 +67,7 @@ class LocalPolicy:
 
     Args:
         config: of the run.
-        context: where sockets live.
+        node: makes sockets.
         spec: of the environment.
         model: REQ/REP address of the learner.
         weights: address where it publishes.
@@ -79,7 +80,7 @@ class LocalPolicy:
         self,
         config: Config,
         *,
-        context: Context,
+        node: Node,
         spec: EnvironmentSpec,
         model: Address,
         weights: Address,
@@ -89,14 +90,14 @@ class LocalPolicy:
     ) -> None:
         self._policy = build_policy(config, network, spec, config.collector.environments)
         self._estimate = estimate
-        self._subscriber = WeightSubscriber(context, weights)
+        self._subscriber = node.subscriber(weights)
         self._version = -1
         self._looked_s = 0.0
         self._steps = 0
         self.environment_steps = 0
         self.stopping = False
         self.asking_s = 0.0
-        with Client(context, model) as client:
+        with node.client(model) as client:
             reply = wait_for(
                 lambda: self._fetch(client, stop),
                 what=f"the first weights of the learner at {model}",
@@ -112,7 +113,7 @@ class LocalPolicy:
             client, WeightsRequest(), server="learner", timeout_s=_REQUEST_TIMEOUT_S, stop=stop
         )
         if reply is not None and isinstance(reply.header, ErrorReply):
-            if reply.header.code == "stopping":
+            if reply.header.code is Refusal.STOPPING:
                 stop.set()
             stop.wait(_RETRY_S)
             return None
@@ -159,7 +160,7 @@ class RemotePolicy:
 
     Args:
         config: of the run.
-        context: where sockets live.
+        node: makes sockets.
         spec: of the environment.
         model: REQ/REP address of the learner.
         session: of the collector.
@@ -170,13 +171,13 @@ class RemotePolicy:
         self,
         config: Config,
         *,
-        context: Context,
+        node: Node,
         spec: EnvironmentSpec,
         model: Address,
         session: int,
         stop: threading.Event,
     ) -> None:
-        self._client = Client(context, model)
+        self._client = node.client(model)
         self._connect_timeout_s = config.links.connect_timeout_s
         self._spec = spec
         self._model = model
@@ -242,10 +243,10 @@ class RemotePolicy:
             return None
         message = codec.decode(body)
         if isinstance(message.header, ErrorReply):
-            if message.header.code == "stopping":
+            if message.header.code is Refusal.STOPPING:
                 self.stopping = True
                 self._stop.set()
-            elif message.header.code != "not_serving":
+            elif message.header.code is not Refusal.NOT_SERVING:
                 raise_refusal(message.header, "learner", self._model)
             self._stop.wait(_RETRY_S)
             return None

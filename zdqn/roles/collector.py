@@ -16,16 +16,16 @@ import numpy as np
 from zdqn.config import Config
 from zdqn.core.exploration import explore
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import MismatchError
 from zdqn.roles.acting import EpsilonSource, LocalPolicy, Policy, RemotePolicy
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory, build_environments
 from zdqn.roles.learner_client import LearnerClient
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address, check_resolves, parse_address
 from zdqn.wire.compression import check_compression
-from zdqn.wire.protocol import BlockHeader, Welcome
-from zdqn.wire.session import Membership, Statistics
+from zdqn.wire.membership import Membership
+from zdqn.wire.protocol import BlockHeader, Statistics, Welcome
 from zdqn.wire.sockets import Context, TransitionSender
+from zdqn.wire.status import CollectorStatistics
 
 if TYPE_CHECKING:
     from zdqn.core.rollout import Rollout
@@ -145,11 +145,6 @@ class Collector(LearnerClient):
         memory_welcome = memory.join()
         if memory_welcome is None:
             return
-        if memory_welcome.memory:  # it would take no transitions, and never say so
-            raise MismatchError(
-                f"What answers at {memory.address} is a learner, not a memory. Give --memory the "
-                f'address that the memory prints as "memory samples" when it starts.'
-            )
         policy = self._make_policy(config, welcome)
         stack.callback(policy.close)
         sender = self._make_sender(config, memory, memory_welcome)
@@ -171,8 +166,7 @@ class Collector(LearnerClient):
         endpoint = parse_address(
             welcome.data_endpoint, parameter="the memory's transitions address"
         )
-        return TransitionSender(
-            self._context,
+        return self._node.sender(
             endpoint.reached_through(memory.address),
             high_water_mark=config.transition_high_water_mark,
             buffer_bytes=config.transition_buffer_bytes,
@@ -183,7 +177,7 @@ class Collector(LearnerClient):
         if config.collector.policy == "remote":
             return RemotePolicy(
                 config,
-                context=self._context,
+                node=self._node,
                 spec=self._spec,
                 model=self._learner,
                 session=self._session,
@@ -192,7 +186,7 @@ class Collector(LearnerClient):
         weights = parse_address(welcome.data_endpoint, parameter="the learner's weights address")
         return LocalPolicy(
             config,
-            context=self._context,
+            node=self._node,
             spec=self._spec,
             model=self._learner,
             weights=weights.reached_through(self._learner),
@@ -295,21 +289,20 @@ class Collector(LearnerClient):
     # --- what is known ----------------------------------------------------------------------------
 
     def _statistics(self) -> Statistics:
-        rollout = self._rollout
-        statistics: Statistics = {
-            "environment_steps": rollout.environment_steps if rollout is not None else 0,
-            "episodes": rollout.episodes if rollout is not None else 0,
-            "blocks_sent": self._blocks_sent,
-            "transitions_sent": self._transitions_sent,
-            "epsilon": round(self._epsilon, 4),
-            "blocked_s": round(self._blocked_s, 3),
-            "asking_s": round(self._policy.asking_s, 3) if self._policy is not None else 0.0,
-            "collecting_s": round(time.monotonic() - self._began_s, 3) if self._began_s else 0.0,
-        }
+        rollout, policy = self._rollout, self._policy
         returns = tuple(self._returns)
-        if returns:
-            statistics["episode_return_mean"] = round(sum(returns) / len(returns), 3)
-        return statistics
+        statistics = CollectorStatistics(
+            environment_steps=rollout.environment_steps if rollout is not None else 0,
+            episodes=rollout.episodes if rollout is not None else 0,
+            blocks_sent=self._blocks_sent,
+            transitions_sent=self._transitions_sent,
+            epsilon=round(self._epsilon, 4),
+            blocked_s=round(self._blocked_s, 3),
+            asking_s=round(policy.asking_s, 3) if policy is not None else 0.0,
+            collecting_s=round(time.monotonic() - self._began_s, 3) if self._began_s else 0.0,
+            episode_return_mean=round(sum(returns) / len(returns), 3) if returns else None,
+        )
+        return statistics.to_wire()
 
     def _result(self) -> CollectorResult:
         rollout = self._rollout

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from zdqn.closing import Closing
@@ -94,10 +95,13 @@ class Memory(Closing):
         self._inserting_s = 0.0
         with ExitStack() as stack:
             node = stack.enter_context(Node(context))
-            self._server, self._receiver = node.memory_server(
+            self._server, self._receiver = node.server_and(
+                partial(
+                    node.receiver,
+                    high_water_mark=config.transition_high_water_mark,
+                    buffer_bytes=config.transition_buffer_bytes,
+                ),
                 address,
-                high_water_mark=config.transition_high_water_mark,
-                buffer_bytes=config.transition_buffer_bytes,
             )
             stack.enter_context(self._server)
             stack.enter_context(self._receiver)
@@ -219,7 +223,7 @@ class Memory(Closing):
             seed=self._config.run.seed,
         )
 
-    def is_over_for(self, role: str) -> bool:  # noqa: ARG002 - of a learner it depends on it
+    def is_over_for(self, role: str) -> bool:
         """Whether clients should finish."""
         return self._stop.is_set()
 

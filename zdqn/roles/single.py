@@ -35,7 +35,7 @@ from zdqn.roles.building import (
     use_threads,
 )
 from zdqn.roles.replaying import build_broker
-
+from zdqn.wire.protocol import Progress
 from zdqn.wire.status import CollectorStatistics
 
 if TYPE_CHECKING:
@@ -238,6 +238,23 @@ class Single(Closing):
             totals=self._totals().state_dict(),
             version=self._trainer.updates,
         )
+
+    def _totals(self) -> ProgressTotal:
+        """Give the counts as if a memory had told them, so that a distributed run can go on."""
+        totals, counters = ProgressTotal(), self._counters
+        totals.observe(
+            Progress(
+                session=0,
+                environment_steps=counters.environment_steps,
+                episodes=counters.episodes,
+                transitions=counters.transitions,
+                blocks=0,
+                blocks_lost=0,
+                blocks_duplicated=0,
+                blocks_refused=0,
+            )
+        )
+        return totals
 
     def _finish(self, limit: str) -> TrainingResult:
         reason = limit or "stopped"

@@ -1,8 +1,8 @@
 """The desk of a server: what every server answers alike, and who its clients are.
 
-Hello, ping, goodbye, status and stop, the run that it belongs to, dead peers and refusals: once, for
-every server there is. What only one server answers is given as handlers. The client's side of the
-same is `zdqn.wire.membership`.
+Hello, ping, goodbye, status and stop, the run that it belongs to, dead peers and refusals: once,
+for every server there is. What only one server answers is given as handlers. The client's side of
+the same is `zdqn.wire.membership`.
 """
 
 from __future__ import annotations
@@ -282,9 +282,7 @@ class Desk:
         if peer is not None:
             OF_CLIENTS[peer.role].read(statistics)
 
-    def _status(
-        self, _request: Request, _header: StatusRequest, _message: codec.Message
-    ) -> Status:
+    def _status(self, _request: Request, _header: StatusRequest, _message: codec.Message) -> Status:
         return Status(role=self._role, values=self._host.status())
 
     def _stop(self, _request: Request, stop: Stop, _message: codec.Message) -> Acknowledged:

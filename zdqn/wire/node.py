@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import zmq
@@ -11,6 +12,7 @@ from zdqn.wire.addresses import Address
 from zdqn.wire.sockets import (
     Client,
     Context,
+    LinkT,
     PipelinedClient,
     Server,
     TransitionReceiver,
@@ -75,39 +77,38 @@ class Node(Closing):
         """
         return Server(self, address)
 
-    def memory_server(
+    def receiver(
         self, address: Address, *, high_water_mark: int, buffer_bytes: int
-    ) -> tuple[Server, TransitionReceiver]:
-        """Bind the two sockets of a memory, side by side; see `bind_pair`.
+    ) -> TransitionReceiver:
+        """Bind where a memory takes transitions; raises as `server` does.
 
         Args:
-            address: of the REQ/REP one; port 0 finds two free ports.
+            address: of the transitions.
             high_water_mark: blocks of one collector that may wait at this end.
             buffer_bytes: of the kernel, for what has not reached this process.
-
-        Raises:
-            AddressInUseError: when another process holds one of the addresses.
-            ConfigError: when one cannot be bound on this machine.
         """
+        return TransitionReceiver(
+            self, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
+        )
 
-        def receiver(free: Address) -> TransitionReceiver:
-            return TransitionReceiver(
-                self, free, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
-            )
+    def publisher(self, address: Address) -> WeightPublisher:
+        """Bind where a learner publishes its weights; raises as `server` does."""
+        return WeightPublisher(self, address)
 
-        return bind_pair(self.server, receiver, address)
-
-    def learner_server(self, address: Address) -> tuple[Server, WeightPublisher]:
-        """Bind the two sockets of a learner, side by side; see `bind_pair`.
+    def server_and(
+        self, data: Callable[[Address], LinkT], address: Address
+    ) -> tuple[Server, LinkT]:
+        """Bind a server and its one-way socket side by side; see `bind_pair`.
 
         Args:
-            address: of the REQ/REP one; port 0 finds two free ports.
+            data: binds the one-way socket: `receiver` or `publisher`.
+            address: of the server; port 0 finds two free ports.
 
         Raises:
             AddressInUseError: when another process holds one of the addresses.
             ConfigError: when one cannot be bound on this machine.
         """
-        return bind_pair(self.server, lambda free: WeightPublisher(self, free), address)
+        return bind_pair(self.server, data, address)
 
     def close(self) -> None:
         """Close the context, if it is the node's own, and every socket in it."""

@@ -7,9 +7,9 @@ from typing import Any
 from zdqn.errors import PeerUnavailableError
 from zdqn.wire import codec
 from zdqn.wire.addresses import check_resolves, parse_address
-from zdqn.wire.protocol import Acknowledged, Header, Status, StatusRequest, Stop
 from zdqn.wire.asking import Reply, ask
 from zdqn.wire.node import Node
+from zdqn.wire.protocol import Acknowledged, Header, Status, StatusRequest, Stop
 
 
 def fetch_status(address: str, timeout_s: float) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 They travel as flat or nested maps. Here they are typed, so that who writes a number and who reads
 it mean the same one; and each has a bound, so that nothing that a peer says of itself can hurt.
-Keys that are not listed here are kept for whoever looks at a status, and nothing computes with them.
+Keys that are not listed here are shown to whoever looks at a status; nothing computes with them.
 """
 
 from __future__ import annotations
@@ -151,7 +151,19 @@ OF_CLIENTS: dict[str, type[RoleStatistics]] = {
 
 
 class ServerStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of the answers to a status request."""
+    """Base of the answers to a status request; what an answer lacks has its default."""
+
+    @classmethod
+    def read(cls, values: Mapping[str, Any]) -> Self:
+        """Take it from nested maps.
+
+        Raises:
+            ProtocolError: when a value is of a wrong type.
+        """
+        try:
+            return msgspec.convert(values, cls)
+        except msgspec.ValidationError as error:
+            raise ProtocolError(f"a status that cannot be read: {error}") from error
 
     def to_wire(self) -> dict[str, Any]:
         """Give it as nested maps."""
@@ -169,10 +181,10 @@ class MemoryStatus(MemoryStatistics, frozen=True):
         clients: a row for each of its clients.
     """
 
-    endpoints: dict[str, str]
-    run_id: str
-    waiting_requests: int
-    clients: list[Statistics]
+    endpoints: dict[str, str] = {}
+    run_id: str = ""
+    waiting_requests: int = 0
+    clients: list[Statistics] = []
 
 
 class MemoryOfLearner(MemoryStatistics, frozen=True):
@@ -230,13 +242,13 @@ class MetricsRow(msgspec.Struct, frozen=True, kw_only=True):
     transitions: int = 0
     updates: int = 0
     episodes: int = 0
-    environment_steps_per_s: float = 0.0
-    updates_per_s: float = 0.0
+    environment_steps_per_s: float | None = None
+    updates_per_s: float | None = None
     loss: float | None = None
     td_error_mean: float | None = None
     q_mean: float | None = None
     gradient_norm: float | None = None
-    staleness_mean: float = 0.0
+    staleness_mean: float | None = None
     epsilon: float | None = None
     episode_return_mean: float | None = None
     last_evaluation_return: float | None = None

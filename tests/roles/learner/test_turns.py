@@ -21,8 +21,9 @@ def test_short_updates_let_the_training_thread_answer_once_a_round():
     turns = made()
     turns.asked(10.0)
     assert trained(turns, 10.0) == [Turn.LEAVE]  # how long that one took is not known
-    assert trained(turns, 10.001, 10.0015, 10.002, 10.0026) == [
-        Turn.ANSWER, Turn.TRAIN, Turn.TRAIN, Turn.ANSWER,
+    assert trained(turns, 10.001)[-1] is Turn.ANSWER
+    assert trained(turns, 10.0015, 10.002, 10.0024, 10.0026, 10.003) == [
+        Turn.ANSWER, Turn.TRAIN, Turn.TRAIN, Turn.ANSWER, Turn.TRAIN,
     ]  # fmt: skip
     assert not turns.thread_serves
     assert not turns.wait(0)
@@ -55,7 +56,7 @@ def test_an_update_that_does_not_end_is_noticed_by_the_thread():
     turns = made()
     turns.asked(10.0)
     trained(turns, 10.0, 10.001)
-    turns.take_over_if_late(10.003)
+    turns.take_over_if_late(10.0029)
     assert not turns.thread_serves
     turns.take_over_if_late(10.0031)
     assert turns.thread_serves
@@ -80,5 +81,7 @@ def test_rounds_that_were_missed_are_not_made_up_for():
     turns = made()
     turns.asked(10.0)
     trained(turns, 10.0, 10.001)
-    turns.answered(10.01)
-    assert trained(turns, 10.011, 10.0112, 10.0114) == [Turn.ANSWER, Turn.TRAIN, Turn.TRAIN]
+    turns.answered(10.01)  # 6 rounds later
+    assert trained(turns, 10.0101, 10.0102, 10.0103, 10.0104) == [
+        Turn.ANSWER, Turn.ANSWER, Turn.TRAIN, Turn.TRAIN,
+    ]  # fmt: skip

@@ -76,7 +76,7 @@ class TrainingLoop:
         trainer: networks and optimizer.
         spec: of the environment.
         batch_size: transitions of one update.
-        importance_exponent: updates so far to beta; None for uniform replay, which has no priorities.
+        importance_exponent: updates so far to beta; None for uniform replay: no priorities.
         samples: where batches come from.
         model: whom it trains for.
         publications: broadcasts weights.
@@ -208,9 +208,7 @@ class TrainingLoop:
     def publish(self, *, stopping: bool = False) -> None:
         """Broadcast the current weights as a new version."""
         weights = self._trainer.weights()
-        self._model.publish(
-            self._publications.publish(weights, self.counters, stopping=stopping)
-        )
+        self._model.publish(self._publications.publish(weights, self.counters, stopping=stopping))
 
     def _offer_snapshot(self) -> None:
         version = self._publications.weight_version

@@ -208,6 +208,6 @@ class ModelAnswers:
         """End the run, as somebody asks for it."""
         self._on_stop(reason)
 
-    def departed(self, peer: Peer, *, died: bool) -> None:  # noqa: ARG002 - it is all the same
+    def departed(self, peer: Peer, *, died: bool) -> None:
         """Give what a client that has gone held to another."""
         self.evaluations.release(peer.session)

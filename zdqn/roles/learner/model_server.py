@@ -199,7 +199,8 @@ class ModelServer(Closing):
                 self._turns.take_over_if_late(time.monotonic())
                 continue
             if not again:  # the server signals no request twice
-                waits = self._answers.evaluations.waits or self._turns.asked_lately(time.monotonic())
+                asked_lately = self._turns.asked_lately(time.monotonic())
+                waits = asked_lately or self._answers.evaluations.waits
                 self._server.wait(_SHORT_WAIT_MS if waits else _WAIT_MS)
             if self._turns.thread_serves:
                 again = self._serve_round(_MOST_PASSES)

@@ -102,7 +102,7 @@ class Learner(Closing):
         self._run_id = run_directory.resolve().name
         with ExitStack() as stack:
             self._node = stack.enter_context(Node(context))
-            server, publisher = self._node.learner_server(address)
+            server, publisher = self._node.server_and(self._node.publisher, address)
             stack.enter_context(publisher)
             stack.enter_context(server)
             self.endpoints = {
@@ -125,9 +125,7 @@ class Learner(Closing):
             if on_bound is not None:
                 on_bound(self.endpoints)
             self._open = stack.pop_all()
-        self._publications = Publications(
-            publisher, run_id=self._run_id, learner_epoch=self._epoch
-        )
+        self._publications = Publications(publisher, run_id=self._run_id, learner_epoch=self._epoch)
         self._recorder = Recorder(config, self._directory)
         self._totals = ProgressTotal()
         self._memory = MemoryLink(

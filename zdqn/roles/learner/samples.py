@@ -10,12 +10,13 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from zdqn.closing import Closing
 from zdqn.core.reply_size import ReplySize
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ProtocolError
 from zdqn.wire import codec
-from zdqn.wire.protocol import Batches, ErrorReply, NotReady, Progress, SampleRequest
 from zdqn.wire.asking import raise_refusal
+from zdqn.wire.protocol import Batches, ErrorReply, NotReady, Progress, SampleRequest
 from zdqn.wire.sockets import PipelinedClient
 
 logger = logging.getLogger("zdqn.learner")
@@ -25,7 +26,7 @@ _WAIT_MS = 200
 _SILENCE_S = 3.0
 
 
-class SampleStream:
+class SampleStream(Closing):
     """Asks a memory for batches, several requests ahead.
 
     Priorities of earlier batches ride on the next request. When the memory falls silent the

@@ -1,4 +1,4 @@
-"""What a learner says of the run while it goes on: phase, progress, bottleneck, what it waits for."""
+"""What a learner says of the run while it goes on: phase, progress, bottleneck, waiting."""
 
 from __future__ import annotations
 

@@ -1,0 +1,136 @@
+"""Requests for actions in, answers out, with fakes at both ends."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zdqn.core.greedy import Greedy
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError
+from zdqn.roles.learner.action_answers import ActionAnswers
+from zdqn.roles.learner.publications import Published
+from zdqn.wire import codec
+from zdqn.wire.protocol import ActionRequest, Actions, ErrorReply, Refusal
+from zdqn.wire.sockets import Request
+
+SPEC = EnvironmentSpec((2,), "float32", 4)
+PUBLISHED = Published(11, {}, b"weights")
+
+
+class EchoPolicy(Greedy):
+    """Chooses the action that the observation names."""
+
+    def __init__(self):
+        self.passes = 0
+        self.loaded = 0
+
+    def load(self, arrays):
+        if "diverged" in arrays:
+            raise MismatchError("weights refused")
+        self.loaded += 1
+
+    def q_values(self, observations):
+        self.passes += 1
+        return np.eye(4, dtype=np.float32)[observations[:, 0].astype(np.int64)]
+
+
+class Answers:
+    """The object under test, and what it replied."""
+
+    def __init__(self, policy=None):
+        self.replies: list[Any] = []
+        self.object = ActionAnswers(lambda request, message: self.replies.append(message))
+        if policy is not None:
+            self.object.act_with(policy)
+
+    def ask(self, *actions, digest=SPEC.digest, count=None):
+        header = ActionRequest(session=1, spec_digest=digest, count=count or len(actions))
+        observations = np.zeros((len(actions), 2), np.float32)
+        observations[:, 0] = actions
+        body = codec.encode(header, (observations,))
+        self.object.take(Request([], memoryview(body)), header, codec.decode(body))
+
+    def answer(self, published=PUBLISHED, spec=SPEC, over=False):
+        return self.object.answer(published, spec, over=over)
+
+    def headers(self):
+        return [codec.decode(reply).header for reply in self.replies]
+
+    def actions(self):
+        return [
+            codec.read_arrays(message, codec.actions_layout(codec.expect(message, Actions).count))[
+                0
+            ].tolist()
+            for message in map(codec.decode, self.replies)
+        ]
+
+
+def test_all_that_wait_share_one_forward_pass_and_each_gets_its_own():
+    policy = EchoPolicy()
+    answers = Answers(policy)
+    for actions in ((3,), (0, 1), (2,), (3,)):
+        answers.ask(*actions)
+    assert answers.answer()
+    assert answers.actions() == [[3], [0, 1], [2], [3]]
+    assert policy.passes == 1
+    assert answers.object.served == 5
+    assert {header.weight_version for header in answers.headers()} == {11}
+
+
+def test_nobody_waits_and_nothing_is_computed():
+    policy = EchoPolicy()
+    answers = Answers(policy)
+    assert not answers.answer()
+    answers.ask(1)
+    assert answers.answer()
+    assert not answers.answer(), "each is answered once"
+    assert policy.passes == 1
+
+
+@pytest.mark.parametrize(
+    ("missing", "code"),
+    [
+        ({"published": None}, Refusal.NOT_SERVING),
+        ({"spec": None}, Refusal.NOT_SERVING),
+        ({"over": True}, Refusal.STOPPING),
+    ],
+)
+def test_what_is_missing_is_said(missing, code):
+    answers = Answers(EchoPolicy())
+    answers.ask(1)
+    answers.ask(2)
+    assert answers.answer(**missing)
+    assert answers.headers() == [ErrorReply(code=code, message="no actions now")] * 2
+
+
+def test_without_a_policy_there_are_no_actions_yet():
+    answers = Answers()
+    answers.ask(1)
+    answers.answer()
+    assert answers.headers()[0].code is Refusal.NOT_SERVING
+
+
+def test_another_environment_is_refused_and_the_others_are_answered():
+    answers = Answers(EchoPolicy())
+    answers.ask(1, digest=5)
+    answers.ask(2)
+    answers.ask(3, 1, count=3)  # says three, brings two
+    answers.answer()
+    refused, wrong_length, accepted = answers.headers()
+    assert refused.code is wrong_length.code is Refusal.PROTOCOL
+    assert isinstance(accepted, Actions)
+
+
+def test_weights_are_taken_over_once_a_version_and_bad_ones_never(caplog):
+    policy = EchoPolicy()
+    answers = Answers(policy)
+    for version in (11, 11, 12):
+        answers.ask(1)
+        answers.answer(Published(version, {}, b""))
+    assert policy.loaded == 2
+    for _ in range(2):
+        answers.ask(1)
+        answers.answer(Published(13, {"diverged": np.zeros(1)}, b""))
+    assert answers.object.weight_version == 12
+    assert caplog.text.count("act on with older weights") == 1

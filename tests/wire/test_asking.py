@@ -1,0 +1,45 @@
+import struct
+
+import pytest
+
+from tests.wire.conftest import PONG, WAIT_S
+from zdqn.errors import MismatchError
+from zdqn.wire import codec
+from zdqn.wire.asking import ask
+from zdqn.wire.protocol import ErrorReply, Ping, Refusal, StatusRequest
+from zdqn.wire.sockets import Client
+
+
+def test_another_protocol_version_is_named_on_both_sides(fake, context):
+    body = bytearray(codec.encode(PONG))
+    body[4:6] = struct.pack("<H", 1)
+    server = fake(Ping=[bytes(body)])
+    client = Client(context, server.address)
+    with pytest.raises(
+        MismatchError,
+        match=rf"memory at {server.address} answered: .*version 1, this side version 2",
+    ):
+        ask(client, Ping(session=1, statistics={}), server="memory", timeout_s=WAIT_S)
+
+
+@pytest.mark.parametrize("body", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"ZDQN"])
+def test_an_answer_that_is_not_zdqns_is_a_mismatch(body, fake, context):
+    server = fake(Ping=[body])
+    client = Client(context, server.address)
+    with pytest.raises(MismatchError, match="answered"):
+        ask(client, Ping(session=1, statistics={}), server="memory", timeout_s=WAIT_S)
+
+
+@pytest.mark.parametrize("code", [Refusal.NOT_SERVING, Refusal.STOPPING])
+def test_a_passing_refusal_is_an_answer(code, fake, context):
+    refusal = ErrorReply(code=code, message="not now")
+    server = fake(Ping=[refusal])
+    client = Client(context, server.address)
+    reply = ask(client, Ping(session=1, statistics={}), server="memory", timeout_s=WAIT_S)
+    assert reply is not None
+    assert reply.header == refusal
+
+
+def test_no_answer_in_time_is_none(nobody, context):
+    client = Client(context, nobody)
+    assert ask(client, StatusRequest(), server="memory", timeout_s=0.01) is None

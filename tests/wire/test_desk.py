@@ -1,0 +1,263 @@
+"""Requests in, answers out: what every server answers alike."""
+
+import logging
+import struct
+
+import pytest
+
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import ConfigError, FencedError, MismatchError
+from zdqn.wire import codec
+from zdqn.wire.desk import Desk, Particulars, RefusedError, refusal
+from zdqn.wire.protocol import (
+    Acknowledged,
+    Claim,
+    ErrorReply,
+    Goodbye,
+    Hello,
+    NothingToEvaluate,
+    Ping,
+    Pong,
+    Refusal,
+    Spec,
+    Status,
+    StatusRequest,
+    Stop,
+    WeightsRequest,
+    Welcome,
+)
+from zdqn.wire.sockets import Request, Server
+
+SPEC = EnvironmentSpec((4,), "float32", 2)
+HELLO = Hello(role="collector", name="collector-0", session=7)
+
+
+class Clock:
+    def __init__(self):
+        self.now_s = 100.0
+
+    def __call__(self):
+        return self.now_s
+
+
+class FakeHost:
+    """A server that remembers what its desk asked of it."""
+
+    def __init__(self):
+        self.error = None
+        self.over_for: set[str] = set()
+        self.stopped = []
+        self.departures = []
+
+    def admit(self, hello):
+        if self.error is not None:
+            raise self.error
+
+    def particulars(self):
+        return Particulars("tcp://127.0.0.1:5", SPEC, 3, {"run": {"seed": 3}}, "tcp://127.0.0.1:6")
+
+    def is_over_for(self, role):
+        return role in self.over_for
+
+    def environment_steps(self):
+        return 1234
+
+    def statistics(self):
+        return {"size": 5}
+
+    def status(self):
+        return {"everything": "fine"}
+
+    def stop(self, reason):
+        self.stopped.append(reason)
+
+    def departed(self, peer, *, died):
+        self.departures.append((peer.name, died))
+
+
+@pytest.fixture
+def host():
+    return FakeHost()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def desk(host, clock):
+    return Desk(
+        "learner", host, session=9, run_id="run-a", dead_after_s=10.0,
+        logger=logging.getLogger("zdqn.test"),
+        handlers={Claim: lambda request, header, message: NothingToEvaluate(stopping=False)},
+        clock=clock,
+    )  # fmt: skip
+
+
+def ask(desk, question):
+    body = question if isinstance(question, bytes) else codec.encode(question)
+    return desk.answer(Request([], memoryview(body)))
+
+
+def test_a_hello_is_answered_with_what_the_server_tells(desk):
+    assert ask(desk, HELLO) == Welcome(
+        role="learner", run_id="run-a", session=9, data_endpoint="tcp://127.0.0.1:5",
+        spec=Spec.of(SPEC), config={"run": {"seed": 3}}, memory="tcp://127.0.0.1:6", index=0,
+        seed=3,
+    )  # fmt: skip
+    second = ask(desk, Hello(role="collector", name="collector-1", session=8))
+    assert second.index == 1
+    assert [peer.name for peer in desk.living("collector")] == ["collector-0", "collector-1"]
+
+
+def test_a_first_hello_is_logged_and_a_second_is_not(desk, caplog):
+    caplog.set_level(logging.INFO)
+    ask(desk, HELLO)
+    ask(desk, HELLO)
+    assert [record.getMessage() for record in caplog.records] == [
+        "collector-0 has joined as collector 0"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (MismatchError("another environment"), Refusal.MISMATCH),
+        (FencedError("a newer learner"), Refusal.FENCED),
+        (ConfigError("does not fit"), Refusal.MISMATCH),
+        (RefusedError(Refusal.NOT_SERVING, "not now"), Refusal.NOT_SERVING),
+    ],
+)
+def test_whom_the_host_does_not_admit_is_refused_in_its_words_and_no_client(
+    desk, host, error, code
+):
+    host.error = error
+    assert ask(desk, HELLO) == ErrorReply(code=code, message=str(error))
+    assert refusal(error).code is code
+    assert not desk.peers.peers
+
+
+def test_another_run_is_refused_naming_both(desk):
+    answer = ask(desk, Hello(role="learner", name="learner", session=7, run_id="run-b"))
+    assert answer.code is Refusal.MISMATCH
+    assert "run-a" in answer.message
+    assert "run-b" in answer.message
+
+
+@pytest.mark.parametrize("run_id", ["", "run-a"])
+def test_the_same_run_or_none_yet_is_welcome(desk, run_id):
+    assert isinstance(
+        ask(desk, Hello(role="learner", name="learner", session=7, run_id=run_id)), Welcome
+    )
+
+
+def test_a_server_without_a_run_takes_over_that_of_whom_it_admits(desk):
+    desk.belong_to("run-b")
+    assert ask(desk, HELLO).run_id == "run-b"
+
+
+def test_a_run_that_is_over_for_a_role_is_so_for_that_role_alone(desk, host):
+    host.over_for = {"collector"}
+    assert ask(desk, HELLO).code is Refusal.STOPPING
+    assert isinstance(ask(desk, Hello(role="evaluator", name="e", session=8)), Welcome)
+
+
+def test_pings_are_answered_for_the_known_and_the_unknown(desk, host):
+    ask(desk, HELLO)
+    ping = Ping(session=7, statistics={"blocks_sent": 2})
+    assert ask(desk, ping) == Pong(
+        session=9, known=True, stopping=False, environment_steps=1234, collectors=1,
+        statistics={"size": 5},
+    )  # fmt: skip
+    assert not ask(desk, Ping(session=99, statistics={})).known
+    host.over_for = {"collector"}
+    assert ask(desk, ping).stopping
+
+
+@pytest.mark.parametrize("question", [Ping, Goodbye])
+def test_a_word_among_a_clients_numbers_is_refused_and_forgotten(desk, question):
+    ask(desk, HELLO)
+    ask(desk, Ping(session=7, statistics={"blocked_s": 2.5}))
+    answer = ask(desk, question(session=7, statistics={"blocked_s": "a word"}))
+    assert answer.code is Refusal.PROTOCOL
+    assert "blocked_s = 'a word'" in answer.message
+    assert [peer.statistics for peer in desk.living("collector")] == [{"blocked_s": 2.5}]
+
+
+def test_who_says_goodbye_has_departed(desk, host):
+    ask(desk, HELLO)
+    assert ask(desk, Goodbye(session=7, statistics={"blocks_sent": 3})) == Acknowledged()
+    assert host.departures == [("collector-0", False)]
+    assert ask(desk, Goodbye(session=99, statistics={})) == Acknowledged()
+    assert len(host.departures) == 1
+    assert desk.living("collector") == []
+
+
+def test_who_falls_silent_has_departed_once_and_is_named(desk, host, clock, caplog):
+    ask(desk, HELLO)
+    clock.now_s += 9.9
+    desk.look_after_peers()
+    assert host.departures == []
+    clock.now_s += 0.2
+    desk.look_after_peers()
+    assert host.departures == [], "it looks every half a second"
+    clock.now_s += 0.5
+    desk.look_after_peers()
+    clock.now_s += 5.0
+    desk.look_after_peers()
+    assert host.departures == [("collector-0", True)]
+    assert "collector-0 has been silent for 11 s: taken for dead" in caplog.text
+
+
+def test_status_and_stop_need_no_hello(desk, host):
+    assert ask(desk, StatusRequest()) == Status(role="learner", values={"everything": "fine"})
+    assert ask(desk, Stop(reason="enough")) == Acknowledged()
+    assert host.stopped == ["enough"]
+
+
+def test_a_servers_own_kinds_go_to_its_handlers_and_others_are_refused_by_name(desk):
+    assert ask(desk, Claim(session=1, wait_ms=0)) == NothingToEvaluate(stopping=False)
+    answer = ask(desk, WeightsRequest())
+    assert answer == ErrorReply(
+        code=Refusal.PROTOCOL, message="a learner does not answer WEIGHTS_REQUEST"
+    )
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"GET / HTTP/1.1", b"ZDQN" + struct.pack("<HBBII", 1, 4, 0, 0, 0)]
+)
+def test_what_is_no_message_is_answered_too(desk, body):
+    assert ask(desk, body).code is Refusal.PROTOCOL
+
+
+class FakeServer(Server):
+    """Requests that have come, and the replies to them."""
+
+    def __init__(self, *questions):  # binds nothing
+        self.requests = [Request([], memoryview(codec.encode(header))) for header in questions]
+        self.replies = []
+
+    def receive(self):
+        return self.requests.pop(0) if self.requests else None
+
+    def reply(self, request, message):
+        self.replies.append(codec.decode(message).header)
+
+
+def test_a_round_ends_however_many_ask(desk):
+    server = FakeServer(*[StatusRequest()] * 5)
+    assert desk.serve(server, 3) == 3
+    assert len(server.replies) == 3
+    assert desk.serve(server, 3) == 2
+    assert desk.serve(server, 3) == 0
+
+
+def test_what_a_handler_has_answered_itself_is_not_answered_twice(host, clock):
+    desk = Desk(
+        "memory", host, session=9, dead_after_s=10.0, logger=logging.getLogger("zdqn.test"),
+        handlers={WeightsRequest: lambda request, header, message: None}, clock=clock,
+    )  # fmt: skip
+    server = FakeServer(WeightsRequest(), StatusRequest())
+    assert desk.serve(server, 10) == 2
+    assert [type(reply) for reply in server.replies] == [Status]
