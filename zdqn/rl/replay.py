@@ -1,4 +1,4 @@
-"""The replay memory: a ring of frames, a ring of transitions that refer to them, and how to draw.
+"""The replay memory: a ring of transitions that refer to a ring of frames, and how to draw.
 
 A frame is stored once, however many stacked observations it is part of. Nothing here is done one
 item at a time: an insert copies whole blocks, a sample gathers whole batches.
@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ConfigError, RoleFailedError, UsageError
+from zdqn.rl.allocation import Allocator, allocate_in_ram
+from zdqn.rl.frame_ring import FrameRing
 from zdqn.rl.sum_tree import SumTree
 
 _WORD = np.dtype("<i4")
@@ -27,11 +30,6 @@ class Replay:
     alive are always the keys in `[oldest_key, next_key)`: one is evicted when the ring of
     transitions wraps over it, or when the ring of frames wraps over any frame of its block.
 
-    The frames of a block lie next to each other. Their place is counted without wrapping, as keys
-    are: frame position p lives in slot `p % frame_capacity`, and a block that would reach over the
-    end of the ring moves on to the next multiple of `frame_capacity`. What is behind the newest
-    position by more than `frame_capacity` has been overwritten.
-
     Args:
         spec: shape and dtype of the frames, and how many are stacked.
         capacity: most transitions to hold, >= 1.
@@ -41,6 +39,14 @@ class Replay:
             unless `prioritized`, as is the next one.
         priority_epsilon: added to each absolute TD error so that none has chance 0, >= 0.
         rng: source of the draws.
+        allocate: makes the arrays ``records`` and ``frame_positions``, those of `FrameRing`, and if
+            `prioritized` that of `SumTree`; see `zdqn.rl.allocation`.
+
+    Attributes:
+        capacity: as given.
+        max_priority: the highest priority seen so far, before the exponent: what a new item gets.
+        oldest_key: of the transitions alive.
+        next_key: what the next transition gets.
 
     Raises:
         ConfigError: if a capacity is out of range.
@@ -60,6 +66,7 @@ class Replay:
         priority_exponent: float,
         priority_epsilon: float,
         rng: np.random.Generator,
+        allocate: Allocator = allocate_in_ram,
     ) -> None:
         largest = np.iinfo(_WORD).max
         if capacity < 1 or not 1 <= frame_capacity <= largest:
@@ -68,23 +75,22 @@ class Replay:
                 f"both must be at least 1, and frames at most {largest}. Change replay.capacity."
             )
         self.capacity = capacity
-        self.frame_capacity = frame_capacity
         self.max_priority = 1.0
-        """The highest priority seen so far, before the exponent: what a new item gets."""
         self.oldest_key = 0
         self.next_key = 0
         self._spec = spec
         self._exponent = priority_exponent
         self._epsilon = priority_epsilon
         self._rng = rng
-        self._frames = np.zeros((frame_capacity, *spec.observation_shape), spec.dtype)
+        self._frames = FrameRing(spec, frame_capacity, allocate)
         # Records are kept as rows of 32-bit words, as plain numbers copy and gather several times
         # faster than structured ones. References are slots of the ring of frames.
-        self._words = np.zeros((capacity, spec.record_dtype.itemsize // _WORD.itemsize), _WORD)
+        words = spec.record_dtype.itemsize // _WORD.itemsize
+        self._words = allocate("records", (capacity, words), _WORD)
         self._references = slice(_REFERENCES_AT, _REFERENCES_AT + 2 * spec.frame_stack)
-        self._frame_positions = np.zeros(capacity, np.int64)  # where each one's block begins
-        self._next_frame = 0
-        self._tree = SumTree(capacity) if prioritized else None
+        # where each one's block begins in the ring of frames
+        self._frame_positions = allocate("frame_positions", (capacity,), np.dtype(np.int64))
+        self._tree = SumTree(capacity, allocate) if prioritized else None
 
     @property
     def size(self) -> int:
@@ -117,12 +123,11 @@ class Replay:
             return
         end_key = self.next_key + len(records)
         kept = np.ascontiguousarray(records[-self.capacity :])
-        position = self._frame_position(len(frames))
+        position = self._frames.place(len(frames))
         leaves = None if self._tree is None else self._new_leaves(kept)
         self._evict(end_key, position + len(frames))
 
-        frame_slot = position % self.frame_capacity
-        self._frames[frame_slot : frame_slot + len(frames)] = frames
+        frame_slot = self._frames.write(position, frames)
         words = kept.view(_WORD).reshape(len(kept), -1)
         for slots, part in self._ring_parts(end_key - len(kept), len(kept)):
             self._words[slots] = words[part]
@@ -131,7 +136,6 @@ class Replay:
             if self._tree is not None and leaves is not None:
                 self._tree.set_range(slots.start, leaves[part])
         self.next_key = end_key
-        self._next_frame = position + len(frames)
 
     def sample(self, batch_size: int, batches: int = 1, out: Batch | None = None) -> Batch:
         """Draw transitions, with replacement.
@@ -204,6 +208,44 @@ class Replay:
             self.max_priority = max(self.max_priority, float(priorities.max()))
         return len(keys) - len(priorities)
 
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that the arrays do not hold, as plain values; see `zdqn.rl.allocation`."""
+        return {
+            **self._shape(),
+            "oldest_key": self.oldest_key,
+            "next_key": self.next_key,
+            "frames": self._frames.state_dict(),
+            "max_priority": self.max_priority,
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken; the arrays are, or will be, those of then.
+
+        Raises:
+            ConfigError: if the arrays of then have another meaning here; nothing has changed then.
+        """
+        for name, value in self._shape().items():
+            if state[name] != value:
+                raise ConfigError(
+                    f"the replay was kept with {name} = {state[name]} and cannot go on with "
+                    f"{name} = {value}. Start with the configuration of then, or with an empty "
+                    "replay."
+                )
+        self.oldest_key, self.next_key = state["oldest_key"], state["next_key"]
+        self._frames.load_state_dict(state["frames"])
+        self.max_priority = state["max_priority"]
+        self._rng.bit_generator.state = state["rng"]
+
+    def _shape(self) -> dict[str, Any]:
+        """Give what must be the same for arrays to be used again."""
+        return {
+            "capacity": self.capacity,
+            "frame_capacity": self._frames.capacity,
+            "prioritized": self._tree is not None,
+            "priority_exponent": self._exponent if self._tree is not None else None,
+        }
+
     def check_valid(self) -> None:
         """Check that the parts agree with each other; for tests."""
         assert 0 <= self.oldest_key <= self.next_key, "keys are out of order"
@@ -211,10 +253,10 @@ class Replay:
         live = np.arange(self.oldest_key, self.next_key) % self.capacity
         positions = self._frame_positions[live]
         assert (np.diff(positions) >= 0).all(), "blocks are out of order"
-        lowest = self._next_frame - self.frame_capacity
+        lowest = self._frames.end - self._frames.capacity
         assert (positions >= lowest).all(), "a live transition has lost a frame"
         references = self._words[live, self._references]
-        assert ((references >= 0) & (references < self.frame_capacity)).all(), "no such frame"
+        assert ((references >= 0) & (references < self._frames.capacity)).all(), "no such frame"
         if self._tree is not None:
             self._tree.check_valid()
             dead = np.setdiff1d(np.arange(self.capacity), live)
@@ -232,19 +274,10 @@ class Replay:
         self.max_priority = max(self.max_priority, highest)
         return priorities**self._exponent
 
-    def _frame_position(self, count: int) -> int:
-        if count > self.frame_capacity:
-            raise ConfigError(
-                f"a block of {count} frames does not fit into a replay of {self.frame_capacity} "
-                "frames. Raise replay.capacity, or lower collector.block_transitions."
-            )
-        room = self.frame_capacity - self._next_frame % self.frame_capacity
-        return self._next_frame if count <= room else self._next_frame + room
-
     def _evict(self, end_key: int, end_frame: int) -> None:
         first_evicted = self.oldest_key
         oldest = max(first_evicted, end_key - self.capacity)
-        lowest = end_frame - self.frame_capacity
+        lowest = end_frame - self._frames.capacity
         while oldest < self.next_key:  # at most twice: up to the end of the ring, and on from 0
             slot = oldest % self.capacity
             if self._frame_positions.item(slot) >= lowest:
@@ -286,8 +319,7 @@ class Replay:
             ("next_observation", batch.next_observations),
         ):
             rows = records[field] if spec.frame_stack > 1 else records[field][:, 0]
-            # With mode="clip" NumPy writes straight to `out`; else it gathers into a copy first.
-            self._frames.take(rows, axis=0, out=out, mode="clip")
+            self._frames.gather(rows, out)
 
     def _empty_batch(self, count: int) -> Batch:
         shape = (count, *self._spec.stacked_shape)
