@@ -185,7 +185,7 @@ class Memory(Role):
 
     def _read_when_wanted(self) -> None:
         """Stop reading when inserts are not wanted: queues fill, and collectors block."""
-        wanted = self._broker.wants_inserts()
+        wanted = self._broker.store.wants_inserts()
         if wanted == self._reading:
             return
         now_s = time.monotonic()
@@ -200,11 +200,11 @@ class Memory(Role):
         if not self._reading:
             return
         started_s = time.monotonic()
-        broker = self._broker
-        copy = broker.block_bytes < COPY_RECEIVED_BELOW_BYTES
+        store, intake = self._broker.store, self._broker.intake
+        copy = store.block_bytes < COPY_RECEIVED_BELOW_BYTES
         for _ in range(_ROUNDS_IN_A_ROW):
-            messages = self._receive_blocks(broker.wanted_blocks(_BLOCKS_TOGETHER), copy)
-            for error in broker.insert_together(messages):
+            messages = self._receive_blocks(store.wanted_blocks(_BLOCKS_TOGETHER), copy)
+            for error in intake.insert_together(messages):
                 self._complain(str(error))
             if len(messages) < _BLOCKS_TOGETHER:
                 break
@@ -223,7 +223,7 @@ class Memory(Role):
             if len(self._complaints) >= _MOST_COMPLAINTS:
                 self._complaints.clear()
             self._complaints[text] = now_s
-            logger.warning("refused %s (%d refused so far)", text, self._broker.refused)
+            logger.warning("refused %s (%d refused so far)", text, self._broker.intake.refused)
 
     # --- requests -------------------------------------------------------------------------------
 
@@ -310,7 +310,7 @@ class Memory(Role):
             self._run_id = hello.run_id
         if hello.spec is not None:
             spec = codec.read_spec(hello.spec)
-            first = self._broker.spec is None
+            first = self._broker.store.spec is None
             self._broker.agree(spec, _available_bytes())
             if first:
                 self._held_since_s = time.monotonic()  # before, there was nothing to hold back
@@ -324,7 +324,7 @@ class Memory(Role):
         peer = self._peers.hello(hello.role, hello.name, hello.session, time.monotonic())
         if not met:
             logger.info("%s has joined", hello.name)
-        agreed = self._broker.spec
+        agreed = self._broker.store.spec
         return Welcome(
             run_id=self._run_id,
             session=self._session,
@@ -351,7 +351,7 @@ class Memory(Role):
             session=self._session,
             known=known,
             stopping=self._stop.is_set(),
-            environment_steps=self._broker.ledger.environment_steps,
+            environment_steps=self._broker.intake.ledger.environment_steps,
             collectors=len(self._peers.living("collector", now_s)),
             statistics=self._statistics(),
         )
@@ -381,7 +381,7 @@ class Memory(Role):
         blocks_sent = statistics.get("blocks_sent", 0)
         if not isinstance(blocks_sent, int):  # a stranger's statistics may hold anything
             return
-        lost = self._broker.ledger.write_off(session, blocks_sent)
+        lost = self._broker.intake.ledger.write_off(session, blocks_sent)
         if lost:
             logger.warning("%d blocks that %s had sent never came: lost", lost, name)
 

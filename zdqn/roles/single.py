@@ -26,7 +26,7 @@ from zdqn.roles.building import (
     use_threads,
 )
 from zdqn.roles.recording import Recorder, reached_limit
-from zdqn.roles.replaying import build_broker
+from zdqn.roles.replaying import build_store
 from zdqn.roles.reporting import Reporter
 from zdqn.roles.role import Role
 from zdqn.roles.training import LearnerResult
@@ -117,14 +117,14 @@ class Single(Role):
             seed=int(seeds[0].generate_state(1)[0]),
             label="train",
         )
-        self._broker = build_broker(config, session=1)
-        self._broker.make_room(self._spec)
+        self._store = build_store(config)
+        self._store.make_room(self._spec)
         epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"
         lockstep = Lockstep(
             rollout,
             self._spec,
-            self._broker,
+            self._store,
             self._trainer,
             batch_size=config.algorithm.batch_size,
             prioritized=prioritized,
@@ -227,7 +227,7 @@ class Single(Role):
             statistics["episode_return_mean"] = sum(self._returns) / len(self._returns)
         row = self._reporter.row(
             environment_steps=rollout.environment_steps,
-            transitions=self._broker.limiter.inserts,
+            transitions=self._store.limiter.inserts,
             updates=self._trainer.updates,
             episodes=rollout.episodes,
             update=self._lockstep.update,
@@ -259,7 +259,7 @@ class Single(Role):
             self._evaluate()
         self._report()
         self._save_checkpoint()
-        limiter = self._broker.limiter
+        limiter = self._store.limiter
         summary = self._reporter.summary(
             environment_steps=self._rollout.environment_steps,
             transitions=limiter.inserts,
