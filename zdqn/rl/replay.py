@@ -6,7 +6,6 @@ item at a time: an insert copies whole blocks, a sample gathers whole batches.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.data import Batch, EnvironmentSpec
-from zdqn.errors import ConfigError, RoleFailedError, UsageError
+from zdqn.errors import ConfigError, RoleFailedError
 from zdqn.rl.allocation import Allocator, allocate_in_ram
 from zdqn.rl.frame_ring import FrameRing
-from zdqn.rl.sum_tree import SumTree
+from zdqn.rl.priorities import Priorities
 
 _WORD = np.dtype("<i4")
 _REFERENCES_AT = 2  # words before the references in a record: the 64-bit weight version
@@ -44,7 +43,6 @@ class Replay:
 
     Attributes:
         capacity: as given.
-        max_priority: the highest priority seen so far, before the exponent: what a new item gets.
         oldest_key: of the transitions alive.
         next_key: what the next transition gets.
 
@@ -52,8 +50,7 @@ class Replay:
         ConfigError: if a capacity is out of range.
 
     Reference:
-        Mnih et al. 2015, doi:10.1038/nature14236 (replay); Schaul et al. 2016, arXiv:1511.05952,
-        section 3.3 (proportional prioritization) and appendix B.2.1 (stratified draws).
+        Mnih et al. 2015, doi:10.1038/nature14236; for priorities, see `Priorities`.
     """
 
     def __init__(
@@ -75,12 +72,9 @@ class Replay:
                 f"both must be at least 1, and frames at most {largest}. Change replay.capacity."
             )
         self.capacity = capacity
-        self.max_priority = 1.0
         self.oldest_key = 0
         self.next_key = 0
         self._spec = spec
-        self._exponent = priority_exponent
-        self._epsilon = priority_epsilon
         self._rng = rng
         self._frames = FrameRing(spec, frame_capacity, allocate)
         # Records are kept as rows of 32-bit words, as plain numbers copy and gather several times
@@ -90,7 +84,11 @@ class Replay:
         self._references = slice(_REFERENCES_AT, _REFERENCES_AT + 2 * spec.frame_stack)
         # where each one's block begins in the ring of frames
         self._frame_positions = allocate("frame_positions", (capacity,), np.dtype(np.int64))
-        self._tree = SumTree(capacity, allocate) if prioritized else None
+        self._priorities: Priorities | None = None
+        if prioritized:
+            self._priorities = Priorities(
+                capacity, exponent=priority_exponent, epsilon=priority_epsilon, allocate=allocate
+            )
 
     @property
     def size(self) -> int:
@@ -100,15 +98,15 @@ class Replay:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays; reserved at once, touched as the rings fill."""
-        tree_bytes = 0 if self._tree is None else self._tree.nbytes
-        return self._frames.nbytes + self._words.nbytes + self._frame_positions.nbytes + tree_bytes
+        priorities = 0 if self._priorities is None else self._priorities.nbytes
+        return self._frames.nbytes + self._words.nbytes + self._frame_positions.nbytes + priorities
 
     def insert(self, frames: NDArray[np.generic], records: NDArray[np.void]) -> None:
         """Store a block, and evict the oldest transitions to make room.
 
         Of a block with more than `capacity` transitions only the newest stay; the others count as
-        inserted and evicted. New items without an estimate of their own get `max_priority`, so
-        that each is likely to be drawn soon.
+        inserted and evicted. New items without an estimate of their own get the highest priority
+        so far.
 
         Args:
             frames: the block's frame table, shape (F, *observation_shape), the spec's dtype.
@@ -124,7 +122,8 @@ class Replay:
         end_key = self.next_key + len(records)
         kept = np.ascontiguousarray(records[-self.capacity :])
         position = self._frames.place(len(frames))
-        leaves = None if self._tree is None else self._new_leaves(kept)
+        priorities = self._priorities
+        new = None if priorities is None else priorities.of_new(kept["priority"])
         self._evict(end_key, position + len(frames))
 
         frame_slot = self._frames.write(position, frames)
@@ -133,16 +132,14 @@ class Replay:
             self._words[slots] = words[part]
             self._words[slots, self._references] += frame_slot
             self._frame_positions[slots] = position
-            if self._tree is not None and leaves is not None:
-                self._tree.set_range(slots.start, leaves[part])
+            if priorities is not None and new is not None:
+                priorities.fill(slots.start, new[part])
         self.next_key = end_key
 
     def sample(self, batch_size: int, batches: int = 1, out: Batch | None = None) -> Batch:
         """Draw transitions, with replacement.
 
-        A prioritized draw cuts the sum of all priorities into `batches * batch_size` equal strata
-        and draws one item from each. They are dealt round-robin, so that each batch is stratified
-        too. If all priorities are zero the draw is uniform.
+        A prioritized draw is stratified (`Priorities.draw`); if all are zero it is uniform.
 
         Args:
             batch_size: transitions in a batch, >= 1.
@@ -161,14 +158,13 @@ class Replay:
                 f"{count} transitions were asked of an empty replay; check `size` before sampling."
             )
         batch = self._empty_batch(count) if out is None else out
-        if self._tree is None or self._tree.total == 0.0:
+        if self._priorities is None or self._priorities.total == 0.0:
             keys = self._rng.integers(self.oldest_key, self.next_key, count)
             slots = keys % self.capacity
-            batch.probabilities[:] = 1.0 / self.size
+            batch.probabilities.fill(1.0 / self.size)
         else:
-            slots = self._draw_stratified(self._tree, batch_size, batches)
+            slots = self._priorities.draw(batch_size, batches, self._rng, batch.probabilities)
             keys = self.oldest_key + (slots - self.oldest_key) % self.capacity
-            np.divide(self._tree.get(slots), self._tree.total, out=batch.probabilities)
         batch.keys[:] = keys
         self._gather(slots, batch)
         return batch
@@ -187,35 +183,24 @@ class Replay:
 
         Raises:
             UsageError: if a TD error is NaN or infinite; nothing has changed then.
-
-        Reference:
-            Schaul et al. 2016, arXiv:1511.05952, section 3.3, equation 1.
         """
-        if self._tree is None or len(keys) == 0:
+        if self._priorities is None or len(keys) == 0:
             return 0
-        priorities = np.abs(td_errors, dtype=np.float64) + self._epsilon
-        if not priorities.max() < math.inf:
-            wrong = int(np.flatnonzero(~np.isfinite(priorities))[0])
-            raise UsageError(
-                f"the TD error {td_errors[wrong]} of item {keys[wrong]} (number {wrong} of "
-                f"{len(keys)}) is refused as a priority: it must be finite. Training has diverged; "
-                "a smaller learning rate or gradient clipping may help."
-            )
+        priorities = self._priorities.of_errors(td_errors, keys)
         alive = (keys >= self.oldest_key) & (keys < self.next_key)
         priorities = priorities[alive]
         if len(priorities) > 0:
-            self._tree.set(keys[alive] % self.capacity, priorities**self._exponent)
-            self.max_priority = max(self.max_priority, float(priorities.max()))
+            self._priorities.update(keys[alive] % self.capacity, priorities)
         return len(keys) - len(priorities)
 
     def state_dict(self) -> dict[str, Any]:
         """Give all that the arrays do not hold, as plain values; see `zdqn.rl.allocation`."""
         return {
-            **self._shape(),
+            **self._layout(),
             "oldest_key": self.oldest_key,
             "next_key": self.next_key,
             "frames": self._frames.state_dict(),
-            "max_priority": self.max_priority,
+            "priorities": None if self._priorities is None else self._priorities.state_dict(),
             "rng": self._rng.bit_generator.state,
         }
 
@@ -225,25 +210,26 @@ class Replay:
         Raises:
             ConfigError: if the arrays of then have another meaning here; nothing has changed then.
         """
-        for name, value in self._shape().items():
+        for name, value in self._layout().items():
             if state[name] != value:
                 raise ConfigError(
                     f"the replay was kept with {name} = {state[name]} and cannot go on with "
-                    f"{name} = {value}. Start with the configuration of then, or with an empty "
-                    "replay."
+                    f"{name} = {value}. Start with the configuration of then, or an empty replay."
                 )
         self.oldest_key, self.next_key = state["oldest_key"], state["next_key"]
         self._frames.load_state_dict(state["frames"])
-        self.max_priority = state["max_priority"]
+        if self._priorities is not None:
+            self._priorities.load_state_dict(state["priorities"])
         self._rng.bit_generator.state = state["rng"]
 
-    def _shape(self) -> dict[str, Any]:
+    def _layout(self) -> dict[str, Any]:
         """Give what must be the same for arrays to be used again."""
+        priorities = self._priorities
         return {
             "capacity": self.capacity,
             "frame_capacity": self._frames.capacity,
-            "prioritized": self._tree is not None,
-            "priority_exponent": self._exponent if self._tree is not None else None,
+            "prioritized": priorities is not None,
+            "priority_exponent": None if priorities is None else priorities.exponent,
         }
 
     def check_valid(self) -> None:
@@ -257,22 +243,8 @@ class Replay:
         assert (positions >= lowest).all(), "a live transition has lost a frame"
         references = self._words[live, self._references]
         assert ((references >= 0) & (references < self._frames.capacity)).all(), "no such frame"
-        if self._tree is not None:
-            self._tree.check_valid()
-            dead = np.setdiff1d(np.arange(self.capacity), live)
-            assert not self._tree.get(dead).any(), "an evicted transition can still be drawn"
-
-    def _new_leaves(self, records: NDArray[np.void]) -> NDArray[np.float64]:
-        estimates = records["priority"].astype(np.float64)
-        priorities = np.where(estimates < 0.0, self.max_priority, estimates + self._epsilon)
-        highest = float(priorities.max())
-        if not highest < math.inf:
-            raise UsageError(
-                f"a new transition has the priority {highest}: it must be finite, or negative if "
-                "its collector makes no estimate."
-            )
-        self.max_priority = max(self.max_priority, highest)
-        return priorities**self._exponent
+        if self._priorities is not None:
+            self._priorities.check_valid(np.setdiff1d(np.arange(self.capacity), live))
 
     def _evict(self, end_key: int, end_frame: int) -> None:
         first_evicted = self.oldest_key
@@ -285,12 +257,12 @@ class Replay:
             positions = self._frame_positions[slot : slot + self.next_key - oldest]
             oldest += int(positions.searchsorted(lowest))
         self.oldest_key = oldest
-        if self._tree is not None:
+        if self._priorities is not None:
             # Slots that the new block is about to fill need no zero.
             first_empty = max(first_evicted, end_key - self.capacity)
             count = min(oldest, self.next_key) - first_empty
-            for slots, part in self._ring_parts(first_empty, count):
-                self._tree.set_range(slots.start, np.zeros(part.stop - part.start))
+            for slots, _ in self._ring_parts(first_empty, count):
+                self._priorities.empty(slots.start, slots.stop - slots.start)
 
     def _ring_parts(self, first_key: int, count: int) -> Iterator[tuple[slice, slice]]:
         """Give the slots of neighbouring keys, and which of the keys these are; 0 to 2 pairs."""
@@ -300,12 +272,6 @@ class Replay:
             length = min(count - done, self.capacity - slot)
             yield slice(slot, slot + length), slice(done, done + length)
             done += length
-
-    def _draw_stratified(self, tree: SumTree, batch_size: int, batches: int) -> NDArray[np.int64]:
-        count = batch_size * batches
-        strata = np.arange(count) + self._rng.random(count)
-        slots = tree.find(strata * (tree.total / count))
-        return slots.reshape(batch_size, batches).T.ravel()
 
     def _gather(self, slots: NDArray[np.int64], batch: Batch) -> None:
         spec = self._spec
