@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.config import Config
-from zdqn.core.progress import ProgressTotal
 from zdqn.core.run_directory import RunDirectory
 from zdqn.core.snapshots import Cadence, FrozenSnapshot
 from zdqn.core.verdict import Times, name_bottleneck, read_times
 from zdqn.data import Batch, EnvironmentSpec, WeightVersion
 from zdqn.errors import RoleFailedError, ZdqnError
+from zdqn.records.totals import RunTotals
 from zdqn.rl.importance import importance_weights
 from zdqn.roles.building import (
     NetworkFactory,
@@ -127,7 +127,7 @@ class Training:
         self._began = Times()
         self._recent: deque[Times] = deque([Times()], maxlen=_VERDICT_ROWS)
         self._verdict = ""
-        self._total = ProgressTotal()
+        self._total = RunTotals()
         self._reporter = Reporter(config.learner.report_period_s)
         self._recorder = Recorder(config, directory, self._reporter)
         evaluator = config.evaluator

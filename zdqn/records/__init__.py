@@ -1,0 +1,1 @@
+"""What a run keeps and what it says of itself."""
