@@ -3,64 +3,29 @@
 import numpy as np
 import pytest
 
-from zdqn.config import Config, ReplaySection
 from zdqn.core.broker import MemoryBroker
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FencedError, MismatchError, ProtocolError
-from zdqn.rl.limiter import SamplesPerInsertLimiter
 from zdqn.wire import codec
-from zdqn.wire.protocol import Batches, BlockHeader, NotReady, SampleRequest
+from zdqn.wire.protocol import Batches, NotReady, SampleRequest
 
 PLENTY = 10**12
 
 
-def make_broker(**changes):
-    settings = {
-        "session": 77, "capacity": 100, "prioritized": False, "priority_exponent": 0.6,
-        "priority_epsilon": 1e-6, "min_size": 10, "samples_per_insert": 0.0, "batch_size": 4,
-        "block_transitions": 5, "frames_per_transition": Config().frames_per_transition, "seed": 0,
-        **changes,
-    }  # fmt: skip
-    smallest = SamplesPerInsertLimiter.smallest_window(
-        settings["samples_per_insert"], settings["batch_size"], settings["block_transitions"]
-    )
-    settings.setdefault("samples_per_insert_window", 2 * smallest)
-    return MemoryBroker(**settings)
-
-
-class Sender:
-    """A collector that numbers its blocks."""
-
-    def __init__(self, broker, spec, make_block, *, session=1):
-        self._broker, self._spec, self._make_block = broker, spec, make_block
-        self._session = session
-        self.sequence = 0
-        self.steps = 0
-
-    def message(self, transitions=5, *, block=None, **changes):
-        block = block or self._make_block(self._spec, transitions, seed=self.sequence)
-        header = {
-            "session": self._session, "sequence": self.sequence,
-            "spec_digest": self._spec.digest, "frames": len(block.frames),
-            "transitions": len(block), "environment_steps": self.steps + len(block), "episodes": 0,
-            **changes,
-        }  # fmt: skip
-        return codec.encode_block(BlockHeader(**header), block)
-
-    def send(self, transitions=5, **changes):
-        self._broker.insert(self.message(transitions, **changes))
-        self.sequence += 1
-        self.steps += transitions
+@pytest.fixture
+def make_broker(make_store):
+    """A broker that nobody has said hello to."""
+    return lambda **changes: MemoryBroker(make_store(**changes), session=77)
 
 
 @pytest.fixture
-def start(spec, make_block):
+def start(spec, make_broker, make_sender):
     """A broker that has agreed on the environment, and a collector."""
 
     def make(**changes):
         broker = make_broker(**changes)
         broker.agree(spec, PLENTY)
-        return broker, Sender(broker, spec, make_block)
+        return broker, make_sender(broker.intake, spec)
 
     return make
 
@@ -77,9 +42,9 @@ def ask(broker, **changes):
 # --- not ready ----------------------------------------------------------------------------------
 
 
-def test_before_any_hello_there_is_no_environment(spec):
+def test_before_any_hello_there_is_no_environment(make_broker):
     broker = make_broker()
-    assert not broker.wants_inserts()
+    assert not broker.store.wants_inserts()
     answer = ask(broker)
     assert isinstance(answer, NotReady)
     assert (answer.reason, answer.size, answer.needed) == ("no_spec", 0, 10)
@@ -88,7 +53,7 @@ def test_before_any_hello_there_is_no_environment(spec):
 
 def test_an_empty_memory_answers_that_it_is_filling(start):
     broker, _ = start(min_size=1)
-    assert broker.wants_inserts()
+    assert broker.store.wants_inserts()
     answer = ask(broker)
     assert isinstance(answer, NotReady)
     assert (answer.reason, answer.size) == ("filling", 0)
@@ -128,11 +93,11 @@ def test_what_was_inserted_is_what_is_sampled(start, spec, make_block):
     np.testing.assert_allclose(batch.probabilities, 1 / 5)
 
 
-def test_stacked_frames_come_out_stacked(image_spec, make_block):
+def test_stacked_frames_come_out_stacked(image_spec, make_block, make_broker, make_sender):
     broker = make_broker(min_size=5)
     broker.agree(image_spec, PLENTY)
     block = make_block(image_spec, 5)
-    Sender(broker, image_spec, make_block).send(5, block=block)
+    make_sender(broker.intake, image_spec).send(5, block=block)
     _, batch = read(ask(broker, batch_size=8), image_spec)
     np.testing.assert_array_equal(
         batch.observations, block.frames[block.records["observation"][batch.keys]]
@@ -145,8 +110,8 @@ def test_the_configured_capacity_is_respected(capacity, start, spec):
     broker, sender = start(capacity=capacity, min_size=1)
     for _ in range(30):
         sender.send(5)
-        assert broker.size <= capacity
-    assert broker.size == capacity
+        assert broker.store.size <= capacity
+    assert broker.store.size == capacity
     header, batch = read(ask(broker, batch_size=200), spec)
     assert header.size == capacity
     assert batch.keys.min() >= 150 - capacity
@@ -176,13 +141,18 @@ def test_progress_travels_with_every_answer(start, spec):
     assert (statistics["blocks_lost"], statistics["size"]) == (2, 10)
 
 
-def test_a_block_that_comes_twice_is_stored_once(start):
+def test_progress_tells_what_became_of_blocks(start):
     broker, sender = start()
+    sender.send()
     message = sender.message()
-    broker.insert(message)
-    broker.insert(message)
-    assert broker.size == 5
-    assert broker.progress().blocks_duplicated == 1
+    for body in (message, message, message[:-1]):
+        broker.intake.insert_together([body])
+    progress = broker.progress()
+    assert (progress.session, progress.transitions, progress.blocks) == (77, 10, 2)
+    assert (progress.blocks_duplicated, progress.blocks_refused) == (1, 1)
+    statistics = broker.statistics()
+    assert (statistics["blocks_duplicated"], statistics["blocks_refused"]) == (1, 1)
+    assert statistics["bytes"] == broker.store.nbytes > 0
 
 
 # --- refusals -----------------------------------------------------------------------------------
@@ -193,83 +163,16 @@ def test_another_environment_is_refused_with_both_described(start, spec):
     broker.agree(spec, PLENTY)  # the same is welcome
     with pytest.raises(MismatchError, match=r"holds float32 \(4,\), 2 actions.*has uint8 \(4,\)"):
         broker.agree(EnvironmentSpec((4,), "uint8", 2), PLENTY)
-    assert broker.spec == spec
+    assert broker.store.spec == spec
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        EnvironmentSpec((5,), "float32", 2),
-        EnvironmentSpec((4,), "float64", 2),
-        EnvironmentSpec((4,), "float32", 3),
-        EnvironmentSpec((4,), "float32", 2, 2),
-    ],
-)
-def test_a_block_of_another_environment_is_refused_and_others_go_on(other, start, make_block):
-    broker, sender = start()
-    sender.send()
-    stranger = Sender(broker, other, make_block, session=2)
-    with pytest.raises(MismatchError, match="session 0000000000000002 comes from another"):
-        stranger.send()
-    sender.send()
-    assert (broker.size, broker.refused) == (10, 1)
-    assert broker.progress().blocks_refused == 1
-
-
-@pytest.mark.parametrize("cut", [0, 3, 20, -1, -100])
-def test_a_malformed_block_is_refused_counted_and_nothing_stored(cut, start):
-    broker, sender = start()
-    with pytest.raises(ProtocolError):
-        broker.insert(sender.message()[:cut])
-    assert (broker.size, broker.refused) == (0, 1)
-    sender.send()
-    assert broker.size == 5
-
-
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_reward_that_is_not_finite_never_enters(value, start, spec, make_block):
-    broker, sender = start()
-    block = make_block(spec, 5)
-    block.records["reward"][3] = value
-    with pytest.raises(ProtocolError, match="not finite"):
-        broker.insert(sender.message(block=block))
-    assert (broker.size, broker.refused) == (0, 1)
-
-
-def test_something_other_than_a_block_is_refused(start):
-    broker, _ = start()
-    with pytest.raises(ProtocolError, match="expected BlockHeader, got SampleRequest"):
-        broker.insert(codec.encode(SampleRequest(batch_size=1)))
-    assert broker.refused == 1
-
-
-def test_a_block_larger_than_agreed_is_refused(start, spec, make_block):
-    broker, sender = start(block_transitions=5)
-    with pytest.raises(ProtocolError, match=r"6 transitions.*at most 5 .*block_transitions"):
-        sender.send(6)
-    with pytest.raises(ProtocolError, match="11 frames"):
-        broker.insert(sender.message(block=make_block(spec, 5, frames=11)))
-    broker.insert(sender.message(block=make_block(spec, 5, frames=10)))
-    assert (broker.size, broker.refused) == (5, 2)
-
-
-def test_a_refused_block_is_missing_in_its_sequence(start):
-    broker, sender = start()
-    sender.send()
-    with pytest.raises(ProtocolError):
-        broker.insert(sender.message()[:-1])
-    sender.sequence += 1
-    sender.send()
-    assert (broker.progress().blocks_refused, broker.progress().blocks_lost) == (1, 1)
-
-
-def test_a_replay_larger_than_memory_is_refused_with_what_would_fit(spec):
+def test_a_replay_larger_than_memory_is_refused_with_what_would_fit(spec, make_broker):
     broker = make_broker(capacity=1_000_000)
     with pytest.raises(
         ConfigError, match=r"replay.capacity is 1000000: .* need 0.1 GB, but only 0.0 GB"
     ):
         broker.agree(spec, 10**6)
-    assert broker.spec is None
+    assert broker.store.spec is None
     broker.agree(spec, PLENTY)
 
 
@@ -284,7 +187,9 @@ def test_a_reply_that_would_be_too_large_is_refused_before_it_is_made(changes, s
         ask(broker, **changes)
 
 
-def test_a_batch_that_the_limiter_could_never_let_through_is_refused_even_before_the_hello(start):
+def test_a_batch_that_the_limiter_could_never_let_through_is_refused_even_before_the_hello(
+    start, make_broker
+):
     fresh = make_broker(samples_per_insert=2.0)
     agreed, _ = start(samples_per_insert=2.0)
     for broker in (fresh, agreed):
@@ -298,7 +203,7 @@ def test_a_batch_that_the_limiter_could_never_let_through_is_refused_even_before
 def test_without_a_ratio_neither_side_is_held_back(start, spec):
     broker, sender = start()
     for _ in range(20):
-        assert broker.wants_inserts()
+        assert broker.store.wants_inserts()
         sender.send()
     assert read(ask(broker, batches=50), spec)[0].batches == 50
 
@@ -315,10 +220,10 @@ def test_the_limiter_holds_back_the_learner_then_the_collectors(start, spec):
         taken += len(batch)
         assert taken < 1_000
     assert answer.reason == "limited"
-    assert broker.limiter.samples == taken
+    assert broker.store.limiter.samples == taken
 
     sent = 0
-    while broker.wants_inserts():
+    while broker.store.wants_inserts():
         sender.send()
         sent += 1
         assert sent < 1_000
@@ -330,7 +235,7 @@ def test_a_reply_holds_as_many_batches_as_are_allowed(start, spec):
     broker, sender = start(samples_per_insert=1.0, min_size=10)
     for _ in range(3):
         sender.send()
-    allowed = broker.allowed_batches(4, 100)
+    allowed = broker.store.allowed_batches(4, 100)
     assert 0 < allowed < 100
     assert read(ask(broker, batches=100), spec)[0].batches == allowed
 
@@ -341,11 +246,11 @@ def test_the_ratio_holds_whoever_is_faster(ratio, eager, start):
     broker, sender = start(samples_per_insert=ratio, min_size=10)
     for _ in range(400):
         for _ in range(10 if eager == "collector" else 1):
-            if broker.wants_inserts():
+            if broker.store.wants_inserts():
                 sender.send()
         for _ in range(10 if eager == "learner" else 1):
             ask(broker)
-    assert broker.limiter.achieved == pytest.approx(ratio, rel=0.05)
+    assert broker.store.limiter.achieved == pytest.approx(ratio, rel=0.05)
 
 
 # --- learners and priorities --------------------------------------------------------------------
@@ -372,7 +277,7 @@ def test_priorities_of_evicted_items_are_counted_and_dropped(start):
     for _ in range(2):
         sender.send()
     take_priorities(broker, [0, 4, 5, -1, 2**62], [1.0] * 5)
-    assert broker.stale_priorities == 4
+    assert broker.store.stale_priorities == 4
     assert broker.statistics()["stale_priorities"] == 4
 
 
@@ -385,10 +290,10 @@ def test_a_priority_that_is_not_finite_is_refused_and_none_is_taken(value, prior
         take_priorities(broker, [0, 1], [100.0, value])
 
 
-def test_priorities_before_any_data_are_dropped():
+def test_priorities_before_any_data_are_dropped(make_broker):
     broker = make_broker(prioritized=True)
     take_priorities(broker, [0, 1], [1.0, 1.0])
-    assert broker.stale_priorities == 0
+    assert broker.store.stale_priorities == 0
 
 
 def test_a_request_that_claims_other_priorities_than_it_carries_is_refused(start):
@@ -399,7 +304,7 @@ def test_a_request_that_claims_other_priorities_than_it_carries_is_refused(start
         broker.take_priorities(request, message)
 
 
-def test_a_newer_learner_fences_the_older_one():
+def test_a_newer_learner_fences_the_older_one(make_broker):
     broker = make_broker()
     broker.admit_learner(session=1, learner_epoch=3)
     take_priorities(broker, [], [], session=1)
@@ -421,33 +326,9 @@ def test_before_a_restarted_memory_knows_its_learner_it_serves_it(start, spec):
     assert np.mean(batch.keys == 3) > 0.9
 
 
-# --- room ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("spec", "frames_per_transition", "frames"),
-    [
-        (EnvironmentSpec((4,), "float32", 2), 0.0, 230),
-        (EnvironmentSpec((84, 84), "uint8", 2, 4), 0.0, 133),
-        (EnvironmentSpec((84, 84), "uint8", 2, 4), 3.0, 345),
-    ],
-)
-def test_the_frame_ring_has_room_for_the_transitions_and_three_blocks(
-    spec, frames_per_transition, frames
-):
-    config = Config(replay=ReplaySection(frames_per_transition=frames_per_transition))
-    broker = make_broker(frames_per_transition=config.frames_per_transition)
-    assert broker.frame_capacity(spec) == frames
-
-
-def test_the_frame_ring_has_room_for_the_block_with_the_most_frames():
-    broker = make_broker(capacity=1, min_size=1, block_transitions=5)
-    assert broker.frame_capacity(EnvironmentSpec((84, 84), "uint8", 2, 4)) == 2 * 4 * 5
-
-
 def test_samples_say_their_kind(start, spec):
     broker, sender = start(min_size=5)
     sender.send()
     header, _ = read(ask(broker), spec)
     assert isinstance(header, Batches)
-    assert len(broker.draw(4, 2)) == 8
+    assert len(broker.store.draw(4, 2)) == 8

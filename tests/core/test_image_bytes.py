@@ -8,8 +8,9 @@ import pytest
 from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from zdqn.config import load_config
-from zdqn.core.broker import MemoryBroker
+from zdqn.core.intake import Intake
 from zdqn.core.rollout import Rollout
+from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
 from zdqn.wire import codec
 from zdqn.wire.protocol import BlockHeader
@@ -59,9 +60,8 @@ def rollout():
     made.close()
 
 
-def make_broker(capacity):
-    broker = MemoryBroker(
-        session=1,
+def make_store(capacity):
+    store = TransitionStore(
         capacity=capacity,
         prioritized=True,
         priority_exponent=0.6,
@@ -74,8 +74,8 @@ def make_broker(capacity):
         frames_per_transition=PONG.frames_per_transition,
         seed=0,
     )
-    broker.make_room(SPEC)
-    return broker
+    store.make_room(SPEC)
+    return store
 
 
 def messages(rollout, transitions):
@@ -110,15 +110,16 @@ def test_a_transition_takes_at_most_one_and_a_fifth_of_a_frame_on_the_wire(rollo
 
 
 def test_a_transition_takes_at_most_one_and_a_fifth_of_a_frame_in_ram():
-    broker = make_broker(PONG.replay.capacity)
-    assert FRAME_BYTES < broker.statistics()["bytes"] / PONG.replay.capacity <= LIMIT
+    store = make_store(PONG.replay.capacity)
+    assert FRAME_BYTES < store.nbytes / PONG.replay.capacity <= LIMIT
 
 
 @pytest.mark.parametrize("capacity", [1_000, 1_024, 1_777])
 def test_and_no_transition_leaves_before_its_time_for_want_of_frames(rollout, capacity):
-    broker = make_broker(capacity)
+    store = make_store(capacity)
+    intake = Intake(store)
     inserted = 0
     for message, count in messages(rollout, 4 * capacity):
-        broker.insert(message)
+        intake.insert(message)
         inserted += count
-        assert broker.size == min(inserted, capacity)
+        assert store.size == min(inserted, capacity)

@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,3 +133,19 @@ def test_a_collector_whose_count_goes_back_takes_no_steps_away():
     accept(ledger, 1, 0, steps=100, episodes=5)
     accept(ledger, 1, 1, steps=50, episodes=2)
     assert (ledger.environment_steps, ledger.episodes) == (100, 5)
+
+
+def test_a_ledger_goes_on_where_another_was():
+    ledger, other = Ledger(), Ledger()
+    accept(ledger, 2**63 - 1, 3, episodes=2)
+    accept(ledger, 2, 0)
+    accept(ledger, 2, 0)
+    ledger.write_off(2, 4)
+    other.load_state_dict(json.loads(json.dumps(ledger.state_dict())))
+    assert vars(other) == vars(ledger)
+    assert other.accounts[2] is not ledger.accounts[2]
+    for session, sequence in ((2**63 - 1, 3), (2**63 - 1, 6), (2, 2), (5, 0), (2, 5)):
+        assert other.are_new([(session, sequence)]) == ledger.are_new([(session, sequence)])
+        assert accept(other, session, sequence) == accept(ledger, session, sequence)
+        assert other.write_off(2, 9) == ledger.write_off(2, 9)
+        assert vars(other) == vars(ledger)

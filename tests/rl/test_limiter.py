@@ -163,3 +163,11 @@ def test_evictions_after_the_start_do_not_lock_the_learner_out():
 def test_negative_numbers_are_refused(ratio, min_size, window, name):
     with pytest.raises(ConfigError, match=name):
         make(ratio, 1, 1, min_size=min_size, window=window)
+
+
+def test_a_limiter_goes_on_where_another_was():
+    limiter, other = make(1.0, 1, 1, min_size=5), make(1.0, 1, 1, min_size=5)
+    limiter.inserted(9)
+    limiter.sampled(3)
+    other.load_state_dict(limiter.state_dict())
+    assert (other.error, other.achieved) == (limiter.error, limiter.achieved) == (1.0, 0.75)

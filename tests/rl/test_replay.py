@@ -1,3 +1,4 @@
+import json
 from collections import Counter
 
 import numpy as np
@@ -13,7 +14,7 @@ VECTOR = EnvironmentSpec((3,), "float32", 2)
 STACKED = EnvironmentSpec((2, 2), "uint8", 2, frame_stack=4)
 
 
-def make(spec=VECTOR, *, capacity=10, frames=40, prioritized=False, exponent=0.6, seed=0):
+def make(spec=VECTOR, *, capacity=10, frames=40, prioritized=False, exponent=0.6, seed=0, **others):
     return Replay(
         spec,
         capacity=capacity,
@@ -22,6 +23,7 @@ def make(spec=VECTOR, *, capacity=10, frames=40, prioritized=False, exponent=0.6
         priority_exponent=exponent,
         priority_epsilon=0.01,
         rng=np.random.default_rng(seed),
+        **others,
     )
 
 
@@ -207,14 +209,14 @@ def test_each_batch_is_stratified():
 
 def test_a_new_item_gets_the_highest_priority_or_its_own():
     replay = make(prioritized=True, exponent=1.0)
-    assert replay.max_priority == 1.0
+    assert replay._priorities.highest == 1.0
     insert_some(replay, 2, priorities=[NO_PRIORITY, 0.24])
-    assert replay.max_priority == 1.0
+    assert replay._priorities.highest == 1.0
     replay.update_priorities(np.array([0]), np.array([-2.99], np.float32))
     replay.update_priorities(np.array([1]), np.array([0.24], np.float32))  # it never falls
-    assert replay.max_priority == pytest.approx(3.0)
+    assert replay._priorities.highest == pytest.approx(3.0)
     insert_some(replay, 2, priorities=[NO_PRIORITY, 3.99])
-    assert replay.max_priority == pytest.approx(4.0)
+    assert replay._priorities.highest == pytest.approx(4.0)
     batch = replay.sample(1000)
     chances = dict(zip(batch.keys.tolist(), batch.probabilities.tolist(), strict=True))
     expected = np.array([3.0, 0.25, 3.0, 4.0]) / 10.25
@@ -246,10 +248,10 @@ def test_td_errors_that_are_no_numbers_are_refused(error):
     insert_some(replay, 3)
     with pytest.raises(UsageError, match=rf"TD error {error} of item 2"):
         replay.update_priorities(np.array([0, 2]), np.array([5.0, error], np.float32))
-    assert replay.max_priority == 1.0
+    assert replay._priorities.highest == 1.0
     with pytest.raises(UsageError, match="priority"):
         insert_some(replay, 2, priorities=[0.5, abs(error)])
-    assert (replay.next_key, replay.max_priority) == (3, 1.0)
+    assert (replay.next_key, replay._priorities.highest) == (3, 1.0)
     replay.check_valid()
 
 
@@ -257,7 +259,7 @@ def test_a_uniform_replay_ignores_priorities():
     replay = make()
     insert_some(replay, 3, priorities=5.0)
     assert replay.update_priorities(np.array([0, 99]), np.array([1.0, 2.0], np.float32)) == 0
-    assert replay.max_priority == 1.0
+    assert set(replay.sample(50).probabilities.tolist()) == {1 / 3}
 
 
 def test_capacity_one_keeps_the_newest_of_any_block():
@@ -309,3 +311,49 @@ def test_a_stack_costs_one_frame():
     assert make(STACKED).nbytes == frames * 4 + records * (24 + 8 * 4 + 8)
     assert make(VECTOR).nbytes == frames * 12 + records * (24 + 8 + 8)
     assert make(VECTOR, prioritized=True).nbytes == make(VECTOR).nbytes + 2 * 16 * 8
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    stacked=st.booleans(),
+    prioritized=st.booleans(),
+    capacity=st.integers(1, 30),
+    frame_capacity=st.integers(8, 60),
+    saved=st.integers(0, 15),
+)
+def test_one_that_goes_on_where_another_was_does_the_same(
+    seed, stacked, prioritized, capacity, frame_capacity, saved
+):
+    rng = np.random.default_rng(seed)
+    spec = STACKED if stacked else VECTOR
+
+    def allocator(arrays):
+        return lambda name, shape, dtype: arrays.setdefault(name, np.zeros(shape, dtype))
+
+    arrays: list[dict[str, np.ndarray]] = [{}, {}]
+    settings = {"capacity": capacity, "frames": frame_capacity, "prioritized": prioritized}
+    replay, other = (
+        make(spec, **settings, seed=seed + number, allocate=allocator(arrays[number]))
+        for number in range(2)
+    )
+    for number in range(30):
+        if number == saved:
+            other.load_state_dict(json.loads(json.dumps(replay.state_dict())))
+            for name, array in arrays[0].items():
+                arrays[1][name][...] = array
+        pair = (replay,) if number < saved else (replay, other)
+        count = int(rng.integers(0, 12))
+        new = block(
+            rng, spec, count, int(rng.integers(1, 9)), priorities=rng.choice([-1.0, 0.5], count)
+        )
+        for each in pair:
+            each.insert(*new)
+            each.check_valid()
+        keys, errors = rng.integers(0, replay.next_key + 2, 6), rng.normal(size=6) * 3
+        assert len({each.update_priorities(keys, errors) for each in pair}) == 1
+        if replay.size:
+            draws = [each.sample(3, 2) for each in pair]
+            for name, array in vars(draws[0]).items():
+                np.testing.assert_array_equal(vars(draws[-1])[name], array)
+    assert sum(array.nbytes for array in arrays[1].values()) == other.nbytes

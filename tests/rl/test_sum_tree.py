@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -114,3 +116,21 @@ def test_errors_do_not_pile_up():
     assert tree.total == pytest.approx(values.sum(), rel=1e-14)
     tree.set_range(0, np.zeros(64))
     assert tree.total == 0.0
+
+
+def test_all_of_its_state_is_the_array_that_the_allocator_made():
+    made: dict[str, Any] = {}
+
+    def allocate(name, shape, dtype):
+        return made.setdefault(name, np.zeros(shape, dtype))
+
+    tree = SumTree(5, allocate)
+    tree.set([0, 4, 2], [1.0, 2.5, 3.0])
+    assert list(made) == ["sum_tree"]
+    assert made["sum_tree"].nbytes == tree.nbytes
+    other = SumTree(5, allocate)
+    other.check_valid()
+    assert other.total == 6.5
+    other.set_range(4, [0.0])
+    assert tree.total == 4.0
+    assert tree.find([3.9]).tolist() == other.find([3.9]).tolist() == [2]

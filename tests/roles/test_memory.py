@@ -65,7 +65,7 @@ def fill(context, memory, make_block, transitions=64, spec=SPEC):
             transitions=16, environment_steps=16 * (sequence + 1), episodes=0,
         )  # fmt: skip
         assert sender.send(codec.encode_block(header, block), lambda: False)
-    eventually(lambda: memory.role._broker.size == transitions, "blocks in the memory")
+    eventually(lambda: memory.role._broker.store.size == transitions, "blocks in the memory")
     sender.close()
 
 

@@ -11,13 +11,13 @@ def run(system, *overrides, slow_memory=False):
     config = quick_config("stop.updates=0", "stop.wall_s=3", *overrides)
     memory = system.memory(config)
     if slow_memory:
-        insert = memory.role._broker.insert_together
+        insert = memory.role._broker.intake.insert_together
 
         def insert_slowly(messages):
             time.sleep(0.02 * len(messages))
             return insert(messages)
 
-        memory.role._broker.insert_together = insert_slowly
+        memory.role._broker.intake.insert_together = insert_slowly
     learner = system.learner(config, memory)
     system.collector(None, learner)
     return learner.result().summary["verdict"]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from zdqn.core.broker import MemoryBroker
+from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, ProtocolError
 from zdqn.wire import codec, compression
@@ -67,16 +68,17 @@ def test_frames_that_are_alike_take_far_less_room(kind, make_block):
 
 def test_a_memory_stores_the_same_from_either(kind, make_block):
     def sample(compressed_as):
-        broker = MemoryBroker(
-            session=1, capacity=50, prioritized=False, priority_exponent=0.6,
+        store = TransitionStore(
+            capacity=50, prioritized=False, priority_exponent=0.6,
             priority_epsilon=1e-6, min_size=1, samples_per_insert=0.0,
             samples_per_insert_window=0.0, batch_size=4, block_transitions=12,
             frames_per_transition=lambda _: 2.0, seed=0,
         )  # fmt: skip
-        broker.make_room(SPEC)
+        store.make_room(SPEC)
+        broker = MemoryBroker(store, session=1)
         block = make_block(SPEC, 12)
-        broker.insert(codec.encode_block(header_for(block, SPEC, compressed_as), block))
-        assert broker.size == 12
+        broker.intake.insert(codec.encode_block(header_for(block, SPEC, compressed_as), block))
+        assert store.size == 12
         return broker.sample(SampleRequest(batch_size=8))
 
     np.testing.assert_array_equal(sample(kind), sample("none"))

@@ -78,14 +78,14 @@ def _measure_blocks(block_transitions: int, blocks: int, goal: Goal | None) -> l
     )
     spec, messages = _collect(config, blocks)
     broker = build_broker(config, session=1)
-    broker.make_room(spec)
+    broker.store.make_room(spec)
     for message in messages:
-        broker.insert(message)
-    wire_bytes = sum(map(len, messages)) / broker.limiter.inserts
+        broker.intake.insert(message)
+    wire_bytes = sum(map(len, messages)) / broker.store.limiter.inserts
     block = codec.read_block(codec.decode(messages[-1]), spec)
-    while broker.limiter.inserts < 1.5 * _CAPACITY:  # what a full ring really holds
-        broker.store(block)
-    ram_bytes = broker.statistics()["bytes"] / broker.size
+    while broker.store.limiter.inserts < 1.5 * _CAPACITY:  # what a full ring really holds
+        broker.store.insert(block)
+    ram_bytes = broker.store.nbytes / broker.store.size
     bound = (float(spec.frame_bytes),)
     name = f"frames.blocks_of_{block_transitions}"
     return [

@@ -100,7 +100,7 @@ def _insert_microseconds(broker: MemoryBroker, seconds: float) -> Callable[[], f
         messages = list(writer.write(block, max(1, int(seconds / _INSERT_S))))
         started_s = time.perf_counter()
         for message in messages:
-            broker.insert(message)
+            broker.intake.insert(message)
         return 1e6 * (time.perf_counter() - started_s) / len(messages)
 
     return once
@@ -120,7 +120,7 @@ def _prioritized_sampler(broker: MemoryBroker) -> Callable[[], None]:
     rng = np.random.default_rng(0)
     errors = rng.random(_BATCH, np.float32)
     request = SampleRequest(batch_size=_BATCH, priorities=_BATCH)
-    spec = broker.spec
+    spec = broker.store.spec
     assert spec is not None
     keys = np.zeros(_BATCH, np.int64)
 

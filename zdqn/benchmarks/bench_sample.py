@@ -12,6 +12,7 @@ from zdqn.benchmarks.processes import MemoryProcess
 from zdqn.benchmarks.subjects import MOST_TRANSITIONS, STACKED, VECTOR, make_block, memory_config
 from zdqn.config import Config
 from zdqn.core.broker import MemoryBroker
+from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.learner.samples import SampleStream
 from zdqn.roles.replaying import build_broker
@@ -98,7 +99,7 @@ def measure_subject(
             fewer, as they are large, so does this; where that leaves one, it is left out.
     """
     figures = []
-    broker = filled_broker(subject)
+    store = filled_broker(subject).store
     with MemoryProcess(subject.config, subject.spec) as memory, Node() as node:
         memory.fill(subject.items)
         for size in batch_sizes:
@@ -113,7 +114,7 @@ def measure_subject(
                 values, bound = alternate(
                     effort,
                     _timed(_sampler(stream, subject, size), effort.seconds),
-                    _timed(_gatherer(broker, subject, size, batches), effort.seconds),
+                    _timed(_gatherer(store, subject, size, batches), effort.seconds),
                 )
                 stream.close()
                 goal = GOALS.get((subject.replay, subject.kind, size))
@@ -126,10 +127,10 @@ def measure_subject(
 def filled_broker(subject: Subject) -> MemoryBroker:
     """Make the same memory in this process, filled."""
     broker = build_broker(subject.config, session=1)
-    broker.make_room(subject.spec)
+    broker.store.make_room(subject.spec)
     block = make_block(subject.spec, MOST_TRANSITIONS, np.random.default_rng(0))
     for _ in range(-(-subject.items // MOST_TRANSITIONS)):
-        broker.store(block)
+        broker.store.insert(block)
     return broker
 
 
@@ -169,15 +170,15 @@ def _sampler(stream: SampleStream, subject: Subject, batch_size: int) -> Callabl
 
 
 def _gatherer(
-    broker: MemoryBroker, subject: Subject, batch_size: int, batches: int
+    store: TransitionStore, subject: Subject, batch_size: int, batches: int
 ) -> Callable[[], float]:
     """Sample in this process."""
     errors = np.random.default_rng(0).random(64 * batch_size, np.float32)
 
     def gather() -> float:
-        batch = broker.draw(batch_size, batches)
+        batch = store.draw(batch_size, batches)
         if subject.replay == "prioritized":
-            broker.update_priorities(batch.keys, errors[: len(batch)])
+            store.update_priorities(batch.keys, errors[: len(batch)])
         return batches
 
     return gather

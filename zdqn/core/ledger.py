@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
+
+_COUNTS = ("received", "lost", "duplicated", "environment_steps", "episodes")
 
 
 @dataclass
@@ -113,3 +116,18 @@ class Ledger:
         self.lost += missing - account.written_off
         account.written_off = missing
         return missing
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all counts and accounts, as plain values."""
+        return {
+            "accounts": [[session, asdict(account)] for session, account in self.accounts.items()],
+            **{name: getattr(self, name) for name in _COUNTS},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.accounts = {
+            session: SessionAccount(**account) for session, account in state["accounts"]
+        }
+        for name in _COUNTS:
+            setattr(self, name, state[name])

@@ -11,11 +11,11 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from zdqn.core.broker import MemoryBroker
 from zdqn.core.exploration import explore
 from zdqn.core.policies import GreedyPolicy
 from zdqn.core.rollout import Rollout
 from zdqn.core.staleness import Staleness
+from zdqn.core.store import TransitionStore
 from zdqn.core.trainer import Trainer, Update
 from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.rl.importance import importance_weights
@@ -27,7 +27,7 @@ class Lockstep:
     Args:
         rollout: the environments.
         spec: of them.
-        broker: the replay with its limiter, whose ratio decides when updates are due.
+        store: the replay with its limiter, whose ratio decides when updates are due.
         trainer: the networks.
         batch_size: transitions of one update.
         prioritized: whether to weight by importance and to write priorities back.
@@ -45,7 +45,7 @@ class Lockstep:
         self,
         rollout: Rollout,
         spec: EnvironmentSpec,
-        broker: MemoryBroker,
+        store: TransitionStore,
         trainer: Trainer,
         *,
         batch_size: int,
@@ -58,7 +58,7 @@ class Lockstep:
     ) -> None:
         self._rollout = rollout
         self._spec = spec
-        self._broker = broker
+        self._store = store
         self._trainer = trainer
         self._policy = GreedyPolicy(trainer.online)
         self._batch_size = batch_size
@@ -77,7 +77,7 @@ class Lockstep:
             self._step()
         block = rollout.take_block()
         if block is not None:
-            self._broker.store(block)
+            self._store.insert(block)
 
     def _step(self) -> None:
         rollout = self._rollout
@@ -103,13 +103,13 @@ class Lockstep:
             How many were made.
         """
         updates = 0
-        while updates < most_updates and self._broker.allowed_batches(self._batch_size, 1):
+        while updates < most_updates and self._store.allowed_batches(self._batch_size, 1):
             self._learn_once()
             updates += 1
         return updates
 
     def _learn_once(self) -> None:
-        batch = self._broker.draw(self._batch_size, 1)
+        batch = self._store.draw(self._batch_size, 1)
         self._staleness.add(batch.weight_versions, self._weight_version)
         weights = None
         if self._prioritized:
@@ -118,4 +118,4 @@ class Lockstep:
         (prepared,) = self._trainer.prepare(batch, self._batch_size, weights)
         self.update = self._trainer.update(prepared)
         if self._prioritized:
-            self._broker.update_priorities(batch.keys, self.update.td_errors.cpu().numpy())
+            self._store.update_priorities(batch.keys, self.update.td_errors.cpu().numpy())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from zdqn.errors import ConfigError, MismatchError
 
@@ -159,6 +160,14 @@ class SamplesPerInsertLimiter:
     def sampled(self, count: int) -> None:
         """Count `count` transitions as sampled."""
         self.samples += count
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give both counts: all that a limiter made alike must know to go on."""
+        return {"inserts": self.inserts, "samples": self.samples}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.inserts, self.samples = state["inserts"], state["samples"]
 
     @property
     def _counted_inserts(self) -> int:

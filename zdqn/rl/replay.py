@@ -1,4 +1,4 @@
-"""The replay memory: a ring of frames, a ring of transitions that refer to them, and how to draw.
+"""The replay memory: a ring of transitions that refer to a ring of frames, and how to draw.
 
 A frame is stored once, however many stacked observations it is part of. Nothing here is done one
 item at a time: an insert copies whole blocks, a sample gathers whole batches.
@@ -6,15 +6,17 @@ item at a time: an insert copies whole blocks, a sample gathers whole batches.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.data import Batch, EnvironmentSpec
-from zdqn.errors import ConfigError, RoleFailedError, UsageError
-from zdqn.rl.sum_tree import SumTree
+from zdqn.errors import ConfigError, RoleFailedError
+from zdqn.rl.allocation import Allocator, allocate_in_ram
+from zdqn.rl.frame_ring import FrameRing
+from zdqn.rl.priorities import Priorities
 
 _WORD = np.dtype("<i4")
 _REFERENCES_AT = 2  # words before the references in a record: the 64-bit weight version
@@ -27,11 +29,6 @@ class Replay:
     alive are always the keys in `[oldest_key, next_key)`: one is evicted when the ring of
     transitions wraps over it, or when the ring of frames wraps over any frame of its block.
 
-    The frames of a block lie next to each other. Their place is counted without wrapping, as keys
-    are: frame position p lives in slot `p % frame_capacity`, and a block that would reach over the
-    end of the ring moves on to the next multiple of `frame_capacity`. What is behind the newest
-    position by more than `frame_capacity` has been overwritten.
-
     Args:
         spec: shape and dtype of the frames, and how many are stacked.
         capacity: most transitions to hold, >= 1.
@@ -41,13 +38,19 @@ class Replay:
             unless `prioritized`, as is the next one.
         priority_epsilon: added to each absolute TD error so that none has chance 0, >= 0.
         rng: source of the draws.
+        allocate: makes the arrays ``records`` and ``frame_positions``, those of `FrameRing`, and if
+            `prioritized` that of `SumTree`; see `zdqn.rl.allocation`.
+
+    Attributes:
+        capacity: as given.
+        oldest_key: of the transitions alive.
+        next_key: what the next transition gets.
 
     Raises:
         ConfigError: if a capacity is out of range.
 
     Reference:
-        Mnih et al. 2015, doi:10.1038/nature14236 (replay); Schaul et al. 2016, arXiv:1511.05952,
-        section 3.3 (proportional prioritization) and appendix B.2.1 (stratified draws).
+        Mnih et al. 2015, doi:10.1038/nature14236; for priorities, see `Priorities`.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Replay:
         priority_exponent: float,
         priority_epsilon: float,
         rng: np.random.Generator,
+        allocate: Allocator = allocate_in_ram,
     ) -> None:
         largest = np.iinfo(_WORD).max
         if capacity < 1 or not 1 <= frame_capacity <= largest:
@@ -68,23 +72,23 @@ class Replay:
                 f"both must be at least 1, and frames at most {largest}. Change replay.capacity."
             )
         self.capacity = capacity
-        self.frame_capacity = frame_capacity
-        self.max_priority = 1.0
-        """The highest priority seen so far, before the exponent: what a new item gets."""
         self.oldest_key = 0
         self.next_key = 0
         self._spec = spec
-        self._exponent = priority_exponent
-        self._epsilon = priority_epsilon
         self._rng = rng
-        self._frames = np.zeros((frame_capacity, *spec.observation_shape), spec.dtype)
+        self._frames = FrameRing(spec, frame_capacity, allocate)
         # Records are kept as rows of 32-bit words, as plain numbers copy and gather several times
         # faster than structured ones. References are slots of the ring of frames.
-        self._words = np.zeros((capacity, spec.record_dtype.itemsize // _WORD.itemsize), _WORD)
+        words = spec.record_dtype.itemsize // _WORD.itemsize
+        self._words = allocate("records", (capacity, words), _WORD)
         self._references = slice(_REFERENCES_AT, _REFERENCES_AT + 2 * spec.frame_stack)
-        self._frame_positions = np.zeros(capacity, np.int64)  # where each one's block begins
-        self._next_frame = 0
-        self._tree = SumTree(capacity) if prioritized else None
+        # where each one's block begins in the ring of frames
+        self._frame_positions = allocate("frame_positions", (capacity,), np.dtype(np.int64))
+        self._priorities: Priorities | None = None
+        if prioritized:
+            self._priorities = Priorities(
+                capacity, exponent=priority_exponent, epsilon=priority_epsilon, allocate=allocate
+            )
 
     @property
     def size(self) -> int:
@@ -94,15 +98,15 @@ class Replay:
     @property
     def nbytes(self) -> int:
         """Bytes of all arrays; reserved at once, touched as the rings fill."""
-        tree_bytes = 0 if self._tree is None else self._tree.nbytes
-        return self._frames.nbytes + self._words.nbytes + self._frame_positions.nbytes + tree_bytes
+        priorities = 0 if self._priorities is None else self._priorities.nbytes
+        return self._frames.nbytes + self._words.nbytes + self._frame_positions.nbytes + priorities
 
     def insert(self, frames: NDArray[np.generic], records: NDArray[np.void]) -> None:
         """Store a block, and evict the oldest transitions to make room.
 
         Of a block with more than `capacity` transitions only the newest stay; the others count as
-        inserted and evicted. New items without an estimate of their own get `max_priority`, so
-        that each is likely to be drawn soon.
+        inserted and evicted. New items without an estimate of their own get the highest priority
+        so far.
 
         Args:
             frames: the block's frame table, shape (F, *observation_shape), the spec's dtype.
@@ -117,28 +121,25 @@ class Replay:
             return
         end_key = self.next_key + len(records)
         kept = np.ascontiguousarray(records[-self.capacity :])
-        position = self._frame_position(len(frames))
-        leaves = None if self._tree is None else self._new_leaves(kept)
+        position = self._frames.place(len(frames))
+        priorities = self._priorities
+        new = None if priorities is None else priorities.of_new(kept["priority"])
         self._evict(end_key, position + len(frames))
 
-        frame_slot = position % self.frame_capacity
-        self._frames[frame_slot : frame_slot + len(frames)] = frames
+        frame_slot = self._frames.write(position, frames)
         words = kept.view(_WORD).reshape(len(kept), -1)
         for slots, part in self._ring_parts(end_key - len(kept), len(kept)):
             self._words[slots] = words[part]
             self._words[slots, self._references] += frame_slot
             self._frame_positions[slots] = position
-            if self._tree is not None and leaves is not None:
-                self._tree.set_range(slots.start, leaves[part])
+            if priorities is not None and new is not None:
+                priorities.fill(slots.start, new[part])
         self.next_key = end_key
-        self._next_frame = position + len(frames)
 
     def sample(self, batch_size: int, batches: int = 1, out: Batch | None = None) -> Batch:
         """Draw transitions, with replacement.
 
-        A prioritized draw cuts the sum of all priorities into `batches * batch_size` equal strata
-        and draws one item from each. They are dealt round-robin, so that each batch is stratified
-        too. If all priorities are zero the draw is uniform.
+        A prioritized draw is stratified (`Priorities.draw`); if all are zero it is uniform.
 
         Args:
             batch_size: transitions in a batch, >= 1.
@@ -157,14 +158,13 @@ class Replay:
                 f"{count} transitions were asked of an empty replay; check `size` before sampling."
             )
         batch = self._empty_batch(count) if out is None else out
-        if self._tree is None or self._tree.total == 0.0:
+        if self._priorities is None or self._priorities.total == 0.0:
             keys = self._rng.integers(self.oldest_key, self.next_key, count)
             slots = keys % self.capacity
-            batch.probabilities[:] = 1.0 / self.size
+            batch.probabilities.fill(1.0 / self.size)
         else:
-            slots = self._draw_stratified(self._tree, batch_size, batches)
+            slots = self._priorities.draw(batch_size, batches, self._rng, batch.probabilities)
             keys = self.oldest_key + (slots - self.oldest_key) % self.capacity
-            np.divide(self._tree.get(slots), self._tree.total, out=batch.probabilities)
         batch.keys[:] = keys
         self._gather(slots, batch)
         return batch
@@ -183,26 +183,54 @@ class Replay:
 
         Raises:
             UsageError: if a TD error is NaN or infinite; nothing has changed then.
-
-        Reference:
-            Schaul et al. 2016, arXiv:1511.05952, section 3.3, equation 1.
         """
-        if self._tree is None or len(keys) == 0:
+        if self._priorities is None or len(keys) == 0:
             return 0
-        priorities = np.abs(td_errors, dtype=np.float64) + self._epsilon
-        if not priorities.max() < math.inf:
-            wrong = int(np.flatnonzero(~np.isfinite(priorities))[0])
-            raise UsageError(
-                f"the TD error {td_errors[wrong]} of item {keys[wrong]} (number {wrong} of "
-                f"{len(keys)}) is refused as a priority: it must be finite. Training has diverged; "
-                "a smaller learning rate or gradient clipping may help."
-            )
+        priorities = self._priorities.of_errors(td_errors, keys)
         alive = (keys >= self.oldest_key) & (keys < self.next_key)
         priorities = priorities[alive]
         if len(priorities) > 0:
-            self._tree.set(keys[alive] % self.capacity, priorities**self._exponent)
-            self.max_priority = max(self.max_priority, float(priorities.max()))
+            self._priorities.update(keys[alive] % self.capacity, priorities)
         return len(keys) - len(priorities)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that the arrays do not hold, as plain values; see `zdqn.rl.allocation`."""
+        return {
+            **self._layout(),
+            "oldest_key": self.oldest_key,
+            "next_key": self.next_key,
+            "frames": self._frames.state_dict(),
+            "priorities": None if self._priorities is None else self._priorities.state_dict(),
+            "rng": self._rng.bit_generator.state,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken; the arrays are, or will be, those of then.
+
+        Raises:
+            ConfigError: if the arrays of then have another meaning here; nothing has changed then.
+        """
+        for name, value in self._layout().items():
+            if state[name] != value:
+                raise ConfigError(
+                    f"the replay was kept with {name} = {state[name]} and cannot go on with "
+                    f"{name} = {value}. Start with the configuration of then, or an empty replay."
+                )
+        self.oldest_key, self.next_key = state["oldest_key"], state["next_key"]
+        self._frames.load_state_dict(state["frames"])
+        if self._priorities is not None:
+            self._priorities.load_state_dict(state["priorities"])
+        self._rng.bit_generator.state = state["rng"]
+
+    def _layout(self) -> dict[str, Any]:
+        """Give what must be the same for arrays to be used again."""
+        priorities = self._priorities
+        return {
+            "capacity": self.capacity,
+            "frame_capacity": self._frames.capacity,
+            "prioritized": priorities is not None,
+            "priority_exponent": None if priorities is None else priorities.exponent,
+        }
 
     def check_valid(self) -> None:
         """Check that the parts agree with each other; for tests."""
@@ -211,40 +239,17 @@ class Replay:
         live = np.arange(self.oldest_key, self.next_key) % self.capacity
         positions = self._frame_positions[live]
         assert (np.diff(positions) >= 0).all(), "blocks are out of order"
-        lowest = self._next_frame - self.frame_capacity
+        lowest = self._frames.end - self._frames.capacity
         assert (positions >= lowest).all(), "a live transition has lost a frame"
         references = self._words[live, self._references]
-        assert ((references >= 0) & (references < self.frame_capacity)).all(), "no such frame"
-        if self._tree is not None:
-            self._tree.check_valid()
-            dead = np.setdiff1d(np.arange(self.capacity), live)
-            assert not self._tree.get(dead).any(), "an evicted transition can still be drawn"
-
-    def _new_leaves(self, records: NDArray[np.void]) -> NDArray[np.float64]:
-        estimates = records["priority"].astype(np.float64)
-        priorities = np.where(estimates < 0.0, self.max_priority, estimates + self._epsilon)
-        highest = float(priorities.max())
-        if not highest < math.inf:
-            raise UsageError(
-                f"a new transition has the priority {highest}: it must be finite, or negative if "
-                "its collector makes no estimate."
-            )
-        self.max_priority = max(self.max_priority, highest)
-        return priorities**self._exponent
-
-    def _frame_position(self, count: int) -> int:
-        if count > self.frame_capacity:
-            raise ConfigError(
-                f"a block of {count} frames does not fit into a replay of {self.frame_capacity} "
-                "frames. Raise replay.capacity, or lower collector.block_transitions."
-            )
-        room = self.frame_capacity - self._next_frame % self.frame_capacity
-        return self._next_frame if count <= room else self._next_frame + room
+        assert ((references >= 0) & (references < self._frames.capacity)).all(), "no such frame"
+        if self._priorities is not None:
+            self._priorities.check_valid(np.setdiff1d(np.arange(self.capacity), live))
 
     def _evict(self, end_key: int, end_frame: int) -> None:
         first_evicted = self.oldest_key
         oldest = max(first_evicted, end_key - self.capacity)
-        lowest = end_frame - self.frame_capacity
+        lowest = end_frame - self._frames.capacity
         while oldest < self.next_key:  # at most twice: up to the end of the ring, and on from 0
             slot = oldest % self.capacity
             if self._frame_positions.item(slot) >= lowest:
@@ -252,12 +257,12 @@ class Replay:
             positions = self._frame_positions[slot : slot + self.next_key - oldest]
             oldest += int(positions.searchsorted(lowest))
         self.oldest_key = oldest
-        if self._tree is not None:
+        if self._priorities is not None:
             # Slots that the new block is about to fill need no zero.
             first_empty = max(first_evicted, end_key - self.capacity)
             count = min(oldest, self.next_key) - first_empty
-            for slots, part in self._ring_parts(first_empty, count):
-                self._tree.set_range(slots.start, np.zeros(part.stop - part.start))
+            for slots, _ in self._ring_parts(first_empty, count):
+                self._priorities.empty(slots.start, slots.stop - slots.start)
 
     def _ring_parts(self, first_key: int, count: int) -> Iterator[tuple[slice, slice]]:
         """Give the slots of neighbouring keys, and which of the keys these are; 0 to 2 pairs."""
@@ -267,12 +272,6 @@ class Replay:
             length = min(count - done, self.capacity - slot)
             yield slice(slot, slot + length), slice(done, done + length)
             done += length
-
-    def _draw_stratified(self, tree: SumTree, batch_size: int, batches: int) -> NDArray[np.int64]:
-        count = batch_size * batches
-        strata = np.arange(count) + self._rng.random(count)
-        slots = tree.find(strata * (tree.total / count))
-        return slots.reshape(batch_size, batches).T.ravel()
 
     def _gather(self, slots: NDArray[np.int64], batch: Batch) -> None:
         spec = self._spec
@@ -286,8 +285,7 @@ class Replay:
             ("next_observation", batch.next_observations),
         ):
             rows = records[field] if spec.frame_stack > 1 else records[field][:, 0]
-            # With mode="clip" NumPy writes straight to `out`; else it gathers into a copy first.
-            self._frames.take(rows, axis=0, out=out, mode="clip")
+            self._frames.gather(rows, out)
 
     def _empty_batch(self, count: int) -> Batch:
         shape = (count, *self._spec.stacked_shape)

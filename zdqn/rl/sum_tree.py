@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zdqn.errors import UsageError
+from zdqn.rl.allocation import Allocator, allocate_in_ram
 
 
 class SumTree:
@@ -20,16 +21,17 @@ class SumTree:
 
     Args:
         capacity: number of leaves, >= 1. All start at zero.
+        allocate: makes the array, ``sum_tree``, which is all of its state.
 
     Reference:
         Schaul et al. 2016, arXiv:1511.05952, appendix B.2.1.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, allocate: Allocator = allocate_in_ram) -> None:
         self.capacity = capacity
         self._depth = (capacity - 1).bit_length()
         self._first_leaf = 1 << self._depth
-        self._nodes = np.zeros(2 * self._first_leaf, np.float64)
+        self._nodes = allocate("sum_tree", (2 * self._first_leaf,), np.dtype(np.float64))
         self._scalars = self._nodes.data  # reads one number several times faster
 
     @property

@@ -157,7 +157,7 @@ class Memory(Closing):
 
     def _read_when_wanted(self) -> None:
         """Stop reading when inserts are not wanted: queues fill, and collectors block."""
-        wanted = self._broker.wants_inserts()
+        wanted = self._broker.store.wants_inserts()
         if wanted == self._reading:
             return
         now_s = time.monotonic()
@@ -172,12 +172,12 @@ class Memory(Closing):
         if not self._reading:
             return
         started_s = time.monotonic()
-        broker = self._broker
-        copy = broker.block_bytes < COPY_RECEIVED_BELOW_BYTES
+        store, intake = self._broker.store, self._broker.intake
+        copy = store.block_bytes < COPY_RECEIVED_BELOW_BYTES
         for _ in range(_ROUNDS_IN_A_ROW):
-            messages = self._receive_blocks(broker.wanted_blocks(_BLOCKS_TOGETHER), copy)
-            for error in broker.insert_together(messages):
-                self._complaints.say(str(error), broker.refused)
+            messages = self._receive_blocks(store.wanted_blocks(_BLOCKS_TOGETHER), copy)
+            for error in intake.insert_together(messages):
+                self._complaints.say(str(error), intake.refused)
             if len(messages) < _BLOCKS_TOGETHER:
                 break
         self._inserting_s += time.monotonic() - started_s
@@ -204,7 +204,7 @@ class Memory(Closing):
         if hello.spec is None:
             return
         spec = codec.read_spec(hello.spec)
-        first = self._broker.spec is None
+        first = self._broker.store.spec is None
         self._broker.agree(spec, _available_bytes())
         if first:
             self._held_since_s = time.monotonic()  # before, there was nothing to hold back
@@ -219,7 +219,7 @@ class Memory(Closing):
         """Give what a client is told when it is welcome."""
         return Particulars(
             data_endpoint=self.endpoints["transitions"],
-            spec=self._broker.spec,
+            spec=self._broker.store.spec,
             seed=self._config.run.seed,
         )
 
@@ -229,7 +229,7 @@ class Memory(Closing):
 
     def environment_steps(self) -> int:
         """Give the environment steps of all collectors that it heard of."""
-        return self._broker.ledger.environment_steps
+        return self._broker.intake.ledger.environment_steps
 
     def statistics(self) -> Statistics:
         """Give the numbers that go with every pong."""
@@ -270,7 +270,7 @@ class Memory(Closing):
 
     def _write_off(self, peer: Peer) -> None:
         blocks_sent = CollectorStatistics.read(peer.statistics).blocks_sent
-        lost = self._broker.ledger.write_off(peer.session, blocks_sent)
+        lost = self._broker.intake.ledger.write_off(peer.session, blocks_sent)
         if lost:
             logger.warning("%d blocks that %s had sent never came: lost", lost, peer.name)
 

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 from zdqn.config import Config
 from zdqn.core.broker import MemoryBroker
+from zdqn.core.store import TransitionStore
 
 
-def build_broker(config: Config, *, session: int) -> MemoryBroker:
-    """Build the memory's decisions as configured.
+def build_store(config: Config) -> TransitionStore:
+    """Build the replay with its limiter as configured.
 
     Args:
         config: its ``replay`` section is used, and what the limiter's window depends on.
-        session: random number of this start of the memory.
 
     Raises:
         ConfigError: when the limiter's window is too small.
     """
     replay = config.replay
-    return MemoryBroker(
-        session=session,
+    return TransitionStore(
         capacity=replay.capacity,
         prioritized=replay.kind == "prioritized",
         priority_exponent=replay.priority_exponent,
@@ -31,3 +30,16 @@ def build_broker(config: Config, *, session: int) -> MemoryBroker:
         frames_per_transition=config.frames_per_transition,
         seed=config.run.seed,
     )
+
+
+def build_broker(config: Config, *, session: int) -> MemoryBroker:
+    """Build the memory's decisions as configured.
+
+    Args:
+        config: see `build_store`.
+        session: random number of this start of the memory.
+
+    Raises:
+        ConfigError: when the limiter's window is too small.
+    """
+    return MemoryBroker(build_store(config), session=session)

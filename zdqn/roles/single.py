@@ -15,12 +15,12 @@ import numpy as np
 from zdqn.closing import Closing
 from zdqn.config import Config, to_toml
 from zdqn.core.agenda import NOTHING, Agenda, Counters
-from zdqn.core.progress import ProgressTotal
 from zdqn.data import WeightVersion
 from zdqn.errors import ConfigError
 from zdqn.records.recorder import Recorder
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.snapshots import Evaluation
+from zdqn.records.totals import RunTotals
 from zdqn.records.training_result import TrainingResult
 from zdqn.roles.acting import EpsilonSource
 from zdqn.roles.building import (
@@ -34,7 +34,7 @@ from zdqn.roles.building import (
     evaluation_seed,
     use_threads,
 )
-from zdqn.roles.replaying import build_broker
+from zdqn.roles.replaying import build_store
 from zdqn.wire.protocol import Progress
 from zdqn.wire.status import CollectorStatistics
 
@@ -118,14 +118,14 @@ class Single(Closing):
             seed=int(seeds[0].generate_state(1)[0]),
             label="train",
         )
-        self._broker = build_broker(config, session=1)
-        self._broker.make_room(self._spec)
+        self._store = build_store(config)
+        self._store.make_room(self._spec)
         epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"
         lockstep = Lockstep(
             rollout,
             self._spec,
-            self._broker,
+            self._store,
             self._trainer,
             batch_size=config.algorithm.batch_size,
             prioritized=prioritized,
@@ -168,7 +168,7 @@ class Single(Closing):
             environment_steps=self._rollout.environment_steps,
             updates=self._trainer.updates,
             episodes=self._rollout.episodes,
-            transitions=self._broker.limiter.inserts,
+            transitions=self._store.limiter.inserts,
             evaluation_return=self._recorder.metrics.last_return,
         )
 
@@ -239,10 +239,10 @@ class Single(Closing):
             version=self._trainer.updates,
         )
 
-    def _totals(self) -> ProgressTotal:
+    def _totals(self) -> RunTotals:
         """Give the counts as if a memory had told them, so that a distributed run can go on."""
-        totals, counters = ProgressTotal(), self._counters
-        totals.observe(
+        totals, counters = RunTotals(), self._counters
+        totals.add(
             Progress(
                 session=0,
                 environment_steps=counters.environment_steps,
@@ -265,7 +265,7 @@ class Single(Closing):
             self._evaluate()
         self._report()
         self._save_checkpoint()
-        limiter = self._broker.limiter
+        limiter = self._store.limiter
         summary = self._recorder.write_summary(
             self._counters,
             reason,

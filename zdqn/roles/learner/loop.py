@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.core.agenda import NOTHING, Agenda, Counters
-from zdqn.core.progress import ProgressTotal
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.records.recorder import Recorder
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.records.totals import RunTotals
 from zdqn.rl.importance import importance_weights
 from zdqn.roles.learner.publications import Publications, Published
 from zdqn.roles.learner.status_board import StatusBoard
@@ -98,7 +98,7 @@ class TrainingLoop:
         model: Model,
         publications: Publications,
         recorder: Recorder,
-        totals: ProgressTotal,
+        totals: RunTotals,
         agenda: Agenda,
         board: StatusBoard,
         stop: threading.Event,

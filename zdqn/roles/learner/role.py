@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from zdqn.closing import Closing
 from zdqn.config import Config, to_toml
 from zdqn.core.agenda import Agenda, Counters
-from zdqn.core.progress import ProgressTotal
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import RoleFailedError
 from zdqn.records.recorder import Recorder
 from zdqn.records.run_directory import RunDirectory
+from zdqn.records.totals import RunTotals
 from zdqn.records.training_result import TrainingResult
 from zdqn.roles.building import (
     NetworkFactory,
@@ -127,7 +127,7 @@ class Learner(Closing):
             self._open = stack.pop_all()
         self._publications = Publications(publisher, run_id=self._run_id, learner_epoch=self._epoch)
         self._recorder = Recorder(config, self._directory)
-        self._totals = ProgressTotal()
+        self._totals = RunTotals()
         self._memory = MemoryLink(
             self._node,
             memory_address,

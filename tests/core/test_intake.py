@@ -1,0 +1,240 @@
+"""Blocks in, transitions stored or refusals out; together they are stored as one by one."""
+
+import json
+
+import numpy as np
+import pytest
+
+from zdqn.core.intake import Intake
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError, ProtocolError
+from zdqn.wire import codec
+from zdqn.wire.protocol import BlockHeader, SampleRequest
+
+
+@pytest.fixture
+def start(spec, make_store, make_sender):
+    """A store that has room, its intake, and a collector."""
+
+    def make(**changes):
+        store = make_store(spec, **changes)
+        intake = Intake(store)
+        return store, intake, make_sender(intake, spec)
+
+    return make
+
+
+@pytest.fixture
+def make_large(make_store):
+    """A store with room for many blocks, and its intake."""
+
+    def make(spec, **changes):
+        settings = {"capacity": 4000, "block_transitions": 16, "min_size": 1, **changes}
+        store = make_store(spec, **settings)
+        return store, Intake(store)
+
+    return make
+
+
+# --- one by one ---------------------------------------------------------------------------------
+
+
+def test_a_block_that_comes_twice_is_stored_once(start):
+    store, intake, sender = start()
+    message = sender.message()
+    intake.insert(message)
+    intake.insert(message)
+    assert store.size == 5
+    assert intake.ledger.duplicated == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        EnvironmentSpec((5,), "float32", 2),
+        EnvironmentSpec((4,), "float64", 2),
+        EnvironmentSpec((4,), "float32", 3),
+        EnvironmentSpec((4,), "float32", 2, 2),
+    ],
+)
+def test_a_block_of_another_environment_is_refused_and_others_go_on(other, start, make_sender):
+    store, intake, sender = start()
+    sender.send()
+    stranger = make_sender(intake, other, session=2)
+    with pytest.raises(MismatchError, match="session 0000000000000002 comes from another"):
+        stranger.send()
+    sender.send()
+    assert (store.size, intake.refused) == (10, 1)
+
+
+@pytest.mark.parametrize("cut", [0, 3, 20, -1, -100])
+def test_a_malformed_block_is_refused_counted_and_nothing_stored(cut, start):
+    store, intake, sender = start()
+    with pytest.raises(ProtocolError):
+        intake.insert(sender.message()[:cut])
+    assert (store.size, intake.refused) == (0, 1)
+    sender.send()
+    assert store.size == 5
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_reward_that_is_not_finite_never_enters(value, start, spec, make_block):
+    store, intake, sender = start()
+    block = make_block(spec, 5)
+    block.records["reward"][3] = value
+    with pytest.raises(ProtocolError, match="not finite"):
+        intake.insert(sender.message(block=block))
+    assert (store.size, intake.refused) == (0, 1)
+
+
+def test_something_other_than_a_block_is_refused(start):
+    _, intake, _ = start()
+    with pytest.raises(ProtocolError, match="expected BlockHeader, got SampleRequest"):
+        intake.insert(codec.encode(SampleRequest(batch_size=1)))
+    assert intake.refused == 1
+
+
+def test_a_block_larger_than_agreed_is_refused(start, spec, make_block):
+    store, intake, sender = start(block_transitions=5)
+    with pytest.raises(ProtocolError, match=r"6 transitions.*at most 5 .*block_transitions"):
+        sender.send(6)
+    with pytest.raises(ProtocolError, match="11 frames"):
+        intake.insert(sender.message(block=make_block(spec, 5, frames=11)))
+    intake.insert(sender.message(block=make_block(spec, 5, frames=10)))
+    assert (store.size, intake.refused) == (5, 2)
+
+
+def test_a_refused_block_is_missing_in_its_sequence(start):
+    _, intake, sender = start()
+    sender.send()
+    with pytest.raises(ProtocolError):
+        intake.insert(sender.message()[:-1])
+    sender.sequence += 1
+    sender.send()
+    assert (intake.refused, intake.ledger.lost) == (1, 1)
+
+
+# --- together -----------------------------------------------------------------------------------
+
+
+def encode(spec, block, sequence, **changes):
+    values = {
+        "session": 5, "sequence": sequence, "spec_digest": spec.digest,
+        "frames": len(block.frames), "transitions": len(block.records),
+        "environment_steps": 16 * (sequence + 1), "episodes": sequence,
+        **changes,
+    }  # fmt: skip
+    return codec.encode_block(BlockHeader(**values), block)
+
+
+def contents(store):
+    """All that is stored, by key."""
+    replay = store._replay
+    batch = replay.sample(1, 4000)
+    order = np.unique(batch.keys, return_index=True)[1]
+    return {name: array[order] for name, array in vars(batch).items() if name != "probabilities"}
+
+
+@pytest.mark.parametrize("stack", [1, 3])
+@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+@pytest.mark.parametrize("transitions", [1, 5])
+def test_together_is_what_one_by_one_is(make_block, make_large, stack, kind, transitions):
+    spec = EnvironmentSpec((2, 3), "uint8", 4, stack)
+    blocks = [make_block(spec, transitions, seed=seed) for seed in range(6)]
+    messages = [encode(spec, block, number) for number, block in enumerate(blocks)]
+    prioritized = kind == "prioritized"
+    together, by_one = (make_large(spec, prioritized=prioritized) for _ in range(2))
+    assert together[1]._insert_joined(messages)
+    for message in messages:
+        by_one[1].insert(message)
+    assert together[1].state_dict() == by_one[1].state_dict()
+    assert together[0].limiter.state_dict() == by_one[0].limiter.state_dict()
+    one, other = contents(together[0]), contents(by_one[0])
+    assert len(one["keys"]) == 6 * transitions
+    for name in one:
+        np.testing.assert_array_equal(one[name], other[name])
+    together[0]._replay.check_valid()
+
+
+def odd_ones(spec, good, make_block):
+    bad_action = make_block(spec, 3)
+    bad_action.records["action"] = [0, spec.num_actions, 1]
+    bad_reference = make_block(spec, 3)
+    bad_reference.records["observation"][1] = len(bad_reference.frames)
+    bad_reward = make_block(spec, 3)
+    bad_reward.records["reward"] = [0, np.inf, 1]
+    return {
+        "garbage": b"garbage",
+        "cut": encode(spec, good, 1)[:-1],
+        "foreign": encode(spec, good, 1, spec_digest=1),
+        "empty": encode(spec, good, 1, frames=1),
+        "action": encode(spec, bad_action, 1),
+        "reference": encode(spec, bad_reference, 1),
+        "reward": encode(spec, bad_reward, 1),
+    }
+
+
+@pytest.mark.parametrize(
+    "odd", ["garbage", "cut", "foreign", "empty", "action", "reference", "reward"]
+)
+def test_an_odd_one_is_refused_alone_and_named(make_block, make_large, odd):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    store, intake = make_large(spec)
+    good = make_block(spec, 3)
+    messages = [encode(spec, good, 0), odd_ones(spec, good, make_block)[odd], encode(spec, good, 2)]
+    errors = intake.insert_together(messages)
+    assert len(errors) == intake.refused == 1
+    assert store.size == 6
+    assert intake.ledger.lost == 1
+
+
+def test_a_block_that_came_before_is_dropped_and_counted(make_block, make_large):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    store, intake = make_large(spec)
+    messages = [encode(spec, make_block(spec, 2), number) for number in (0, 1, 1, 2)]
+    assert intake.insert_together(messages) == []
+    assert (store.size, intake.ledger.duplicated, intake.ledger.received) == (6, 1, 3)
+
+
+def test_a_large_part_of_a_small_ring_is_not_evicted_at_once(make_block, make_large):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    store, intake = make_large(spec, capacity=8)
+    messages = [encode(spec, make_block(spec, 4), number) for number in range(10)]
+    assert not intake._insert_joined(messages)
+    assert intake.insert_together(messages) == []
+    assert store.size == 8
+
+
+@pytest.mark.parametrize(("frame_bytes", "stored"), [(2047, 1), (2048, 3)])
+def test_only_small_blocks_are_joined(make_block, make_large, monkeypatch, frame_bytes, stored):
+    spec = EnvironmentSpec((frame_bytes,), "uint8", 2)
+    store, intake = make_large(spec)
+    assert store.block_bytes == 16 * frame_bytes
+    sizes = []
+    insert = store.insert
+
+    def count(block):
+        sizes.append(len(block))
+        insert(block)
+
+    monkeypatch.setattr(store, "insert", count)
+    messages = [encode(spec, make_block(spec, 2), number) for number in range(3)]
+    assert intake.insert_together(messages) == []
+    assert len(sizes) == stored
+    assert sum(sizes) == store.size == 6
+
+
+# --- state --------------------------------------------------------------------------------------
+
+
+def test_an_intake_goes_on_where_another_was(start):
+    _, intake, sender = start()
+    sender.send()
+    intake.insert(message := sender.message())
+    with pytest.raises(ProtocolError):
+        intake.insert(message[:-1])
+    store, other, _ = start()
+    other.load_state_dict(json.loads(json.dumps(intake.state_dict())))
+    assert (other.refused, other.ledger.received) == (1, 2)
+    assert other.insert_together([message, message]) == []
+    assert (store.size, other.ledger.duplicated) == (0, 2)

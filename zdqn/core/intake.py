@@ -1,0 +1,137 @@
+"""Blocks on their way into the store: checked, accounted for, joined where that is quicker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from zdqn.core.ledger import Ledger
+from zdqn.core.store import TransitionStore
+from zdqn.errors import MismatchError, ProtocolError
+from zdqn.wire import codec
+from zdqn.wire.protocol import BlockHeader
+
+_JOINED_BELOW_BYTES = 32_768
+"""Only blocks whose frames have less than this are joined: it copies their frames once more."""
+_JOINED_SHARE = 64
+"""Blocks are joined when together they fill at most this fraction of the frame ring."""
+
+
+class Intake:
+    """Takes the blocks of all collectors, and accounts for those that came and those that did not.
+
+    Args:
+        store: where they go; it has room (`TransitionStore.make_room`) before the first comes.
+
+    Attributes:
+        ledger: which blocks came, are missing, or came twice.
+        refused: blocks that broke the protocol or came from another environment.
+    """
+
+    def __init__(self, store: TransitionStore) -> None:
+        self._store = store
+        self.ledger = Ledger()
+        self.refused = 0
+
+    def insert_together(self, messages: Sequence[bytes | memoryview]) -> list[MismatchError]:
+        """Check and store several blocks, as one where that is possible and quicker.
+
+        Args:
+            messages: in the order in which they came.
+
+        Returns:
+            Why blocks were refused, an error for each; the others are stored.
+        """
+        joins = len(messages) > 1 and self._store.block_bytes < _JOINED_BELOW_BYTES
+        if joins and self._insert_joined(messages):
+            return []
+        errors = []
+        for message in messages:
+            try:
+                self.insert(message)
+            except MismatchError as error:
+                errors.append(error)
+        return errors
+
+    def _insert_joined(self, messages: Sequence[bytes | memoryview]) -> bool:
+        """Store blocks as one; False, with nothing done, when there is anything odd about them."""
+        spec = self._store.spec
+        assert spec is not None
+        try:
+            decoded = [codec.decode(message) for message in messages]
+            headers = [codec.expect(message, BlockHeader) for message in decoded]
+            for header in headers:
+                self._check_origin(header)
+        except MismatchError:
+            return False
+        frames = sum(header.frames for header in headers)
+        if frames * _JOINED_SHARE > self._store.frame_capacity(spec):
+            return False  # they are evicted together too: no large part of the ring at once
+        block = codec.join_blocks(decoded, spec)
+        if block is None or not self.ledger.are_new(
+            (header.session, header.sequence) for header in headers
+        ):
+            return False
+        for header in headers:
+            self._accept(header)
+        self._store.insert(block)
+        return True
+
+    def insert(self, message: bytes | memoryview) -> None:
+        """Check and store a block.
+
+        Args:
+            message: as it came.
+
+        Raises:
+            ProtocolError: when it is malformed; it was refused and counted.
+            MismatchError: when it is of another environment; likewise.
+        """
+        spec = self._store.spec
+        assert spec is not None
+        try:
+            decoded = codec.decode(message)
+            header = codec.expect(decoded, BlockHeader)
+            self._check_origin(header)
+            block = codec.read_block(decoded, spec)
+        except MismatchError:
+            self.refused += 1
+            raise
+        if self._accept(header):
+            self._store.insert(block)
+
+    def _accept(self, header: BlockHeader) -> bool:
+        """Enter a block into the ledger; False if it is known already."""
+        return self.ledger.accept(
+            header.session,
+            header.sequence,
+            header.transitions,
+            header.environment_steps,
+            header.episodes,
+        )
+
+    def _check_origin(self, header: BlockHeader) -> None:
+        store = self._store
+        assert store.spec is not None
+        if header.spec_digest != store.spec.digest:
+            raise MismatchError(
+                f"a block of session {header.session:016x} comes from another environment than "
+                f"the agreed one ({store.spec.describe()})"
+            )
+        if header.transitions > store.block_transitions or header.frames > store.block_frames(
+            store.spec
+        ):
+            raise ProtocolError(
+                f"a block of session {header.session:016x} has {header.transitions} transitions "
+                f"and {header.frames} frames; this memory takes at most "
+                f"{store.block_transitions} transitions (collector.block_transitions)"
+            )
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all counts, as plain values."""
+        return {"ledger": self.ledger.state_dict(), "refused": self.refused}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken."""
+        self.ledger.load_state_dict(state["ledger"])
+        self.refused = state["refused"]

@@ -1,0 +1,236 @@
+"""What is stored, how much room it takes, and what may be stored and drawn now; no messages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from math import ceil, inf
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.data import Batch, Block, EnvironmentSpec
+from zdqn.errors import ConfigError, UsageError
+from zdqn.rl.allocation import Allocator, allocate_in_ram
+from zdqn.rl.limiter import SamplesPerInsertLimiter
+from zdqn.rl.replay import Replay
+
+_BYTES_PER_ITEM = 64
+"""Rough room for a transition's own columns and its leaf; frames dominate or it does not matter."""
+
+
+class TransitionStore:
+    """Replay and samples-per-insert limiter for the transitions of one environment.
+
+    Args:
+        capacity: transitions kept.
+        prioritized: whether to draw by priority.
+        priority_exponent: alpha.
+        priority_epsilon: offset of priorities.
+        min_size: transitions stored before the first batch.
+        samples_per_insert: ratio to hold; 0 lets both sides run free.
+        samples_per_insert_window: how far off it may be, in samples.
+        batch_size: of the learner, for the window.
+        block_transitions: most transitions in one block, for the window and the frame ring.
+        frames_per_transition: bytes of a frame to rows of the frame ring for each transition.
+        seed: of sampling.
+        allocate: makes the arrays of the replay; see `zdqn.rl.allocation`.
+
+    Attributes:
+        capacity: as given.
+        block_transitions: as given.
+        limiter: counts what was inserted and sampled.
+        spec: the environment's, once there is room for its transitions.
+        stale_priorities: priorities that came after their items had been evicted.
+
+    Raises:
+        ConfigError: when the window is too small.
+    """
+
+    def __init__(
+        self,
+        *,
+        capacity: int,
+        prioritized: bool,
+        priority_exponent: float,
+        priority_epsilon: float,
+        min_size: int,
+        samples_per_insert: float,
+        samples_per_insert_window: float,
+        batch_size: int,
+        block_transitions: int,
+        frames_per_transition: Callable[[int], float],
+        seed: int,
+        allocate: Allocator = allocate_in_ram,
+    ) -> None:
+        self.capacity = capacity
+        self.block_transitions = block_transitions
+        self._prioritized = prioritized
+        self._priority_exponent = priority_exponent
+        self._priority_epsilon = priority_epsilon
+        self._frames_per_transition = frames_per_transition
+        self._seed = seed
+        self._allocate = allocate
+        self._replay: Replay | None = None
+        self.limiter = SamplesPerInsertLimiter(
+            samples_per_insert,
+            min_size=min_size,
+            window=samples_per_insert_window,
+            batch_size=batch_size,
+            block_transitions=block_transitions,
+        )
+        self.spec: EnvironmentSpec | None = None
+        self.stale_priorities = 0
+
+    # --- room ----------------------------------------------------------------------------------
+
+    def make_room(self, spec: EnvironmentSpec, available_bytes: float = inf) -> None:
+        """Allocate the replay for an environment.
+
+        Args:
+            spec: of the environment.
+            available_bytes: free memory of this machine.
+
+        Raises:
+            ConfigError: when the replay would not fit into it; nothing has changed then.
+        """
+        frames = self.frame_capacity(spec)
+        needed = frames * spec.frame_bytes + self.capacity * (
+            _BYTES_PER_ITEM + spec.record_dtype.itemsize
+        )
+        if needed > available_bytes:
+            raise ConfigError(
+                f"replay.capacity is {self.capacity}: {frames} frames of {spec.frame_bytes} bytes "
+                f"and their transitions need {needed / 1e9:.1f} GB, but only "
+                f"{available_bytes / 1e9:.1f} GB of memory are free. At most about "
+                f"{int(self.capacity * available_bytes / needed * 0.9)} would fit."
+            )
+        self._replay = Replay(
+            spec,
+            capacity=self.capacity,
+            frame_capacity=frames,
+            prioritized=self._prioritized,
+            priority_exponent=self._priority_exponent,
+            priority_epsilon=self._priority_epsilon,
+            rng=np.random.default_rng(self._seed),
+            allocate=self._allocate,
+        )
+        self.spec = spec
+
+    def frame_capacity(self, spec: EnvironmentSpec) -> int:
+        """Give the rows of the frame ring.
+
+        Room for the transitions' frames, and those of three blocks more: the oldest block, some of
+        whose transitions are gone; the newest; and one that did not fit before the ring's end.
+        """
+        per_transition = self._frames_per_transition(spec.frame_bytes)
+        transitions = self.capacity + 3 * self.block_transitions
+        return max(ceil(transitions * per_transition), self.block_frames(spec))
+
+    def block_frames(self, spec: EnvironmentSpec) -> int:
+        """Give the most frames that one block's transitions can refer to."""
+        return 2 * spec.frame_stack * self.block_transitions
+
+    @property
+    def block_bytes(self) -> int:
+        """Bytes of a frame for each transition of a full block; 0 as long as there is no spec."""
+        return self.spec.frame_bytes * self.block_transitions if self.spec is not None else 0
+
+    @property
+    def size(self) -> int:
+        """Transitions stored."""
+        return self._replay.size if self._replay is not None else 0
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays; 0 as long as there is no spec."""
+        return self._replay.nbytes if self._replay is not None else 0
+
+    # --- in ------------------------------------------------------------------------------------
+
+    def wants_inserts(self) -> bool:
+        """Whether blocks should be read now; if not, they wait with their collectors."""
+        return self._replay is not None and self.limiter.wants_inserts()
+
+    def wanted_blocks(self, most: int) -> int:
+        """Say how many blocks should be read now, 0 to `most`."""
+        return self.limiter.wanted_blocks(most) if self._replay is not None else 0
+
+    def insert(self, block: Block) -> None:
+        """Store a block whose references and values have been checked.
+
+        Raises:
+            ConfigError: if it has more frames than there is room for.
+        """
+        assert self._replay is not None
+        self._replay.insert(block.frames, block.records)
+        self.limiter.inserted(len(block.records))
+
+    # --- out -----------------------------------------------------------------------------------
+
+    def allowed_batches(self, batch_size: int, batches: int) -> int:
+        """Say how many of `batches` may be drawn now."""
+        return self.limiter.allowed_batches(self.size, batch_size, batches)
+
+    def draw(self, batch_size: int, batches: int, out: Batch | None = None) -> Batch:
+        """Draw batches that `allowed_batches` has allowed.
+
+        Args:
+            batch_size: transitions of each.
+            batches: how many.
+            out: where to gather them; None makes new arrays.
+
+        Returns:
+            All of them in one, each contiguous.
+        """
+        assert self._replay is not None
+        batch = self._replay.sample(batch_size, batches, out=out)
+        self.limiter.sampled(batch_size * batches)
+        return batch
+
+    def update_priorities(self, keys: NDArray[np.int64], td_errors: NDArray[np.float32]) -> None:
+        """Set the priorities of items by key; keys of evicted items are counted and dropped.
+
+        Args:
+            keys: of the items, shape (B,).
+            td_errors: of the same, shape (B,); the sign does not matter.
+
+        Raises:
+            UsageError: when an error is NaN or infinite and draws are by priority.
+        """
+        if self._replay is not None and len(keys):
+            self.stale_priorities += self._replay.update_priorities(keys, td_errors)
+
+    # --- state ---------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that the arrays do not hold, as plain values; see `zdqn.rl.allocation`."""
+        return {
+            "spec": asdict(self.spec) if self.spec is not None else None,
+            "replay": self._replay.state_dict() if self._replay is not None else None,
+            "limiter": self.limiter.state_dict(),
+            "stale_priorities": self.stale_priorities,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken, with room for the environment of then.
+
+        Raises:
+            ConfigError: when the replay of then was configured differently.
+            UsageError: when there is room for another environment already.
+        """
+        if state["spec"] is not None:
+            shape = tuple(state["spec"]["observation_shape"])
+            spec = EnvironmentSpec(**{**state["spec"], "observation_shape": shape})
+            if self.spec is None:
+                self.make_room(spec)
+            elif spec != self.spec:
+                raise UsageError(
+                    f"a store for {self.spec.describe()} cannot go on with the transitions of "
+                    f"{spec.describe()}; load them into a new one."
+                )
+            assert self._replay is not None
+            self._replay.load_state_dict(state["replay"])
+        self.limiter.load_state_dict(state["limiter"])
+        self.stale_priorities = state["stale_priorities"]

@@ -1,0 +1,80 @@
+"""What the memories of a run have counted, all in all, whichever of them live or were replaced."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from zdqn.wire.protocol import Progress
+
+
+class RunTotals:
+    """Adds up the counters of every memory session that a run has had.
+
+    A memory counts from 0 when it starts, and tells its counts since. Hence the total is the sum of
+    the latest counts of each session, those of memories that are gone included.
+
+    Attributes:
+        restarts: how often a memory was replaced by a new one.
+    """
+
+    def __init__(self) -> None:
+        self._latest: dict[int, Progress] = {}  # by session
+        self._sessions: dict[int, int] = {}  # the one that is at each place now
+        self.restarts = 0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that a later start of the learner must know, as plain values."""
+        return {
+            "latest": [msgspec.structs.asdict(progress) for progress in self._latest.values()],
+            "sessions": [list(pair) for pair in self._sessions.items()],
+            "restarts": self.restarts,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Count on from where `state_dict` was taken; the memories may be the same, or others."""
+        self._latest = {latest["session"]: Progress(**latest) for latest in state["latest"]}
+        self._sessions = dict(state["sessions"])
+        self.restarts = state["restarts"]
+
+    def observe(self, progress: Progress, memory: int = 0) -> bool:
+        """Take note of a memory's counters; those of several may come in any order.
+
+        Args:
+            progress: its counters.
+            memory: the place that it has among the memories of the run, such as the number of the
+                stream that the counters came from.
+
+        Returns:
+            True if a new session has taken the place of another; it counts as a restart.
+        """
+        session = progress.session
+        replaced = session not in self._latest and memory in self._sessions
+        self.restarts += replaced
+        self._latest[session] = progress
+        self._sessions[memory] = session
+        return replaced
+
+    def add(self, progress: Progress) -> None:
+        """Count what no living memory will tell again, such as a training without any."""
+        self._latest[progress.session] = progress
+
+    def total(self, key: str) -> int:
+        """Give a counter of `Progress`, over all memories."""
+        return sum(getattr(progress, key) for progress in self._latest.values())
+
+    @property
+    def environment_steps(self) -> int:
+        """Environment steps of all collectors."""
+        return self.total("environment_steps")
+
+    @property
+    def episodes(self) -> int:
+        """Episodes of all collectors."""
+        return self.total("episodes")
+
+    @property
+    def transitions(self) -> int:
+        """Transitions stored by all memories."""
+        return self.total("transitions")
