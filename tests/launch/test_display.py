@@ -14,7 +14,7 @@ from zdqn.launch.display import (
     progress_rows,
 )
 from zdqn.launch.summary import summary_lines
-from zdqn.records.run_directory import read_summary
+from zdqn.records.run_files import read_summary
 from zdqn.wire.status import LearnerStatus
 
 STATUS = LearnerStatus.read(

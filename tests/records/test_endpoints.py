@@ -1,31 +1,13 @@
-"""Run directories never collide; endpoints are merged whole."""
+"""Endpoints are merged whole."""
 
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from zdqn.errors import FileError, UsageError
 from zdqn.records.endpoints import newest_run_directory, read_endpoints, record_endpoints
-from zdqn.records.run_directory import choose_run_directory, make_run_directory
-
-
-def test_run_directories_never_collide(tmp_path):
-    made = {make_run_directory(tmp_path / "runs", "cartpole") for _ in range(5)}
-    assert len(made) == 5
-    assert all(path.is_dir() and "cartpole" in path.name for path in made)
-
-
-def test_a_name_becomes_a_file_name(tmp_path):
-    assert make_run_directory(tmp_path, "a/b c").parent == tmp_path
-
-
-def test_a_parent_that_is_a_file(tmp_path):
-    (tmp_path / "runs").write_text("")
-    with pytest.raises(FileError, match="--run-dir"):
-        make_run_directory(tmp_path / "runs", "x")
 
 
 def test_endpoints_of_roles_are_merged_and_replaced(tmp_path):
@@ -76,21 +58,3 @@ def test_the_newest_run_is_the_one_whose_servers_started_last(tmp_path):
 def test_no_run_at_all(tmp_path):
     with pytest.raises(UsageError, match="no run"):
         newest_run_directory(tmp_path)
-
-
-def test_the_folder_that_is_chosen(tmp_path):
-    named, old, parent = tmp_path / "named", tmp_path / "old", tmp_path / "runs"
-    (old / "checkpoints").mkdir(parents=True)
-
-    def choose(given, resume):
-        return choose_run_directory(given, resume, parent=parent, stem="x")
-
-    for useless in (old, tmp_path / "nowhere", Path(__file__)):
-        with pytest.raises(FileError, match=r"--resume is .*no run directory with a checkpoint"):
-            choose(named, useless)
-    assert not named.exists()
-    (old / "checkpoints" / "update-000000001.pt").touch()
-    assert choose(named, old) == named
-    assert named.is_dir()
-    assert choose(None, old) == old
-    assert choose(None, None).parent == parent

@@ -23,7 +23,7 @@ build_policy(config, None, EnvironmentSpec((4,), "float32", 2), 1)
 """
 LEARNER = """
 import pathlib, tempfile
-from zdqn.roles.learner import Learner
+from zdqn.roles.learner.role import Learner
 folder = pathlib.Path(tempfile.mkdtemp())
 Learner(config, memory="tcp://127.0.0.1:9", bind="tcp://127.0.0.1:0", run_directory=folder).close()
 """

@@ -10,7 +10,7 @@ from zdqn.benchmarks.bench_peers import find_python, run_script
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say
 from zdqn.benchmarks.running_system import run_to_end, zdqn_command
 from zdqn.errors import FileError
-from zdqn.records.run_directory import read_summary
+from zdqn.records.run_files import read_summary
 
 GOALS = {"first": Goal(1.0, at_most=True), "then": Goal(0.5, at_most=True)}
 

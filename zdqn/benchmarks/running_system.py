@@ -17,7 +17,7 @@ from zdqn.closing import Closing
 from zdqn.config import Config, to_toml
 from zdqn.errors import FileError, RoleFailedError, ZdqnError
 from zdqn.records.endpoints import read_endpoints
-from zdqn.records.run_directory import RunFiles
+from zdqn.records.run_files import RunFiles
 from zdqn.wire.remote import request_stop
 
 _START_S = 180.0

@@ -72,6 +72,6 @@ def play(checkpoint: Path, video: Path, seed: int) -> None:
 
 
 def _best_of(path: Path) -> Path:
-    from zdqn.records.run_directory import RunFiles
+    from zdqn.records.run_files import RunFiles
 
     return RunFiles(path).best if path.is_dir() else path

@@ -30,7 +30,7 @@ _name_option = click.option("--name", help="What to call it in status and logs."
 def _announcer(role: str, run_directory: Path | None) -> Callable[[dict[str, str]], None]:
     """Print a server's endpoints when they are known, and leave them in the run directory."""
     from zdqn.records.endpoints import record_endpoints
-    from zdqn.records.run_directory import open_run_directory
+    from zdqn.records.run_files import open_run_directory
 
     def announce(endpoints: dict[str, str]) -> None:
         for link, address in endpoints.items():
@@ -103,7 +103,7 @@ def learner(
     """Learn from the memory's batches; serve weights, actions and snapshots."""
     from zdqn.config import load_config
     from zdqn.launch.logs import configure_logging
-    from zdqn.records.run_directory import choose_run_directory
+    from zdqn.records.run_files import choose_run_directory
     from zdqn.roles.learner.role import Learner
 
     configure_logging(log_level)

@@ -86,7 +86,7 @@ def _server_addresses(target: str | None) -> list[str]:
     """
     from zdqn.errors import FileError
     from zdqn.records.endpoints import newest_run_directory, read_endpoints
-    from zdqn.records.run_directory import RunFiles
+    from zdqn.records.run_files import RunFiles
 
     if target is not None and "://" in target:
         return [target]

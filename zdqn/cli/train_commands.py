@@ -59,7 +59,7 @@ def run(
     from zdqn.config import load_config
     from zdqn.launch import entry
     from zdqn.launch.logs import configure_logging
-    from zdqn.records.run_directory import choose_run_directory
+    from zdqn.records.run_files import choose_run_directory
 
     configure_logging(log_level)
     short = {
@@ -101,7 +101,7 @@ def train(
     from zdqn.config import load_config
     from zdqn.launch import entry
     from zdqn.launch.logs import configure_logging
-    from zdqn.records.run_directory import choose_run_directory
+    from zdqn.records.run_files import choose_run_directory
 
     configure_logging(log_level)
     config = load_config(config_path, (*overrides, *_as_overrides({"run.seed": seed})))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zdqn.errors import FileError
-from zdqn.records.run_directory import RunFiles
+from zdqn.records.run_files import RunFiles
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

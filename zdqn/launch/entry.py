@@ -14,7 +14,7 @@ from zdqn.experiments.plots import plot_learning_curve
 from zdqn.launch.display import choose_display
 from zdqn.launch.local_run import LocalRun
 from zdqn.launch.plan import RunArguments
-from zdqn.records.run_directory import choose_run_directory, read_summary
+from zdqn.records.run_files import choose_run_directory, read_summary
 
 logger = logging.getLogger("zdqn")
 

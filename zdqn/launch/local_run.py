@@ -25,7 +25,7 @@ from zdqn.launch.plan import (
 )
 from zdqn.launch.starting import ProcessStarter, start_locally
 from zdqn.records.endpoints import Endpoints, record_endpoints
-from zdqn.records.run_directory import RunFiles, open_run_directory
+from zdqn.records.run_files import RunFiles, open_run_directory
 
 _TICK_S = 0.1
 _OTHERS_STOP_S = 15.0

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zdqn.errors import FileError, UsageError
-from zdqn.records.run_directory import RunFiles
+from zdqn.records.run_files import RunFiles
 
 Endpoints = dict[str, dict[str, str]]
 """Role to link to address, such as ``{"memory": {"samples": "tcp://127.0.0.1:5556"}}``."""

@@ -1,22 +1,19 @@
-"""The folder of a run: what its files are called, how it is chosen, and who writes to it."""
+"""Writes the files of a run."""
 
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 import os
-import re
-import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from zdqn.errors import FileError
+from zdqn.records.run_files import RunFiles, open_run_directory
 from zdqn.records.snapshots import Evaluation
 from zdqn.wire.status import MetricsRow
 
@@ -35,71 +32,6 @@ EVALUATION_COLUMNS = (
     "duration_s",
     "evaluator",
 )
-
-
-@dataclass(frozen=True)
-class RunFiles:
-    """What the files of a run are called.
-
-    Attributes:
-        path: the run's folder; it need not be there.
-    """
-
-    path: Path
-
-    @property
-    def config(self) -> Path:
-        """The resolved configuration."""
-        return self.path / "config.toml"
-
-    @property
-    def metrics(self) -> Path:
-        """A JSON object a line; see `zdqn.wire.status.MetricsRow`."""
-        return self.path / "metrics.jsonl"
-
-    @property
-    def evaluations(self) -> Path:
-        """A row for each evaluation, with `EVALUATION_COLUMNS`."""
-        return self.path / "evaluations.csv"
-
-    @property
-    def summary(self) -> Path:
-        """How it ended, as a JSON object."""
-        return self.path / "summary.json"
-
-    @property
-    def learning_curve(self) -> Path:
-        """The picture that is drawn at the end."""
-        return self.path / "learning_curve.png"
-
-    @property
-    def checkpoints(self) -> Path:
-        """The folder of the checkpoints from which training can go on."""
-        return self.path / "checkpoints"
-
-    @property
-    def best(self) -> Path:
-        """The network with the best evaluation."""
-        return self.path / "best.pt"
-
-    @property
-    def learner_epoch(self) -> Path:
-        """How often the run's learner was started."""
-        return self.path / "learner_epoch"
-
-    @property
-    def endpoints(self) -> Path:
-        """The addresses of the run's servers."""
-        return self.path / "endpoints.json"
-
-    @property
-    def logs(self) -> Path:
-        """The folder of the processes' logs."""
-        return self.path / "logs"
-
-    def log_of(self, process: str) -> Path:
-        """Give the log of a process, such as ``collector-0``."""
-        return self.logs / f"{process}.log"
 
 
 class RunDirectory(RunFiles):
@@ -187,99 +119,5 @@ class RunDirectory(RunFiles):
             raise _unwritable(path, error) from error
 
 
-def read_summary(run_directory: Path) -> dict[str, Any]:
-    """Read a run's ``summary.json``.
-
-    Returns:
-        Its values; empty when the run was stopped before there was anything to sum up.
-
-    Raises:
-        FileError: when it cannot be read.
-    """
-    path = RunFiles(run_directory).summary
-    try:
-        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise FileError(f"Cannot read {path}: {error}.") from error
-    return summary
-
-
 def _unwritable(path: Path, error: OSError) -> FileError:
     return FileError(f"Cannot write {path}: {error.strerror}.")
-
-
-# --- which folder -------------------------------------------------------------------------------
-
-
-def make_run_directory(parent: str | Path, stem: str) -> Path:
-    """Make a new folder, named by the time and by the configuration it belongs to.
-
-    Args:
-        parent: where; made if it is missing.
-        stem: what it is about, such as the configuration's file name without its ending.
-
-    Returns:
-        The folder, which no other call returns.
-
-    Raises:
-        FileError: when it cannot be made.
-    """
-    name = time.strftime("%Y-%m-%d-%H%M%S-") + (re.sub(r"[^\w.-]+", "-", stem) or "run")
-    for number in itertools.count(1):
-        directory = Path(parent) / (name if number == 1 else f"{name}-{number}")
-        try:
-            directory.mkdir(mode=0o700, parents=True)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise _cannot_make(directory, error) from error
-        return directory
-    raise AssertionError("unreachable")
-
-
-def open_run_directory(directory: Path) -> Path:
-    """Make a folder that was named, if it is missing.
-
-    Raises:
-        FileError: when it cannot be made.
-    """
-    try:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise _cannot_make(directory, error) from error
-    return directory
-
-
-def choose_run_directory(
-    given: Path | None, resume: Path | None, *, parent: str | Path, stem: str
-) -> Path:
-    """Choose the folder of a run: the one named, the one gone on with, or else a new one.
-
-    Args:
-        given: by the user, or None.
-        resume: run directory to go on from, or None; it must hold a checkpoint.
-        parent: where a new folder goes.
-        stem: what a new folder is called after.
-
-    Raises:
-        FileError: when it cannot be made, or there is nothing to go on from.
-    """
-    checkpoints = RunFiles(resume).checkpoints if resume is not None else None
-    if checkpoints is not None and not any(checkpoints.glob("*.pt")):  # before anything starts
-        raise FileError(
-            f"--resume is {resume}, which is no run directory with a checkpoint ({checkpoints} "
-            f"holds none). Give the folder of a run that saved one, or leave --resume out to start "
-            f"anew."
-        )
-    if given is not None:
-        return open_run_directory(given)
-    return resume or make_run_directory(parent, stem)
-
-
-def _cannot_make(directory: Path, error: OSError) -> FileError:
-    return FileError(
-        f"Cannot make the run directory {directory}: {error.strerror}. Give another --run-dir, or "
-        f"set run.directory."
-    )

@@ -1,0 +1,78 @@
+import pytest
+import torch
+
+from zdqn.core.agenda import Counters
+from zdqn.core.trainer import Update
+from zdqn.data import EvaluationScores
+from zdqn.errors import RoleFailedError
+from zdqn.records.metrics import Metrics, check_loss
+from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.wire.status import MetricsRow
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass when a test says so."""
+    now = {"s": 50.0}
+    monkeypatch.setattr("zdqn.records.metrics.time.monotonic", lambda: now["s"])
+    return now
+
+
+def evaluate(metrics, value):
+    snapshot = FrozenSnapshot(0, 1, 0, 0, 0, 0.0, {})
+    return metrics.add_evaluation(Evaluation(snapshot, EvaluationScores((value,), (1,)), "e", 0.0))
+
+
+def row(metrics, counters, update=None):
+    return metrics.row(counters, update=update, collectors=())
+
+
+def test_rates_are_those_since_the_row_before(clock):
+    metrics = Metrics()
+    clock["s"] += 2
+    first = row(metrics, Counters(environment_steps=100, updates=10))
+    assert (first.environment_steps_per_s, first.updates_per_s) == (50.0, 5.0)
+    clock["s"] += 1
+    second = row(metrics, Counters(environment_steps=130, updates=10))
+    assert (second.environment_steps_per_s, second.updates_per_s) == (30.0, 0.0)
+    assert second.wall_s == 3.0
+
+
+def test_the_summarys_rates_are_those_of_this_start(clock):
+    earlier = Metrics()
+    clock["s"] += 10
+    evaluate(earlier, 3.0)
+    state = earlier.state_dict()
+    metrics = Metrics()
+    metrics.load_state_dict(state, Counters(environment_steps=1_000, updates=100))
+    clock["s"] += 4
+    summary = metrics.summary(Counters(environment_steps=1_200, updates=120), "updates")
+    assert (summary["wall_s"], summary["environment_steps_per_s"]) == (14.0, 50.0)
+    assert summary["updates_per_s"] == 5.0
+    assert (summary["best_evaluation_return"], summary["evaluations"]) == (3.0, 1)
+
+
+def test_the_best_evaluation_is_the_highest_also_below_zero():
+    metrics = Metrics()
+    assert [evaluate(metrics, value) for value in (-5.0, -7.0, -5.0, -1.0)] == [
+        True, False, False, True,
+    ]  # fmt: skip
+    assert (metrics.best_return, metrics.last_return, metrics.evaluations) == (-1.0, -1.0, 4)
+
+
+def test_a_row_shows_the_newest_update(clock):
+    update = Update(torch.tensor([1.0, -3.0]).abs(), torch.tensor(0.5), torch.tensor(2.0),
+                    torch.tensor(float("inf")))  # fmt: skip
+    written = row(Metrics(), Counters(updates=1), update)
+    assert (written.loss, written.td_error_mean, written.q_mean) == (0.5, 2.0, 2.0)
+    assert written.gradient_norm is None, "what is no finite number is none"
+
+
+@pytest.mark.parametrize("loss", [0.0, 1e30])
+def test_a_finite_loss_is_one(loss):
+    check_loss(MetricsRow(loss=loss), 0.1)
+
+
+def test_a_loss_that_is_none_is_refused_with_the_learning_rate():
+    with pytest.raises(RoleFailedError, match=r"after 7 updates.*learning_rate \(0\.25\)"):
+        check_loss(MetricsRow(updates=7), 0.25)

@@ -1,0 +1,153 @@
+"""What a run brings goes to every sink, and what cannot be written does not end it."""
+
+import logging
+
+import numpy as np
+import pytest
+import torch
+
+from tests.roles.conftest import quick_config
+from zdqn.core.agenda import Counters
+from zdqn.core.trainer import Update
+from zdqn.data import EnvironmentSpec, EvaluationScores, WeightVersion
+from zdqn.errors import FileError, RoleFailedError
+from zdqn.records.checkpoints import CheckpointDirectory, load_checkpoint
+from zdqn.records.recorder import Recorder
+from zdqn.records.run_directory import RunDirectory
+from zdqn.records.snapshots import Evaluation
+from zdqn.wire.status import CollectorStatistics
+
+SPEC = EnvironmentSpec((4,), "float32", 2)
+ARRAYS = {"weight": np.arange(3, dtype=np.float32)}
+
+
+class Sink:
+    """Takes everything, unless it is full."""
+
+    def __init__(self):
+        self.full = False
+        self.taken = []
+
+    def _take(self, what):
+        if self.full:
+            raise FileError("Cannot write: No space left on device.")
+        self.taken.append(what)
+
+    def add_metrics(self, row):
+        self._take(row.updates)
+
+    def add_evaluation(self, evaluation):
+        self._take(evaluation.snapshot.number)
+
+    def write_summary(self, summary):
+        self._take(summary["stop_reason"])
+
+
+@pytest.fixture
+def sink():
+    return Sink()
+
+
+@pytest.fixture
+def recorder(tmp_path, sink):
+    return Recorder(quick_config(), RunDirectory(tmp_path), (sink,))
+
+
+def report(recorder, updates, update=None):
+    return recorder.report(Counters(updates=updates), update=update, collectors=())
+
+
+def evaluation(recorder, *returns):
+    snapshot = recorder.freeze(ARRAYS, Counters(10, 5, 2), WeightVersion(1, 3))
+    return Evaluation(snapshot, EvaluationScores(returns, (1,) * len(returns)), "e-0", 0.5)
+
+
+def test_the_directory_and_every_other_sink_are_told_everything(recorder, sink, tmp_path):
+    report(recorder, 7)
+    recorder.add_evaluation(evaluation(recorder, 1.0), SPEC)
+    summary = recorder.write_summary(Counters(updates=9), "updates", {"blocks": 3})
+    assert sink.taken == [7, 0, "updates"]
+    assert (summary["updates"], summary["blocks"]) == (9, 3)
+    assert summary["run_directory"] == str(tmp_path)
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written >= {"metrics.jsonl", "evaluations.csv", "summary.json", "best.pt"}
+
+
+def test_a_full_disk_does_not_end_the_training_and_is_said_once_a_time(recorder, sink, caplog):
+    with caplog.at_level(logging.WARNING, "zdqn.learner"):
+        sink.full = True
+        for updates in range(3):
+            report(recorder, updates)
+        sink.full = False
+        report(recorder, 3)
+        sink.full = True
+        report(recorder, 4)
+    assert sink.taken == [3]
+    assert [record.message.count("No space left") for record in caplog.records] == [1, 1]
+
+
+def test_a_sink_that_is_full_keeps_nothing_from_the_others(recorder, sink, tmp_path):
+    sink.full = True
+    report(recorder, 1)
+    report(recorder, 2)
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_loss_that_is_no_number_ends_training_with_advice(recorder):
+    update = Update(torch.ones(2), torch.tensor(float("nan")), torch.zeros(()), torch.zeros(()))
+    with pytest.raises(RoleFailedError, match=r"after 5 updates.*algorithm\.learning_rate"):
+        report(recorder, 5, update)
+
+
+def test_snapshots_are_numbered_and_say_where_training_was(recorder):
+    first = recorder.freeze(ARRAYS, Counters(10, 5, 2), WeightVersion(1, 3))
+    second = recorder.freeze(ARRAYS, Counters(20, 6, 3), WeightVersion(1, 4))
+    assert (first.number, second.number) == (0, 1)
+    assert (second.environment_steps, second.updates, second.episodes) == (20, 6, 3)
+    assert second.weight_version == WeightVersion(1, 4).pack()
+    assert recorder.snapshots == 2
+
+
+def test_only_the_best_network_is_kept_with_its_score(recorder, tmp_path):
+    for returns in ((1.0, 3.0), (2.5, 2.5), (1.0, 1.0)):
+        recorder.add_evaluation(evaluation(recorder, *returns), SPEC)
+    best = load_checkpoint(tmp_path / "best.pt")
+    assert (best.evaluation_return, best.training) == (2.5, None)
+    assert best.counters == Counters(10, 5, 2)
+    assert torch.equal(best.online["weight"], torch.arange(3.0))
+    assert (recorder.metrics.best_return, recorder.metrics.last_return) == (2.5, 1.0)
+
+
+def test_a_checkpoint_is_all_that_another_recorder_needs(recorder, tmp_path):
+    recorder.add_evaluation(evaluation(recorder, 4.0), SPEC)
+    trainer = {"updates": 6, "online": {"weight": torch.ones(2)}}
+    recorder.save_checkpoint(
+        SPEC, Counters(12, 6), trainer=trainer, totals={"restarts": 1}, version=8
+    )
+    loaded = CheckpointDirectory(tmp_path / "checkpoints", 2).newest()
+    assert (loaded.training.version, loaded.training.totals) == (8, {"restarts": 1})
+    other = Recorder(quick_config(), RunDirectory(tmp_path / "other"))
+    other.count_on(loaded.checkpoint, loaded.training)
+    assert other.snapshots == 1
+    assert (other.metrics.best_return, other.metrics.evaluations) == (4.0, 1)
+
+
+def test_what_cannot_be_saved_is_said_and_training_goes_on(recorder, monkeypatch, caplog):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    recorder.add_evaluation(evaluation(recorder, 4.0), SPEC)
+    recorder.save_checkpoint(SPEC, Counters(), trainer={"online": {}}, totals={}, version=0)
+    assert "the best model was not saved" in caplog.text
+    assert "no checkpoint was saved" in caplog.text
+
+
+def test_statistics_of_collectors_are_averaged_over_those_that_have_some(recorder):
+    collectors = [
+        CollectorStatistics(epsilon=0.0, episode_return_mean=10.0),
+        CollectorStatistics(epsilon=0.5),
+        CollectorStatistics(),
+    ]
+    row = recorder.report(Counters(), update=None, collectors=collectors)
+    assert (row.epsilon, row.episode_return_mean) == (0.25, 10.0)

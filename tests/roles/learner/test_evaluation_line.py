@@ -1,0 +1,127 @@
+"""Evaluators that wait, with fakes at both ends and a clock that a test moves."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.roles.conftest import quick_config
+from zdqn.errors import ProtocolError
+from zdqn.records.snapshots import FrozenSnapshot
+from zdqn.roles.learner.evaluation_line import EvaluationLine
+from zdqn.wire import codec
+from zdqn.wire.desk import RefusedError
+from zdqn.wire.peers import Peer
+from zdqn.wire.protocol import (
+    Acknowledged,
+    Claim,
+    EvaluationResult,
+    NothingToEvaluate,
+    Refusal,
+    Snapshot,
+)
+from zdqn.wire.sockets import Request
+
+CLIENTS = {
+    session: Peer("evaluator", f"evaluator-{session}", session, 0, 0.0) for session in (1, 2)
+}
+
+
+class Line:
+    def __init__(self):
+        self.replies: list[Any] = []
+        self.now_s = 5.0
+        self.object = EvaluationLine(
+            quick_config("evaluator.epsilon=0.25", "evaluator.episodes=3"), "r",
+            lambda request, message: self.replies.append(codec.decode(bytes(message)).header),
+            clock=lambda: self.now_s,
+        )  # fmt: skip
+
+    def offer(self, number):
+        arrays = {"weight": np.full(2, number, np.float32)}
+        self.object.offer(FrozenSnapshot(number, 1 << 32, 10, 5, 2, 0.0, arrays))
+
+    def claim(self, session, wait_ms=1_000):
+        request = Request([], memoryview(b""))
+        self.object.claim(request, Claim(session=session, wait_ms=wait_ms), CLIENTS)
+
+    def result(self, session, number, *returns):
+        header = EvaluationResult(
+            session=session, snapshot=number, episodes=len(returns), duration_s=0.5
+        )
+        arrays = (np.array(returns, np.float64), np.full(len(returns), 9, np.int64))
+        return self.object.take_result(header, codec.decode(codec.encode(header, arrays)), CLIENTS)
+
+
+@pytest.fixture
+def line():
+    return Line()
+
+
+def test_each_snapshot_goes_to_one_evaluator_with_all_that_it_needs(line):
+    line.offer(0)
+    line.claim(1)
+    line.claim(2)
+    assert line.object.advance(over=False)
+    (header,) = line.replies
+    assert isinstance(header, Snapshot)
+    assert (header.snapshot, header.episodes, header.epsilon) == (0, 3, 0.25)
+    assert header.weights.run_id == "r"
+    assert line.object.waits
+    assert not line.object.advance(over=False)
+
+
+def test_patience_ends_with_nothing_and_so_does_the_run(line):
+    line.claim(1, wait_ms=500)
+    line.now_s += 0.4
+    line.object.advance(over=False)
+    assert line.replies == []
+    line.now_s += 0.2
+    line.object.advance(over=False)
+    line.claim(2)
+    line.object.advance(over=True)
+    assert line.replies == [NothingToEvaluate(stopping=False), NothingToEvaluate(stopping=True)]
+
+
+def test_a_stranger_may_not_claim(line):
+    line.offer(0)
+    with pytest.raises(RefusedError, match="say hello") as caught:
+        line.claim(99)
+    assert caught.value.code is Refusal.NOT_SERVING
+
+
+def test_scores_are_taken_once_and_name_their_evaluator(line):
+    line.offer(0)
+    line.claim(1)
+    line.object.advance(over=False)
+    assert line.result(1, 0, 1.0, 3.0) == Acknowledged()
+    assert line.result(1, 0, 9.0) == Acknowledged()
+    (evaluation,) = line.object.take()
+    assert (evaluation.evaluator, evaluation.scores.mean) == ("evaluator-1", 2.0)
+    assert (evaluation.snapshot.number, evaluation.duration_s) == (0, 0.5)
+    assert line.object.take() == []
+    assert line.object.unevaluated == 0
+
+
+def test_what_a_dead_evaluator_held_goes_to_the_next_and_its_late_scores_do_not_count(line):
+    line.offer(0)
+    line.claim(1)
+    line.object.advance(over=False)
+    line.object.release(1)
+    line.claim(2)
+    line.object.advance(over=False)
+    assert [header.snapshot for header in line.replies] == [0, 0]
+    line.result(1, 0, 5.0)
+    assert line.object.take() == []
+    line.result(2, 0, 6.0)
+    assert [evaluation.scores.mean for evaluation in line.object.take()] == [6.0]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_score_that_is_no_number_is_refused(line, value):
+    line.offer(0)
+    line.claim(1)
+    line.object.advance(over=False)
+    with pytest.raises(ProtocolError, match="not finite"):
+        line.result(1, 0, value)
+    assert line.object.unevaluated == 1

@@ -1,0 +1,349 @@
+"""The learner's loop with fakes at its seams: what is received, learned, sent back, announced."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from zdqn.core.agenda import Agenda, Limits, Periods
+from zdqn.core.trainer import Update
+from zdqn.data import Batch, EnvironmentSpec, EvaluationScores, WeightVersion
+from zdqn.records.metrics import Metrics
+from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.records.totals import RunTotals
+from zdqn.roles.learner.loop import TrainingLoop
+from zdqn.roles.learner.publications import Publications
+from zdqn.wire.protocol import Progress
+from zdqn.wire.status import CollectorStatistics, MetricsRow
+
+SPEC = EnvironmentSpec((2,), "float32", 2)
+SIZE = 4
+
+
+def batch(batches, *, first_key=0):
+    count = batches * SIZE
+    return Batch(
+        observations=np.zeros((count, 2), np.float32),
+        actions=np.zeros(count, np.int64),
+        rewards=np.zeros(count, np.float32),
+        discounts=np.ones(count, np.float32),
+        next_observations=np.zeros((count, 2), np.float32),
+        keys=np.arange(first_key, first_key + count),
+        probabilities=np.tile([0.1, 0.2, 0.3, 0.4], batches),
+        weight_versions=np.full(count, WeightVersion(1, 0).pack()),
+    )
+
+
+def progress(session=1, **counts):
+    names = ("environment_steps", "episodes", "transitions", "blocks", "blocks_lost",
+             "blocks_duplicated", "blocks_refused")  # fmt: skip
+    return Progress(session=session, **{**dict.fromkeys(names, 0), **counts})
+
+
+class FakeSamples:
+    """Gives what it was given, one after the other; then stops the loop."""
+
+    def __init__(self, stop, *replies):
+        self.replies = list(replies)
+        self.asked_for = []
+        self.written_back = []
+        self.progress = None
+        self.waiting_for = ""
+        self.waited_s = 1.5
+        self._stop = stop
+
+    def receive(self, most_batches):
+        self.asked_for.append(most_batches)
+        if not self.replies:
+            self._stop.set()
+            return None
+        reply = self.replies.pop(0)
+        if isinstance(reply, Progress):
+            self.progress = reply
+            return None
+        return reply
+
+    def write_back(self, keys, td_errors):
+        self.written_back.append((keys.tolist(), td_errors.tolist()))
+
+
+class FakeTrainer:
+    """Counts, and remembers the weights of importance."""
+
+    def __init__(self):
+        self.updates = 0
+        self.importance = []
+
+    def prepare(self, sampled, size, weights):
+        self.importance.append(None if weights is None else weights.tolist())
+        return range(len(sampled) // size)
+
+    def update(self, _prepared):
+        self.updates += 1
+        errors = torch.full((SIZE,), float(self.updates))
+        return Update(errors, torch.tensor(0.5), torch.zeros(()), torch.zeros(()))
+
+    def weights(self):
+        return {"weight": np.full(1, self.updates, np.float32)}
+
+    def state_dict(self):
+        return {"updates": self.updates}
+
+
+class FakeModel:
+    """The model server, and the publisher of weights."""
+
+    def __init__(self):
+        self.published = []
+        self.offered = []
+        self.evaluations = []
+        self.turns = 0
+        self.at_turn: Callable[[int], None] = lambda turn: None
+        self.collectors = 1
+
+    def publish(self, published):
+        if not isinstance(published, bytes):  # the same is broadcast as bytes
+            self.published.append(published)
+
+    def offer(self, snapshot):
+        self.offered.append(snapshot)
+
+    def take_evaluations(self):
+        taken, self.evaluations = self.evaluations, []
+        return taken
+
+    def serve_between_updates(self):
+        self.turns += 1
+        self.at_turn(self.turns)
+
+    def living(self, role):
+        assert role == "collector"
+        return self.collectors
+
+    def collector_statistics(self):
+        return [CollectorStatistics(epsilon=0.5)]
+
+
+class FakeRecorder:
+    """Keeps everything in lists."""
+
+    def __init__(self):
+        self.metrics = Metrics()
+        self.rows = []
+        self.evaluations = []
+        self.checkpoints = []
+        self.frozen = 0
+
+    def report(self, counters, *, update, collectors):
+        self.rows.append((counters, update, collectors))
+        return MetricsRow(updates=counters.updates)
+
+    def freeze(self, arrays, counters, weight_version):
+        self.frozen += 1
+        return FrozenSnapshot(self.frozen - 1, weight_version.pack(), 0, counters.updates, 0, 0.0,
+                              arrays)  # fmt: skip
+
+    def add_evaluation(self, evaluation, spec):
+        assert spec is SPEC
+        self.metrics.add_evaluation(evaluation)
+        self.evaluations.append(evaluation)
+
+    def save_checkpoint(self, spec, counters, *, trainer, totals, version):
+        self.checkpoints.append((counters.updates, trainer["updates"], version))
+
+
+class FakeBoard:
+    def __init__(self):
+        self.waits = []
+        self.reports = []
+
+    def begin(self, collectors):
+        assert collectors == [CollectorStatistics(epsilon=0.5)]
+
+    def waits_for(self, what):
+        self.waits.append(what)
+
+    def report(self, row, *, blocks_lost, waited_s, collectors):
+        self.reports.append((row.updates, blocks_lost, waited_s))
+
+
+class Setting:
+    """A loop and the fakes around it."""
+
+    def __init__(self, *replies, periods=None, beta=None, **limits):
+        self.stop = threading.Event()
+        self.samples = FakeSamples(self.stop, *replies)
+        self.trainer = FakeTrainer()
+        self.model = FakeModel()
+        self.recorder = FakeRecorder()
+        self.board = FakeBoard()
+        self.publications = Publications(self.model, run_id="r", learner_epoch=1)
+        self.totals = RunTotals()
+        self.loop = TrainingLoop(
+            self.trainer,  # type: ignore[arg-type]
+            spec=SPEC,
+            batch_size=SIZE,
+            importance_exponent=beta,
+            samples=self.samples,
+            model=self.model,
+            publications=self.publications,
+            recorder=self.recorder,  # type: ignore[arg-type]
+            totals=self.totals,
+            agenda=Agenda(periods or Periods(publish_updates=1), Limits(**limits)),
+            board=self.board,  # type: ignore[arg-type]
+            stop=self.stop,
+        )
+
+    def run(self):
+        return self.loop.run()
+
+
+# --- learning -----------------------------------------------------------------------------------
+
+
+def test_each_batch_of_a_reply_is_one_update_and_one_turn_for_the_clients():
+    setting = Setting(batch(3), batch(2))
+    assert setting.run() == ""
+    assert setting.trainer.updates == 5
+    assert setting.model.turns == 5
+
+
+def test_uniform_replay_has_neither_weights_nor_priorities():
+    setting = Setting(batch(2))
+    setting.run()
+    assert setting.trainer.importance == [None]
+    assert setting.samples.written_back == []
+
+
+def test_prioritized_replay_is_weighted_and_priorities_go_back_by_key():
+    setting = Setting(batch(2, first_key=10), beta=lambda updates: 1.0 + updates)
+    setting.run()
+    np.testing.assert_allclose(setting.trainer.importance[0], [1, 1 / 2, 1 / 3, 1 / 4] * 2)
+    assert setting.samples.written_back == [
+        ([10, 11, 12, 13], [1.0] * 4),
+        ([14, 15, 16, 17], [2.0] * 4),
+    ]
+
+
+def test_beta_0_undoes_nothing():
+    setting = Setting(batch(1), beta=lambda updates: 0.0)
+    setting.run()
+    assert setting.trainer.importance == [[1.0] * SIZE]
+
+
+def test_no_more_updates_are_asked_for_than_are_left():
+    setting = Setting(batch(2), batch(1), updates=3)
+    assert setting.run() == "updates"
+    assert setting.trainer.updates == 3
+    assert setting.samples.asked_for == [3, 1]
+
+
+def test_staleness_is_of_the_version_that_learns():
+    setting = Setting(batch(1), periods=Periods(publish_updates=100))
+    setting.publications.count_on(4)
+    setting.run()  # publishes version 5 before it learns
+    assert setting.recorder.metrics.staleness.mean == 5.0
+
+
+def test_a_stop_ends_it_within_a_reply():
+    setting = Setting(batch(5))
+    setting.model.at_turn = lambda turn: setting.stop.set() if turn == 2 else None
+    assert setting.run() == ""
+    assert setting.trainer.updates == 2
+
+
+# --- counting and waiting -----------------------------------------------------------------------
+
+
+def test_what_the_memory_counts_is_how_far_training_is():
+    setting = Setting(progress(environment_steps=7, episodes=2, transitions=5))
+    setting.run()
+    counters = setting.loop.counters
+    assert (counters.environment_steps, counters.episodes, counters.transitions) == (7, 2, 5)
+
+
+def test_environment_steps_end_training():
+    setting = Setting(progress(environment_steps=7), batch(1), environment_steps=7)
+    assert setting.run() == "environment_steps"
+    assert setting.trainer.updates == 0
+
+
+def test_a_memory_that_was_restarted_is_said_and_counted_on(caplog):
+    setting = Setting(
+        progress(1, environment_steps=7), progress(2, environment_steps=1),
+        progress(2, environment_steps=3),
+    )  # fmt: skip
+    setting.run()
+    assert caplog.text.count("the memory was restarted") == 1
+    assert setting.loop.counters.environment_steps == 10
+
+
+def test_what_is_waited_for_is_said_with_who_is_missing():
+    setting = Setting(progress())
+    setting.run()
+    setting.stop.clear()
+    setting.samples.replies = [progress()]
+    setting.samples.waiting_for = "data: the memory holds 0 of 5 transitions"
+    setting.model.collectors = 0
+    setting.run()
+    assert setting.board.waits[0] == "the memory to answer"
+    assert setting.board.waits[-1] == (
+        "data: the memory holds 0 of 5 transitions; no collector is alive"
+    )
+
+
+# --- what is due --------------------------------------------------------------------------------
+
+
+def test_weights_are_published_before_the_first_batch_and_then_as_due():
+    setting = Setting(batch(4), periods=Periods(publish_updates=2))
+    setting.run()
+    versions = [
+        WeightVersion.unpack(item.weight_version).version for item in setting.model.published
+    ]
+    assert versions == [0, 1, 2]
+    assert [item.arrays["weight"].item() for item in setting.model.published] == [0.0, 2.0, 4.0]
+
+
+def test_snapshots_are_of_the_weights_at_that_moment():
+    setting = Setting(batch(4), periods=Periods(publish_updates=100, snapshot_updates=2))
+    setting.run()
+    assert [snapshot.updates for snapshot in setting.model.offered] == [0, 2, 4]
+    assert [snapshot.arrays["weight"].item() for snapshot in setting.model.offered] == [0, 2, 4]
+
+
+def test_the_last_snapshot_is_taken_once():
+    setting = Setting(batch(3), periods=Periods(publish_updates=100, snapshot_updates=2), updates=3)
+    assert setting.run() == "updates"
+    setting.loop.offer_last_snapshot("updates")
+    setting.loop.offer_last_snapshot("updates")
+    assert [snapshot.updates for snapshot in setting.model.offered] == [0, 2, 3]
+
+
+def test_checkpoints_hold_the_version_that_is_published():
+    setting = Setting(batch(4), periods=Periods(publish_updates=1, checkpoint_updates=2))
+    setting.run()
+    assert setting.recorder.checkpoints == [(2, 2, 2), (4, 4, 4)]
+
+
+def test_reports_go_to_the_recorder_and_the_board():
+    setting = Setting(progress(blocks_lost=3), batch(1), periods=Periods(report_s=1e-9))
+    setting.run()
+    counters, update, collectors = setting.recorder.rows[-1]
+    assert counters.updates == 1
+    assert update is not None
+    assert collectors == [CollectorStatistics(epsilon=0.5)]
+    assert setting.board.reports[-1] == (1, 3, 1.5)
+
+
+@pytest.mark.parametrize(("value", "ended"), [(2.0, "evaluation_return"), (0.5, "")])
+def test_an_evaluation_is_recorded_and_may_end_training(value, ended):
+    setting = Setting(batch(1), evaluation_return=1.0)
+    snapshot = FrozenSnapshot(0, 1, 0, 0, 0, 0.0, {})
+    found = Evaluation(snapshot, EvaluationScores((value,), (1,)), "e", 0.1)
+    setting.model.evaluations = [found, replace(found, evaluator="f")]
+    assert setting.run() == ended
+    assert [evaluation.evaluator for evaluation in setting.recorder.evaluations] == ["e", "f"]

@@ -1,0 +1,141 @@
+"""Sample requests that wait for data, with a fake broker and a clock that a test moves."""
+
+import numpy as np
+import pytest
+
+from zdqn.errors import FencedError, ProtocolError
+from zdqn.roles.sample_line import SampleLine
+from zdqn.wire import codec
+from zdqn.wire.protocol import ErrorReply, NotReady, Progress, Refusal, SampleRequest
+from zdqn.wire.sockets import Request
+
+PROGRESS = Progress(
+    session=1, environment_steps=0, episodes=0, transitions=0, blocks=0, blocks_lost=0,
+    blocks_duplicated=0, blocks_refused=0,
+)  # fmt: skip
+NOT_READY = NotReady(reason="filling", size=0, needed=5, progress=PROGRESS)
+
+
+class FakeBroker:
+    """Has so many batches to give."""
+
+    def __init__(self):
+        self.left = 0
+        self.refusal = None
+        self.fenced = set()
+        self.priorities = []
+
+    def take_priorities(self, header, message):
+        if self.refusal is not None:
+            raise self.refusal
+        self.priorities.append(header.priorities)
+
+    def check_admitted(self, header):
+        if header.session in self.fenced:
+            raise FencedError("a newer learner")
+
+    def sample(self, header):
+        if not self.left:
+            return NOT_READY
+        self.left -= 1
+        return np.full(1, header.session, np.uint8)
+
+
+class Line:
+    def __init__(self):
+        self.broker = FakeBroker()
+        self.replies: list[tuple[object, object]] = []
+        self.now_s = 5.0
+        self.object = SampleLine(self.broker, self._reply, clock=lambda: self.now_s)  # type: ignore[arg-type]
+
+    def _reply(self, request, message):
+        answer = (
+            int(message[0]) if isinstance(message, np.ndarray) else codec.decode(message).header
+        )
+        self.replies.append((request.body.tobytes(), answer))
+
+    def ask(self, session, wait_ms=1_000):
+        header = SampleRequest(batch_size=4, session=session, wait_ms=wait_ms)
+        request = Request([], memoryview(bytes([session])))
+        return self.object.take(request, header, codec.decode(codec.encode(header)))
+
+
+@pytest.fixture
+def line():
+    return Line()
+
+
+def test_what_there_is_is_given_at_once(line):
+    line.broker.left = 1
+    assert line.ask(1) is None
+    assert line.replies == [(b"\x01", 1)]
+    assert len(line.object) == 0
+
+
+def test_who_does_not_wait_is_told_at_once(line):
+    assert line.ask(1, wait_ms=0) == NOT_READY
+    assert len(line.object) == 0
+
+
+def test_who_waits_is_given_what_comes_in_the_order_of_arrival(line):
+    assert [line.ask(session) for session in (1, 2, 3)] == [None] * 3
+    line.broker.left = 2
+    line.object.advance()
+    assert [answer for _, answer in line.replies] == [1, 2]
+    assert len(line.object) == 1
+
+
+def test_a_later_one_does_not_overtake_but_one_that_does_not_wait_may(line):
+    line.ask(1)
+    line.broker.left = 1
+    line.ask(2)
+    assert line.replies == []
+    assert line.ask(3, wait_ms=0) is None
+    assert [answer for _, answer in line.replies] == [3]
+
+
+def test_patience_ends_with_the_reason(line):
+    assert line.object.patience_s() is None
+    line.ask(1, wait_ms=500)
+    assert line.object.patience_s() == pytest.approx(0.5)
+    line.now_s += 0.4
+    line.object.advance()
+    assert line.replies == []
+    line.now_s += 0.2
+    assert line.object.patience_s() == 0.0
+    line.object.advance()
+    assert line.replies == [(b"\x01", NOT_READY)]
+
+
+def test_a_learner_that_was_replaced_while_it_waited_is_refused(line):
+    line.ask(1)
+    line.ask(2)
+    line.broker.fenced = {1}
+    line.broker.left = 1
+    line.object.advance()
+    assert line.replies == [
+        (b"\x01", ErrorReply(code=Refusal.FENCED, message="a newer learner")), (b"\x02", 2),
+    ]  # fmt: skip
+
+
+def test_what_rides_on_a_request_is_taken_once_though_it_waits(line):
+    line.ask(1)
+    line.object.advance()
+    assert line.broker.priorities == [0]
+    line.broker.refusal = ProtocolError("not finite")
+    with pytest.raises(ProtocolError):
+        line.ask(2)
+    assert len(line.object) == 1
+
+
+def test_the_time_it_takes_is_counted(line):
+    line.broker.left = 1
+    sample = line.broker.sample
+
+    def slowly(header):
+        line.now_s += 0.25
+        return sample(header)
+
+    line.broker.sample = slowly
+    line.ask(1)
+    assert line.object.sampling_s == pytest.approx(0.25)
