@@ -12,6 +12,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config, system  # noqa: F401
+from zdqn.core.greedy import Greedy
 from zdqn.core.rollout import Rollout
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.envs import environment_spec, make_environments
@@ -31,6 +32,8 @@ from zdqn.wire.protocol import (
     Pong,
     SampleRequest,
     Spec,
+    Weights,
+    WeightsRequest,
     Welcome,
 )
 from zdqn.wire.sockets import Client, Context, Server
@@ -95,16 +98,26 @@ def test_requests_that_wait_are_answered_by_one_forward_pass(system):  # noqa: F
         hello = Hello(role="collector", name="by hand", session=1, spec=Spec.of(SPEC))
         client.request(codec.encode(hello), timeout_s=DEADLINE_S)
     server = learner.role._server
-    eventually(lambda: server._published is not None, "weights to act with")
     batches = []
-    forward = server._policy.greedy_actions
 
-    def greedy_actions(observations):
-        batches.append(len(observations))
-        return forward(observations)
+    class CountingPolicy(Greedy):
+        def load(self, arrays):
+            pass
 
-    server._policy.greedy_actions = greedy_actions
+        def q_values(self, observations):
+            batches.append(len(observations))
+            return np.zeros((len(observations), 2), np.float32)
+
     with Context() as context:
+        with connect(context, model) as client:
+            question = codec.encode(WeightsRequest())
+
+            def published():
+                answer = client.request(question, timeout_s=DEADLINE_S)
+                return isinstance(codec.decode(answer).header, Weights)
+
+            eventually(published, "weights to act with")
+        server.act_with(CountingPolicy())
         clients = [connect(context, model) for _ in range(8)]
 
         def all_at_once():

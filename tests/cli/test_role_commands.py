@@ -40,7 +40,8 @@ def invoke(monkeypatch, tmp_path):
     monkeypatch.setattr(Recorder, "made", [])
 
     def run(role, *words):
-        monkeypatch.setattr(f"zdqn.roles.{role}.{role.capitalize()}", Recorder)
+        home = "zdqn.roles.learner.role" if role == "learner" else f"zdqn.roles.{role}"
+        monkeypatch.setattr(f"{home}.{role.capitalize()}", Recorder)
         result = CliRunner().invoke(application, [role, *words])
         assert result.exit_code == 0, result.output
         ((config, arguments),) = Recorder.made

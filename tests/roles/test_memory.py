@@ -18,8 +18,10 @@ from zdqn.wire.protocol import (
     NotReady,
     Ping,
     Pong,
+    Refusal,
     SampleRequest,
     Spec,
+    StatusRequest,
 )
 from zdqn.wire.sockets import Client, Context, PipelinedClient, TransitionSender
 
@@ -107,11 +109,24 @@ def test_a_patient_request_does_not_hold_up_others(context, memory):
     pipeline.close()
 
 
-@pytest.mark.parametrize("sent", ["many", float("inf"), float("nan"), -5, 10**12, True])
-def test_nonsense_statistics_of_a_peer_that_dies_do_no_harm(context, memory, sent):
+@pytest.mark.parametrize("sent", ["many", float("inf"), float("nan"), -5, 10**15, True])
+def test_nonsense_statistics_of_a_peer_that_dies_are_refused_and_do_no_harm(context, memory, sent):
     ask(context, memory, hello())
-    assert isinstance(ask(context, memory, Ping(session=1, statistics={"blocks_sent": sent})), Pong)
-    eventually(lambda: memory.role._peers.peers[1].gone, "its death")
+    answer = ask(context, memory, Ping(session=1, statistics={"blocks_sent": sent}))
+    assert isinstance(answer, ErrorReply)
+    assert answer.code is Refusal.PROTOCOL
+    assert "blocks_sent" in answer.message
+    eventually(lambda: ask(context, memory, StatusRequest()).values["clients"][0]["state"] == "gone",
+               "its death")  # fmt: skip
+    assert isinstance(ask(context, memory, SampleRequest(batch_size=8)), NotReady)
+
+
+def test_the_largest_numbers_of_a_peer_that_dies_do_no_harm(context, memory):
+    ask(context, memory, hello())
+    ping = Ping(session=1, statistics={"blocks_sent": 2**48 - 1, "blocked_s": 1e12})
+    assert isinstance(ask(context, memory, ping), Pong)
+    eventually(lambda: ask(context, memory, StatusRequest()).values["clients"][0]["state"] == "gone",
+               "its death")  # fmt: skip
     assert isinstance(ask(context, memory, SampleRequest(batch_size=8)), NotReady)
 
 
@@ -119,18 +134,13 @@ def test_a_waiting_request_of_a_replaced_learner_is_refused(context, memory):
     ask(context, memory, hello(7, "learner", epoch=1))
     pipeline = connect(context, memory, PipelinedClient)
     pipeline.send(codec.encode(SampleRequest(batch_size=8, session=7, wait_ms=60_000)))
-    eventually(lambda: memory.role._parked, "the request to wait")
+    eventually(lambda: ask(context, memory, StatusRequest()).values["waiting_requests"],
+               "the request to wait")  # fmt: skip
     ask(context, memory, hello(8, "learner", epoch=2))
     answer = codec.decode(pipeline.receive(DEADLINE_S * 1000)).header
     assert isinstance(answer, ErrorReply)
-    assert answer.code == "fenced"
+    assert answer.code is Refusal.FENCED
     pipeline.close()
-
-
-def test_complaints_are_kept_within_bounds(memory):
-    for number in range(1000):
-        memory.role._complain(f"block {number}")
-    assert len(memory.role._complaints) <= 100
 
 
 def test_a_ladder_follows_a_new_place():
