@@ -20,23 +20,18 @@ from zdqn.rl.losses import q_learning_targets
 from zdqn.roles.building import build_trainer
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.protocol import (
+from zdqn.wire.memory_messages import NotReady, SampleRequest
+from zdqn.wire.model_messages import (
     ActionRequest,
     Actions,
     Claim,
-    Header,
-    Hello,
     NothingToEvaluate,
-    NotReady,
-    Ping,
-    Pong,
-    SampleRequest,
-    Spec,
     Weights,
     WeightsRequest,
-    Welcome,
 )
-from zdqn.wire.sockets import Client, Context, Server
+from zdqn.wire.protocol import Header, Hello, Ping, Pong, Spec, Welcome
+from zdqn.wire.request_sockets import Client, Server
+from zdqn.wire.sockets import Context
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from zdqn.benchmarks.subjects import IMAGE, STACKED, VECTOR, Writer, make_block
-from zdqn.wire import codec
-from zdqn.wire.protocol import BlockHeader
+from zdqn.wire import block_payload, codec
+from zdqn.wire.memory_messages import BlockHeader
 
 
 @pytest.mark.parametrize("spec", [VECTOR, IMAGE, STACKED])
@@ -18,5 +18,5 @@ def test_blocks_and_their_messages_are_valid(spec, transitions):
         header = codec.expect(decoded, BlockHeader)
         assert header.sequence == sequence
         assert header.environment_steps == (sequence + 1) * transitions
-        assert len(codec.read_block(decoded, spec)) == transitions
+        assert len(block_payload.read_block(decoded, spec)) == transitions
     assert len(block.frames) == transitions + spec.frame_stack

@@ -5,8 +5,8 @@ import pytest
 from zdqn.config import Config
 from zdqn.core.store import TransitionStore
 from zdqn.rl.limiter import SamplesPerInsertLimiter
-from zdqn.wire import codec
-from zdqn.wire.protocol import BlockHeader
+from zdqn.wire import block_payload
+from zdqn.wire.memory_messages import BlockHeader
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ class Sender:
             "transitions": len(block), "environment_steps": self.steps + len(block), "episodes": 0,
             **changes,
         }  # fmt: skip
-        return codec.encode_block(BlockHeader(**header), block)
+        return block_payload.encode_block(BlockHeader(**header), block)
 
     def send(self, transitions=5, **changes):
         self._intake.insert(self.message(transitions, **changes))

@@ -6,8 +6,8 @@ import pytest
 from zdqn.core.broker import MemoryBroker
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FencedError, MismatchError, ProtocolError
-from zdqn.wire import codec
-from zdqn.wire.protocol import Batches, NotReady, SampleRequest
+from zdqn.wire import codec, payloads
+from zdqn.wire.memory_messages import Batches, NotReady, SampleRequest
 
 PLENTY = 10**12
 
@@ -32,7 +32,7 @@ def start(spec, make_broker, make_sender):
 
 def read(result, spec):
     assert isinstance(result, np.ndarray)
-    return codec.read_batches(codec.decode(result.tobytes()), spec)
+    return payloads.read_batches(codec.decode(result.tobytes()), spec)
 
 
 def ask(broker, **changes):

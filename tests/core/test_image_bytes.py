@@ -12,8 +12,8 @@ from zdqn.core.intake import Intake
 from zdqn.core.rollout import Rollout
 from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
-from zdqn.wire import codec
-from zdqn.wire.protocol import BlockHeader
+from zdqn.wire import block_payload
+from zdqn.wire.memory_messages import BlockHeader
 
 PONG = load_config(Path(__file__).parents[2] / "configs" / "atari-pong.toml")
 SPEC = EnvironmentSpec((84, 84), "uint8", 6, PONG.environment.frame_stack)
@@ -95,7 +95,7 @@ def messages(rollout, transitions):
             environment_steps=rollout.environment_steps,
             episodes=rollout.episodes,
         )
-        yield codec.encode_block(header, block), len(block)
+        yield block_payload.encode_block(header, block), len(block)
         sequence, sent = sequence + 1, sent + len(block)
 
 

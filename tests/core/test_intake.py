@@ -8,8 +8,8 @@ import pytest
 from zdqn.core.intake import Intake
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
-from zdqn.wire import codec
-from zdqn.wire.protocol import BlockHeader, SampleRequest
+from zdqn.wire import block_payload, codec
+from zdqn.wire.memory_messages import BlockHeader, SampleRequest
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def encode(spec, block, sequence, **changes):
         "environment_steps": 16 * (sequence + 1), "episodes": sequence,
         **changes,
     }  # fmt: skip
-    return codec.encode_block(BlockHeader(**values), block)
+    return block_payload.encode_block(BlockHeader(**values), block)
 
 
 def contents(store):

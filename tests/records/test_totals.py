@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zdqn.records.totals import RunTotals
-from zdqn.wire.protocol import Progress
+from zdqn.wire.memory_messages import Progress
 
 COUNTERS = [name for name in Progress.__struct_fields__ if name != "session"]
 

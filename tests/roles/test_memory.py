@@ -8,22 +8,13 @@ from zdqn.core.exploration import explore
 from zdqn.data import EnvironmentSpec
 from zdqn.rl.schedules import ladder_epsilons
 from zdqn.roles.acting import EpsilonSource
-from zdqn.wire import codec
+from zdqn.wire import block_payload, codec
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.protocol import (
-    Batches,
-    BlockHeader,
-    ErrorReply,
-    Hello,
-    NotReady,
-    Ping,
-    Pong,
-    Refusal,
-    SampleRequest,
-    Spec,
-    StatusRequest,
-)
-from zdqn.wire.sockets import Client, Context, PipelinedClient, TransitionSender
+from zdqn.wire.memory_messages import Batches, BlockHeader, NotReady, SampleRequest
+from zdqn.wire.protocol import ErrorReply, Hello, Ping, Pong, Refusal, Spec, StatusRequest
+from zdqn.wire.request_sockets import Client, PipelinedClient
+from zdqn.wire.sockets import Context
+from zdqn.wire.transition_sockets import TransitionSender
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
 
@@ -66,7 +57,7 @@ def fill(context, memory, make_block, transitions=64, spec=SPEC):
             session=1, sequence=sequence, spec_digest=spec.digest, frames=len(block.frames),
             transitions=16, environment_steps=16 * (sequence + 1), episodes=0,
         )  # fmt: skip
-        assert sender.send(codec.encode_block(header, block), lambda: False)
+        assert sender.send(block_payload.encode_block(header, block), lambda: False)
     eventually(lambda: memory.role._broker.store.size == transitions, "blocks in the memory")
     sender.close()
 
@@ -109,6 +100,10 @@ def test_a_patient_request_does_not_hold_up_others(context, memory):
     pipeline.close()
 
 
+def client_state(context, memory):
+    return ask(context, memory, StatusRequest()).values["clients"][0]["state"]
+
+
 @pytest.mark.parametrize("sent", ["many", float("inf"), float("nan"), -5, 10**15, True])
 def test_nonsense_statistics_of_a_peer_that_dies_are_refused_and_do_no_harm(context, memory, sent):
     ask(context, memory, hello())
@@ -116,8 +111,7 @@ def test_nonsense_statistics_of_a_peer_that_dies_are_refused_and_do_no_harm(cont
     assert isinstance(answer, ErrorReply)
     assert answer.code is Refusal.PROTOCOL
     assert "blocks_sent" in answer.message
-    eventually(lambda: ask(context, memory, StatusRequest()).values["clients"][0]["state"] == "gone",
-               "its death")  # fmt: skip
+    eventually(lambda: client_state(context, memory) == "gone", "its death")
     assert isinstance(ask(context, memory, SampleRequest(batch_size=8)), NotReady)
 
 
@@ -125,8 +119,7 @@ def test_the_largest_numbers_of_a_peer_that_dies_do_no_harm(context, memory):
     ask(context, memory, hello())
     ping = Ping(session=1, statistics={"blocks_sent": 2**48 - 1, "blocked_s": 1e12})
     assert isinstance(ask(context, memory, ping), Pong)
-    eventually(lambda: ask(context, memory, StatusRequest()).values["clients"][0]["state"] == "gone",
-               "its death")  # fmt: skip
+    eventually(lambda: client_state(context, memory) == "gone", "its death")
     assert isinstance(ask(context, memory, SampleRequest(batch_size=8)), NotReady)
 
 

@@ -6,8 +6,9 @@ import pytest
 from zdqn.errors import FencedError, ProtocolError
 from zdqn.roles.sample_line import SampleLine
 from zdqn.wire import codec
-from zdqn.wire.protocol import ErrorReply, NotReady, Progress, Refusal, SampleRequest
-from zdqn.wire.sockets import Request
+from zdqn.wire.memory_messages import NotReady, Progress, SampleRequest
+from zdqn.wire.protocol import ErrorReply, Refusal
+from zdqn.wire.request_sockets import Request
 
 PROGRESS = Progress(
     session=1, environment_steps=0, episodes=0, transitions=0, blocks=0, blocks_lost=0,

@@ -1,13 +1,17 @@
-"""A server that gives prepared answers."""
+"""A server that gives prepared answers, and messages to send."""
 
 import threading
 from collections import deque
+from typing import Any
 
+import numpy as np
 import pytest
 
-from zdqn.wire import codec
+from zdqn.wire import block_payload, codec
+from zdqn.wire.memory_messages import BlockHeader
 from zdqn.wire.protocol import Acknowledged, Pong, Welcome
-from zdqn.wire.sockets import Server, Waiter
+from zdqn.wire.request_sockets import Server
+from zdqn.wire.sockets import Waiter
 
 WAIT_S = 5.0
 WELCOME = Welcome(
@@ -58,3 +62,21 @@ def fake(context, loopback, in_thread):
     yield start
     for server in made:
         server.done.set()
+
+
+def make_header(**changes: Any) -> BlockHeader:
+    values = {
+        "session": 5, "sequence": 0, "spec_digest": 1, "frames": 3, "transitions": 2,
+        "environment_steps": 2, "episodes": 0, **changes,
+    }  # fmt: skip
+    return BlockHeader(**values)
+
+
+def zeros(layout):
+    return [np.zeros(shape, dtype) for dtype, shape in layout]
+
+
+def block_message(spec, make_block, **changes):
+    block = make_block(spec, 2, frames=3)
+    header = make_header(**changes)
+    return block_payload.encode_block(header, block)

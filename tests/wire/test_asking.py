@@ -7,7 +7,7 @@ from zdqn.errors import MismatchError
 from zdqn.wire import codec
 from zdqn.wire.asking import ask
 from zdqn.wire.protocol import ErrorReply, Ping, Refusal, StatusRequest
-from zdqn.wire.sockets import Client
+from zdqn.wire.request_sockets import Client
 
 
 def test_another_protocol_version_is_named_on_both_sides(fake, context):

@@ -9,29 +9,22 @@ from hypothesis import strategies as st
 from msgspec import inspect
 from numpy.typing import NDArray
 
+from tests.wire.conftest import block_message, zeros
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
-from zdqn.wire import codec, protocol
-from zdqn.wire.protocol import (
-    HEADERS,
+from zdqn.wire import block_payload, codec, payloads, protocol
+from zdqn.wire.codec import HEADERS
+from zdqn.wire.memory_messages import Batches, BlockHeader, Progress, SampleRequest
+from zdqn.wire.model_messages import (
     ActionRequest,
     Actions,
-    Batches,
-    BlockHeader,
     Claim,
     EvaluationResult,
-    Hello,
-    Kind,
-    Ping,
-    Progress,
-    SampleRequest,
     Snapshot,
-    Spec,
-    StatusRequest,
-    TensorInfo,
     Weights,
     WeightsRequest,
 )
+from zdqn.wire.protocol import Hello, Kind, Ping, Spec, StatusRequest
 
 PREFIX = struct.Struct("<4sHBBII")
 ALL_HEADERS = [pytest.param(header, id=header.kind.name) for header in HEADERS.values()]
@@ -97,18 +90,6 @@ def encoded(**values: Any) -> bytes:
     return msgspec.msgpack.encode(values)
 
 
-def make_header(**changes: Any) -> BlockHeader:
-    values = {
-        "session": 5, "sequence": 0, "spec_digest": 1, "frames": 3, "transitions": 2,
-        "environment_steps": 2, "episodes": 0, **changes,
-    }  # fmt: skip
-    return BlockHeader(**values)
-
-
-def zeros(layout):
-    return [np.zeros(shape, dtype) for dtype, shape in layout]
-
-
 # --- round trips --------------------------------------------------------------------------------
 
 
@@ -166,7 +147,7 @@ def test_arrays_come_back_in_order_at_multiples_of_64_bytes(kinds, name_length):
 
 def test_arrays_are_read_in_place_and_cannot_be_written():
     buffer = codec.encode(Actions(count=3, weight_version=0), (np.arange(3),))
-    (actions,) = codec.read_arrays(codec.decode(buffer), codec.actions_layout(3))
+    (actions,) = codec.read_arrays(codec.decode(buffer), payloads.actions_layout(3))
     assert np.shares_memory(actions, np.frombuffer(buffer, np.uint8))
     assert not actions.flags.writeable
 
@@ -178,67 +159,11 @@ def test_a_non_contiguous_array_is_sent_as_what_it_looks_like():
     np.testing.assert_array_equal(read, array)
 
 
-@pytest.mark.parametrize("transitions", [1, 7])
-def test_a_block_comes_back_as_it_was(transitions, image_spec, make_block):
-    block = make_block(image_spec, transitions)
-    header = make_header(frames=len(block.frames), transitions=transitions)
-    read = codec.read_block(codec.decode(codec.encode_block(header, block)), image_spec)
-    np.testing.assert_array_equal(read.frames, block.frames)
-    np.testing.assert_array_equal(read.records, block.records)
-    assert len(read) == transitions
-
-
-def test_batches_come_back_as_they_were(image_spec):
-    progress = Progress(
-        session=1, environment_steps=9, episodes=1, transitions=8, blocks=2, blocks_lost=0,
-        blocks_duplicated=0, blocks_refused=0,
-    )  # fmt: skip
-    header = Batches(batch_size=3, batches=2, size=8, progress=progress)
-    buffer, batch = codec.allocate_batches(header, image_spec)
-    rng = np.random.default_rng(0)
-    for array in vars(batch).values():
-        array[...] = rng.integers(0, 100, array.shape)
-    read_header, read = codec.read_batches(codec.decode(buffer.tobytes()), image_spec)
-    assert read_header == header
-    assert read.observations.shape == (6, 4, 3, 5)
-    for name, array in vars(batch).items():
-        np.testing.assert_array_equal(getattr(read, name), array)
-
-
-def test_weights_come_back_by_name():
-    arrays: dict[str, NDArray[Any]] = {
-        "a": np.ones((2, 3), np.float32),
-        "b": np.array(5, np.int64),
-        "c": np.zeros((0, 4), np.float64),
-    }
-    header = Weights(
-        run_id="r", weight_version=1, environment_steps=0, updates=0, stopping=False,
-        tensors=codec.describe_tensors(arrays),
-    )  # fmt: skip
-    message = codec.decode(codec.encode(header, list(arrays.values())))
-    read = codec.read_weights(message, codec.expect(message, Weights))
-    assert list(read) == ["a", "b", "c"]
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(read[name], array)
-        assert read[name].shape == array.shape
-
-
 def test_what_is_mutated_after_encoding_has_been_sent_as_it_was():
     array = np.zeros(4, np.int64)
     buffer = codec.encode(Actions(count=4, weight_version=0), (array,))
     array[:] = 9
-    assert not codec.read_arrays(codec.decode(buffer), codec.actions_layout(4))[0].any()
-
-
-@pytest.mark.parametrize("shape", [(1,), (4,), (84, 84), (1, 2, 1, 2, 1, 2, 1, 2)])
-@pytest.mark.parametrize("frame_stack", [1, 4, 32])
-def test_a_spec_comes_back_as_it_was(shape, frame_stack):
-    spec = EnvironmentSpec(shape, "uint8", 3, frame_stack)
-    hello = Hello(role="collector", name="c", session=1, spec=Spec.of(spec))
-    read = codec.expect(codec.decode(codec.encode(hello)), Hello).spec
-    assert read is not None
-    assert codec.read_spec(read) == spec
-    assert codec.read_spec(read).digest == spec.digest
+    assert not codec.read_arrays(codec.decode(buffer), payloads.actions_layout(4))[0].any()
 
 
 # --- refusals: prefix ---------------------------------------------------------------------------
@@ -353,72 +278,6 @@ def test_odd_msgpack_where_anything_goes_is_no_crash(body):
 # --- refusals: payload --------------------------------------------------------------------------
 
 
-def block_message(spec, make_block, **changes):
-    block = make_block(spec, 2, frames=3)
-    header = make_header(**changes)
-    return codec.encode_block(header, block)
-
-
-def test_a_block_cut_anywhere_or_a_byte_too_long_is_refused(spec, make_block):
-    message = block_message(spec, make_block)
-    for length in range(len(message)):
-        with pytest.raises(ProtocolError):
-            codec.read_block(codec.decode(message[:length]), spec)
-    for extra in (1, 63, 64):
-        with pytest.raises(ProtocolError, match=f"{len(message) + extra} bytes"):
-            codec.read_block(codec.decode(message + bytes(extra)), spec)
-
-
-@pytest.mark.parametrize("field", ["frames", "transitions"])
-@pytest.mark.parametrize("count", [0, -1, 5, 2**31 - 1, 2**31, 2**62, -(2**31), -(2**62)])
-def test_a_block_that_counts_wrongly_is_refused_without_allocating(field, count, spec, make_block):
-    message = block_message(spec, make_block, **{field: count})
-    with pytest.raises(ProtocolError):
-        codec.read_block(codec.decode(message), spec)
-
-
-@pytest.mark.parametrize("field", ["sequence", "environment_steps", "episodes"])
-@pytest.mark.parametrize("count", [-1, 2**48, 2**64 - 1])
-def test_counters_that_could_overflow_a_sum_are_refused(field, count, spec, make_block):
-    with pytest.raises(ProtocolError):
-        codec.decode(block_message(spec, make_block, **{field: count}))
-
-
-@pytest.mark.parametrize(
-    ("field", "value", "words"),
-    [
-        ("observation", -1, "outside its table of 3"),
-        ("observation", 3, "outside its table of 3"),
-        ("next_observation", 2**31 - 1, "outside its table of 3"),
-        ("next_observation", -(2**31), "outside its table of 3"),
-        ("action", 2, r"outside 0..1: 2"),
-        ("action", -1, r"outside 0..1: -1"),
-        ("reward", np.nan, "not finite"),
-        ("reward", np.inf, "not finite"),
-        ("discount", -np.inf, "not finite"),
-        ("priority", np.nan, "not finite"),
-    ],
-)
-@pytest.mark.parametrize("row", [0, 1])
-@pytest.mark.parametrize("frame_stack", [1, 3])
-def test_a_record_that_would_poison_the_replay_is_refused(
-    field, value, words, row, frame_stack, make_block
-):
-    spec = EnvironmentSpec((4,), "float32", 2, frame_stack)
-    block = make_block(spec, 2, frames=3)
-    if block.records[field].ndim == 2:
-        block.records[field][row, -1] = value
-    else:
-        block.records[field][row] = value
-    with pytest.raises(ProtocolError, match=words):
-        codec.read_block(codec.decode(codec.encode_block(make_header(), block)), spec)
-
-
-def test_a_block_of_another_spec_has_another_length(spec, image_spec, make_block):
-    with pytest.raises(ProtocolError, match="imply"):
-        codec.read_block(codec.decode(block_message(spec, make_block)), image_spec)
-
-
 COUNTED = [
     (SampleRequest(batch_size=2, priorities=3), "priorities"),
     (SampleRequest(batch_size=2, priorities=3), "batch_size"),
@@ -440,102 +299,10 @@ def test_a_count_out_of_range_is_refused_when_it_is_decoded(header, field, value
         codec.decode(frame(header.kind, body))
 
 
-def test_the_largest_counts_are_refused_for_their_length_without_allocating(spec):
-    most = 2**31 - 1
-    request = SampleRequest(batch_size=most, batches=most, priorities=most)
-    with pytest.raises(ProtocolError, match="imply"):
-        codec.read_arrays(codec.decode(codec.encode(request)), codec.priorities_layout(most))
-    progress = Progress(**dict.fromkeys(Progress.__struct_fields__, 0))
-    batches = Batches(batch_size=most, batches=most, size=0, progress=progress)
-    with pytest.raises(ProtocolError, match="imply"):
-        codec.read_batches(codec.decode(codec.encode(batches)), spec)
-    action = ActionRequest(session=1, spec_digest=1, count=most)
-    with pytest.raises(ProtocolError, match="imply"):
-        codec.read_arrays(
-            codec.decode(codec.encode(action)), codec.action_request_layout(action, spec)
-        )
-
-
-def test_empty_arrays_take_no_room_so_that_a_plain_request_is_just_its_header(spec):
-    plain = codec.encode(SampleRequest(batch_size=1))
-    assert codec.encode(SampleRequest(batch_size=1), zeros(codec.priorities_layout(0))) == plain
-    keys, errors = codec.read_arrays(codec.decode(plain), codec.priorities_layout(0))
-    assert len(keys) == len(errors) == 0
-
-
-def weights_message(*tensors: TensorInfo, payload: int = 0) -> bytes:
-    header = Weights(
-        run_id="r", weight_version=1, environment_steps=0, updates=0, stopping=False,
-        tensors=tensors,
-    )  # fmt: skip
-    return codec.encode(header, [np.zeros(payload, np.uint8)] if payload else [])
-
-
-@pytest.mark.parametrize(
-    "tensors",
-    [
-        [TensorInfo("w", "object", (1,))],
-        [TensorInfo("w", "f8,f8", (1,))],
-        [TensorInfo("w", "<f4", (1,))],
-        [TensorInfo("w", "complex64", (1,))],
-        [TensorInfo("w", "", (1,))],
-        [TensorInfo("w", "float32", (-1,))],
-        [TensorInfo("w", "float32", (-2, -3))],
-        [TensorInfo("w", "float32", (0, -5))],
-        [TensorInfo("w", "float32", (2**62,))],
-        [TensorInfo("w", "float32", (2**31 - 1,) * 8)],
-        [TensorInfo("w", "float32", (0, *(2**31 - 1,) * 7))],
-        [TensorInfo("w", "float32", (1,) * 9)],
-        [TensorInfo("w", "float32", (2,)), TensorInfo("w", "float32", (2,))],
-    ],
-)
-def test_a_tensor_that_may_not_travel_is_refused_whole(tensors):
-    message = weights_message(*tensors, payload=64)
-    with pytest.raises(ProtocolError):
-        read_all(codec.decode(message), EnvironmentSpec((4,), "float32", 2))
-
-
-def test_a_snapshot_carries_weights_the_same_way():
-    weights = codec.decode(weights_message(TensorInfo("w", "uint8", (5,)), payload=5)).header
-    assert isinstance(weights, Weights)
-    header = Snapshot(snapshot=0, weights=weights, episodes=1, epsilon=0.0, seed=3)
-    message = codec.decode(codec.encode(header, (np.arange(5, dtype=np.uint8),)))
-    np.testing.assert_array_equal(codec.read_weights(message, weights)["w"], np.arange(5))
-
-
 def test_the_wrong_kind_of_answer_is_named():
     message = codec.decode(codec.encode(WeightsRequest()))
     with pytest.raises(ProtocolError, match="expected StatusRequest, got WeightsRequest"):
         codec.expect(message, StatusRequest)
-
-
-@pytest.mark.parametrize(
-    ("shape", "dtype", "num_actions", "frame_stack"),
-    [
-        ((), "float32", 2, 1),
-        ((0,), "float32", 2, 1),
-        ((-1,), "float32", 2, 1),
-        ((-2, -3), "float32", 2, 1),
-        ((1,) * 9, "float32", 2, 1),
-        ((2**31,), "uint8", 2, 1),
-        ((2**31 - 1,) * 8, "uint8", 2, 1),  # the product overflows 64 bits
-        ((64 * 1024**2 + 1,), "uint8", 2, 1),
-        ((4,), "object", 2, 1),
-        ((4,), "f4,f4", 2, 1),
-        ((4,), "float32", 0, 1),
-        ((4,), "float32", 2**31, 1),
-        ((4,), "float32", 2, 0),
-        ((4,), "float32", 2, 33),
-    ],
-)
-def test_a_spec_out_of_range_is_refused(shape, dtype, num_actions, frame_stack):
-    spec = Spec(
-        observation_shape=shape, observation_dtype=dtype, num_actions=num_actions,
-        frame_stack=frame_stack,
-    )  # fmt: skip
-    message = codec.encode(Hello(role="collector", name="c", session=1, spec=spec))
-    with pytest.raises(ProtocolError):
-        codec.read_spec(codec.expect(codec.decode(message), Hello).spec)  # type: ignore[arg-type]
 
 
 # --- fuzzing ------------------------------------------------------------------------------------
@@ -546,23 +313,23 @@ def read_all(message: codec.Message, spec: EnvironmentSpec) -> None:
     header = message.header
     match header:
         case BlockHeader():
-            codec.read_block(message, spec)
+            block_payload.read_block(message, spec)
         case Batches():
-            codec.read_batches(message, spec)
+            payloads.read_batches(message, spec)
         case Weights():
-            codec.read_weights(message, header)
+            payloads.read_weights(message, header)
         case Snapshot():
-            codec.read_weights(message, header.weights)
+            payloads.read_weights(message, header.weights)
         case SampleRequest():
-            codec.read_arrays(message, codec.priorities_layout(header.priorities))
+            codec.read_arrays(message, payloads.priorities_layout(header.priorities))
         case ActionRequest():
-            codec.read_arrays(message, codec.action_request_layout(header, spec))
+            codec.read_arrays(message, payloads.action_request_layout(header, spec))
         case Actions():
-            codec.read_arrays(message, codec.actions_layout(header.count))
+            codec.read_arrays(message, payloads.actions_layout(header.count))
         case EvaluationResult():
-            codec.read_arrays(message, codec.scores_layout(header.episodes))
+            codec.read_arrays(message, payloads.scores_layout(header.episodes))
         case Hello() if header.spec is not None:
-            codec.read_spec(header.spec)
+            header.spec.read()
         case _:
             pass
 
@@ -574,18 +341,20 @@ def examples(spec, make_block):
     tensors: dict[str, NDArray[Any]] = {"w": np.ones((2, 3), np.float32), "b": np.ones(2)}
     weights = Weights(
         run_id="r", weight_version=1, environment_steps=0, updates=0, stopping=False,
-        tensors=codec.describe_tensors(tensors),
+        tensors=payloads.describe_tensors(tensors),
     )  # fmt: skip
     batches = Batches(batch_size=2, batches=1, size=1, progress=progress)
     return [
         block_message(spec, make_block),
-        codec.encode(batches, zeros(codec.batches_layout(2, spec))),
-        codec.encode(SampleRequest(batch_size=2, priorities=2), zeros(codec.priorities_layout(2))),
-        codec.encode(action_request, zeros(codec.action_request_layout(action_request, spec))),
-        codec.encode(Actions(count=2, weight_version=1), zeros(codec.actions_layout(2))),
+        codec.encode(batches, zeros(payloads.batches_layout(2, spec))),
+        codec.encode(
+            SampleRequest(batch_size=2, priorities=2), zeros(payloads.priorities_layout(2))
+        ),
+        codec.encode(action_request, zeros(payloads.action_request_layout(action_request, spec))),
+        codec.encode(Actions(count=2, weight_version=1), zeros(payloads.actions_layout(2))),
         codec.encode(
             EvaluationResult(session=1, snapshot=0, episodes=2, duration_s=0.5),
-            zeros(codec.scores_layout(2)),
+            zeros(payloads.scores_layout(2)),
         ),
         codec.encode(weights, list(tensors.values())),
         codec.encode(

@@ -10,8 +10,8 @@ from zdqn.core.broker import MemoryBroker
 from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, ProtocolError
-from zdqn.wire import codec, compression
-from zdqn.wire.protocol import BlockHeader, SampleRequest
+from zdqn.wire import block_payload, codec, compression
+from zdqn.wire.memory_messages import BlockHeader, SampleRequest
 
 MODULES = {"lz4": "lz4.block", "zstd": "zstandard"}
 SPEC = EnvironmentSpec((9, 8), "uint8", 3, 4)
@@ -51,8 +51,8 @@ def with_frames(block, packed, kind, **changes):
 def test_frames_and_records_come_back_as_they_were(kind, dtype, make_block):
     spec = EnvironmentSpec((9, 8), dtype, 3, 4)
     block = make_block(spec, 12)
-    message = codec.decode(codec.encode_block(header_for(block, spec, kind), block))
-    read = codec.read_block(message, spec)
+    message = codec.decode(block_payload.encode_block(header_for(block, spec, kind), block))
+    read = block_payload.read_block(message, spec)
     assert read.frames.dtype == spec.dtype
     np.testing.assert_array_equal(read.frames, block.frames)
     np.testing.assert_array_equal(read.records, block.records)
@@ -61,8 +61,8 @@ def test_frames_and_records_come_back_as_they_were(kind, dtype, make_block):
 def test_frames_that_are_alike_take_far_less_room(kind, make_block):
     block = make_block(SPEC, 200)
     block.frames[:] = block.frames[0]
-    plain = codec.encode_block(header_for(block, SPEC, "none"), block)
-    packed = codec.encode_block(header_for(block, SPEC, kind), block)
+    plain = block_payload.encode_block(header_for(block, SPEC, "none"), block)
+    packed = block_payload.encode_block(header_for(block, SPEC, kind), block)
     assert len(packed) < len(plain) - 0.9 * block.frames.nbytes
 
 
@@ -77,7 +77,9 @@ def test_a_memory_stores_the_same_from_either(kind, make_block):
         store.make_room(SPEC)
         broker = MemoryBroker(store, session=1)
         block = make_block(SPEC, 12)
-        broker.intake.insert(codec.encode_block(header_for(block, SPEC, compressed_as), block))
+        broker.intake.insert(
+            block_payload.encode_block(header_for(block, SPEC, compressed_as), block)
+        )
         assert store.size == 12
         return broker.sample(SampleRequest(batch_size=8))
 
@@ -93,14 +95,14 @@ def test_frames_must_be_exactly_as_many_as_the_header_says(kind, frames, make_bl
     block.records["observation"] = block.records["next_observation"] = 0
     packed = compression.compress(block.frames, kind).tobytes()
     with pytest.raises(ProtocolError, match=f"{kind} frames"):
-        codec.read_block(with_frames(block, packed, kind, frames=frames), SPEC)
+        block_payload.read_block(with_frames(block, packed, kind, frames=frames), SPEC)
 
 
 def test_a_header_that_claims_too_much_is_refused_before_room_is_made(kind, make_block):
     block = make_block(SPEC, 2)
     packed = compression.compress(block.frames, kind).tobytes()
     with pytest.raises(ProtocolError, match="at most 268435456"):
-        codec.read_block(with_frames(block, packed, kind, frames=2**31 - 1), SPEC)
+        block_payload.read_block(with_frames(block, packed, kind, frames=2**31 - 1), SPEC)
 
 
 def test_a_zstd_frame_that_claims_or_hides_another_size_is_refused(zstandard, make_block):
@@ -108,11 +110,11 @@ def test_a_zstd_frame_that_claims_or_hides_another_size_is_refused(zstandard, ma
     bomb = zstandard.ZstdCompressor(19).compress(bytes(1 << 27))
     assert len(bomb) < 50_000
     with pytest.raises(ProtocolError, match=f"hold {1 << 27} bytes"):
-        codec.read_block(with_frames(block, bomb, "zstd"), SPEC)
+        block_payload.read_block(with_frames(block, bomb, "zstd"), SPEC)
     stream = zstandard.ZstdCompressor().compressobj()
     unsized = stream.compress(block.frames.tobytes()) + stream.flush()
     with pytest.raises(ProtocolError, match="hold -1 bytes"):
-        codec.read_block(with_frames(block, unsized, "zstd"), SPEC)
+        block_payload.read_block(with_frames(block, unsized, "zstd"), SPEC)
 
 
 def test_what_is_damaged_is_refused_or_of_the_right_size(kind, make_block):
@@ -120,15 +122,15 @@ def test_what_is_damaged_is_refused_or_of_the_right_size(kind, make_block):
     packed = compression.compress(block.frames, kind).tobytes()
     for length in range(len(packed)):
         with pytest.raises(ProtocolError):
-            codec.read_block(with_frames(block, packed[:length], kind), SPEC)
+            block_payload.read_block(with_frames(block, packed[:length], kind), SPEC)
     with pytest.raises(ProtocolError):
-        codec.read_block(with_frames(block, packed + b"more", kind), SPEC)
+        block_payload.read_block(with_frames(block, packed + b"more", kind), SPEC)
     rng = np.random.default_rng(0)
     for _ in range(500):
         damaged = bytearray(packed)
         damaged[rng.integers(len(packed))] ^= 1 << rng.integers(8)
         try:
-            read = codec.read_block(with_frames(block, bytes(damaged), kind), SPEC)
+            read = block_payload.read_block(with_frames(block, bytes(damaged), kind), SPEC)
         except ProtocolError:
             continue
         assert read.frames.shape == block.frames.shape
@@ -138,7 +140,9 @@ def test_bytes_of_compressed_frames_need_a_compression(make_block):
     block = make_block(SPEC, 2)
     header = header_for(block, SPEC, "none", frames_bytes=1)
     with pytest.raises(ProtocolError, match="frames_bytes 1"):
-        codec.read_block(codec.decode(codec.encode(header, (block.frames, block.records))), SPEC)
+        block_payload.read_block(
+            codec.decode(codec.encode(header, (block.frames, block.records))), SPEC
+        )
 
 
 # --- packages -----------------------------------------------------------------------------------
@@ -152,7 +156,7 @@ def test_without_the_package_a_configuration_is_refused_and_a_block_too(
     with pytest.raises(ConfigError, match=rf'"{kind}".*pip install "zdqn\[compression\]"'):
         compression.check_compression(kind)
     with pytest.raises(ProtocolError, match=r"cannot read.*zdqn\[compression\]"):
-        codec.read_block(with_frames(make_block(SPEC, 2), b"x", kind), SPEC)
+        block_payload.read_block(with_frames(make_block(SPEC, 2), b"x", kind), SPEC)
 
 
 def test_no_compression_needs_no_package(monkeypatch):

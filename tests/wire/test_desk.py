@@ -9,13 +9,12 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FencedError, MismatchError
 from zdqn.wire import codec
 from zdqn.wire.desk import Desk, Particulars, RefusedError, refusal
+from zdqn.wire.model_messages import Claim, NothingToEvaluate, WeightsRequest
 from zdqn.wire.protocol import (
     Acknowledged,
-    Claim,
     ErrorReply,
     Goodbye,
     Hello,
-    NothingToEvaluate,
     Ping,
     Pong,
     Refusal,
@@ -23,10 +22,9 @@ from zdqn.wire.protocol import (
     Status,
     StatusRequest,
     Stop,
-    WeightsRequest,
     Welcome,
 )
-from zdqn.wire.sockets import Request, Server
+from zdqn.wire.request_sockets import Request, Server
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
 HELLO = Hello(role="collector", name="collector-0", session=7)

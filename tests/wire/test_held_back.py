@@ -8,15 +8,16 @@ import pytest
 PROGRAM = """
 import sys, threading, time
 import zdqn.wire.sockets as sockets
+from zdqn.wire.transition_sockets import TransitionReceiver, TransitionSender
 from zdqn.wire.addresses import parse_address
 
 sockets._HEARTBEAT_MS, sockets._HEARTBEAT_TIMEOUT_MS = 100, 300  # as of the links that have them
 context, peer = sockets.Context(), sockets.Context()
-receiver = sockets.TransitionReceiver(
+receiver = TransitionReceiver(
     context, parse_address("tcp://127.0.0.1:0", parameter="test", bind=True),
     high_water_mark=2, buffer_bytes=16384,
 )
-sender = sockets.TransitionSender(
+sender = TransitionSender(
     peer, receiver.address, high_water_mark=2, buffer_bytes=16384
 )
 sent = 0

@@ -13,13 +13,7 @@ from zdqn.errors import (
 from zdqn.wire import membership as membership_module
 from zdqn.wire.membership import Membership, new_session
 from zdqn.wire.node import Node
-from zdqn.wire.protocol import (
-    ErrorReply,
-    Goodbye,
-    Hello,
-    Ping,
-    Refusal,
-)
+from zdqn.wire.protocol import ErrorReply, Goodbye, Hello, Ping, Refusal
 
 
 @pytest.fixture

@@ -14,8 +14,11 @@ from zdqn.config import load_config
 from zdqn.data import ALLOWED_DTYPES, EnvironmentSpec, record_dtype
 from zdqn.errors import ProtocolError
 from zdqn.roles.memory import Memory
-from zdqn.wire import codec, protocol, sockets
-from zdqn.wire.protocol import HEADERS, Kind, Progress, Spec, TensorInfo
+from zdqn.wire import block_payload, payloads, protocol, sockets, transition_sockets
+from zdqn.wire.codec import HEADERS
+from zdqn.wire.memory_messages import BlockHeader, Progress
+from zdqn.wire.model_messages import ActionRequest, TensorInfo
+from zdqn.wire.protocol import Kind, Spec
 from zdqn.wire.status import OF_CLIENTS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
@@ -128,18 +131,18 @@ def documented_payload(kind):
 
 def test_the_document_has_every_payload_with_its_dtypes_in_order():
     spec = EnvironmentSpec((3, 5), "uint8", 6, 4)
-    block = protocol.BlockHeader(
+    block = BlockHeader(
         session=1, sequence=0, spec_digest=0, frames=2, transitions=3, environment_steps=0,
         episodes=0,
     )  # fmt: skip
-    action_request = protocol.ActionRequest(session=1, spec_digest=0, count=2)
+    action_request = ActionRequest(session=1, spec_digest=0, count=2)
     layouts = {
-        Kind.BLOCK: (codec.block_layout(block, spec), {"F": 2, "T": 3}),
-        Kind.SAMPLE_REQUEST: (codec.priorities_layout(7), {"P": 7}),
-        Kind.BATCHES: (codec.batches_layout(7, spec), {"M": 7}),
-        Kind.ACTION_REQUEST: (codec.action_request_layout(action_request, spec), {"C": 2}),
-        Kind.ACTIONS: (codec.actions_layout(7), {"C": 7}),
-        Kind.EVALUATION_RESULT: (codec.scores_layout(7), {"E": 7}),
+        Kind.BLOCK: (block_payload.block_layout(block, spec), {"F": 2, "T": 3}),
+        Kind.SAMPLE_REQUEST: (payloads.priorities_layout(7), {"P": 7}),
+        Kind.BATCHES: (payloads.batches_layout(7, spec), {"M": 7}),
+        Kind.ACTION_REQUEST: (payloads.action_request_layout(action_request, spec), {"C": 2}),
+        Kind.ACTIONS: (payloads.actions_layout(7), {"C": 7}),
+        Kind.EVALUATION_RESULT: (payloads.scores_layout(7), {"E": 7}),
     }
     shapes = {"*observation_shape": (3, 5), "*stacked shape": (4, 3, 5)}
     for kind, (layout, counts) in layouts.items():
@@ -158,10 +161,10 @@ def test_the_document_has_every_payload_with_its_dtypes_in_order():
 
 
 def test_the_document_has_every_array_of_a_batch_in_order():
-    # the order is fixed by `codec._as_batch`; a layout alone cannot tell actions from keys
+    # the order is fixed by `payloads._as_batch`; a layout alone cannot tell actions from keys
     names = [row[0].strip("`") for row in documented_payload(Kind.BATCHES)]
     arrays = [f"array {index}" for index in range(len(names))]
-    batch = codec._as_batch(arrays)  # type: ignore[arg-type]
+    batch = payloads._as_batch(arrays)  # type: ignore[arg-type]
     assert {name: getattr(batch, name) for name in names} == dict(zip(names, arrays, strict=True))
 
 
@@ -172,7 +175,7 @@ def test_the_document_has_every_dtype_and_constant():
     assert f"version {protocol.PROTOCOL_VERSION}" in DOCUMENT.splitlines()[0]
     assert protocol.MAX_HEADER_BYTES == 65_536
     assert protocol.ALIGNMENT == 64
-    assert sockets.MAX_BLOCK_BYTES == 256 * 1024**2
+    assert transition_sockets.MAX_BLOCK_BYTES == 256 * 1024**2
     assert sockets.MAX_MESSAGE_BYTES == 1024**3
 
 
@@ -218,9 +221,9 @@ def test_the_document_has_every_statistic_that_is_computed_with():
 
 def test_the_largest_frame_is_the_documented_one():
     assert "at most 8388608" in DOCUMENT
-    codec.read_spec(Spec.of(EnvironmentSpec((8_388_608,), "uint8", 1)))
+    Spec.of(EnvironmentSpec((8_388_608,), "uint8", 1)).read()
     with pytest.raises(ProtocolError, match="out of range"):
-        codec.read_spec(Spec.of(EnvironmentSpec((8_388_609,), "uint8", 1)))
+        Spec.of(EnvironmentSpec((8_388_609,), "uint8", 1)).read()
 
 
 # --- a client from the document alone: zmq and struct, nothing of zdqn --------------------------

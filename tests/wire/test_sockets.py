@@ -11,18 +11,11 @@ import zmq
 
 from zdqn.errors import AddressInUseError, ConfigError
 from zdqn.wire.addresses import Address
-from zdqn.wire.sockets import (
-    Client,
-    Context,
-    PipelinedClient,
-    Server,
-    TransitionReceiver,
-    TransitionSender,
-    Waiter,
-    WeightPublisher,
-    WeightSubscriber,
-    bind_pair,
-)
+from zdqn.wire.node import bind_pair
+from zdqn.wire.request_sockets import Client, PipelinedClient, Server
+from zdqn.wire.sockets import Context, Waiter
+from zdqn.wire.transition_sockets import TransitionReceiver, TransitionSender
+from zdqn.wire.weight_sockets import WeightPublisher, WeightSubscriber
 
 WAIT_MS = 5_000
 WAIT_S = WAIT_MS / 1000
@@ -191,7 +184,7 @@ def test_a_waiter_leaves_a_disabled_link_alone(context, loopback):
 def test_an_oversize_block_is_dropped_and_the_next_ones_arrive(
     context, loopback, monkeypatch, plain
 ):
-    monkeypatch.setattr("zdqn.wire.sockets.MAX_BLOCK_BYTES", 1_000)
+    monkeypatch.setattr("zdqn.wire.transition_sockets.MAX_BLOCK_BYTES", 1_000)
     receiver = make_receiver(context, loopback)
     push = plain(zmq.PUSH, receiver.address, reconnect_ivl=10)
     monitor = push.get_monitor_socket(zmq.EVENT_DISCONNECTED)

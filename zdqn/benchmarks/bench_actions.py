@@ -28,7 +28,8 @@ from zdqn.errors import RoleFailedError
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
-from zdqn.wire.sockets import Request, Waiter
+from zdqn.wire.request_sockets import Request
+from zdqn.wire.sockets import Waiter
 
 CLIENTS = 8
 GOALS = {

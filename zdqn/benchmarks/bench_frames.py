@@ -15,7 +15,7 @@ from zdqn.core.rollout import Rollout
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.building import build_environments
 from zdqn.roles.replaying import build_broker
-from zdqn.wire import codec
+from zdqn.wire import block_payload, codec
 
 GOAL = Goal(1.2 * IMAGE.frame_bytes, at_most=True)
 
@@ -82,7 +82,7 @@ def _measure_blocks(block_transitions: int, blocks: int, goal: Goal | None) -> l
     for message in messages:
         broker.intake.insert(message)
     wire_bytes = sum(map(len, messages)) / broker.store.limiter.inserts
-    block = codec.read_block(codec.decode(messages[-1]), spec)
+    block = block_payload.read_block(codec.decode(messages[-1]), spec)
     while broker.store.limiter.inserts < 1.5 * _CAPACITY:  # what a full ring really holds
         broker.store.insert(block)
     ram_bytes = broker.store.nbytes / broker.store.size

@@ -13,8 +13,8 @@ from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, alterna
 from zdqn.benchmarks.subjects import VECTOR, Writer, make_block
 from zdqn.core.broker import MemoryBroker
 from zdqn.errors import RoleFailedError
-from zdqn.wire import codec
-from zdqn.wire.protocol import NotReady, SampleRequest
+from zdqn.wire import codec, payloads
+from zdqn.wire.memory_messages import NotReady, SampleRequest
 
 SIZES = (100_000, 1_000_000, 5_000_000)
 """Transitions stored; each replay is full, so that every insert evicts."""
@@ -131,7 +131,7 @@ def _prioritized_sampler(broker: MemoryBroker) -> Callable[[], None]:
         reply = broker.sample(request)
         if isinstance(reply, NotReady):
             raise RoleFailedError("A replay that was filled has nothing to sample.")
-        keys = codec.read_batches(codec.decode(reply.data), spec)[1].keys
+        keys = payloads.read_batches(codec.decode(reply.data), spec)[1].keys
 
     return sample
 

@@ -22,7 +22,8 @@ from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.node import Node
-from zdqn.wire.sockets import COPY_RECEIVED_BELOW_BYTES, Waiter
+from zdqn.wire.sockets import Waiter
+from zdqn.wire.transition_sockets import COPY_RECEIVED_BELOW_BYTES
 
 GOALS = {("tcp", "vector", 1): Goal(100_000), ("tcp", "vector", 32): Goal(2_000_000)}
 

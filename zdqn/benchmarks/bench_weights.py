@@ -15,11 +15,12 @@ from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, divide
 from zdqn.benchmarks.processes import LOOPBACK, LearnerProcess, Link, MemoryProcess, Worker
 from zdqn.benchmarks.subjects import VECTOR
 from zdqn.config import Config
-from zdqn.wire import codec
+from zdqn.wire import codec, payloads
 from zdqn.wire.addresses import parse_address
+from zdqn.wire.model_messages import Weights
 from zdqn.wire.node import Node
-from zdqn.wire.protocol import Weights
-from zdqn.wire.sockets import Waiter, WeightPublisher, WeightSubscriber
+from zdqn.wire.sockets import Waiter
+from zdqn.wire.weight_sockets import WeightPublisher, WeightSubscriber
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -171,7 +172,7 @@ def _encode(arrays: dict[str, NDArray[np.float32]], *, stamp_ns: int) -> bytes:
         environment_steps=stamp_ns,
         updates=0,
         stopping=False,
-        tensors=codec.describe_tensors(arrays),
+        tensors=payloads.describe_tensors(arrays),
     )
     return codec.encode(header, tuple(arrays.values()))
 

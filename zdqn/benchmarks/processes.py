@@ -27,7 +27,7 @@ from zdqn.wire.asking import Reply, ask
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import Goodbye, Header, Hello, Spec, Status, StatusRequest
-from zdqn.wire.sockets import TransitionSender
+from zdqn.wire.transition_sockets import TransitionSender
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection

@@ -8,9 +8,9 @@ import numpy as np
 
 from zdqn.config import Config, load_config
 from zdqn.data import Block, EnvironmentSpec
-from zdqn.wire import codec
+from zdqn.wire import block_payload
 from zdqn.wire.membership import new_session
-from zdqn.wire.protocol import BlockHeader
+from zdqn.wire.memory_messages import BlockHeader
 
 VECTOR = EnvironmentSpec((4,), "float32", 2)
 """CartPole's."""
@@ -102,4 +102,4 @@ class Writer:
                 episodes=0,
             )
             self._sequence += 1
-            yield codec.encode_block(header, block)
+            yield block_payload.encode_block(header, block)

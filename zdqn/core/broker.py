@@ -15,8 +15,8 @@ from zdqn.core.intake import Intake
 from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
-from zdqn.wire import codec
-from zdqn.wire.protocol import Batches, NotReady, Progress, SampleRequest
+from zdqn.wire import codec, payloads
+from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest
 
 _MAX_BATCH_BYTES = 512 * 1024**2
 
@@ -86,7 +86,7 @@ class MemoryBroker:
         self.check_admitted(request)
         if not request.priorities and message.payload == len(message.buffer):
             return
-        keys, td_errors = codec.read_arrays(message, codec.priorities_layout(request.priorities))
+        keys, td_errors = codec.read_arrays(message, payloads.priorities_layout(request.priorities))
         if not np.isfinite(td_errors).all():
             raise ProtocolError("priorities hold a value that is not finite")
         self.store.update_priorities(keys, td_errors)
@@ -122,7 +122,7 @@ class MemoryBroker:
             size=store.size,
             progress=self.progress(),
         )
-        buffer, batch = codec.allocate_batches(header, store.spec)
+        buffer, batch = payloads.allocate_batches(header, store.spec)
         store.draw(request.batch_size, allowed, out=batch)
         return buffer
 

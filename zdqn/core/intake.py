@@ -8,8 +8,8 @@ from typing import Any
 from zdqn.core.ledger import Ledger
 from zdqn.core.store import TransitionStore
 from zdqn.errors import MismatchError, ProtocolError
-from zdqn.wire import codec
-from zdqn.wire.protocol import BlockHeader
+from zdqn.wire import block_payload, codec
+from zdqn.wire.memory_messages import BlockHeader
 
 _JOINED_BELOW_BYTES = 32_768
 """Only blocks whose frames have less than this are joined: it copies their frames once more."""
@@ -67,7 +67,7 @@ class Intake:
         frames = sum(header.frames for header in headers)
         if frames * _JOINED_SHARE > self._store.frame_capacity(spec):
             return False  # they are evicted together too: no large part of the ring at once
-        block = codec.join_blocks(decoded, spec)
+        block = block_payload.join_blocks(decoded, spec)
         if block is None or not self.ledger.are_new(
             (header.session, header.sequence) for header in headers
         ):
@@ -93,7 +93,7 @@ class Intake:
             decoded = codec.decode(message)
             header = codec.expect(decoded, BlockHeader)
             self._check_origin(header)
-            block = codec.read_block(decoded, spec)
+            block = block_payload.read_block(decoded, spec)
         except MismatchError:
             self.refused += 1
             raise

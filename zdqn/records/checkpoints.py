@@ -19,7 +19,6 @@ from zdqn.core.agenda import Counters
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FileError, MismatchError, ProtocolError, UsageError
 from zdqn.records.checkpoint_files import read_state, write_state
-from zdqn.wire.codec import read_spec
 from zdqn.wire.protocol import Spec
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 def _read_spec(path: Path, state: Mapping[str, Any]) -> EnvironmentSpec:
     try:
-        return read_spec(msgspec.convert(state.get("spec"), Spec))
+        return msgspec.convert(state.get("spec"), Spec).read()
     except (msgspec.ValidationError, ProtocolError) as error:
         raise MismatchError(
             f"the spec of the environment in {path} is {state.get('spec')!r}, which this zdqn "

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from zdqn.wire.protocol import Progress
+from zdqn.wire.memory_messages import Progress
 
 
 class RunTotals:

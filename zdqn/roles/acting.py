@@ -16,12 +16,13 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
 from zdqn.rl.schedules import LinearSchedule, ladder_epsilons
 from zdqn.roles.building import NetworkFactory, build_policy
-from zdqn.wire import codec
+from zdqn.wire import codec, payloads
 from zdqn.wire.addresses import Address
 from zdqn.wire.asking import Reply, ask, raise_refusal, wait_for
+from zdqn.wire.model_messages import ActionRequest, Actions, Weights, WeightsRequest
 from zdqn.wire.node import Node
-from zdqn.wire.protocol import ActionRequest, Actions, ErrorReply, Refusal, Weights, WeightsRequest
-from zdqn.wire.sockets import Client
+from zdqn.wire.protocol import ErrorReply, Refusal
+from zdqn.wire.request_sockets import Client
 
 logger = logging.getLogger("zdqn.collector")
 
@@ -141,7 +142,7 @@ class LocalPolicy:
         self.environment_steps = max(self.environment_steps, header.environment_steps)
         if header.weight_version <= self._version:  # never back, and nothing to do if equal
             return
-        self._policy.load(codec.read_weights(message, header))
+        self._policy.load(payloads.read_weights(message, header))
         self._version = header.weight_version
 
     def choose(self, observations: NDArray[Any], exploration: Exploration) -> Choice:
@@ -229,7 +230,7 @@ class RemotePolicy:
         if reply is None:
             return None
         answer = codec.expect(reply.message, Actions)
-        (actions,) = codec.read_arrays(reply.message, codec.actions_layout(answer.count))
+        (actions,) = codec.read_arrays(reply.message, payloads.actions_layout(answer.count))
         if len(actions) != count:
             raise ProtocolError(
                 f"the learner answered {len(actions)} actions to {count} observations"

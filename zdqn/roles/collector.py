@@ -19,13 +19,15 @@ from zdqn.data import EnvironmentSpec
 from zdqn.roles.acting import EpsilonSource, LocalPolicy, Policy, RemotePolicy
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory, build_environments
 from zdqn.roles.learner_client import LearnerClient
-from zdqn.wire import codec
+from zdqn.wire import block_payload
 from zdqn.wire.addresses import Address, check_resolves, parse_address
 from zdqn.wire.compression import check_compression
 from zdqn.wire.membership import Membership
-from zdqn.wire.protocol import BlockHeader, Statistics, Welcome
-from zdqn.wire.sockets import Context, TransitionSender
+from zdqn.wire.memory_messages import BlockHeader
+from zdqn.wire.protocol import Statistics, Welcome
+from zdqn.wire.sockets import Context
 from zdqn.wire.status import CollectorStatistics
+from zdqn.wire.transition_sockets import TransitionSender
 
 if TYPE_CHECKING:
     from zdqn.core.rollout import Rollout
@@ -278,7 +280,7 @@ class Collector(LearnerClient):
             compression=self._config.collector.compression,
         )
         started_s = time.monotonic()
-        sent = sender.send(codec.encode_block(header, block), over)
+        sent = sender.send(block_payload.encode_block(header, block), over)
         self._blocked_s += time.monotonic() - started_s
         if sent:
             self._blocks_sent += 1

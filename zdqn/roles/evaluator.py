@@ -23,18 +23,12 @@ from zdqn.roles.building import (
     use_threads,
 )
 from zdqn.roles.learner_client import LearnerClient
-from zdqn.wire import codec
+from zdqn.wire import codec, payloads
 from zdqn.wire.asking import ask
-from zdqn.wire.protocol import (
-    Acknowledged,
-    Claim,
-    ErrorReply,
-    EvaluationResult,
-    NothingToEvaluate,
-    Snapshot,
-    Statistics,
-)
-from zdqn.wire.sockets import Client, Context
+from zdqn.wire.model_messages import Claim, EvaluationResult, NothingToEvaluate, Snapshot
+from zdqn.wire.protocol import Acknowledged, ErrorReply, Statistics
+from zdqn.wire.request_sockets import Client
+from zdqn.wire.sockets import Context
 from zdqn.wire.status import EvaluatorStatistics
 
 if TYPE_CHECKING:
@@ -154,7 +148,7 @@ class Evaluator(LearnerClient):
                     return
                 continue
             snapshot = codec.expect(reply.message, Snapshot)
-            policy.load(codec.read_weights(reply.message, snapshot.weights))
+            policy.load(payloads.read_weights(reply.message, snapshot.weights))
             self._score(client, policy, snapshot)
 
     def _score(self, client: Client, policy: GreedyPolicy, snapshot: Snapshot) -> None:

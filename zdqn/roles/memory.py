@@ -18,16 +18,17 @@ from zdqn.config import Config
 from zdqn.roles.complaints import Complaints
 from zdqn.roles.replaying import build_broker
 from zdqn.roles.sample_line import SampleLine
-from zdqn.wire import codec
 from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.compression import check_compression
 from zdqn.wire.desk import Desk, Particulars
 from zdqn.wire.membership import new_session
+from zdqn.wire.memory_messages import SampleRequest
 from zdqn.wire.node import Node
 from zdqn.wire.peers import Peer
-from zdqn.wire.protocol import Hello, SampleRequest, Statistics
-from zdqn.wire.sockets import COPY_RECEIVED_BELOW_BYTES, LINGER_MS, Context, Waiter
+from zdqn.wire.protocol import Hello, Statistics
+from zdqn.wire.sockets import LINGER_MS, Context, Waiter
 from zdqn.wire.status import CollectorStatistics, MemoryStatistics, MemoryStatus
+from zdqn.wire.transition_sockets import COPY_RECEIVED_BELOW_BYTES
 
 logger = logging.getLogger("zdqn.memory")
 
@@ -203,7 +204,7 @@ class Memory(Closing):
             self._desk.belong_to(hello.run_id)
         if hello.spec is None:
             return
-        spec = codec.read_spec(hello.spec)
+        spec = hello.spec.read()
         first = self._broker.store.spec is None
         self._broker.agree(spec, _available_bytes())
         if first:

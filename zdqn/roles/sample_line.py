@@ -11,8 +11,9 @@ from zdqn.core.broker import MemoryBroker
 from zdqn.errors import ZdqnError
 from zdqn.wire import codec
 from zdqn.wire.desk import refusal
-from zdqn.wire.protocol import Header, NotReady, SampleRequest
-from zdqn.wire.sockets import Request, Sendable
+from zdqn.wire.memory_messages import NotReady, SampleRequest
+from zdqn.wire.protocol import Header
+from zdqn.wire.request_sockets import Request, Sendable
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ from zdqn.roles.building import (
     use_threads,
 )
 from zdqn.roles.replaying import build_store
-from zdqn.wire.protocol import Progress
+from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from zdqn.errors import FencedError, MismatchError, PeerUnavailableError, Protoc
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address
 from zdqn.wire.protocol import ErrorReply, Header, Refusal
-from zdqn.wire.sockets import Client
+from zdqn.wire.request_sockets import Client
 
 logger = logging.getLogger("zdqn")
 

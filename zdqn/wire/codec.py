@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from functools import cache
 from math import prod
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
@@ -15,32 +14,23 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from zdqn.data import ALLOWED_DTYPES, Batch, Block, EnvironmentSpec
 from zdqn.errors import ProtocolError
-from zdqn.wire.compression import compress, decompress
-from zdqn.wire.protocol import (
-    ALIGNMENT,
-    HEADERS,
-    MAGIC,
-    MAX_HEADER_BYTES,
-    PROTOCOL_VERSION,
-    ActionRequest,
-    Batches,
-    BlockHeader,
-    Header,
-    Kind,
-    Spec,
-    TensorInfo,
-    Weights,
-)
+from zdqn.wire import memory_messages, model_messages, protocol
+from zdqn.wire.protocol import ALIGNMENT, MAGIC, MAX_HEADER_BYTES, PROTOCOL_VERSION, Header, Kind
+
+HEADERS: dict[int, type[Header]] = {
+    int(header.kind): header
+    for module in (protocol, memory_messages, model_messages)
+    for header in vars(module).values()
+    if isinstance(header, type) and issubclass(header, Header) and "kind" in vars(header)
+}
+"""Kind to the struct of its header."""
 
 _PREFIX = struct.Struct("<4sHBBII")
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODERS = {kind: msgspec.msgpack.Decoder(header) for kind, header in HEADERS.items()}
-_MAX_SPEC_DIMENSIONS = 8
 _SMALL_BYTES = 4_096
 """Below, to copy an array is quicker than to make views of it."""
-_MAX_FRAME_BYTES = 64 * 1024 * 1024
 
 ArrayLayout: TypeAlias = tuple[np.dtype[Any], tuple[int, ...]]
 Buffer: TypeAlias = bytes | bytearray | memoryview
@@ -61,7 +51,7 @@ class Message(NamedTuple):
     payload: int
 
 
-def _place(end: int, nbytes: int) -> int:
+def array_start(end: int, nbytes: int) -> int:
     """Give the offset of an array behind what ends at `end`; an empty one takes no room at all."""
     return -(-end // ALIGNMENT) * ALIGNMENT if nbytes else end
 
@@ -80,7 +70,7 @@ def encode(header: Header, arrays: Sequence[NDArray[Any]] = ()) -> bytes:
     parts: list[Any] = [head]
     length = len(head)
     for array in arrays:
-        start = _place(length, array.nbytes)
+        start = array_start(length, array.nbytes)
         parts += (bytes(start - length), _content(array))
         length = start + array.nbytes
     return b"".join(parts)
@@ -95,7 +85,7 @@ def encode_start(header: Header) -> bytes:
         header: what it says; the array has one element or more.
     """
     head = _encode_header(header)
-    return head + bytes(_place(len(head), 1) - len(head))
+    return head + bytes(array_start(len(head), 1) - len(head))
 
 
 def _content(array: NDArray[Any]) -> bytes | NDArray[np.uint8]:
@@ -128,7 +118,7 @@ def allocate(
     starts = []
     for dtype, shape in layout:
         nbytes = prod(shape) * dtype.itemsize
-        starts.append(_place(offset, nbytes))
+        starts.append(array_start(offset, nbytes))
         offset = starts[-1] + nbytes
     buffer = np.empty(offset, np.uint8)
     buffer[:end] = np.frombuffer(head, np.uint8)
@@ -209,7 +199,7 @@ def read_arrays(message: Message, layout: Sequence[ArrayLayout]) -> list[NDArray
     size = len(message.buffer)
     for dtype, shape in layout:
         count = prod(shape)
-        start = _place(end, count)
+        start = array_start(end, count)
         end = start + count * dtype.itemsize
         if count < 0 or end > size:
             break
@@ -226,257 +216,5 @@ def read_arrays(message: Message, layout: Sequence[ArrayLayout]) -> list[NDArray
 def _payload_end(offset: int, layout: Sequence[ArrayLayout]) -> int:
     for dtype, shape in layout:
         nbytes = prod(shape) * dtype.itemsize
-        offset = _place(offset, nbytes) + nbytes
+        offset = array_start(offset, nbytes) + nbytes
     return offset
-
-
-# --- the payload of each kind -------------------------------------------------------------------
-
-_UINT8 = np.dtype("u1")
-_INT64 = np.dtype("<i8")
-_FLOAT32 = np.dtype("<f4")
-_FLOAT64 = np.dtype("<f8")
-
-
-def read_spec(spec: Spec) -> EnvironmentSpec:
-    """Take a spec off the wire, with all its limits checked.
-
-    Raises:
-        ProtocolError: when a dimension, the dtype or a count is out of range.
-    """
-    shape = spec.observation_shape
-    checks = (
-        1 <= len(shape) <= _MAX_SPEC_DIMENSIONS and all(size >= 1 for size in shape),
-        spec.observation_dtype in ALLOWED_DTYPES,
-        1 <= spec.num_actions < 2**31,
-        1 <= spec.frame_stack <= 32,
-    )
-    if not all(checks) or prod(shape) * 8 > _MAX_FRAME_BYTES:
-        raise ProtocolError(f"the peer's environment spec is out of range: {spec}")
-    return spec.to_spec()
-
-
-def block_layout(header: BlockHeader, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
-    """Lay out a block's payload as it travels."""
-    frames: ArrayLayout = (spec.dtype, (header.frames, *spec.observation_shape))
-    if header.compression != "none":
-        frames = (_UINT8, (header.frames_bytes,))
-    return frames, (spec.record_dtype, (header.transitions,))
-
-
-def encode_block(header: BlockHeader, block: Block) -> bytes:
-    """Write a block, its frames compressed as the header says; that fills in `frames_bytes`.
-
-    Raises:
-        ConfigError: when the package for that compression is not installed.
-    """
-    if header.compression == "none":
-        return encode(header, (block.frames, block.records))
-    packed = compress(block.frames, header.compression)
-    return encode(
-        msgspec.structs.replace(header, frames_bytes=len(packed)), (packed, block.records)
-    )
-
-
-def read_block(message: Message, spec: EnvironmentSpec) -> Block:
-    """View a block's payload, and check all of it; compressed frames are decompressed.
-
-    Raises:
-        ProtocolError: when a length, a reference, an action or a number is out of range.
-    """
-    header = expect(message, BlockHeader)
-    frames, records = read_arrays(message, block_layout(header, spec))
-    check_records(records, header.frames, spec)
-    return Block(_read_frames(header, frames, spec), records)
-
-
-def _read_frames(header: BlockHeader, frames: NDArray[Any], spec: EnvironmentSpec) -> NDArray[Any]:
-    if header.compression == "none":
-        if header.frames_bytes:
-            raise ProtocolError(
-                f"a block without compression has frames_bytes {header.frames_bytes}, not 0"
-            )
-        return frames
-    plain = decompress(frames, header.compression, header.frames * spec.frame_bytes)
-    return np.frombuffer(plain, spec.dtype).reshape(header.frames, *spec.observation_shape)
-
-
-def check_records(records: NDArray[Any], frames: int, spec: EnvironmentSpec) -> None:
-    """Refuse a record that would poison the replay.
-
-    Args:
-        records: shape (T,), dtype `spec.record_dtype`.
-        frames: rows of the block's frame table.
-        spec: of the environment.
-
-    Raises:
-        ProtocolError: naming the first field that is out of range.
-    """
-    words = records.view("<u4").reshape(len(records), -1)
-    references = _check_words(words, spec)
-    if references >= frames:
-        raise ProtocolError(f"a block refers to frames outside its table of {frames}")
-
-
-def _check_words(words: NDArray[np.uint32], spec: EnvironmentSpec) -> int:
-    """Check actions and numbers of records, and give the largest frame reference.
-
-    As unsigned words a negative number is huge, and a float without its sign bit is finite below
-    the bits of infinity: one maximum per column checks all of a block at once.
-    """
-    stack = spec.frame_stack
-    largest = np.maximum.reduce(words & _word_mask(stack), axis=0).tolist()
-    action = 2 + 2 * stack
-    if largest[action] >= spec.num_actions:
-        actions = words[:, action].view("<i4")
-        wrong = actions[(actions < 0) | (actions >= spec.num_actions)][0]
-        raise ProtocolError(f"a block holds an action outside 0..{spec.num_actions - 1}: {wrong}")
-    if max(largest[action + 1 :]) >= _INFINITY_BITS:
-        raise ProtocolError("a block holds a reward, discount or priority that is not finite")
-    return int(max(largest[2:action]))
-
-
-def join_blocks(messages: Sequence[Message], spec: EnvironmentSpec) -> Block | None:
-    """Make one block of several small ones, so that what costs per block is paid once.
-
-    Args:
-        messages: each a block, decoded.
-        spec: of the environment.
-
-    Returns:
-        The block, checked and copied; None when any of them is compressed or breaks a rule: then
-        they must be read one by one, to tell which.
-    """
-    frame_parts, record_parts = [], []
-    frame_counts, record_counts = [], []
-    for message in messages:
-        header = message.header
-        if not isinstance(header, BlockHeader) or header.compression != "none":
-            return None
-        frames_end = _place(message.payload, 1) + header.frames * spec.frame_bytes
-        records_start = _place(frames_end, 1)
-        end = records_start + header.transitions * spec.record_dtype.itemsize
-        if min(header.frames, header.transitions) < 1 or end != len(message.buffer):
-            return None
-        view = memoryview(message.buffer)
-        frame_parts.append(view[_place(message.payload, 1) : frames_end])
-        record_parts.append(view[records_start:end])
-        frame_counts.append(header.frames)
-        record_counts.append(header.transitions)
-    words = np.frombuffer(bytearray().join(record_parts), "<u4").reshape(sum(record_counts), -1)
-    references = words[:, 2 : 2 + 2 * spec.frame_stack]
-    limits = np.repeat(np.array(frame_counts, "<u4"), record_counts)[:, None]
-    try:
-        _check_words(words, spec)
-    except ProtocolError:
-        return None
-    if (references >= limits).any():
-        return None
-    before = np.cumsum([0, *frame_counts[:-1]], dtype="<u4")
-    references += np.repeat(before, record_counts)[:, None]
-    frames = np.frombuffer(b"".join(frame_parts), spec.dtype)
-    return Block(
-        frames.reshape(sum(frame_counts), *spec.observation_shape),
-        words.reshape(-1).view(spec.record_dtype),
-    )
-
-
-_INFINITY_BITS = 0x7F800000
-
-
-@cache
-def _word_mask(frame_stack: int) -> NDArray[np.uint32]:
-    """Give what to keep of each word of a record: no weight version, no sign of the floats."""
-    version, integers, floats = [0, 0], [0xFFFFFFFF] * (2 * frame_stack + 1), [0x7FFFFFFF] * 3
-    return np.array(version + integers + floats, "<u4")
-
-
-def batches_layout(count: int, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
-    """Lay out the payload of `Batches` with `count` transitions in all."""
-    observations = (spec.dtype, (count, *spec.stacked_shape))
-    return (
-        observations,
-        observations,
-        (_INT64, (count,)),
-        (_FLOAT64, (count,)),
-        (_INT64, (count,)),
-        (_INT64, (count,)),
-        (_FLOAT32, (count,)),
-        (_FLOAT32, (count,)),
-    )
-
-
-def _as_batch(arrays: Sequence[NDArray[Any]]) -> Batch:
-    observations, next_observations, keys, probabilities, versions, actions, rewards, discounts = (
-        arrays
-    )
-    return Batch(
-        observations=observations,
-        actions=actions,
-        rewards=rewards,
-        discounts=discounts,
-        next_observations=next_observations,
-        keys=keys,
-        probabilities=probabilities,
-        weight_versions=versions,
-    )
-
-
-def allocate_batches(header: Batches, spec: EnvironmentSpec) -> tuple[NDArray[np.uint8], Batch]:
-    """Prepare a reply and the batch whose arrays are views of it, to be filled."""
-    layout = batches_layout(header.batches * header.batch_size, spec)
-    buffer, arrays = allocate(header, layout)
-    return buffer, _as_batch(arrays)
-
-
-def read_batches(message: Message, spec: EnvironmentSpec) -> tuple[Batches, Batch]:
-    """View a reply's batches, all in one `Batch` (cut it with `Batch.split`).
-
-    Raises:
-        ProtocolError: when its length is not what header and spec imply.
-    """
-    header = expect(message, Batches)
-    layout = batches_layout(header.batches * header.batch_size, spec)
-    return header, _as_batch(read_arrays(message, layout))
-
-
-def priorities_layout(count: int) -> tuple[ArrayLayout, ...]:
-    """Lay out the payload of a `SampleRequest`."""
-    return (_INT64, (count,)), (_FLOAT32, (count,))
-
-
-def describe_tensors(arrays: dict[str, NDArray[Any]]) -> tuple[TensorInfo, ...]:
-    """Name the arrays of a network for a `Weights` header."""
-    return tuple(TensorInfo(name, array.dtype.name, array.shape) for name, array in arrays.items())
-
-
-def read_weights(message: Message, header: Weights) -> dict[str, NDArray[Any]]:
-    """View the arrays of a `Weights` or `Snapshot` message.
-
-    Raises:
-        ProtocolError: for a dtype that may not travel, a bad shape or a wrong length.
-    """
-    for tensor in header.tensors:
-        # NumPy refuses an array whose other dimensions overflow even if one of them is 0
-        if tensor.dtype not in ALLOWED_DTYPES or prod(size or 1 for size in tensor.shape) > 2**40:
-            raise ProtocolError(f"weights hold {tensor}, which may not travel")
-    if len({tensor.name for tensor in header.tensors}) < len(header.tensors):
-        raise ProtocolError("weights hold two arrays of the same name")
-    layout = [(np.dtype(tensor.dtype), tensor.shape) for tensor in header.tensors]
-    arrays = read_arrays(message, layout)
-    return {tensor.name: array for tensor, array in zip(header.tensors, arrays, strict=True)}
-
-
-def action_request_layout(header: ActionRequest, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
-    """Lay out the payload of an `ActionRequest`."""
-    return ((spec.dtype, (header.count, *spec.stacked_shape)),)
-
-
-def actions_layout(count: int) -> tuple[ArrayLayout, ...]:
-    """Lay out the payload of `Actions`."""
-    return ((_INT64, (count,)),)
-
-
-def scores_layout(episodes: int) -> tuple[ArrayLayout, ...]:
-    """Lay out the payload of an `EvaluationResult`."""
-    return (_FLOAT64, (episodes,)), (_INT64, (episodes,))

@@ -34,7 +34,7 @@ from zdqn.wire.protocol import (
     Stop,
     Welcome,
 )
-from zdqn.wire.sockets import Request, Server
+from zdqn.wire.request_sockets import Request, Server
 from zdqn.wire.status import OF_CLIENTS
 
 _PEERS_EVERY_S = 0.5

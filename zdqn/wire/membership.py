@@ -23,7 +23,7 @@ from zdqn.wire.protocol import (
     Statistics,
     Welcome,
 )
-from zdqn.wire.sockets import Client
+from zdqn.wire.request_sockets import Client
 
 logger = logging.getLogger("zdqn")
 

@@ -3,24 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import zmq
 
 from zdqn.closing import Closing
+from zdqn.errors import AddressInUseError
 from zdqn.wire.addresses import Address
-from zdqn.wire.sockets import (
-    Client,
-    Context,
-    LinkT,
-    PipelinedClient,
-    Server,
-    TransitionReceiver,
-    TransitionSender,
-    WeightPublisher,
-    WeightSubscriber,
-    bind_pair,
-)
+from zdqn.wire.request_sockets import Client, PipelinedClient, Server
+from zdqn.wire.sockets import Context, Link
+from zdqn.wire.transition_sockets import TransitionReceiver, TransitionSender
+from zdqn.wire.weight_sockets import WeightPublisher, WeightSubscriber
+
+LinkT = TypeVar("LinkT", bound=Link)
+_PAIR_ATTEMPTS = 100
+
+
+def bind_pair(
+    server: Callable[[Address], Server], data: Callable[[Address], LinkT], address: Address
+) -> tuple[Server, LinkT]:
+    """Bind a server and its one-way socket, which lies a port below; port 0 finds a free pair.
+
+    That the second address follows from the first is what lets a killed role come back at both.
+
+    Args:
+        server: binds the REQ/REP socket.
+        data: binds the one-way socket.
+        address: of the first.
+
+    Raises:
+        AddressInUseError: when one of the two is taken, or no free pair was found.
+        ConfigError: when it cannot be bound on this machine.
+    """
+    for attempt in range(_PAIR_ATTEMPTS):
+        first = server(address)
+        try:
+            return first, data(first.address.companion())
+        except AddressInUseError:
+            first.close()
+            if address.transport == "ipc" or address.port or attempt == _PAIR_ATTEMPTS - 1:
+                raise
+    raise AssertionError("unreachable")
 
 
 class Node(Closing):

@@ -1,4 +1,7 @@
-"""The messages, field by field; ``docs/protocol.md`` says the same to other languages.
+"""What every message begins with, the kinds there are, and those that every server answers.
+
+Those of one link are in `zdqn.wire.memory_messages` and `zdqn.wire.model_messages`;
+``docs/protocol.md`` says the same to other languages.
 
 Every message is one ZeroMQ frame (behind the REQ/REP envelope)::
 
@@ -20,18 +23,20 @@ was agreed in the hello; a message whose length is not exactly what they imply i
 from __future__ import annotations
 
 from enum import IntEnum, StrEnum
+from math import prod
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
 
-from zdqn.data import EnvironmentSpec
-from zdqn.wire.compression import Compression
+from zdqn.data import ALLOWED_DTYPES, EnvironmentSpec
+from zdqn.errors import ProtocolError
 
 PROTOCOL_VERSION = 2
 MAGIC = b"ZDQN"
 MAX_HEADER_BYTES = 64 * 1024
 ALIGNMENT = 64
+_MAX_FRAME_BYTES = 64 * 1024 * 1024
 
 # What a number or word of a header may be; anything else is refused when it is decoded.
 Session: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -124,8 +129,15 @@ class Spec(Header, frozen=True):
         """Put a spec on the wire."""
         return cls(**{name: getattr(spec, name) for name in cls.__struct_fields__})
 
-    def to_spec(self) -> EnvironmentSpec:
-        """Take it off the wire."""
+    def read(self) -> EnvironmentSpec:
+        """Take it off the wire.
+
+        Raises:
+            ProtocolError: when the dtype may not travel, or a frame would be too large.
+        """
+        known = self.observation_dtype in ALLOWED_DTYPES
+        if not known or prod(self.observation_shape) * 8 > _MAX_FRAME_BYTES:
+            raise ProtocolError(f"the peer's environment spec is out of range: {self}")
         return EnvironmentSpec(**msgspec.structs.asdict(self))
 
 
@@ -279,264 +291,3 @@ class Acknowledged(Header, frozen=True):
     """Yes, done."""
 
     kind = Kind.ACKNOWLEDGED
-
-
-# --- transitions: PUSH -> PULL ------------------------------------------------------------------
-
-
-class BlockHeader(Header, frozen=True):
-    """A block of transitions. Payload: frame table, then records.
-
-    Payload arrays: ``frames`` (frames, *observation_shape) in the observation dtype, then
-    ``records`` (transitions,) of the packed record in `zdqn.data.record_dtype`. With compression
-    ``frames`` is (frames_bytes,) uint8 instead, which must decompress to exactly that table.
-
-    Attributes:
-        session: of the collector.
-        sequence: number of this block in its session, from 0, without gaps.
-        spec_digest: `EnvironmentSpec.digest` that the block was made under.
-        frames: rows of the frame table, >= 1.
-        transitions: records, >= 1.
-        environment_steps: taken by this session so far.
-        episodes: finished by this session so far.
-        compression: of the frame table: "none", "lz4" (one LZ4 block, no size in front) or "zstd"
-            (one frame, whose header tells the size of its content).
-        frames_bytes: bytes of the compressed frame table; 0 without compression.
-    """
-
-    kind = Kind.BLOCK
-    session: Session
-    sequence: Count
-    spec_digest: Session
-    frames: SomeRows
-    transitions: SomeRows
-    environment_steps: Count
-    episodes: Count
-    compression: Compression = "none"
-    frames_bytes: Rows = 0
-
-
-# --- samples: REQ/REP ---------------------------------------------------------------------------
-
-
-class SampleRequest(Header, frozen=True):
-    """Ask for batches. Payload: the priorities of earlier batches.
-
-    Payload arrays: ``keys`` (priorities,) int64, then ``td_errors`` (priorities,) float32.
-
-    Attributes:
-        batch_size: transitions of one batch, >= 1.
-        session: of the learner; 0 from a plain client.
-        batches: most batches wanted, >= 1; the reply holds 1 to this many.
-        wait_ms: how long the memory may wait for data before it says "not ready", at most a
-            minute; 0 answers at once.
-        priorities: rows of the payload, >= 0.
-    """
-
-    kind = Kind.SAMPLE_REQUEST
-    batch_size: SomeRows
-    session: Session = 0
-    batches: SomeRows = 1
-    wait_ms: WaitMs = 0
-    priorities: Rows = 0
-
-
-class Progress(Header, frozen=True):
-    """What a memory has counted since it started.
-
-    Attributes:
-        session: random number of this start of the memory.
-        environment_steps: taken by the collectors that it heard of, lost blocks included.
-        episodes: finished by them.
-        transitions: stored so far (evicted ones included).
-        blocks: received and stored.
-        blocks_lost: missing in the collectors' sequences.
-        blocks_duplicated: received twice and dropped.
-        blocks_refused: malformed, or of another environment.
-    """
-
-    session: Session
-    environment_steps: Total
-    episodes: Total
-    transitions: Total
-    blocks: Total
-    blocks_lost: Total
-    blocks_duplicated: Total
-    blocks_refused: Total
-
-
-class Batches(Header, frozen=True):
-    """Sampled transitions. Payload: M = batches * batch_size of each array.
-
-    Payload arrays: ``observations`` (M, *stacked_shape) in the observation dtype,
-    ``next_observations`` the same, ``keys`` (M,) int64, ``probabilities`` (M,) float64,
-    ``weight_versions`` (M,) int64, ``actions`` (M,) int64, ``rewards`` (M,) float32,
-    ``discounts`` (M,) float32. Each batch is contiguous.
-
-    Attributes:
-        batch_size: of each batch.
-        batches: in this reply.
-        size: transitions stored when they were drawn.
-        progress: counters of the memory since it started.
-    """
-
-    kind = Kind.BATCHES
-    batch_size: SomeRows
-    batches: SomeRows
-    size: Total
-    progress: Progress
-
-
-class NotReady(Header, frozen=True):
-    """No batch can be had yet; ask again.
-
-    Attributes:
-        reason: "filling" (fewer than replay.min_size stored), "limited" (samples_per_insert holds
-            sampling back) or "no_spec" (nobody has said hello).
-        size: transitions stored.
-        needed: transitions that must be stored before the first batch.
-        progress: counters of the memory since it started.
-    """
-
-    kind = Kind.NOT_READY
-    reason: str
-    size: Total
-    needed: Total
-    progress: Progress
-
-
-# --- weights and model: PUB/SUB and REQ/REP -----------------------------------------------------
-
-
-class TensorInfo(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Name, dtype and shape of one array of a network."""
-
-    name: str
-    dtype: str
-    shape: Annotated[tuple[Rows, ...], Meta(max_length=8)]
-
-
-class WeightsRequest(Header, frozen=True):
-    """Ask for the current weights; answered by `Weights`."""
-
-    kind = Kind.WEIGHTS_REQUEST
-
-
-class Weights(Header, frozen=True):
-    """A network's weights. Payload: one array per entry of `tensors`, in that order.
-
-    Attributes:
-        run_id: the run that they belong to.
-        weight_version: packed `zdqn.data.WeightVersion`.
-        environment_steps: of all collectors, when they were published.
-        updates: of the learner, when they were published.
-        stopping: training is over; collectors should finish.
-        tensors: name, dtype and shape of each array.
-    """
-
-    kind = Kind.WEIGHTS
-    run_id: Label
-    weight_version: Version
-    environment_steps: Total
-    updates: Total
-    stopping: bool
-    tensors: tuple[TensorInfo, ...]
-
-
-class ActionRequest(Header, frozen=True):
-    """Ask for greedy actions. Payload: ``observations`` (count, *stacked_shape).
-
-    Attributes:
-        session: of the collector.
-        spec_digest: `EnvironmentSpec.digest` of its environment.
-        count: observations, >= 1.
-    """
-
-    kind = Kind.ACTION_REQUEST
-    session: Session
-    spec_digest: Session
-    count: SomeRows
-
-
-class Actions(Header, frozen=True):
-    """Greedy actions. Payload: ``actions`` (count,) int64.
-
-    Attributes:
-        count: actions.
-        weight_version: packed version of the weights that chose them.
-    """
-
-    kind = Kind.ACTIONS
-    count: SomeRows
-    weight_version: Version
-
-
-class Claim(Header, frozen=True):
-    """An evaluator asks for the next snapshot to score.
-
-    Attributes:
-        session: of the evaluator.
-        wait_ms: how long the learner may wait for one before it says there is none, at most a
-            minute.
-    """
-
-    kind = Kind.CLAIM
-    session: Session
-    wait_ms: WaitMs
-
-
-class Snapshot(Header, frozen=True):
-    """A frozen snapshot that this evaluator alone shall score. Payload as in `Weights`.
-
-    Attributes:
-        snapshot: its number in the run, from 0.
-        weights: what the payload holds.
-        episodes: to play.
-        epsilon: share of random actions.
-        seed: of the evaluation.
-    """
-
-    kind = Kind.SNAPSHOT
-    snapshot: Rows
-    weights: Weights
-    episodes: SomeRows
-    epsilon: Annotated[float, Meta(ge=0, le=1)]
-    seed: Total
-
-
-class NothingToEvaluate(Header, frozen=True):
-    """No snapshot is waiting; claim again, unless the run is over.
-
-    Attributes:
-        stopping: the run is over and no snapshot will come.
-    """
-
-    kind = Kind.NOTHING_TO_EVALUATE
-    stopping: bool
-
-
-class EvaluationResult(Header, frozen=True):
-    """The scores of a snapshot. Payload: ``returns`` (episodes,) float64, ``lengths`` int64.
-
-    Attributes:
-        session: of the evaluator.
-        snapshot: number of the snapshot.
-        episodes: episodes played.
-        duration_s: seconds it took.
-    """
-
-    kind = Kind.EVALUATION_RESULT
-    session: Session
-    snapshot: Rows
-    episodes: SomeRows
-    duration_s: Annotated[float, Meta(ge=0, le=1e9)]
-
-
-HEADERS: dict[int, type[Header]] = {
-    int(struct.kind): struct
-    for struct in (
-        Hello, Welcome, ErrorReply, Ping, Pong, Goodbye, StatusRequest, Status, Stop, Acknowledged,
-        BlockHeader, SampleRequest, Batches, NotReady, WeightsRequest, Weights, ActionRequest,
-        Actions, Claim, Snapshot, NothingToEvaluate, EvaluationResult,
-    )
-}  # fmt: skip

@@ -10,9 +10,10 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.roles.learner.action_answers import ActionAnswers
 from zdqn.roles.learner.publications import Published
-from zdqn.wire import codec
-from zdqn.wire.protocol import ActionRequest, Actions, ErrorReply, Refusal
-from zdqn.wire.sockets import Request
+from zdqn.wire import codec, payloads
+from zdqn.wire.model_messages import ActionRequest, Actions
+from zdqn.wire.protocol import ErrorReply, Refusal
+from zdqn.wire.request_sockets import Request
 
 SPEC = EnvironmentSpec((2,), "float32", 4)
 PUBLISHED = Published(11, {}, b"weights")
@@ -59,9 +60,9 @@ class Answers:
 
     def actions(self):
         return [
-            codec.read_arrays(message, codec.actions_layout(codec.expect(message, Actions).count))[
-                0
-            ].tolist()
+            codec.read_arrays(
+                message, payloads.actions_layout(codec.expect(message, Actions).count)
+            )[0].tolist()
             for message in map(codec.decode, self.replies)
         ]
 

@@ -11,16 +11,10 @@ from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.roles.learner.evaluation_line import EvaluationLine
 from zdqn.wire import codec
 from zdqn.wire.desk import RefusedError
+from zdqn.wire.model_messages import Claim, EvaluationResult, NothingToEvaluate, Snapshot
 from zdqn.wire.peers import Peer
-from zdqn.wire.protocol import (
-    Acknowledged,
-    Claim,
-    EvaluationResult,
-    NothingToEvaluate,
-    Refusal,
-    Snapshot,
-)
-from zdqn.wire.sockets import Request
+from zdqn.wire.protocol import Acknowledged, Refusal
+from zdqn.wire.request_sockets import Request
 
 CLIENTS = {
     session: Peer("evaluator", f"evaluator-{session}", session, 0, 0.0) for session in (1, 2)

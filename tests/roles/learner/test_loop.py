@@ -16,7 +16,7 @@ from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.roles.learner.loop import TrainingLoop
 from zdqn.roles.learner.publications import Publications
-from zdqn.wire.protocol import Progress
+from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics, MetricsRow
 
 SPEC = EnvironmentSpec((2,), "float32", 2)

@@ -15,10 +15,12 @@ from zdqn.errors import MismatchError
 from zdqn.roles.learner.model_server import ModelServer
 from zdqn.roles.learner.publications import Published
 from zdqn.roles.learner.turns import Turns
-from zdqn.wire import codec
+from zdqn.wire import codec, payloads
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.protocol import ActionRequest, Actions, Ping, Pong, WeightsRequest
-from zdqn.wire.sockets import Client, Context, Server
+from zdqn.wire.model_messages import ActionRequest, Actions, WeightsRequest
+from zdqn.wire.protocol import Ping, Pong
+from zdqn.wire.request_sockets import Client, Server
+from zdqn.wire.sockets import Context
 
 ACTIONS = 4
 SPEC = EnvironmentSpec((4,), "float32", ACTIONS)
@@ -63,7 +65,7 @@ class AskingClient:
                     continue
                 answer = codec.decode(body)
                 assert isinstance(answer.header, Actions)
-                (actions,) = codec.read_arrays(answer, codec.actions_layout(1))
+                (actions,) = codec.read_arrays(answer, payloads.actions_layout(1))
                 self.answers += 1
                 self.versions.add(answer.header.weight_version)
                 if actions.tolist() != [self._action]:

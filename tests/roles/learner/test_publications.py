@@ -4,8 +4,8 @@ import pytest
 from zdqn.core.agenda import Counters
 from zdqn.data import WeightVersion
 from zdqn.roles.learner.publications import Publications
-from zdqn.wire import codec
-from zdqn.wire.protocol import Weights
+from zdqn.wire import codec, payloads
+from zdqn.wire.model_messages import Weights
 
 ARRAYS = {"weight": np.arange(3, dtype=np.float32)}
 
@@ -45,7 +45,7 @@ def test_what_is_sent_says_what_it_is(publications, publisher):
     (header,) = publisher.headers()
     assert (header.run_id, header.environment_steps, header.updates) == ("r", 10, 5)
     assert header.stopping
-    arrays = codec.read_weights(codec.decode(publisher.sent[0]), header)
+    arrays = payloads.read_weights(codec.decode(publisher.sent[0]), header)
     np.testing.assert_array_equal(arrays["weight"], ARRAYS["weight"])
 
 

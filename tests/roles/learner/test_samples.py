@@ -6,16 +6,9 @@ import pytest
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FencedError, MismatchError, ProtocolError
 from zdqn.roles.learner.samples import SampleStream
-from zdqn.wire import codec
-from zdqn.wire.protocol import (
-    Acknowledged,
-    Batches,
-    ErrorReply,
-    NotReady,
-    Progress,
-    Refusal,
-    SampleRequest,
-)
+from zdqn.wire import codec, payloads
+from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest
+from zdqn.wire.protocol import Acknowledged, ErrorReply, Refusal
 
 SPEC = EnvironmentSpec((2,), "float32", 2)
 SIZE = 4
@@ -27,7 +20,7 @@ PROGRESS = Progress(
 
 def batches(count=1):
     header = Batches(batch_size=SIZE, batches=count, size=8, progress=PROGRESS)
-    buffer, batch = codec.allocate_batches(header, SPEC)
+    buffer, batch = payloads.allocate_batches(header, SPEC)
     batch.keys[:] = np.arange(count * SIZE)
     return buffer.tobytes()
 
@@ -129,7 +122,7 @@ def test_priorities_ride_on_the_next_request_once_and_in_order(make, client):
     client.answers = [batches()]
     stream.receive(None)
     first, second = client.requests
-    keys, priorities = codec.read_arrays(first, codec.priorities_layout(3))
+    keys, priorities = codec.read_arrays(first, payloads.priorities_layout(3))
     assert (keys.tolist(), priorities.tolist()) == ([5, 6, 7], [0.5, 0.25, 1.0])
     assert codec.expect(second, SampleRequest).priorities == 0
 

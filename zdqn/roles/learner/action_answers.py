@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
-from zdqn.wire import codec
+from zdqn.wire import codec, payloads
 from zdqn.wire.desk import RefusedError, refusal
-from zdqn.wire.protocol import ActionRequest, Actions, ErrorReply, Refusal
-from zdqn.wire.sockets import Request, Sendable
+from zdqn.wire.model_messages import ActionRequest, Actions
+from zdqn.wire.protocol import ErrorReply, Refusal
+from zdqn.wire.request_sockets import Request, Sendable
 
 if TYPE_CHECKING:
     from zdqn.core.greedy import Greedy
@@ -129,4 +130,4 @@ def _read_observations(
             f"an action request for another environment than {spec.describe()}, or of "
             f"{header.count} observations"
         )
-    return codec.read_arrays(message, codec.action_request_layout(header, spec))[0]
+    return codec.read_arrays(message, payloads.action_request_layout(header, spec))[0]

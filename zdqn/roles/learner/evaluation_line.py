@@ -14,19 +14,12 @@ from zdqn.data import EvaluationScores
 from zdqn.errors import ProtocolError
 from zdqn.records.snapshots import Evaluation, EvaluationQueue, FrozenSnapshot
 from zdqn.roles.building import evaluation_seed
-from zdqn.wire import codec
+from zdqn.wire import codec, payloads
 from zdqn.wire.desk import RefusedError
+from zdqn.wire.model_messages import Claim, EvaluationResult, NothingToEvaluate, Snapshot, Weights
 from zdqn.wire.peers import Peer
-from zdqn.wire.protocol import (
-    Acknowledged,
-    Claim,
-    EvaluationResult,
-    NothingToEvaluate,
-    Refusal,
-    Snapshot,
-    Weights,
-)
-from zdqn.wire.sockets import Request, Sendable
+from zdqn.wire.protocol import Acknowledged, Refusal
+from zdqn.wire.request_sockets import Request, Sendable
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -124,7 +117,7 @@ class EvaluationLine:
             environment_steps=snapshot.environment_steps,
             updates=snapshot.updates,
             stopping=False,
-            tensors=codec.describe_tensors(snapshot.arrays),
+            tensors=payloads.describe_tensors(snapshot.arrays),
         )
         header = Snapshot(
             snapshot=snapshot.number,
@@ -145,7 +138,7 @@ class EvaluationLine:
         """
         if header.episodes < 1:
             raise ProtocolError("an evaluation of no episodes")
-        returns, lengths = codec.read_arrays(message, codec.scores_layout(header.episodes))
+        returns, lengths = codec.read_arrays(message, payloads.scores_layout(header.episodes))
         if not np.isfinite(returns).all():
             raise ProtocolError("an evaluation holds a return that is not finite")
         snapshot = self._queue.complete(header.session, header.snapshot)

@@ -18,7 +18,7 @@ from zdqn.records.totals import RunTotals
 from zdqn.rl.importance import importance_weights
 from zdqn.roles.learner.publications import Publications, Published
 from zdqn.roles.learner.status_board import StatusBoard
-from zdqn.wire.protocol import Progress
+from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics
 
 if TYPE_CHECKING:

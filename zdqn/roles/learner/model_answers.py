@@ -17,18 +17,10 @@ from zdqn.roles.learner.evaluation_line import EvaluationLine
 from zdqn.roles.learner.publications import Published
 from zdqn.wire import codec
 from zdqn.wire.desk import Desk, Particulars, RefusedError
+from zdqn.wire.model_messages import ActionRequest, Claim, EvaluationResult, WeightsRequest
 from zdqn.wire.peers import Peer
-from zdqn.wire.protocol import (
-    Acknowledged,
-    ActionRequest,
-    Claim,
-    EvaluationResult,
-    Hello,
-    Refusal,
-    Statistics,
-    WeightsRequest,
-)
-from zdqn.wire.sockets import Request, Server
+from zdqn.wire.protocol import Acknowledged, Hello, Refusal, Statistics
+from zdqn.wire.request_sockets import Request, Server
 from zdqn.wire.status import LearnerStatus
 
 logger = logging.getLogger("zdqn.learner")
@@ -171,7 +163,7 @@ class ModelAnswers:
                     f"takes the learner's."
                 )
         if hello.spec is not None:
-            self.agree(codec.read_spec(hello.spec), hello.name)
+            self.agree(hello.spec.read(), hello.name)
 
     def particulars(self) -> Particulars:
         """Give what a client is told when it is welcome."""

@@ -20,7 +20,7 @@ from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.roles.learner.model_answers import ModelAnswers
 from zdqn.roles.learner.publications import Published
 from zdqn.roles.learner.turns import Turn, Turns
-from zdqn.wire.sockets import Server
+from zdqn.wire.request_sockets import Server
 from zdqn.wire.status import CollectorStatistics, LearnerStatus
 
 if TYPE_CHECKING:

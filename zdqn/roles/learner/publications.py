@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from zdqn.core.agenda import Counters
 from zdqn.data import WeightVersion
-from zdqn.wire import codec
-from zdqn.wire.protocol import Weights
+from zdqn.wire import codec, payloads
+from zdqn.wire.model_messages import Weights
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Publications:
             environment_steps=counters.environment_steps,
             updates=counters.updates,
             stopping=stopping,
-            tensors=codec.describe_tensors(arrays),
+            tensors=payloads.describe_tensors(arrays),
         )
         self._message = codec.encode(header, tuple(arrays.values()))
         self._publisher.publish(self._message)

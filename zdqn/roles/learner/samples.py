@@ -14,10 +14,11 @@ from zdqn.closing import Closing
 from zdqn.core.reply_size import ReplySize
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ProtocolError
-from zdqn.wire import codec
+from zdqn.wire import codec, payloads
 from zdqn.wire.asking import raise_refusal
-from zdqn.wire.protocol import Batches, ErrorReply, NotReady, Progress, SampleRequest
-from zdqn.wire.sockets import PipelinedClient
+from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest
+from zdqn.wire.protocol import ErrorReply
+from zdqn.wire.request_sockets import PipelinedClient
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -155,7 +156,7 @@ class SampleStream(Closing):
             self.progress, self.waiting_for = header.progress, ""
             # the next request travels while these batches are learned from
             self._ask_ahead(None if most_batches is None else most_batches - header.batches)
-            batch = codec.read_batches(message, self._spec)[1]
+            batch = payloads.read_batches(message, self._spec)[1]
             self._given, self._given_s = header.batches, self._clock()
             return batch
         if isinstance(header, NotReady):

@@ -1,0 +1,129 @@
+"""The messages of a memory's two links: blocks of transitions in, batches of samples out."""
+
+from __future__ import annotations
+
+from zdqn.wire.compression import Compression
+from zdqn.wire.protocol import Count, Header, Kind, Rows, Session, SomeRows, Total, WaitMs
+
+# --- transitions: PUSH -> PULL ------------------------------------------------------------------
+
+
+class BlockHeader(Header, frozen=True):
+    """A block of transitions. Payload: frame table, then records.
+
+    Payload arrays: ``frames`` (frames, *observation_shape) in the observation dtype, then
+    ``records`` (transitions,) of the packed record in `zdqn.data.record_dtype`. With compression
+    ``frames`` is (frames_bytes,) uint8 instead, which must decompress to exactly that table.
+
+    Attributes:
+        session: of the collector.
+        sequence: number of this block in its session, from 0, without gaps.
+        spec_digest: `EnvironmentSpec.digest` that the block was made under.
+        frames: rows of the frame table, >= 1.
+        transitions: records, >= 1.
+        environment_steps: taken by this session so far.
+        episodes: finished by this session so far.
+        compression: of the frame table: "none", "lz4" (one LZ4 block, no size in front) or "zstd"
+            (one frame, whose header tells the size of its content).
+        frames_bytes: bytes of the compressed frame table; 0 without compression.
+    """
+
+    kind = Kind.BLOCK
+    session: Session
+    sequence: Count
+    spec_digest: Session
+    frames: SomeRows
+    transitions: SomeRows
+    environment_steps: Count
+    episodes: Count
+    compression: Compression = "none"
+    frames_bytes: Rows = 0
+
+
+# --- samples: REQ/REP ---------------------------------------------------------------------------
+
+
+class SampleRequest(Header, frozen=True):
+    """Ask for batches. Payload: the priorities of earlier batches.
+
+    Payload arrays: ``keys`` (priorities,) int64, then ``td_errors`` (priorities,) float32.
+
+    Attributes:
+        batch_size: transitions of one batch, >= 1.
+        session: of the learner; 0 from a plain client.
+        batches: most batches wanted, >= 1; the reply holds 1 to this many.
+        wait_ms: how long the memory may wait for data before it says "not ready", at most a
+            minute; 0 answers at once.
+        priorities: rows of the payload, >= 0.
+    """
+
+    kind = Kind.SAMPLE_REQUEST
+    batch_size: SomeRows
+    session: Session = 0
+    batches: SomeRows = 1
+    wait_ms: WaitMs = 0
+    priorities: Rows = 0
+
+
+class Progress(Header, frozen=True):
+    """What a memory has counted since it started.
+
+    Attributes:
+        session: random number of this start of the memory.
+        environment_steps: taken by the collectors that it heard of, lost blocks included.
+        episodes: finished by them.
+        transitions: stored so far (evicted ones included).
+        blocks: received and stored.
+        blocks_lost: missing in the collectors' sequences.
+        blocks_duplicated: received twice and dropped.
+        blocks_refused: malformed, or of another environment.
+    """
+
+    session: Session
+    environment_steps: Total
+    episodes: Total
+    transitions: Total
+    blocks: Total
+    blocks_lost: Total
+    blocks_duplicated: Total
+    blocks_refused: Total
+
+
+class Batches(Header, frozen=True):
+    """Sampled transitions. Payload: M = batches * batch_size of each array.
+
+    Payload arrays: ``observations`` (M, *stacked_shape) in the observation dtype,
+    ``next_observations`` the same, ``keys`` (M,) int64, ``probabilities`` (M,) float64,
+    ``weight_versions`` (M,) int64, ``actions`` (M,) int64, ``rewards`` (M,) float32,
+    ``discounts`` (M,) float32. Each batch is contiguous.
+
+    Attributes:
+        batch_size: of each batch.
+        batches: in this reply.
+        size: transitions stored when they were drawn.
+        progress: counters of the memory since it started.
+    """
+
+    kind = Kind.BATCHES
+    batch_size: SomeRows
+    batches: SomeRows
+    size: Total
+    progress: Progress
+
+
+class NotReady(Header, frozen=True):
+    """No batch can be had yet; ask again.
+
+    Attributes:
+        reason: "filling" (fewer than replay.min_size stored), "limited" (samples_per_insert holds
+            sampling back) or "no_spec" (nobody has said hello).
+        size: transitions stored.
+        needed: transitions that must be stored before the first batch.
+        progress: counters of the memory since it started.
+    """
+
+    kind = Kind.NOT_READY
+    reason: str
+    size: Total
+    needed: Total
+    progress: Progress

@@ -1,0 +1,134 @@
+"""The messages of a learner's two links: weights, greedy actions, snapshots and their scores."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from zdqn.wire.protocol import Header, Kind, Label, Rows, Session, SomeRows, Total, Version, WaitMs
+
+
+class TensorInfo(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Name, dtype and shape of one array of a network."""
+
+    name: str
+    dtype: str
+    shape: Annotated[tuple[Rows, ...], Meta(max_length=8)]
+
+
+class WeightsRequest(Header, frozen=True):
+    """Ask for the current weights; answered by `Weights`."""
+
+    kind = Kind.WEIGHTS_REQUEST
+
+
+class Weights(Header, frozen=True):
+    """A network's weights. Payload: one array per entry of `tensors`, in that order.
+
+    Attributes:
+        run_id: the run that they belong to.
+        weight_version: packed `zdqn.data.WeightVersion`.
+        environment_steps: of all collectors, when they were published.
+        updates: of the learner, when they were published.
+        stopping: training is over; collectors should finish.
+        tensors: name, dtype and shape of each array.
+    """
+
+    kind = Kind.WEIGHTS
+    run_id: Label
+    weight_version: Version
+    environment_steps: Total
+    updates: Total
+    stopping: bool
+    tensors: tuple[TensorInfo, ...]
+
+
+class ActionRequest(Header, frozen=True):
+    """Ask for greedy actions. Payload: ``observations`` (count, *stacked_shape).
+
+    Attributes:
+        session: of the collector.
+        spec_digest: `EnvironmentSpec.digest` of its environment.
+        count: observations, >= 1.
+    """
+
+    kind = Kind.ACTION_REQUEST
+    session: Session
+    spec_digest: Session
+    count: SomeRows
+
+
+class Actions(Header, frozen=True):
+    """Greedy actions. Payload: ``actions`` (count,) int64.
+
+    Attributes:
+        count: actions.
+        weight_version: packed version of the weights that chose them.
+    """
+
+    kind = Kind.ACTIONS
+    count: SomeRows
+    weight_version: Version
+
+
+class Claim(Header, frozen=True):
+    """An evaluator asks for the next snapshot to score.
+
+    Attributes:
+        session: of the evaluator.
+        wait_ms: how long the learner may wait for one before it says there is none, at most a
+            minute.
+    """
+
+    kind = Kind.CLAIM
+    session: Session
+    wait_ms: WaitMs
+
+
+class Snapshot(Header, frozen=True):
+    """A frozen snapshot that this evaluator alone shall score. Payload as in `Weights`.
+
+    Attributes:
+        snapshot: its number in the run, from 0.
+        weights: what the payload holds.
+        episodes: to play.
+        epsilon: share of random actions.
+        seed: of the evaluation.
+    """
+
+    kind = Kind.SNAPSHOT
+    snapshot: Rows
+    weights: Weights
+    episodes: SomeRows
+    epsilon: Annotated[float, Meta(ge=0, le=1)]
+    seed: Total
+
+
+class NothingToEvaluate(Header, frozen=True):
+    """No snapshot is waiting; claim again, unless the run is over.
+
+    Attributes:
+        stopping: the run is over and no snapshot will come.
+    """
+
+    kind = Kind.NOTHING_TO_EVALUATE
+    stopping: bool
+
+
+class EvaluationResult(Header, frozen=True):
+    """The scores of a snapshot. Payload: ``returns`` (episodes,) float64, ``lengths`` int64.
+
+    Attributes:
+        session: of the evaluator.
+        snapshot: number of the snapshot.
+        episodes: episodes played.
+        duration_s: seconds it took.
+    """
+
+    kind = Kind.EVALUATION_RESULT
+    session: Session
+    snapshot: Rows
+    episodes: SomeRows
+    duration_s: Annotated[float, Meta(ge=0, le=1e9)]

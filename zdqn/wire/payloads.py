@@ -1,0 +1,111 @@
+"""The payloads of samples, weights, actions and scores: which arrays, in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.data import ALLOWED_DTYPES, Batch, EnvironmentSpec
+from zdqn.errors import ProtocolError
+from zdqn.wire.codec import ArrayLayout, Message, allocate, expect, read_arrays
+from zdqn.wire.memory_messages import Batches
+from zdqn.wire.model_messages import ActionRequest, TensorInfo, Weights
+
+_INT64 = np.dtype("<i8")
+_FLOAT32 = np.dtype("<f4")
+_FLOAT64 = np.dtype("<f8")
+
+
+def batches_layout(count: int, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
+    """Lay out the payload of `Batches` with `count` transitions in all."""
+    observations = (spec.dtype, (count, *spec.stacked_shape))
+    return (
+        observations,
+        observations,
+        (_INT64, (count,)),
+        (_FLOAT64, (count,)),
+        (_INT64, (count,)),
+        (_INT64, (count,)),
+        (_FLOAT32, (count,)),
+        (_FLOAT32, (count,)),
+    )
+
+
+def _as_batch(arrays: Sequence[NDArray[Any]]) -> Batch:
+    observations, next_observations, keys, probabilities, versions, actions, rewards, discounts = (
+        arrays
+    )
+    return Batch(
+        observations=observations,
+        actions=actions,
+        rewards=rewards,
+        discounts=discounts,
+        next_observations=next_observations,
+        keys=keys,
+        probabilities=probabilities,
+        weight_versions=versions,
+    )
+
+
+def allocate_batches(header: Batches, spec: EnvironmentSpec) -> tuple[NDArray[np.uint8], Batch]:
+    """Prepare a reply and the batch whose arrays are views of it, to be filled."""
+    layout = batches_layout(header.batches * header.batch_size, spec)
+    buffer, arrays = allocate(header, layout)
+    return buffer, _as_batch(arrays)
+
+
+def read_batches(message: Message, spec: EnvironmentSpec) -> tuple[Batches, Batch]:
+    """View a reply's batches, all in one `Batch` (cut it with `Batch.split`).
+
+    Raises:
+        ProtocolError: when its length is not what header and spec imply.
+    """
+    header = expect(message, Batches)
+    layout = batches_layout(header.batches * header.batch_size, spec)
+    return header, _as_batch(read_arrays(message, layout))
+
+
+def priorities_layout(count: int) -> tuple[ArrayLayout, ...]:
+    """Lay out the payload of a `SampleRequest`."""
+    return (_INT64, (count,)), (_FLOAT32, (count,))
+
+
+def describe_tensors(arrays: dict[str, NDArray[Any]]) -> tuple[TensorInfo, ...]:
+    """Name the arrays of a network for a `Weights` header."""
+    return tuple(TensorInfo(name, array.dtype.name, array.shape) for name, array in arrays.items())
+
+
+def read_weights(message: Message, header: Weights) -> dict[str, NDArray[Any]]:
+    """View the arrays of a `Weights` or `Snapshot` message.
+
+    Raises:
+        ProtocolError: for a dtype that may not travel, a bad shape or a wrong length.
+    """
+    for tensor in header.tensors:
+        # NumPy refuses an array whose other dimensions overflow even if one of them is 0
+        if tensor.dtype not in ALLOWED_DTYPES or prod(size or 1 for size in tensor.shape) > 2**40:
+            raise ProtocolError(f"weights hold {tensor}, which may not travel")
+    if len({tensor.name for tensor in header.tensors}) < len(header.tensors):
+        raise ProtocolError("weights hold two arrays of the same name")
+    layout = [(np.dtype(tensor.dtype), tensor.shape) for tensor in header.tensors]
+    arrays = read_arrays(message, layout)
+    return {tensor.name: array for tensor, array in zip(header.tensors, arrays, strict=True)}
+
+
+def action_request_layout(header: ActionRequest, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
+    """Lay out the payload of an `ActionRequest`."""
+    return ((spec.dtype, (header.count, *spec.stacked_shape)),)
+
+
+def actions_layout(count: int) -> tuple[ArrayLayout, ...]:
+    """Lay out the payload of `Actions`."""
+    return ((_INT64, (count,)),)
+
+
+def scores_layout(episodes: int) -> tuple[ArrayLayout, ...]:
+    """Lay out the payload of an `EvaluationResult`."""
+    return (_FLOAT64, (episodes,)), (_INT64, (episodes,))

@@ -1,0 +1,191 @@
+"""The two ends of REQ/REP links; a client may have one request on its way, or several."""
+
+from __future__ import annotations
+
+import select
+import threading
+from typing import TypeAlias
+
+import numpy as np
+import zmq
+from numpy.typing import NDArray
+
+from zdqn.wire.addresses import Address
+from zdqn.wire.sockets import COPY_SENT_BELOW_BYTES, SLICE_MS, Link, SocketMaker
+
+Sendable: TypeAlias = bytes | NDArray[np.uint8]
+
+_REPEATS = 8
+"""Unanswered repetitions of a question that a server finds when it comes; older ones stay."""
+
+
+class Request:
+    """One request that a server owes an answer.
+
+    Attributes:
+        body: the message.
+    """
+
+    __slots__ = ("_envelope", "body")
+
+    def __init__(self, envelope: list[zmq.Frame], body: memoryview) -> None:
+        self._envelope = envelope
+        self.body = body
+
+
+class Server(Link):
+    """ROUTER that speaks the REP envelope, so that any plain REQ socket can be its client.
+
+    Unlike REP it may answer later, in another order, or several clients at once.
+
+    `wait` may run in one thread while another receives and replies; those two need a lock.
+    """
+
+    def __init__(self, maker: SocketMaker, address: Address) -> None:
+        super().__init__(maker.socket(zmq.ROUTER))
+        self._socket.sndtimeo = 0
+        self._bind(address)
+        self._signal = select.poll()
+        self._signal.register(self._socket.fileno(), select.POLLIN)
+
+    def wait(self, timeout_ms: float) -> None:
+        """Wait until a request may have come, for at most `timeout_ms`.
+
+        libzmq signals a request once, and sending takes note of the signal too: before each wait
+        `receive` must have given None, with no reply after it.
+        """
+        self._signal.poll(timeout_ms)
+
+    def receive(self) -> Request | None:
+        """Give the next request, or None when there is none; what is no request is dropped."""
+        receive = self._socket.recv
+        while True:
+            try:
+                frames = [receive(zmq.NOBLOCK, copy=False)]
+            except zmq.Again:
+                return None
+            while frames[-1].more:  # asking each frame is cheaper than recv_multipart
+                frames.append(receive(copy=False))
+            # REQ sends [empty, body]; with REQ_CORRELATE [id, empty, body]; ROUTER adds the peer
+            if len(frames) in (3, 4) and not len(frames[-2]):
+                body = frames.pop()
+                return Request(frames, body.buffer)
+
+    def reply(self, request: Request, message: Sendable) -> None:
+        """Answer; a client that has gone is not waited for."""
+        view = memoryview(message)  # type: ignore[arg-type] # arrays are buffers
+        try:
+            for frame in request._envelope:
+                self._socket.send(frame, zmq.SNDMORE, copy=False)
+            self._socket.send(view, 0, view.nbytes < COPY_SENT_BELOW_BYTES)
+        except zmq.Again:
+            pass  # the client does not read its answers: its loss
+
+
+class Client(Link):
+    """REQ that asks again: a lost or late answer never ends up with the next question."""
+
+    def __init__(self, maker: SocketMaker, address: Address) -> None:
+        super().__init__(maker.socket(zmq.REQ))
+        self._socket.req_relaxed = True
+        self._socket.req_correlate = True
+        self._socket.linger = 0
+        self._socket.sndtimeo = 0
+        self._socket.sndhwm = _REPEATS
+        self._receive_timeout_ms = -1
+        self._connect(address)
+
+    def request(
+        self, message: bytes, *, timeout_s: float, stop: threading.Event | None = None
+    ) -> memoryview | None:
+        """Ask and wait for the answer.
+
+        Args:
+            message: the question.
+            timeout_s: how long to wait.
+            stop: gives up early when set.
+
+        Returns:
+            The answer, or None if none came in time.
+        """
+        receive = self._receive_in_time
+        try:
+            self._socket.send(message)
+        except zmq.Again:  # full of earlier questions to a server that is not there
+            receive = self._receive_late
+        left_ms = timeout_s * 1000
+        while left_ms > 0 and not (stop is not None and stop.is_set()):
+            wait_ms = min(left_ms, SLICE_MS) if stop is not None else left_ms
+            left_ms -= wait_ms
+            answer = receive(int(wait_ms) or 1)
+            if answer is not None:
+                return answer
+        return None
+
+    def _receive_in_time(self, wait_ms: int) -> memoryview | None:
+        # a time-out of the socket itself: polling first would cost a short request a third more
+        if wait_ms != self._receive_timeout_ms:
+            self._socket.rcvtimeo = self._receive_timeout_ms = wait_ms
+        try:
+            return self._only_frame(self._socket.recv(copy=False))
+        except zmq.Again:
+            return None
+
+    def _receive_late(self, wait_ms: int) -> memoryview | None:
+        """Wait for the answer to an earlier question, as no new one could be asked."""
+        if not self._socket.poll(wait_ms):
+            return None
+        return self._only_frame(self._socket.recv(copy=False))
+
+    def _only_frame(self, frame: zmq.Frame) -> memoryview:
+        """Turn an answer of several frames, which zdqn never sends, into one that is refused."""
+        if not frame.more:
+            return frame.buffer
+        self._socket.recv_multipart()
+        return memoryview(b"")
+
+
+class PipelinedClient(Link):
+    """DEALER with REQ's envelope: several requests on their way, answers in order.
+
+    Args:
+        maker: of its socket, and of another after a reconnect.
+        address: of a `Server`.
+    """
+
+    def __init__(self, maker: SocketMaker, address: Address) -> None:
+        super().__init__(maker.socket(zmq.DEALER))
+        self._maker = maker
+        self._set_up(address)
+
+    def _set_up(self, address: Address) -> None:
+        self._socket.linger = 0
+        self._socket.sndtimeo = 0
+        self._connect(address)
+
+    def send(self, message: bytes) -> bool:
+        """Send a request; False when the link is full."""
+        try:
+            self._socket.send(b"", zmq.SNDMORE)
+            self._socket.send(message)
+        except zmq.Again:
+            return False
+        return True
+
+    def receive(self, timeout_ms: float) -> memoryview | None:
+        """Give the next answer, or None when none came in time."""
+        if timeout_ms and not self._socket.poll(int(timeout_ms)):
+            return None
+        try:
+            frame = self._socket.recv(zmq.NOBLOCK, copy=False)
+        except zmq.Again:
+            return None
+        while frame.more:
+            frame = self._socket.recv(copy=False)
+        return frame.buffer
+
+    def reconnect(self) -> None:
+        """Forget everything on its way: answers to earlier requests will never come."""
+        self._socket.close(0)
+        self._socket = self._maker.socket(zmq.DEALER)
+        self._set_up(self.address)
