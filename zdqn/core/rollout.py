@@ -13,8 +13,8 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from zdqn.core.stepping import EnvironmentStepper, StepRow
 from zdqn.data import NO_PRIORITY, Block, EnvironmentSpec, EpisodeStatistics
+from zdqn.envs.stepping import EnvironmentStepper, StepRow
 from zdqn.errors import ConfigError, UsageError
 from zdqn.rl.n_step import NStepWindows, n_step_windows
 

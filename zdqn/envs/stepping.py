@@ -12,9 +12,9 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from zdqn.core.stacking import FrameStacker
 from zdqn.data import EnvironmentSpec, EpisodeStatistics
-from zdqn.envs import close_environments, reset_environments
+from zdqn.envs.stacking import FrameStacker
+from zdqn.envs.vector import close_environments, reset_environments
 from zdqn.errors import EnvironmentFailedError
 
 MAX_REWARD = 1e30
