@@ -16,8 +16,8 @@ from click.testing import CliRunner
 from tests.roles.conftest import System, eventually, quick_config
 from zdqn.cli.application import application
 from zdqn.config import load_config, parse_override
-from zdqn.core.stepping import EnvironmentStepper
 from zdqn.envs import environment_spec, make_environments
+from zdqn.envs.stepping import EnvironmentStepper
 from zdqn.errors import (
     ConfigError,
     EnvironmentFailedError,

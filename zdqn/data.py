@@ -111,6 +111,9 @@ def record_dtype(frame_stack: int) -> np.dtype[Any]:
     )
 
 
+MAX_REWARD = 1e30
+"""Largest magnitude of a reward; the sum of 1000 such is a float32 still."""
+
 NO_PRIORITY = -1.0
 """Value of a record's ``priority`` when its collector makes no estimate."""
 

@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from zdqn.core.stepping import EnvironmentStepper
 from zdqn.data import EnvironmentSpec, EpisodeStatistics, EvaluationScores
+from zdqn.envs.stepping import EnvironmentStepper
 from zdqn.errors import UsageError
 
 

@@ -5,7 +5,7 @@ Importing this package loads gymnasium, no torch, and registers ``zdqn/SlowCartP
 
 import gymnasium
 
-from zdqn.envs.building import VECTORIZATIONS, make_environments
+from zdqn.envs.making import VECTORIZATIONS, make_environments
 from zdqn.envs.spaces import environment_spec
 from zdqn.envs.vector import close_environments, reset_environments
 

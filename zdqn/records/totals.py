@@ -64,6 +64,10 @@ class RunTotals:
         """Give a counter of `Progress`, over all memories."""
         return sum(getattr(progress, key) for progress in self._latest.values())
 
+    def counted(self) -> tuple[int, int, int]:
+        """Give environment steps, episodes and transitions, over all memories."""
+        return self.environment_steps, self.episodes, self.transitions
+
     @property
     def environment_steps(self) -> int:
         """Environment steps of all collectors."""

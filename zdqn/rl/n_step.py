@@ -1,4 +1,4 @@
-"""n-step returns of several environments at once."""
+"""n-step returns of steps that are linked within their episodes."""
 
 from __future__ import annotations
 
@@ -9,73 +9,64 @@ from numpy.typing import NDArray
 
 
 class NStepWindows(NamedTuple):
-    """What became of each action within n steps; all arrays have the shape (T, N).
+    """What became of T steps within n steps.
 
     Attributes:
-        complete: bool; whether the window is closed. The other fields mean nothing where it is not.
-        returns: float32; discounted sum of the rewards in the window.
-        discounts: float32; discount^k after k steps, 0 if the window ends in a termination.
-        next_rows: int64; observation row after the window, t + k, in [0, T].
+        returns: discounted sums of the rewards in the windows, shape (T,), float32.
+        discounts: discount^k after k steps, 0 if the window ends in a termination, shape (T,),
+            float32.
+        ends: the last steps in the windows, whose outcomes are observed next, shape (T,), int64.
     """
 
-    complete: NDArray[np.bool_]
     returns: NDArray[np.float32]
     discounts: NDArray[np.float32]
-    next_rows: NDArray[np.int64]
+    ends: NDArray[np.int64]
 
 
 def n_step_windows(
+    steps: NDArray[np.int64],
     rewards: NDArray[np.floating],
     terminated: NDArray[np.bool_],
-    truncated: NDArray[np.bool_],
-    valid: NDArray[np.bool_],
+    following: NDArray[np.int64],
     *,
     n_step: int,
     discount: float,
 ) -> NStepWindows:
-    """Sum the rewards of up to n steps from each row on.
+    """Sum the rewards of up to n steps from each of some steps on.
 
-    Row t is the action taken at observation row t, and what it led to: observation row t + 1. A
-    window ends after n steps or, shorter, with its episode; it never reaches into the next one. It
-    stays open if the rows run out before.
+    A window ends after n steps or, shorter, where no step follows: with its episode, whether that
+    terminated or was cut short, or with what is known of it.
 
     Args:
-        rewards: shape (T, N), float32 or float64.
-        terminated: whether the step ended the episode for good, shape (T, N). Wins over
-            `truncated` where both are set.
-        truncated: whether the step cut the episode short, shape (T, N); it keeps its discount.
-        valid: False in the rows in which an environment was reset and nobody acted, shape (T, N).
-            These come only after the end of an episode.
+        steps: numbers of the steps that windows begin with, shape (T,).
+        rewards: of all steps, shape (E,), float32 or float64.
+        terminated: whether each step ended its episode for good, shape (E,). One that was cut short
+            keeps its discount.
+        following: number of the next step of the same episode, shape (E,); -1 where there is none.
         n_step: most steps in a window, n >= 1.
         discount: factor per step, gamma, in [0, 1].
 
     Returns:
-        The windows, one for each row and environment.
+        The windows, in the order of `steps`.
 
     Reference:
         Sutton and Barto 2018, section 7.1, equation 7.1; used with DQN in Horgan et al. 2018,
         arXiv:1803.00933, section 3.1.
     """
-    rows = len(rewards)
-    ended = terminated | truncated
     powers = discount ** np.arange(n_step + 1, dtype=np.float64)
-    returns = np.zeros(rewards.shape, np.float64)
-    steps = np.zeros(rewards.shape, np.int64)
-    complete = np.zeros(rewards.shape, np.bool_)
-    terminal = np.zeros(rewards.shape, np.bool_)
-    running = valid.copy()  # windows that take one more step
-    for ahead in range(min(n_step, rows)):
-        seen = slice(0, rows - ahead)  # windows for which the row `ahead` of theirs exists
-        now = running[seen]
-        returns[seen] += np.where(now, powers[ahead] * rewards[ahead:], 0.0)
-        steps[seen] += now
-        complete[seen] |= now & ended[ahead:]
-        terminal[seen] |= now & terminated[ahead:]
-        running[seen] = now & ~ended[ahead:]
-    complete |= steps == n_step
+    returns = rewards[steps].astype(np.float64)
+    lengths = np.ones(len(steps), np.int64)
+    ends = steps.copy()
+    for ahead in range(1, n_step):
+        after = following[ends]
+        longer = (after >= 0) & (lengths == ahead)
+        if not longer.any():
+            break
+        ends = np.where(longer, after, ends)
+        returns += np.where(longer, powers[ahead] * rewards[ends], 0.0)
+        lengths += longer
     return NStepWindows(
-        complete=complete,
         returns=returns.astype(np.float32),
-        discounts=np.where(terminal, 0.0, powers[steps]).astype(np.float32),
-        next_rows=np.arange(rows)[:, None] + steps,
+        discounts=np.where(terminated[ends], 0.0, powers[lengths]).astype(np.float32),
+        ends=ends,
     )

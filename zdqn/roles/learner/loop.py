@@ -116,17 +116,18 @@ class TrainingLoop:
         self._board = board
         self._stop = stop
         self._update: Update | None = None
+        self._counted = totals.counted()
 
     @property
     def counters(self) -> Counters:
         """How far training is."""
-        totals = self._totals
+        environment_steps, episodes, transitions = self._counted
         return Counters(
-            environment_steps=totals.environment_steps,
-            updates=self._trainer.updates,
-            episodes=totals.episodes,
-            transitions=totals.transitions,
-            evaluation_return=self._recorder.metrics.last_return,
+            environment_steps,
+            self._trainer.updates,
+            episodes,
+            transitions,
+            self._recorder.metrics.last_return,
         )
 
     def run(self) -> str:
@@ -157,8 +158,11 @@ class TrainingLoop:
 
     def _count(self) -> None:
         progress = self._samples.progress
-        if progress is not None and self._totals.observe(progress):
+        if progress is None:
+            return
+        if self._totals.observe(progress):
             logger.warning("the memory was restarted: what it held is lost, and fills again")
+        self._counted = self._totals.counted()
 
     def _say_what_is_missing(self) -> None:
         nobody = "" if self._model.living("collector") else "; no collector is alive"

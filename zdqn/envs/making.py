@@ -1,4 +1,4 @@
-"""Building environments: from a name, keyword arguments and wrappers to a vectorized environment.
+"""Making environments: from a name, keyword arguments and wrappers to a vectorized environment.
 
 Everything that a user can get wrong is found here, before any environment steps, and ends in a
 `ConfigError` that names the value and the way out.
@@ -7,13 +7,12 @@ Everything that a user can get wrong is found here, before any environment steps
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import re
 import signal
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,19 +21,16 @@ import gymnasium
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
 
+from zdqn.envs.resolving import MISSING_PACKAGE, Factory, name_of, resolve, resolve_wrapper
 from zdqn.envs.spaces import CheckedObservations, adapt_spaces, check_spaces
 from zdqn.errors import ConfigError, EnvironmentFailedError, ZdqnError, did_you_mean
 
 logger = logging.getLogger(__name__)
 
-Factory = Callable[..., gymnasium.Env[Any, Any]]
-"""Returns one environment, from the keyword arguments of the configuration."""
-
 VECTORIZATIONS = ("sync", "async", "native")
 """In this process one after the other, a process each, or the environment's own vectorized form."""
 
 _BAD_ARGUMENTS = (TypeError, ValueError, LookupError, AssertionError, AttributeError)
-_MISSING_PACKAGE = (ImportError, gymnasium.error.DependencyNotInstalled)
 
 
 @dataclass(frozen=True)
@@ -81,13 +77,13 @@ def make_environments(
     """
     _check_numbers(count, max_episode_steps, vectorization)
     with _warnings_to_log():
-        source = _resolve(identifier)
-        name = identifier if isinstance(identifier, str) else _name_of(identifier)
+        source = resolve(identifier)
+        name = identifier if isinstance(identifier, str) else name_of(identifier)
         plan = _Plan(
             name=name,
             source=source,
             kwargs=dict(kwargs),
-            wrappers=tuple(_resolve_wrapper(wrapper) for wrapper in wrappers),
+            wrappers=tuple(resolve_wrapper(wrapper) for wrapper in wrappers),
             max_episode_steps=max_episode_steps,
             owner_pid=os.getpid(),
         )
@@ -108,94 +104,6 @@ def _check_numbers(count: int, max_episode_steps: int | None, vectorization: str
         raise ConfigError(
             f'vectorization is "{vectorization}". {did_you_mean(vectorization, VECTORIZATIONS)}'
         )
-
-
-# ---- What the identifier means ----------------------------------------------------------------
-
-
-def _resolve(identifier: str | Factory) -> EnvSpec | Factory:
-    if not isinstance(identifier, str):
-        return identifier
-    name = identifier
-    if ":" in identifier:
-        module_name, _, name = identifier.partition(":")
-        module = _import(module_name, f'environment.id = "{identifier}"')
-        factory = getattr(module, name, None)
-        if callable(factory):
-            return factory  # type: ignore[no-any-return]
-        if name not in gymnasium.registry:
-            raise ConfigError(
-                f'environment.id is "{identifier}", but "{module_name}" has no callable "{name}". '
-                + did_you_mean(name, _callables(module), label="Callables there")
-            )
-    _register_extras(name)
-    if name not in gymnasium.registry:
-        raise ConfigError(
-            f'environment.id is "{name}", which no installed package registers. '
-            + did_you_mean(name, gymnasium.registry.keys(), label="Registered")
-            + ' An environment of your own is named "module:factory".'
-        )
-    return gymnasium.spec(name)
-
-
-def _register_extras(name: str) -> None:
-    """Register what gymnasium does not know before its package is imported."""
-    if name.startswith("ALE/"):
-        ale_py = _import("ale_py", f'environment.id = "{name}"', extra="atari")
-        gymnasium.register_envs(ale_py)
-        ale_py.ALEInterface.setLoggerMode(ale_py.LoggerMode.Error)  # else a banner on stderr
-    if name.startswith("MinAtar/") and "MinAtar/Breakout-v1" not in gymnasium.registry:
-        _import("minatar.gym", f'environment.id = "{name}"', extra="minatar").register_envs()
-
-
-def _import(module_name: str, wanted_by: str, *, extra: str | None = None) -> Any:
-    try:
-        return importlib.import_module(module_name)
-    except ImportError as error:
-        way_out = (
-            f'Install it: pip install "zdqn[{extra}]".'
-            if extra
-            else "Install the package, or start zdqn where Python finds the file (PYTHONPATH)."
-        )
-        raise ConfigError(
-            f'{wanted_by} needs the module "{module_name}", which cannot be imported: {error}. '
-            + way_out
-        ) from error
-    except (Exception, SystemExit) as error:  # whatever the user's module does when it is run
-        raise ConfigError(
-            f'{wanted_by} needs the module "{module_name}", which cannot be imported: '
-            f"{type(error).__name__}: {error}. It must be a module's dotted name, and importing it "
-            "must neither raise nor exit."
-        ) from error
-
-
-def _callables(module: Any) -> list[str]:
-    return [name for name, value in vars(module).items() if callable(value) and name[0] != "_"]
-
-
-def _name_of(factory: Factory) -> str:
-    return str(getattr(factory, "__qualname__", type(factory).__qualname__))
-
-
-def _resolve_wrapper(wrapper: Mapping[str, Any]) -> tuple[str, Factory, Mapping[str, Any]]:
-    unknown = sorted(set(wrapper) - {"name", "kwargs"})
-    if unknown or "name" not in wrapper:
-        raise ConfigError(
-            f"environment.wrappers holds {dict(wrapper)}, but a wrapper has a `name` and may have "
-            "`kwargs`, nothing else."
-        )
-    full_name = str(wrapper["name"])
-    module_name, _, name = full_name.rpartition(":")
-    module = _import(module_name or "gymnasium.wrappers", f'The wrapper "{full_name}"')
-    try:
-        found = getattr(module, name)
-    except (AttributeError, *_MISSING_PACKAGE) as error:
-        known = getattr(module, "__all__", None) or _callables(module)
-        raise ConfigError(
-            f'environment.wrappers names "{full_name}", which {module.__name__} cannot give: '
-            f"{error}. {did_you_mean(name, known)}"
-        ) from error
-    return full_name, found, dict(wrapper.get("kwargs", {}))
 
 
 # ---- Making one -------------------------------------------------------------------------------
@@ -248,7 +156,7 @@ def _constructing(what: str, where: str, kwargs: Mapping[str, Any]) -> Iterator[
         yield
     except ZdqnError:
         raise
-    except _MISSING_PACKAGE as error:
+    except MISSING_PACKAGE as error:
         raise ConfigError(f"{what} needs a package: {error}. {_extra_for(error, what)}") from error
     except _BAD_ARGUMENTS as error:
         raise ConfigError(

@@ -12,13 +12,10 @@ import numpy as np
 from gymnasium.vector import VectorEnv
 from numpy.typing import NDArray
 
-from zdqn.core.stacking import FrameStacker
-from zdqn.data import EnvironmentSpec, EpisodeStatistics
-from zdqn.envs import close_environments, reset_environments
+from zdqn.data import MAX_REWARD, EnvironmentSpec, EpisodeStatistics
+from zdqn.envs.stacking import FrameStacker
+from zdqn.envs.vector import close_environments, reset_environments
 from zdqn.errors import EnvironmentFailedError
-
-MAX_REWARD = 1e30
-"""Largest magnitude of a reward; the sum of 1000 such is a float32 still."""
 
 _DIED = (EOFError, ConnectionResetError, BrokenPipeError)
 
@@ -28,10 +25,11 @@ class StepRow(NamedTuple):
 
     Attributes:
         frames: newest frames, shape (N, *observation_shape); the next step may overwrite them.
-        rewards: shape (N,), within `MAX_REWARD`; 0 where not valid.
+        rewards: shape (N,), within `MAX_REWARD`; 0 where an episode began.
         terminated: whether the episode reached a terminal state, shape (N,), bool.
         truncated: whether it was cut off, shape (N,), bool.
-        valid: False where the action was ignored and an episode began instead, shape (N,), bool.
+        starting: where the action was ignored and an episode began instead, shape (N,), bool; None:
+            nowhere.
         finished: the environments whose episode ended, and how it went.
     """
 
@@ -39,7 +37,7 @@ class StepRow(NamedTuple):
     rewards: NDArray[Any]
     terminated: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
-    valid: NDArray[np.bool_]
+    starting: NDArray[np.bool_] | None
     finished: list[tuple[int, EpisodeStatistics]]
 
 
@@ -77,7 +75,6 @@ class EnvironmentStepper:
         self.environment_steps = 0
         self._totals = np.zeros(self.count)
         self._lengths = np.zeros(self.count, np.int64)
-        self._all_valid = np.ones(self.count, np.bool_)
         self._ended: NDArray[np.bool_] | None = None
         try:
             self.first_frames = reset_environments(environments, seed)
@@ -109,13 +106,10 @@ class EnvironmentStepper:
         except (Exception, SystemExit) as error:
             raise self._failure("step", error) from error
         self._check_frames(frames)
-        starting = self._ended
-        if starting is None:
-            valid, started = self._all_valid, 0
-        else:
-            valid = ~starting
+        starting, started = self._ended, 0
+        if starting is not None:
             started = int(np.count_nonzero(starting))
-            rewards = np.where(valid, rewards, 0.0)
+            rewards = np.where(starting, 0.0, rewards)
             self._totals[starting] = 0.0
             self._lengths[starting] = -1
         self._check_rewards(rewards)
@@ -129,7 +123,7 @@ class EnvironmentStepper:
         if np.count_nonzero(ended):
             self._ended = ended
             finished = self._finish(np.flatnonzero(ended))
-        return StepRow(frames, rewards, terminated, truncated, valid, finished)
+        return StepRow(frames, rewards, terminated, truncated, starting, finished)
 
     def close(self) -> None:
         """Close the environments; safe to call twice, and after an error."""

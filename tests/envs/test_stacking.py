@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from zdqn.core.stacking import FrameStacker
 from zdqn.data import EnvironmentSpec
+from zdqn.envs.stacking import FrameStacker
 
 
 @pytest.mark.parametrize("stack", [1, 2, 3, 4, 9])
