@@ -33,7 +33,7 @@ _VERDICT_ROWS = 10
 """Rows of metrics over which the verdict in status looks back."""
 
 
-class Audience(Protocol):
+class StatusAudience(Protocol):
     """Whom the board is for: the model server."""
 
     def report(self, status: LearnerStatus) -> None:
@@ -66,7 +66,7 @@ class StatusBoard:
         run: RunStatus,
         metrics: Metrics,
         memory: MemoryLink,
-        audience: Audience,
+        audience: StatusAudience,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         limits = {key: getattr(config.stop, key) or None for key in config.stop.__struct_fields__}
