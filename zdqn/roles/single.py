@@ -15,7 +15,7 @@ from zdqn.core.run_directory import RunDirectory
 from zdqn.core.snapshots import Cadence, Evaluation, FrozenSnapshot
 from zdqn.data import WeightVersion
 from zdqn.errors import ConfigError
-from zdqn.roles.acting import EpsilonSource
+from zdqn.roles.acting.epsilon import EpsilonSource
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
