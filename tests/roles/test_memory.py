@@ -1,13 +1,9 @@
 """The memory role alone, attacked and overtaken; it goes on serving everybody else."""
 
-import numpy as np
 import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
-from zdqn.core.exploration import explore
 from zdqn.data import EnvironmentSpec
-from zdqn.rl.schedules import ladder_epsilons
-from zdqn.roles.acting import EpsilonSource
 from zdqn.wire import block_payload, codec
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.memory_messages import Batches, BlockHeader, NotReady, SampleRequest
@@ -134,23 +130,3 @@ def test_a_waiting_request_of_a_replaced_learner_is_refused(context, memory):
     assert isinstance(answer, ErrorReply)
     assert answer.code is Refusal.FENCED
     pipeline.close()
-
-
-def test_a_ladder_follows_a_new_place():
-    config = quick_config(
-        "exploration.kind=ladder", "collector.environments=2", "launch.collectors=2"
-    )
-    source = EpsilonSource(config)
-    rungs = ladder_epsilons(4, base=0.4, exponent=7.0)
-    np.testing.assert_array_equal(source.at(0, 2, 0), rungs[:2])
-    np.testing.assert_array_equal(source.at(0, 2, 1), rungs[2:])
-    np.testing.assert_array_equal(source.at(10**9, 1, 0), rungs[:2])
-    assert np.shape(source.at(0, 5, 4)) == (2,)
-    exploration = explore(2, 2, source.at(0, 2, 0), np.random.default_rng(0))
-    assert exploration.actions.shape == (2,)
-
-
-def test_linear_epsilon_falls_with_the_steps_of_all_collectors():
-    config = quick_config("exploration.epsilon_final=0", "exploration.epsilon_initial=1")
-    source = EpsilonSource(config)
-    assert [source.at(steps, 1, 0) for steps in (0, 50_000, 100_000, 10**9)] == [1, 0.5, 0, 0]

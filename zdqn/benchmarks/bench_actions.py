@@ -138,16 +138,15 @@ def _figures(
 
 def _ask_learner(link: Link, config: Config, address: str) -> None:
     """Ask for greedy actions as a remote-policy collector does, for so long when told to."""
-    from zdqn.roles.acting import RemotePolicy
+    from zdqn.roles.acting.remote_policy import RemotePolicy
 
     observations = np.zeros((1, *VECTOR.observation_shape), VECTOR.dtype)
     greedy = Exploration(np.zeros(1, np.bool_), np.zeros(1, np.int64))
     with Node() as node:
         policy = RemotePolicy(
             config,
-            node=node,
+            client=node.client(parse_address(address, parameter="the learner")),
             spec=VECTOR,
-            model=parse_address(address, parameter="the learner"),
             session=new_session(),
             stop=threading.Event(),
         )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from zdqn.core.greedy import Greedy
+    from zdqn.core.rollout import Rollout
     from zdqn.core.trainer import Trainer
 
 EnvironmentFactory = Callable[..., Any]
@@ -51,6 +52,40 @@ def build_environments(
         vectorization=vectorization,
     )
     return environments, environment_spec(environments, section.frame_stack)
+
+
+def build_rollout(
+    config: Config,
+    environments: VectorEnv[Any, Any, Any],
+    spec: EnvironmentSpec,
+    *,
+    seed: int,
+    label: str,
+) -> Rollout:
+    """Reset a collector's environments, and build what turns their steps into blocks.
+
+    Args:
+        config: its ``algorithm`` and ``collector`` sections are used.
+        environments: from `build_environments`.
+        spec: of them.
+        seed: of the environments.
+        label: who steps them, for messages.
+
+    Raises:
+        ConfigError: if a block has no room for one transition of each environment.
+        EnvironmentFailedError: if the environments cannot be reset.
+    """
+    from zdqn.core.rollout import Rollout
+
+    return Rollout(
+        environments,
+        spec,
+        n_step=config.algorithm.n_step,
+        discount=config.algorithm.discount,
+        block_transitions=config.collector.block_transitions,
+        seed=seed,
+        label=label,
+    )
 
 
 def build_network(

@@ -6,24 +6,29 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zdqn.config import Config
 from zdqn.core.exploration import explore
 from zdqn.data import EnvironmentSpec
-from zdqn.roles.acting import EpsilonSource, LocalPolicy, Policy, RemotePolicy
-from zdqn.roles.building import EnvironmentFactory, NetworkFactory, build_environments
+from zdqn.roles.acting.blocks import BlockStream
+from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
+from zdqn.roles.acting.policy import Policy, make_policy
+from zdqn.roles.building import (
+    EnvironmentFactory,
+    NetworkFactory,
+    build_environments,
+    build_rollout,
+)
 from zdqn.roles.learner_client import LearnerClient
-from zdqn.wire import block_payload
 from zdqn.wire.addresses import Address, check_resolves, parse_address
 from zdqn.wire.compression import check_compression
 from zdqn.wire.membership import Membership
-from zdqn.wire.memory_messages import BlockHeader
 from zdqn.wire.protocol import Statistics, Welcome
 from zdqn.wire.sockets import Context
 from zdqn.wire.status import CollectorStatistics
@@ -91,14 +96,9 @@ class Collector(LearnerClient):
         self._rollout: Rollout | None = None
         self._policy: Policy | None = None
         self._returns: deque[float] = deque(maxlen=_RECENT_EPISODES)
+        self._stream: BlockStream | None = None
         self._epsilon: float = 1.0
-        self._blocks_sent = 0
-        self._transitions_sent = 0
-        self._transitions_unsent = 0
-        self._blocked_s = 0.0
         self._began_s = 0.0
-        self._heard_steps = 0
-        self._own_steps_then = 0
         super().__init__(
             "collector",
             config,
@@ -147,7 +147,17 @@ class Collector(LearnerClient):
         memory_welcome = memory.join()
         if memory_welcome is None:
             return
-        policy = self._make_policy(config, welcome)
+        assert self._spec is not None
+        policy = make_policy(
+            config,
+            node=self._node,
+            learner=self._learner,
+            welcome=welcome,
+            spec=self._spec,
+            network=self._network,
+            session=self._session,
+            stop=self._stop,
+        )
         stack.callback(policy.close)
         sender = self._make_sender(config, memory, memory_welcome)
         stack.callback(lambda: sender.close(0 if learner.stopping or policy.stopping else None))
@@ -174,30 +184,6 @@ class Collector(LearnerClient):
             buffer_bytes=config.transition_buffer_bytes,
         )
 
-    def _make_policy(self, config: Config, welcome: Welcome) -> Policy:
-        assert self._spec is not None
-        if config.collector.policy == "remote":
-            return RemotePolicy(
-                config,
-                node=self._node,
-                spec=self._spec,
-                model=self._learner,
-                session=self._session,
-                stop=self._stop,
-            )
-        weights = parse_address(welcome.data_endpoint, parameter="the learner's weights address")
-        return LocalPolicy(
-            config,
-            node=self._node,
-            spec=self._spec,
-            model=self._learner,
-            weights=weights.reached_through(self._learner),
-            network=self._network,
-            estimate=config.replay.initial_priority == "collector"
-            and config.replay.kind == "prioritized",
-            stop=self._stop,
-        )
-
     # --- the loop ---------------------------------------------------------------------------------
 
     def _roll(
@@ -208,98 +194,72 @@ class Collector(LearnerClient):
         policy: Policy,
         sender: TransitionSender,
     ) -> None:
-        from zdqn.core.rollout import Rollout
-
         assert self._spec is not None
         seeds = np.random.SeedSequence((welcome.seed, 0, welcome.index)).spawn(2)
-        rollout = self._rollout = Rollout(
+        rollout = build_rollout(
+            config,
             self._environments,
             self._spec,
-            n_step=config.algorithm.n_step,
-            discount=config.algorithm.discount,
-            block_transitions=config.collector.block_transitions,
             seed=int(seeds[0].generate_state(1)[0]),
             label=self._name,
         )
         rng = np.random.default_rng(seeds[1])
-        epsilons = EpsilonSource(config)
+        epsilons, steps_of_all = EpsilonSource(config), StepsOfAll()
         count, actions = config.collector.environments, self._spec.num_actions
-        flushed_s = self._began_s = time.monotonic()
-        self._policy = policy
+        self._began_s = time.monotonic()
+        self._rollout, self._policy = rollout, policy
+        stream = self._stream = BlockStream(
+            rollout,
+            sender,
+            session=self._session,
+            spec_digest=self._spec.digest,
+            compression=config.collector.compression,
+            block_age_s=config.collector.block_age_s,
+        )
 
         def over() -> bool:
             policy.refresh()
             return self._stop.is_set() or policy.stopping
 
         while not over():
-            epsilon = self._look_up_epsilon(epsilons, policy, learner)
+            epsilon = self._look_up_epsilon(epsilons, steps_of_all, policy, learner)
             choice = policy.choose(rollout.observations, explore(count, actions, epsilon, rng))
             if choice is None:
                 break
             rollout.step(*choice)
-            if rollout.full or (
-                time.monotonic() - flushed_s > config.collector.block_age_s and rollout.pending
-            ):
-                self._send(rollout, sender, over)
-                flushed_s = time.monotonic()
-        if not (learner.stopping or policy.stopping):  # the run goes on without this collector
-            self._send(rollout, sender, over)
-        self._transitions_unsent += rollout.pending
+            for episode in rollout.take_episodes():
+                self._returns.append(episode.total_reward)
+            stream.send_if_due(over)
+        # if the run is not over, it goes on without this collector
+        stream.finish(over, wanted=not (learner.stopping or policy.stopping))
 
-    def _look_up_epsilon(self, epsilons: EpsilonSource, policy: Policy, learner: Membership) -> Any:
-        """Give epsilon for the global step count: what was last heard, and our share since."""
-        rollout = self._rollout
-        assert rollout is not None
+    def _look_up_epsilon(
+        self, epsilons: EpsilonSource, steps_of_all: StepsOfAll, policy: Policy, learner: Membership
+    ) -> float | NDArray[np.float64]:
+        assert self._rollout is not None
         pong = learner.pong
-        heard = max(policy.environment_steps, pong.environment_steps if pong is not None else 0)
-        if heard > self._heard_steps:
-            self._heard_steps, self._own_steps_then = heard, rollout.environment_steps
         collectors = pong.collectors if pong is not None else 1
-        since = (rollout.environment_steps - self._own_steps_then) * max(collectors, 1)
-        epsilon = epsilons.at(self._heard_steps + since, collectors, learner.index)
+        steps = steps_of_all.guess(
+            heard=max(policy.environment_steps, pong.environment_steps if pong is not None else 0),
+            own=self._rollout.environment_steps,
+            collectors=collectors,
+        )
+        epsilon = epsilons.at(steps, collectors, learner.index)
         self._epsilon = float(np.mean(epsilon))
         return epsilon
-
-    def _send(self, rollout: Rollout, sender: TransitionSender, over: Callable[[], bool]) -> None:
-        """Send what is complete; blocks while the memory does not want inserts."""
-        assert self._config is not None
-        assert self._spec is not None
-        block = rollout.take_block()
-        if block is None:
-            return
-        for episode in rollout.take_episodes():
-            self._returns.append(episode.total_reward)
-        header = BlockHeader(
-            session=self._session,
-            sequence=self._blocks_sent,
-            spec_digest=self._spec.digest,
-            frames=len(block.frames),
-            transitions=len(block.records),
-            environment_steps=rollout.environment_steps,
-            episodes=rollout.episodes,
-            compression=self._config.collector.compression,
-        )
-        started_s = time.monotonic()
-        sent = sender.send(block_payload.encode_block(header, block), over)
-        self._blocked_s += time.monotonic() - started_s
-        if sent:
-            self._blocks_sent += 1
-            self._transitions_sent += len(block.records)
-        else:
-            self._transitions_unsent += len(block.records)
 
     # --- what is known ----------------------------------------------------------------------------
 
     def _statistics(self) -> Statistics:
-        rollout, policy = self._rollout, self._policy
+        rollout, stream, policy = self._rollout, self._stream, self._policy
         returns = tuple(self._returns)
         statistics = CollectorStatistics(
             environment_steps=rollout.environment_steps if rollout is not None else 0,
             episodes=rollout.episodes if rollout is not None else 0,
-            blocks_sent=self._blocks_sent,
-            transitions_sent=self._transitions_sent,
+            blocks_sent=stream.blocks_sent if stream is not None else 0,
+            transitions_sent=stream.transitions_sent if stream is not None else 0,
             epsilon=round(self._epsilon, 4),
-            blocked_s=round(self._blocked_s, 3),
+            blocked_s=round(stream.blocked_s, 3) if stream is not None else 0.0,
             asking_s=round(policy.asking_s, 3) if policy is not None else 0.0,
             collecting_s=round(time.monotonic() - self._began_s, 3) if self._began_s else 0.0,
             episode_return_mean=round(sum(returns) / len(returns), 3) if returns else None,
@@ -307,11 +267,11 @@ class Collector(LearnerClient):
         return statistics.to_wire()
 
     def _result(self) -> CollectorResult:
-        rollout = self._rollout
+        rollout, stream = self._rollout, self._stream
         return CollectorResult(
             environment_steps=rollout.environment_steps if rollout is not None else 0,
             episodes=rollout.episodes if rollout is not None else 0,
-            blocks_sent=self._blocks_sent,
-            transitions_sent=self._transitions_sent,
-            transitions_unsent=self._transitions_unsent,
+            blocks_sent=stream.blocks_sent if stream is not None else 0,
+            transitions_sent=stream.transitions_sent if stream is not None else 0,
+            transitions_unsent=stream.transitions_unsent if stream is not None else 0,
         )

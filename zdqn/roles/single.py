@@ -22,7 +22,7 @@ from zdqn.records.run_directory import RunDirectory
 from zdqn.records.snapshots import Evaluation
 from zdqn.records.totals import RunTotals
 from zdqn.records.training_result import TrainingResult
-from zdqn.roles.acting import EpsilonSource
+from zdqn.roles.acting.epsilon import EpsilonSource
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,

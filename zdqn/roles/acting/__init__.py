@@ -1,0 +1,1 @@
+"""What acts: where actions, exploration and weights come from, and where transitions go."""

@@ -1,0 +1,139 @@
+"""The acting end of the transitions link: blocks on their way to the memory."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from zdqn.data import Block
+from zdqn.wire import block_payload
+from zdqn.wire.compression import Compression
+from zdqn.wire.memory_messages import BlockHeader
+
+
+class BlockSource(Protocol):
+    """Where blocks come from, such as a `Rollout`."""
+
+    @property
+    def pending(self) -> int:
+        """Transitions that are ready and not taken yet."""
+
+    @property
+    def full(self) -> bool:
+        """Whether a block is to be taken before anything else."""
+
+    @property
+    def environment_steps(self) -> int:
+        """Steps so far."""
+
+    @property
+    def episodes(self) -> int:
+        """Episodes finished so far."""
+
+    def take_block(self) -> Block | None:
+        """Give ready transitions, as many as a block holds; None if there are none."""
+
+
+class BlockSender(Protocol):
+    """What carries messages to the memory, such as a `TransitionSender`."""
+
+    def send(self, message: bytes, give_up: Callable[[], bool]) -> bool:
+        """Send, waiting for room until `give_up`; False if it gave up and sent nothing."""
+
+
+class BlockStream:
+    """Sends transitions to the memory, in numbered blocks, full ones or old ones.
+
+    Args:
+        source: where transitions are gathered.
+        sender: carries messages, and waits while the memory does not want inserts.
+        session: of who collected them.
+        spec_digest: `EnvironmentSpec.digest` of the environments.
+        compression: of frames: "none", "lz4" or "zstd".
+        block_age_s: a block goes when the last one went so long ago, full or not, >= 0.
+        clock: gives seconds that only ever grow.
+
+    Attributes:
+        blocks_sent: handed to the sender.
+        transitions_sent: in them.
+        transitions_unsent: ready, but given up because the run ended.
+        blocked_s: seconds spent sending, most of it waiting for room.
+    """
+
+    def __init__(
+        self,
+        source: BlockSource,
+        sender: BlockSender,
+        *,
+        session: int,
+        spec_digest: int,
+        compression: Compression,
+        block_age_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._sender = sender
+        self._session = session
+        self._spec_digest = spec_digest
+        self._compression = compression
+        self._block_age_s = block_age_s
+        self._clock = clock
+        self._sent_s = clock()
+        self.blocks_sent = 0
+        self.transitions_sent = 0
+        self.transitions_unsent = 0
+        self.blocked_s = 0.0
+
+    def send_if_due(self, give_up: Callable[[], bool]) -> bool:
+        """Send a block if one is full, or old and not empty; waits while there is no room.
+
+        Args:
+            give_up: asked now and then while there is no room; the block is lost if it says so.
+
+        Returns:
+            Whether a block was due.
+        """
+        source = self._source
+        if not source.full and (
+            self._clock() - self._sent_s <= self._block_age_s or not source.pending
+        ):
+            return False
+        self._send(give_up)
+        self._sent_s = self._clock()
+        return True
+
+    def finish(self, give_up: Callable[[], bool], *, wanted: bool) -> None:
+        """Send all that is ready, or count it as unsent.
+
+        Args:
+            give_up: as for `send_if_due`.
+            wanted: whether anybody learns from it still; if not, nothing is sent.
+        """
+        while wanted and self._source.pending:
+            wanted = self._send(give_up)
+        self.transitions_unsent += self._source.pending
+
+    def _send(self, give_up: Callable[[], bool]) -> bool:
+        block = self._source.take_block()
+        if block is None:
+            return True
+        header = BlockHeader(
+            session=self._session,
+            sequence=self.blocks_sent,
+            spec_digest=self._spec_digest,
+            frames=len(block.frames),
+            transitions=len(block),
+            environment_steps=self._source.environment_steps,
+            episodes=self._source.episodes,
+            compression=self._compression,
+        )
+        started_s = self._clock()
+        sent = self._sender.send(block_payload.encode_block(header, block), give_up)
+        self.blocked_s += self._clock() - started_s
+        if sent:
+            self.blocks_sent += 1
+            self.transitions_sent += len(block)
+        else:
+            self.transitions_unsent += len(block)
+        return sent

@@ -1,0 +1,122 @@
+"""Actions of the model server, asked for one observation at a time or several."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from zdqn.config import Config
+from zdqn.core.exploration import Choice, Exploration
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import ProtocolError
+from zdqn.wire import codec, payloads
+from zdqn.wire.asking import Reply, raise_refusal, wait_for
+from zdqn.wire.model_messages import ActionRequest, Actions
+from zdqn.wire.protocol import ErrorReply, Refusal
+from zdqn.wire.request_sockets import Client
+
+_REQUEST_TIMEOUT_S = 1.0
+_RETRY_S = 0.05
+
+
+class RemotePolicy:
+    """Asks the model server for every greedy action; needs no network and no torch.
+
+    Args:
+        config: of the run.
+        client: of the learner; closed with this policy.
+        spec: of the environment.
+        session: of the collector.
+        stop: ends waiting.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        *,
+        client: Client,
+        spec: EnvironmentSpec,
+        session: int,
+        stop: threading.Event,
+    ) -> None:
+        self._client = client
+        self._connect_timeout_s = config.links.connect_timeout_s
+        self._spec = spec
+        self._session = session
+        self._stop = stop
+        self._version = -1
+        self._starts: dict[int, bytes] = {}  # of messages, by how many observations they hold
+        self.environment_steps = 0
+        self.stopping = False
+        self.asking_s = 0.0
+
+    def refresh(self) -> None:
+        """Do nothing: every action is asked for."""
+
+    def choose(self, observations: NDArray[Any], exploration: Exploration) -> Choice | None:
+        """Ask for the actions of those environments that do not explore."""
+        exploring = np.count_nonzero(exploration.exploring)
+        if exploring == len(observations):
+            return Choice(exploration.actions, max(self._version, 0))
+        started_s = time.monotonic()
+        asking = ~exploration.exploring
+        greedy = self._ask(observations[asking] if exploring else observations)
+        self.asking_s += time.monotonic() - started_s
+        if greedy is None:
+            return None
+        if not exploring:
+            return Choice(greedy, self._version)
+        actions = exploration.actions.copy()
+        actions[asking] = greedy
+        return Choice(actions, self._version)
+
+    def _ask(self, observations: NDArray[Any]) -> NDArray[np.int64] | None:
+        count = len(observations)
+        start = self._starts.get(count)
+        if start is None:
+            header = ActionRequest(
+                session=self._session, spec_digest=self._spec.digest, count=count
+            )
+            start = self._starts[count] = codec.encode_start(header)
+        question = start + observations.tobytes()
+        reply = self._request(question)
+        if reply is None:  # slow or starting: wait for it, aloud
+            reply = wait_for(
+                lambda: self._request(question),
+                what=f"actions from the learner at {self._client.address}",
+                connect_timeout_s=self._connect_timeout_s,
+                stop=self._stop,
+            )
+        if reply is None:
+            return None
+        answer = codec.expect(reply.message, Actions)
+        (actions,) = codec.read_arrays(reply.message, payloads.actions_layout(answer.count))
+        if len(actions) != count:
+            raise ProtocolError(
+                f"the learner answered {len(actions)} actions to {count} observations"
+            )
+        self._version = answer.weight_version
+        return actions
+
+    def _request(self, question: bytes) -> Reply | None:
+        body = self._client.request(question, timeout_s=_REQUEST_TIMEOUT_S, stop=self._stop)
+        if body is None:
+            return None
+        message = codec.decode(body)
+        if isinstance(message.header, ErrorReply):
+            if message.header.code is Refusal.STOPPING:
+                self.stopping = True
+                self._stop.set()
+            elif message.header.code is not Refusal.NOT_SERVING:
+                raise_refusal(message.header, "learner", self._client.address)
+            self._stop.wait(_RETRY_S)
+            return None
+        return Reply(message.header, message)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._client.close()
