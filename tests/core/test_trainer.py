@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from zdqn.core.checkpoints import load_checkpoint, save_checkpoint
 from zdqn.core.trainer import Trainer, Update
-from zdqn.core.training_batch import TrainingBatch
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError, UsageError
 from zdqn.rl.networks import build_network
+from zdqn.rl.training_batch import TrainingBatch
 
 SPEC = EnvironmentSpec((3,), "float32", 4)
 OPTIONS: dict[str, Any] = {

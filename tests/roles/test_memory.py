@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
-from zdqn.core.exploration import explore
 from zdqn.data import EnvironmentSpec
+from zdqn.rl.exploration import explore
 from zdqn.rl.schedules import ladder_epsilons
 from zdqn.roles.acting import EpsilonSource
 from zdqn.wire import codec

@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.core.broker import MemoryBroker
-from zdqn.core.exploration import explore
-from zdqn.core.policies import GreedyPolicy
 from zdqn.core.rollout import Rollout
-from zdqn.core.staleness import Staleness
 from zdqn.core.trainer import Trainer, Update
 from zdqn.data import EnvironmentSpec, WeightVersion
+from zdqn.rl.exploration import explore
 from zdqn.rl.importance import importance_weights
+from zdqn.rl.staleness import Staleness
+from zdqn.rl.torch_policy import GreedyPolicy
 
 
 class Lockstep:

@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 from torch.optim.adam import adam
 
-from zdqn.core.training_batch import TrainingBatch, prepare_batches
 from zdqn.data import Batch
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.rl.losses import (
@@ -25,6 +24,7 @@ from zdqn.rl.losses import (
     weighted_mean,
 )
 from zdqn.rl.networks import check_choice, load_arrays, weights_to_arrays
+from zdqn.rl.training_batch import TrainingBatch, prepare_batches
 from zdqn.rl.weights import check_schema
 
 Forward = Callable[[Tensor], Tensor]

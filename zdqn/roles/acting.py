@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.config import Config
-from zdqn.core.exploration import Choice, Exploration
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
+from zdqn.rl.exploration import Choice, Exploration
 from zdqn.rl.schedules import LinearSchedule, ladder_epsilons
 from zdqn.roles.building import NetworkFactory, build_policy
 from zdqn.wire import codec

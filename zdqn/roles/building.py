@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
     from torch import nn
 
-    from zdqn.core.greedy import Greedy
     from zdqn.core.trainer import Trainer
+    from zdqn.rl.greedy import Greedy
 
 EnvironmentFactory = Callable[..., Any]
 """Makes one `gymnasium.Env`; called with ``environment.kwargs``."""
@@ -99,8 +99,8 @@ def build_policy(
     Raises:
         ConfigError: when the network cannot be built for this environment.
     """
-    from zdqn.core.greedy import DensePolicy
     from zdqn.rl.dense import ACTIVATIONS, DenseNetwork
+    from zdqn.rl.greedy import DensePolicy
 
     section = config.network
     if factory is None and section.kind == "mlp" and section.activation in ACTIVATIONS:
@@ -109,7 +109,7 @@ def build_policy(
         )
         if count <= network.most_rows:
             return DensePolicy(network)
-    from zdqn.core.policies import GreedyPolicy
+    from zdqn.rl.torch_policy import GreedyPolicy
 
     use_threads(config.collector.threads)
     return GreedyPolicy(build_network(config, factory, spec))

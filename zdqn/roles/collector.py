@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zdqn.config import Config
-from zdqn.core.exploration import explore
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
+from zdqn.rl.exploration import explore
 from zdqn.roles.acting import EpsilonSource, LocalPolicy, Policy, RemotePolicy
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory, build_environments
 from zdqn.roles.learner_client import LearnerClient

@@ -53,7 +53,7 @@ from zdqn.wire.protocol import (
 from zdqn.wire.sockets import Request, Server
 
 if TYPE_CHECKING:
-    from zdqn.core.greedy import Greedy
+    from zdqn.rl.greedy import Greedy
 
 logger = logging.getLogger("zdqn.learner")
 

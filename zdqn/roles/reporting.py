@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zdqn.core.snapshots import Evaluation
-from zdqn.core.staleness import Staleness
+from zdqn.rl.staleness import Staleness
 
 if TYPE_CHECKING:
     from zdqn.core.trainer import Update

@@ -18,7 +18,7 @@ from zdqn.roles.building import (
 )
 
 if TYPE_CHECKING:
-    from zdqn.core.policies import GreedyPolicy
+    from zdqn.rl.torch_policy import GreedyPolicy
 
 
 def load_policy(
@@ -38,7 +38,7 @@ def load_policy(
         MismatchError: when it is no checkpoint of zdqn, or does not fit the network.
     """
     from zdqn.core.checkpoints import load_checkpoint
-    from zdqn.core.policies import GreedyPolicy
+    from zdqn.rl.torch_policy import GreedyPolicy
 
     use_threads(1)
     state = load_checkpoint(path)

@@ -235,7 +235,7 @@ class Training:
     def _prepare(
         self, spec: EnvironmentSpec, checkpoint: dict[str, Any] | None, membership: Membership
     ) -> None:
-        from zdqn.core.policies import GreedyPolicy
+        from zdqn.rl.torch_policy import GreedyPolicy
 
         self._set_phase("building the network")
         logger.info("environment: %s", spec.describe())

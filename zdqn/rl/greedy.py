@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zdqn.core.exploration import Choice, Exploration
 from zdqn.rl.dense import DenseNetwork
+from zdqn.rl.exploration import Choice, Exploration
 
 
 class Greedy(ABC):
