@@ -6,7 +6,8 @@ from torch import nn
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
-from zdqn.rl.networks import build_network, weights_to_arrays
+from zdqn.rl.arrays import weights_to_arrays
+from zdqn.rl.networks import build_network
 from zdqn.rl.torch_policy import GreedyPolicy
 
 

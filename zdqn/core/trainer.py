@@ -15,6 +15,7 @@ from torch.optim.adam import adam
 
 from zdqn.data import Batch
 from zdqn.errors import ConfigError, MismatchError
+from zdqn.rl.arrays import load_arrays, weights_to_arrays
 from zdqn.rl.losses import (
     double_q_targets,
     huber,
@@ -23,9 +24,9 @@ from zdqn.rl.losses import (
     td_errors,
     weighted_mean,
 )
-from zdqn.rl.networks import check_choice, load_arrays, weights_to_arrays
+from zdqn.rl.options import check_choice
 from zdqn.rl.training_batch import TrainingBatch, prepare_batches
-from zdqn.rl.weights import check_schema
+from zdqn.rl.weight_checks import check_schema
 
 Forward = Callable[[Tensor], Tensor]
 """Observations in, action values out."""

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from zdqn.rl.arrays import load_arrays, tensor_view
 from zdqn.rl.greedy import Greedy
-from zdqn.rl.networks import dense_view, load_arrays, tensor_view
+from zdqn.rl.networks import dense_view, q_values
 
 
 class GreedyPolicy(Greedy):
@@ -33,7 +34,7 @@ class GreedyPolicy(Greedy):
         if dense is not None and 0 < len(observations) <= dense.most_rows:
             return dense(observations)
         with torch.inference_mode():
-            values = self.network(tensor_view(observations).to(self._device))
+            values = q_values(self.network, tensor_view(observations).to(self._device))
             return cast("NDArray[np.float32]", values.cpu().numpy())
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:

@@ -103,7 +103,7 @@ class Recorder:
 
     def _save_best(self, evaluation: Evaluation, spec: EnvironmentSpec) -> None:
         from zdqn.core.checkpoints import save_checkpoint
-        from zdqn.rl.networks import tensor_view
+        from zdqn.rl.arrays import tensor_view
 
         snapshot = evaluation.snapshot
         state = {
