@@ -15,7 +15,7 @@ from tests.roles.conftest import DEADLINE_S, eventually, quick_config, system  #
 from zdqn.core.rollout import Rollout
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.envs import environment_spec, make_environments
-from zdqn.rl.losses import q_learning_targets
+from zdqn.rl.objectives import q_learning_targets
 from zdqn.roles.building import build_trainer
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address

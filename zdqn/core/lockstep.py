@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from zdqn.core.broker import MemoryBroker
 from zdqn.core.rollout import Rollout
-from zdqn.core.trainer import Trainer, Update
+from zdqn.core.trainer import Trainer
 from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.rl.exploration import explore
 from zdqn.rl.importance import importance_weights
+from zdqn.rl.optimizer import Update
 from zdqn.rl.staleness import Staleness
 from zdqn.rl.torch_policy import GreedyPolicy
 
@@ -117,4 +118,4 @@ class Lockstep:
         (prepared,) = self._trainer.prepare(batch, self._batch_size, weights)
         self.update = self._trainer.update(prepared)
         if self._prioritized:
-            self._broker.update_priorities(batch.keys, self.update.td_errors.cpu().numpy())
+            self._broker.update_priorities(batch.keys, self.update.priorities.cpu().numpy())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from zdqn.core.trainer import Trainer
     from zdqn.rl.greedy import Greedy
+    from zdqn.rl.objectives import Objective
 
 EnvironmentFactory = Callable[..., Any]
 """Makes one `gymnasium.Env`; called with ``environment.kwargs``."""
@@ -115,6 +116,18 @@ def build_policy(
     return GreedyPolicy(build_network(config, factory, spec))
 
 
+def build_objective(config: Config) -> Objective:
+    """Build what networks are trained for, as configured.
+
+    Args:
+        config: its ``algorithm`` section is used.
+    """
+    from zdqn.rl.objectives import QLearning
+
+    section = config.algorithm
+    return QLearning(double=section.double, loss=section.loss, huber_delta=section.huber_delta)
+
+
 def build_trainer(config: Config, factory: NetworkFactory | None, spec: EnvironmentSpec) -> Trainer:
     """Build network, target network and optimizer as configured.
 
@@ -127,17 +140,15 @@ def build_trainer(config: Config, factory: NetworkFactory | None, spec: Environm
         ConfigError: when the network cannot be built, or the device is not there.
     """
     from zdqn.core.trainer import Trainer
+    from zdqn.rl.adam import AdamSettings
 
     section = config.algorithm
     return Trainer(
         build_network(config, factory, spec),
-        double=section.double,
-        loss=section.loss,
-        huber_delta=section.huber_delta,
-        learning_rate=section.learning_rate,
-        adam_beta1=section.adam_beta1,
-        adam_beta2=section.adam_beta2,
-        adam_eps=section.adam_eps,
+        build_objective(config),
+        AdamSettings(
+            section.learning_rate, section.adam_beta1, section.adam_beta2, section.adam_eps
+        ),
         max_gradient_norm=section.max_gradient_norm,
         target_network=section.target_network,
         target_update_period_updates=section.target_update_period_updates,

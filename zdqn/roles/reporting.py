@@ -12,7 +12,7 @@ from zdqn.core.snapshots import Evaluation
 from zdqn.rl.staleness import Staleness
 
 if TYPE_CHECKING:
-    from zdqn.core.trainer import Update
+    from zdqn.rl.optimizer import Update
 
 
 class Reporter:
@@ -116,8 +116,8 @@ class Reporter:
             "environment_steps_per_s": round((environment_steps - steps_before) / elapsed_s, 1),
             "updates_per_s": round((updates - updates_before) / elapsed_s, 1),
             "loss": _number(update.loss if update else None),
-            "td_error_mean": _number(update.td_errors.abs().mean() if update else None),
-            "q_mean": _number(update.q_mean if update else None),
+            "td_error_mean": _number(update.priorities.mean() if update else None),
+            "q_mean": _number(update.metrics.get("q_mean") if update else None),
             "gradient_norm": _number(update.gradient_norm if update else None),
             "staleness_mean": round(self.staleness.mean, 3),
             "epsilon": _mean_of(collectors, "epsilon"),

@@ -42,7 +42,8 @@ from zdqn.wire.session import Membership, Statistics, ask
 from zdqn.wire.sockets import Client, Context, WeightPublisher
 
 if TYPE_CHECKING:
-    from zdqn.core.trainer import Trainer, Update
+    from zdqn.core.trainer import Trainer
+    from zdqn.rl.optimizer import Update
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -303,7 +304,7 @@ class Training:
         for batch, prepared in zip(batches, trainer.prepare(sampled, size, weights), strict=True):
             self._update = trainer.update(prepared)
             if self._prioritized:
-                self._stream.write_back(batch.keys, self._update.td_errors.cpu().numpy())
+                self._stream.write_back(batch.keys, self._update.priorities.cpu().numpy())
             self._after_update()
             self._server.serve_between_updates()
             if self._stop.is_set():
