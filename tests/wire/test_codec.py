@@ -457,8 +457,8 @@ def test_the_largest_counts_are_refused_for_their_length_without_allocating(spec
 def test_empty_arrays_take_no_room_so_that_a_plain_request_is_just_its_header(spec):
     plain = codec.encode(SampleRequest(batch_size=1))
     assert codec.encode(SampleRequest(batch_size=1), zeros(codec.priorities_layout(0))) == plain
-    keys, errors = codec.read_arrays(codec.decode(plain), codec.priorities_layout(0))
-    assert len(keys) == len(errors) == 0
+    keys, priorities = codec.read_arrays(codec.decode(plain), codec.priorities_layout(0))
+    assert len(keys) == len(priorities) == 0
 
 
 def weights_message(*tensors: TensorInfo, payload: int = 0) -> bytes:

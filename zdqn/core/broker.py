@@ -290,8 +290,8 @@ class MemoryBroker:
         self.check_admitted(request)
         if not request.priorities and message.payload == len(message.buffer):
             return
-        keys, errors = codec.read_arrays(message, codec.priorities_layout(request.priorities))
-        self.update_priorities(keys, errors)
+        keys, priorities = codec.read_arrays(message, codec.priorities_layout(request.priorities))
+        self.update_priorities(keys, priorities)
 
     def check_admitted(self, request: SampleRequest) -> None:
         """Refuse a learner that a newer one has replaced.
@@ -304,16 +304,16 @@ class MemoryBroker:
                 f"a newer learner (epoch {self._learner_epoch}) has taken over this run"
             )
 
-    def update_priorities(self, keys: NDArray[np.int64], td_errors: NDArray[np.float32]) -> None:
+    def update_priorities(self, keys: NDArray[np.int64], priorities: NDArray[np.float32]) -> None:
         """Set the priorities of items by key; keys of evicted items are counted and dropped.
 
         Raises:
-            ProtocolError: when an error is not finite.
+            ProtocolError: when a priority is not finite.
         """
-        if not np.isfinite(td_errors).all():
+        if not np.isfinite(priorities).all():
             raise ProtocolError("priorities hold a value that is not finite")
         if self._replay is not None and len(keys):
-            self.stale_priorities += self._replay.update_priorities(keys, td_errors)
+            self.stale_priorities += self._replay.update_priorities(keys, priorities)
 
     def sample(self, request: SampleRequest) -> NDArray[np.uint8] | NotReady:
         """Draw what may be drawn now.

@@ -169,40 +169,41 @@ class Replay:
         self._gather(slots, batch)
         return batch
 
-    def update_priorities(self, keys: NDArray[np.int64], td_errors: NDArray[np.floating]) -> int:
-        """Give items the priority `(|TD error| + priority_epsilon) ^ priority_exponent`.
+    def update_priorities(self, keys: NDArray[np.int64], priorities: NDArray[np.floating]) -> int:
+        """Give items the weight `(|priority| + priority_epsilon) ^ priority_exponent`.
 
         Of a key that occurs twice, the last one counts. A uniform replay ignores the call.
 
         Args:
             keys: items, shape (B,); those evicted in the meantime are dropped.
-            td_errors: their TD errors, shape (B,), of any sign.
+            priorities: how much there is to learn from each, for Q-learning |TD error|, shape
+                (B,); the sign does not matter.
 
         Returns:
             How many were dropped.
 
         Raises:
-            UsageError: if a TD error is NaN or infinite; nothing has changed then.
+            UsageError: if a priority is NaN or infinite; nothing has changed then.
 
         Reference:
             Schaul et al. 2016, arXiv:1511.05952, section 3.3, equation 1.
         """
         if self._tree is None or len(keys) == 0:
             return 0
-        priorities = np.abs(td_errors, dtype=np.float64) + self._epsilon
-        if not priorities.max() < math.inf:
-            wrong = int(np.flatnonzero(~np.isfinite(priorities))[0])
+        raised = np.abs(priorities, dtype=np.float64) + self._epsilon
+        if not raised.max() < math.inf:
+            wrong = int(np.flatnonzero(~np.isfinite(raised))[0])
             raise UsageError(
-                f"the TD error {td_errors[wrong]} of item {keys[wrong]} (number {wrong} of "
-                f"{len(keys)}) is refused as a priority: it must be finite. Training has diverged; "
+                f"the priority {priorities[wrong]} of item {keys[wrong]} (number {wrong} of "
+                f"{len(keys)}) is refused: it must be finite. Training has diverged; "
                 "a smaller learning rate or gradient clipping may help."
             )
         alive = (keys >= self.oldest_key) & (keys < self.next_key)
-        priorities = priorities[alive]
-        if len(priorities) > 0:
-            self._tree.set(keys[alive] % self.capacity, priorities**self._exponent)
-            self.max_priority = max(self.max_priority, float(priorities.max()))
-        return len(keys) - len(priorities)
+        raised = raised[alive]
+        if len(raised) > 0:
+            self._tree.set(keys[alive] % self.capacity, raised**self._exponent)
+            self.max_priority = max(self.max_priority, float(raised.max()))
+        return len(keys) - len(raised)
 
     def check_valid(self) -> None:
         """Check that the parts agree with each other; for tests."""

@@ -441,7 +441,7 @@ def read_batches(message: Message, spec: EnvironmentSpec) -> tuple[Batches, Batc
 
 
 def priorities_layout(count: int) -> tuple[ArrayLayout, ...]:
-    """Lay out the payload of a `SampleRequest`."""
+    """Lay out the payload of a `SampleRequest`: keys and priorities."""
     return (_INT64, (count,)), (_FLOAT32, (count,))
 
 
