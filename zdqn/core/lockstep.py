@@ -1,5 +1,11 @@
 """DQN in one process, step by step, the same for the same seed: the reference for everything else.
 
+This is the loop of Mnih et al. 2015, Nature 518, algorithm 1: act, mostly greedily (`_step`), and
+store what happened (`collect`); draw a batch, lower its loss, and write back how much there was to
+learn (`_learn_once`), as often as the samples-per-insert ratio allows (`learn`). What the loss of a
+batch is stands in `zdqn.rl.objectives`: with these two files you have read DQN. The step along its
+gradient is `zdqn.rl.optimizer`'s, and when the target network follows is `zdqn.core.trainer`'s.
+
 The parts are those of the distributed system; only the links between them are function calls.
 """
 
@@ -29,7 +35,7 @@ class Lockstep:
         rollout: the environments.
         spec: of them.
         broker: the replay with its limiter, whose ratio decides when updates are due.
-        trainer: the networks.
+        trainer: the networks, and how they learn from a batch.
         batch_size: transitions of one update.
         prioritized: whether to weight by importance and to write priorities back.
         estimate: whether new transitions get the network's own TD error as priority.
