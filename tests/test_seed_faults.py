@@ -12,11 +12,11 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config, system  # noqa: F401
-from zdqn.core.greedy import Greedy
 from zdqn.core.rollout import Rollout
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.envs import environment_spec, make_environments
-from zdqn.rl.losses import q_learning_targets
+from zdqn.rl.greedy import Greedy
+from zdqn.rl.objectives import q_learning_targets
 from zdqn.roles.building import build_trainer
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address

@@ -256,9 +256,9 @@ def test_the_ratio_holds_whoever_is_faster(ratio, eager, start):
 # --- learners and priorities --------------------------------------------------------------------
 
 
-def take_priorities(broker, keys, td_errors, *, session=0):
+def take_priorities(broker, keys, priorities, *, session=0):
     request = SampleRequest(batch_size=4, session=session, priorities=len(keys))
-    arrays = (np.array(keys, np.int64), np.array(td_errors, np.float32))
+    arrays = (np.array(keys, np.int64), np.array(priorities, np.float32))
     message = codec.decode(codec.encode(request, arrays))
     broker.take_priorities(request, message)
 

@@ -9,12 +9,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from zdqn.core.trainer import Trainer, Update
-from zdqn.core.training_batch import TrainingBatch
+from zdqn.core.trainer import Trainer
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError, UsageError
 from zdqn.records.checkpoint_files import read_state, write_state
+from zdqn.rl.adam import AdamSettings
 from zdqn.rl.networks import build_network
+from zdqn.rl.objectives import QLearning
+from zdqn.rl.optimizer import Update
+from zdqn.rl.training_batch import TrainingBatch
 
 SPEC = EnvironmentSpec((3,), "float32", 4)
 OPTIONS: dict[str, Any] = {
@@ -51,7 +54,11 @@ def make_network(dueling: bool = False, seed: int = 0) -> nn.Module:
 
 
 def make_trainer(network: nn.Module | None = None, **options: Any) -> Trainer:
-    return Trainer(network or make_network(), **{**OPTIONS, **options})
+    options = {**OPTIONS, **options}
+    objective = QLearning(**{name: options.pop(name) for name in ("double", "loss", "huber_delta")})
+    names = ("learning_rate", "adam_beta1", "adam_beta2", "adam_eps")
+    adam = AdamSettings(*(options.pop(name) for name in names))
+    return Trainer(network or make_network(), objective, adam, **options)
 
 
 def make_batch(count: int, seed: int = 0) -> Batch:
@@ -127,7 +134,7 @@ class SlowTrainer:
         self._adam(parameters, gradients)
         self._move_target()
         q_mean = sum(online[j].max().item() for j in range(size)) / size
-        return [error.item() for error in errors], loss.item(), q_mean, norm
+        return [abs(error.item()) for error in errors], loss.item(), q_mean, norm
 
     @staticmethod
     def _values(network: nn.Module, observations: Tensor) -> Tensor:
@@ -187,9 +194,9 @@ def check_against_slow(trainer: Trainer, slow: SlowTrainer, weighted: bool = Tru
         (batch,) = trainer.prepare(make_batch(6, seed), 6, weights)
         found = trainer.update(batch)
         errors, loss, q_mean, norm = slow.update(batch)
-        assert found.td_errors.tolist() == pytest.approx(errors, rel=1e-4, abs=1e-5)
+        assert found.priorities.tolist() == pytest.approx(errors, rel=1e-4, abs=1e-5)
         assert found.loss.item() == pytest.approx(loss, rel=1e-4)
-        assert found.q_mean.item() == pytest.approx(q_mean, rel=1e-4, abs=1e-5)
+        assert found.metrics["q_mean"].item() == pytest.approx(q_mean, rel=1e-4, abs=1e-5)
         assert found.gradient_norm.item() == pytest.approx(norm, rel=1e-4)
     for found_network, expected in ((trainer.online, slow.online), (trainer.target, slow.target)):
         if trainer.target is trainer.online and found_network is trainer.target:
@@ -316,7 +323,7 @@ def test_a_loaded_trainer_goes_on_as_if_nothing_had_happened(
     for update, again in zip(
         train(trainer, 4, first_seed=3), train(resumed, 4, first_seed=3), strict=True
     ):
-        assert torch.equal(update.td_errors, again.td_errors)
+        assert torch.equal(update.priorities, again.priorities)
         assert torch.equal(update.gradient_norm, again.gradient_norm)
     np.testing.assert_array_equal(flat(trainer.weights()), flat(resumed.weights()))
 

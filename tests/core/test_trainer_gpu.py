@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.core.test_trainer import OPTIONS, make_batch, make_network
-from zdqn.core.trainer import Trainer
+from tests.core.test_trainer import make_batch, make_network, make_trainer
 
 pytestmark = [
     pytest.mark.gpu,
@@ -15,9 +14,7 @@ pytestmark = [
 
 
 def train(device, *, compile=False, double=False, updates=20):  # noqa: A002
-    trainer = Trainer(
-        make_network(), **{**OPTIONS, "device": device, "compile": compile, "double": double}
-    )
+    trainer = make_trainer(device=device, compile=compile, double=double)
     batch = make_batch(32 * updates)
     weights = np.linspace(0.1, 1, 32 * updates, dtype=np.float32)
     for prepared in trainer.prepare(batch, 32, weights):
@@ -40,7 +37,7 @@ def test_auto_takes_the_gpu():
 
 def test_a_checkpoint_of_the_gpu_goes_on_on_the_cpu():
     state = train("cuda").state_dict()
-    other = Trainer(make_network(seed=1), **{**OPTIONS, "device": "cpu"})
+    other = make_trainer(make_network(seed=1), device="cpu")
     other.load_state_dict(state)
     for name, array in train("cuda").weights().items():
         np.testing.assert_array_equal(other.weights()[name], array)

@@ -2,11 +2,11 @@ import pytest
 import torch
 
 from zdqn.core.agenda import Counters
-from zdqn.core.trainer import Update
 from zdqn.data import EvaluationScores
 from zdqn.errors import RoleFailedError
 from zdqn.records.metrics import Metrics, check_loss
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.rl.optimizer import Update
 from zdqn.wire.status import MetricsRow
 
 
@@ -61,7 +61,7 @@ def test_the_best_evaluation_is_the_highest_also_below_zero():
 
 
 def test_a_row_shows_the_newest_update(clock):
-    update = Update(torch.tensor([1.0, -3.0]).abs(), torch.tensor(0.5), torch.tensor(2.0),
+    update = Update(torch.tensor([1.0, -3.0]).abs(), torch.tensor(0.5), {"q_mean": torch.tensor(2.0)},
                     torch.tensor(float("inf")))  # fmt: skip
     written = row(Metrics(), Counters(updates=1), update)
     assert (written.loss, written.td_error_mean, written.q_mean) == (0.5, 2.0, 2.0)

@@ -8,13 +8,13 @@ import torch
 
 from tests.roles.conftest import quick_config
 from zdqn.core.agenda import Counters
-from zdqn.core.trainer import Update
 from zdqn.data import EnvironmentSpec, EvaluationScores, WeightVersion
 from zdqn.errors import FileError, RoleFailedError
 from zdqn.records.checkpoints import CheckpointDirectory, load_checkpoint
 from zdqn.records.recorder import Recorder
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.snapshots import Evaluation
+from zdqn.rl.optimizer import Update
 from zdqn.wire.status import CollectorStatistics
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
@@ -94,7 +94,7 @@ def test_a_sink_that_is_full_keeps_nothing_from_the_others(recorder, sink, tmp_p
 
 
 def test_a_loss_that_is_no_number_ends_training_with_advice(recorder):
-    update = Update(torch.ones(2), torch.tensor(float("nan")), torch.zeros(()), torch.zeros(()))
+    update = Update(torch.ones(2), torch.tensor(float("nan")), {}, torch.zeros(()))
     with pytest.raises(RoleFailedError, match=r"after 5 updates.*algorithm\.learning_rate"):
         report(recorder, 5, update)
 

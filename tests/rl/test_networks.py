@@ -1,8 +1,4 @@
-import gc
 import math
-import sys
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import ConfigError, MismatchError
-from zdqn.rl.networks import build_network, load_arrays, tensor_view, weights_to_arrays
+from zdqn.errors import ConfigError
+from zdqn.rl.arrays import weights_to_arrays
+from zdqn.rl.networks import build_network, q_values
 
 VECTOR = EnvironmentSpec((4,), "float32", 2)
 GREY = EnvironmentSpec((84, 84), "uint8", 4, frame_stack=4)
@@ -204,143 +201,39 @@ def test_the_seed_decides_the_weights_and_the_global_generator_does_not_notice()
         ({"activation": "tahn"}, 'activation = "tahn".*"tanh"'),
         ({"initialization": "he"}, 'initialization = "he".*kaiming'),
         ({"hidden": (64, 0)}, r"hidden = \[64, 0\]"),
-        ({"kind": "mpl"}, 'kind = "mpl" is no network.*"mlp".*module:factory'),
-        ({"kind": ":build"}, "is no network"),
-        ({"kind": "no_such_module_here:build"}, 'no module "no_such_module_here".*PYTHONPATH'),
-        ({"kind": "zdqn_test_networks:biuld"}, 'has no "biuld".*"build"'),
-        ({"kind": "zdqn_test_networks:NUMBER"}, "int cannot be called"),
-        ({"kind": "zdqn_test_networks:text"}, "returned a str.*torch.nn.Module"),
-        ({"kind": "zdqn_test_networks:fails"}, "ZeroDivisionError"),
-        ({"kind": "zdqn_test_networks:wrong"}, r"gave float32 \(2, 7\).*float32 \(2, 2\)"),
-        ({"kind": "zdqn_test_networks:double"}, "gave float64"),
-        ({"kind": "zdqn_test_networks:narrow"}, r"shape \(2, 4\), float32.*RuntimeError"),
-        ({"kind": "zdqn_test_networks:pair"}, "gave a tuple"),
-        ({"kind": "zdqn_test_broken:build"}, "importing zdqn_test_broken raised NameError"),
-        ({"kind": lambda spec: None}, "returned a NoneType"),
     ],
 )
-def test_what_cannot_be_built_is_named(
-    options: dict[str, Any], message: str, user_modules: None
-) -> None:
+def test_what_cannot_be_built_is_named(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         build(**options)
 
 
-def test_a_factory_may_be_named_or_given(user_modules: None) -> None:
-    named = build(kind="zdqn_test_networks:build")
-    given = build(kind=lambda spec: nn.Linear(4, spec.num_actions))
-    assert np.array_equal(weights_to_arrays(named)["weight"], weights_to_arrays(given)["weight"])
+def test_a_networks_action_values_are_its_forward_pass_unless_it_says_otherwise() -> None:
+    class Distribution(nn.Linear):
+        """Two actions of three equally likely returns each."""
 
+        def forward(self, features: Tensor) -> Tensor:
+            numbers: Tensor = super().forward(features)
+            return numbers.reshape(-1, 2, 3)
 
-def test_checking_a_users_network_leaves_its_mode_and_statistics_alone() -> None:
-    def factory(spec: EnvironmentSpec) -> nn.Module:
-        return nn.Sequential(nn.BatchNorm1d(4), nn.Dropout(0.5).eval(), nn.LazyLinear(2))
+        def q_values(self, features: Tensor) -> Tensor:
+            returns: Tensor = self(features)
+            return returns.mean(2)
 
-    network = build(kind=factory)
-    assert isinstance(network, nn.Sequential)
-    assert [module.training for module in network] == [True, False, True]
-    assert network[0].num_batches_tracked == 0
-    assert values(network, observations(VECTOR)).shape == (3, 2)
+    class Named(nn.Module):
+        """A layer that is called q_values is no method."""
 
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden, self.q_values = nn.Linear(4, 7), nn.Linear(7, 2)
 
-def test_arrays_are_copies_that_training_does_not_change() -> None:
-    network = build()
-    arrays = weights_to_arrays(network)
-    before = {name: array.copy() for name, array in arrays.items()}
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.zero_()
-    assert all(np.array_equal(arrays[name], before[name]) for name in before)
+        def forward(self, features: Tensor) -> Tensor:
+            values: Tensor = self.q_values(self.hidden(features))
+            return values
 
-
-def test_loaded_arrays_change_the_tensors_in_place_and_are_not_kept() -> None:
-    source, network = build(seed=1), build(seed=2)
-    places = [parameter.data_ptr() for parameter in network.parameters()]
-    arrays = weights_to_arrays(source)
-    for array in arrays.values():
-        array.flags.writeable = False
-    load_arrays(network, arrays)
-    array = observations(VECTOR)
-    np.testing.assert_array_equal(values(network, array), values(source, array))
-    assert [parameter.data_ptr() for parameter in network.parameters()] == places
-    assert all(parameter.requires_grad for parameter in network.parameters())
-    assert all(parameter.grad_fn is None for parameter in network.parameters())
-
-
-def test_buffers_travel_with_the_parameters() -> None:
-    source, network = nn.BatchNorm1d(2), nn.BatchNorm1d(2)
-    source(torch.randn(8, 2))
-    load_arrays(network, weights_to_arrays(source))
-    assert network.num_batches_tracked == 1
-    assert torch.equal(network.running_mean, source.running_mean)  # type: ignore[arg-type]
-
-
-def test_arrays_of_another_network_are_refused_with_every_difference() -> None:
-    network = build()
-    arrays = weights_to_arrays(network)
-    before = weights_to_arrays(network)
-    del arrays["head.bias"]
-    arrays["extra"] = np.zeros(1, np.float32)
-    arrays["hidden_0.bias"] = np.zeros(9, np.float32)
-    arrays["hidden_1.bias"] = np.zeros(5, np.float64)
-    with pytest.raises(MismatchError) as caught:
-        load_arrays(network, arrays)
-    for part in (
-        "head.bias is missing (float32 (2,))",
-        "extra is unknown (float32 (1,))",
-        "hidden_0.bias is float32 (9,) and should be float32 (8,)",
-        "hidden_1.bias is float64 (5,) and should be float32 (5,)",
-    ):
-        assert part in str(caught.value)
-    after = weights_to_arrays(network)
-    assert all(np.array_equal(after[name], before[name]) for name in before)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_weights_that_are_no_numbers_are_refused_before_anything_changes(value: float) -> None:
-    network = build(seed=1)
-    arrays = weights_to_arrays(build(seed=2))
-    arrays["head.bias"][1] = value
-    before = weights_to_arrays(network)
-    with pytest.raises(MismatchError, match=r"1 of 2 values of head\.bias are not finite"):
-        load_arrays(network, arrays)
-    after = weights_to_arrays(network)
-    assert all(np.array_equal(after[name], before[name]) for name in before)
-
-
-@pytest.mark.parametrize("shape", [(6,), (2, 3), (), (0, 3)])
-def test_a_view_of_read_only_memory_warns_nobody_and_keeps_it_alive(shape: tuple[int, ...]) -> None:
-    numbers = np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
-    array = np.frombuffer(numbers.tobytes() + b"more", np.float32, numbers.size).reshape(shape)
-    assert not array.flags.writeable
-    address = array.__array_interface__["data"][0]
-    tensor = tensor_view(array)
-    del array
-    gc.collect()
-    assert numbers.size == 0 or tensor.data_ptr() == address
-    np.testing.assert_array_equal(tensor.numpy(), numbers)
-
-
-@pytest.fixture
-def user_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Two modules of a user's, one of which cannot be imported."""
-    (tmp_path / "zdqn_test_networks.py").write_text(
-        "import torch\n"
-        "from torch import nn\n"
-        "NUMBER = 3\n"
-        "def build(spec): return nn.Linear(4, spec.num_actions)\n"
-        "def text(spec): return 'network'\n"
-        "def fails(spec): return 1 / 0\n"
-        "def wrong(spec): return nn.Linear(4, 7)\n"
-        "def narrow(spec): return nn.Linear(3, 2)\n"
-        "class Double(nn.Module):\n"
-        "    def forward(self, x): return torch.zeros(len(x), 2, dtype=torch.float64)\n"
-        "class Pair(nn.Module):\n"
-        "    def forward(self, x): return x, x\n"
-        "def double(spec): return Double()\n"
-        "def pair(spec): return Pair()\n"
-    )
-    (tmp_path / "zdqn_test_broken.py").write_text("undefined\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    yield
-    sys.modules.pop("zdqn_test_networks", None)
+    features = torch.from_numpy(observations(VECTOR))
+    for network in (build(), Named()):
+        assert torch.equal(q_values(network, features), network(features))
+    network = Distribution(4, 6)
+    assert network(features).shape == (3, 2, 3)
+    assert torch.equal(q_values(network, features), network(features).mean(2))

@@ -38,7 +38,7 @@ def test_a_new_item_has_its_own_priority_or_the_highest():
 
 def test_a_td_error_makes_a_priority_whatever_its_sign():
     priorities = make(errors=[0.0, 0.0, 0.0])
-    new = priorities.of_errors(np.array([-3.75, 0.0, 0.75], np.float32), np.arange(3))
+    new = priorities.raise_up(np.array([-3.75, 0.0, 0.75], np.float32), np.arange(3))
     np.testing.assert_allclose(new, [4.0, 0.25, 1.0])
     assert (priorities.total, priorities.highest) == (1.5, 1.0)  # nothing is written yet
     priorities.update(np.array([2, 0, 2]), new)
@@ -72,8 +72,8 @@ def test_what_is_not_finite_is_refused_and_changes_nothing(value):
     before = (priorities.total, priorities.state_dict())
     with pytest.raises(UsageError, match=rf"new transition has the priority {value}"):
         priorities.of_new(np.array([5.0, value], np.float32))
-    with pytest.raises(UsageError, match=rf"TD error -?{value} of item 70 \(number 1 of 2\)"):
-        priorities.of_errors(np.array([50.0, -value], np.float32), np.array([69, 70]))
+    with pytest.raises(UsageError, match=rf"priority -?{value} of item 70 \(number 1 of 2\)"):
+        priorities.raise_up(np.array([50.0, -value], np.float32), np.array([69, 70]))
     assert (priorities.total, priorities.state_dict()) == before
 
 

@@ -234,7 +234,7 @@ def test_if_nothing_has_a_priority_the_draw_is_uniform():
     assert set(batch.probabilities.tolist()) == {0.25}
 
 
-def test_of_a_key_twice_the_last_error_counts():
+def test_of_a_key_twice_the_last_priority_counts():
     replay = make(prioritized=True, exponent=1.0)
     insert_some(replay, 2, priorities=0.99)
     replay.update_priorities(np.array([0, 0]), np.array([50.0, 2.99], np.float32))
@@ -243,10 +243,10 @@ def test_of_a_key_twice_the_last_error_counts():
 
 
 @pytest.mark.parametrize("error", [float("nan"), float("inf"), float("-inf")])
-def test_td_errors_that_are_no_numbers_are_refused(error):
+def test_priorities_that_are_no_numbers_are_refused(error):
     replay = make(prioritized=True)
     insert_some(replay, 3)
-    with pytest.raises(UsageError, match=rf"TD error {error} of item 2"):
+    with pytest.raises(UsageError, match=rf"the priority {error} of item 2"):
         replay.update_priorities(np.array([0, 2]), np.array([5.0, error], np.float32))
     assert replay._priorities.highest == 1.0
     with pytest.raises(UsageError, match="priority"):

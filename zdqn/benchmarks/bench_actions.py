@@ -23,8 +23,8 @@ from zdqn.benchmarks.processes import (
 )
 from zdqn.benchmarks.subjects import VECTOR
 from zdqn.config import Config
-from zdqn.core.exploration import Exploration
 from zdqn.errors import RoleFailedError
+from zdqn.rl.exploration import Exploration
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
@@ -191,7 +191,7 @@ def _time_each(link: Link, ask: Callable[[], None]) -> None:
 
 def _serve_bare(link: Link, config: Config) -> None:
     """Answer whatever waits with one forward pass, without headers or checks."""
-    from zdqn.core.policies import GreedyPolicy
+    from zdqn.rl.torch_policy import GreedyPolicy
     from zdqn.roles.building import build_network, use_threads
 
     use_threads(1)

@@ -76,7 +76,7 @@ def measure_collector(
 
 def _bare(config: Config) -> tuple[Callable[[], float], Callable[[], float], Callable[[], None]]:
     """Give a step of the bare environments, one that asks the network first, and the clean-up."""
-    from zdqn.core.policies import GreedyPolicy
+    from zdqn.rl.torch_policy import GreedyPolicy
 
     use_threads(1)
     spec: EnvironmentSpec

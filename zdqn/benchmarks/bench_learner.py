@@ -22,7 +22,7 @@ from zdqn.wire.node import Node
 
 if TYPE_CHECKING:
     from zdqn.core.trainer import Trainer
-    from zdqn.core.training_batch import TrainingBatch
+    from zdqn.rl.training_batch import TrainingBatch
 
 GOAL = Goal(0.95)
 

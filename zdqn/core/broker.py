@@ -86,10 +86,12 @@ class MemoryBroker:
         self.check_admitted(request)
         if not request.priorities and message.payload == len(message.buffer):
             return
-        keys, td_errors = codec.read_arrays(message, payloads.priorities_layout(request.priorities))
-        if not np.isfinite(td_errors).all():
+        keys, priorities = codec.read_arrays(
+            message, payloads.priorities_layout(request.priorities)
+        )
+        if not np.isfinite(priorities).all():
             raise ProtocolError("priorities hold a value that is not finite")
-        self.store.update_priorities(keys, td_errors)
+        self.store.update_priorities(keys, priorities)
 
     def check_admitted(self, request: SampleRequest) -> None:
         """Refuse a learner that a newer one has replaced.

@@ -1,5 +1,11 @@
 """DQN in one process, step by step, the same for the same seed: the reference for everything else.
 
+This is the loop of Mnih et al. 2015, Nature 518, algorithm 1: act, mostly greedily (`_step`), and
+store what happened (`collect`); draw a batch, lower its loss, and write back how much there was to
+learn (`_learn_once`), as often as the samples-per-insert ratio allows (`learn`). What the loss of a
+batch is stands in `zdqn.rl.objectives`: with these two files you have read DQN. The step along its
+gradient is `zdqn.rl.optimizer`'s, and when the target network follows is `zdqn.core.trainer`'s.
+
 The parts are those of the distributed system; only the links between them are function calls.
 """
 
@@ -11,14 +17,15 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from zdqn.core.exploration import explore
-from zdqn.core.policies import GreedyPolicy
 from zdqn.core.rollout import Rollout
-from zdqn.core.staleness import Staleness
 from zdqn.core.store import TransitionStore
-from zdqn.core.trainer import Trainer, Update
+from zdqn.core.trainer import Trainer
 from zdqn.data import EnvironmentSpec, WeightVersion
+from zdqn.rl.exploration import explore
 from zdqn.rl.importance import importance_weights
+from zdqn.rl.optimizer import Update
+from zdqn.rl.staleness import Staleness
+from zdqn.rl.torch_policy import GreedyPolicy
 
 
 class Lockstep:
@@ -28,7 +35,7 @@ class Lockstep:
         rollout: the environments.
         spec: of them.
         store: the replay with its limiter, whose ratio decides when updates are due.
-        trainer: the networks.
+        trainer: the networks, and how they learn from a batch.
         batch_size: transitions of one update.
         prioritized: whether to weight by importance and to write priorities back.
         estimate: whether new transitions get the network's own TD error as priority.
@@ -118,4 +125,4 @@ class Lockstep:
         (prepared,) = self._trainer.prepare(batch, self._batch_size, weights)
         self.update = self._trainer.update(prepared)
         if self._prioritized:
-            self._store.update_priorities(batch.keys, self.update.td_errors.cpu().numpy())
+            self._store.update_priorities(batch.keys, self.update.priorities.cpu().numpy())

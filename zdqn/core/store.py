@@ -189,18 +189,18 @@ class TransitionStore:
         self.limiter.sampled(batch_size * batches)
         return batch
 
-    def update_priorities(self, keys: NDArray[np.int64], td_errors: NDArray[np.float32]) -> None:
+    def update_priorities(self, keys: NDArray[np.int64], priorities: NDArray[np.float32]) -> None:
         """Set the priorities of items by key; keys of evicted items are counted and dropped.
 
         Args:
             keys: of the items, shape (B,).
-            td_errors: of the same, shape (B,); the sign does not matter.
+            priorities: of the same, shape (B,); the sign does not matter.
 
         Raises:
             UsageError: when an error is NaN or infinite and draws are by priority.
         """
         if self._replay is not None and len(keys):
-            self.stale_priorities += self._replay.update_priorities(keys, td_errors)
+            self.stale_priorities += self._replay.update_priorities(keys, priorities)
 
     # --- state ---------------------------------------------------------------------------------
 

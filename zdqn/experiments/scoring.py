@@ -17,7 +17,7 @@ from zdqn.roles.building import (
 )
 
 if TYPE_CHECKING:
-    from zdqn.core.policies import GreedyPolicy
+    from zdqn.rl.torch_policy import GreedyPolicy
 
 
 def load_policy(
@@ -36,8 +36,8 @@ def load_policy(
         FileError: when the file cannot be read.
         MismatchError: when it is no checkpoint of zdqn, or does not fit the network.
     """
-    from zdqn.core.policies import GreedyPolicy
     from zdqn.records.checkpoints import load_checkpoint
+    from zdqn.rl.torch_policy import GreedyPolicy
 
     use_threads(1)
     checkpoint = load_checkpoint(path)

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zdqn.core.agenda import Counters
-from zdqn.core.staleness import Staleness
 from zdqn.errors import RoleFailedError
 from zdqn.records.snapshots import Evaluation
+from zdqn.rl.staleness import Staleness
 from zdqn.wire.status import CollectorStatistics, MetricsRow
 
 if TYPE_CHECKING:
-    from zdqn.core.trainer import Update
+    from zdqn.rl.optimizer import Update
 
 
 class Metrics:
@@ -103,8 +103,8 @@ class Metrics:
             ),
             updates_per_s=round((counters.updates - last.updates) / elapsed_s, 1),
             loss=_number(update.loss if update else None),
-            td_error_mean=_number(update.td_errors.abs().mean() if update else None),
-            q_mean=_number(update.q_mean if update else None),
+            td_error_mean=_number(update.priorities.mean() if update else None),
+            q_mean=_number(update.metrics.get("q_mean") if update else None),
             gradient_norm=_number(update.gradient_norm if update else None),
             staleness_mean=round(self.staleness.mean, 3),
             epsilon=_mean(collector.epsilon for collector in collectors),

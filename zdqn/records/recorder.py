@@ -22,8 +22,8 @@ from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.wire.status import CollectorStatistics, MetricsRow
 
 if TYPE_CHECKING:
-    from zdqn.core.trainer import Update
     from zdqn.records.checkpoints import Checkpoint, TrainingState
+    from zdqn.rl.optimizer import Update
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -154,7 +154,7 @@ class Recorder:
         self, snapshot: FrozenSnapshot, evaluation_return: float, spec: EnvironmentSpec
     ) -> None:
         from zdqn.records.checkpoints import Checkpoint, save_checkpoint
-        from zdqn.rl.networks import tensor_view
+        from zdqn.rl.arrays import tensor_view
 
         checkpoint = Checkpoint(
             config=self._config,

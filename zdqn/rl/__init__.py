@@ -1,4 +1,4 @@
-"""The algorithm as plain maths: replay, n-step returns, schedules, networks and losses.
+"""The algorithm as plain maths: replay, n-step returns, networks, objectives and their optimizer.
 
 Same input, same output: nothing here logs, waits, reads a clock or opens a file.
 """

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.data import EnvironmentSpec
-from zdqn.rl.weights import check_finite, check_schema
+from zdqn.rl.weight_checks import check_finite, check_schema
 
 Values: TypeAlias = NDArray[np.float32]
 Layer: TypeAlias = Callable[[Values], Values]
@@ -81,7 +81,7 @@ class DenseNetwork:
         """Take over weights, in place.
 
         Args:
-            arrays: as given by `zdqn.rl.networks.weights_to_arrays`; may be read-only.
+            arrays: as given by `zdqn.rl.arrays.weights_to_arrays`; may be read-only.
 
         Raises:
             MismatchError: if names, shapes or dtypes differ from the network's, or a value is not

@@ -1,30 +1,28 @@
-"""Q-networks built from an environment's spec, and their weights as NumPy arrays.
+"""Q-networks, built from an environment's spec.
 
-Every network takes observations of shape (B, *spec.stacked_shape) in the environment's own dtype
-and gives action values of shape (B, num_actions), float32; casting and scaling are its business.
+A network takes observations of shape (B, *spec.stacked_shape) in the environment's own dtype;
+casting and scaling are its business. What it gives is for its objective to read; those built here
+give action values of shape (B, num_actions), float32. `q_values` gives those of any network.
 """
 
 from __future__ import annotations
 
-import importlib
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import ConfigError, did_you_mean
+from zdqn.errors import ConfigError
 from zdqn.rl import dense
-from zdqn.rl.weights import check_finite, check_schema, describe
-
-NetworkFactory = Callable[[EnvironmentSpec], nn.Module]
-"""Builds a network for a spec: how a user brings an architecture of their own."""
+from zdqn.rl.layers import DuelingHead, ImageInput, VectorInput
+from zdqn.rl.options import check_choice
+from zdqn.rl.user_networks import NetworkFactory, build_user_network
+from zdqn.rl.weight_checks import describe
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -71,7 +69,7 @@ def build_network(
         seed: decides the weights; the global PyTorch generator is left as it was.
 
     Returns:
-        The network; a forward pass on zeros has shown that it gives (B, num_actions) float32.
+        The network; zeros have shown that its `q_values` are (B, num_actions) float32.
 
     Raises:
         ConfigError: if an option is unknown, the observations are no images that a ``"cnn"`` can
@@ -95,62 +93,26 @@ def build_network(
             if kind == "cnn":
                 network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         else:
-            network = _build_custom(kind, spec)
+            network = build_user_network(kind, spec)
             _check_output(network, spec, kind)
     return network
 
 
-class DuelingHead(nn.Module):
-    """Combine a state value and advantages: `V + A - mean_a A`.
+def q_values(network: nn.Module, observations: Tensor) -> Tensor:
+    """Give the action values of a network, whatever its forward pass gives.
 
-    Reference:
-        Wang et al. 2016, arXiv:1511.06581, equation 9.
+    Args:
+        network: if its class has a method ``q_values(observations)``, that is called: so a network
+            that gives something else, such as a distribution of returns, says what an action is
+            worth. Otherwise its forward pass gives the values.
+        observations: shape (B, *stacked_shape), the environment's dtype.
+
+    Returns:
+        Values, shape (B, num_actions), float32.
     """
-
-    def __init__(self, features: int, num_actions: int) -> None:
-        super().__init__()
-        self.value = nn.Linear(features, 1)
-        self.advantage = nn.Linear(features, num_actions)
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Give action values, shape (B, num_actions), of features (B, F)."""
-        advantage = self.advantage(features)
-        return cast(Tensor, self.value(features) + advantage - advantage.mean(1, keepdim=True))
-
-
-class VectorInput(nn.Module):
-    """Flatten observations of any shape and dtype to (B, F) float32."""
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Give the observations as (B, F) float32, unscaled."""
-        return observations.flatten(1).to(torch.float32)
-
-
-class ImageInput(nn.Module):
-    """Turn image observations into (B, channels, H, W) float32; uint8 is scaled to [0, 1].
-
-    The channels of a frame with three axes are the last one, unless the first is the shortest of
-    the three: some environments put their channels first.
-    """
-
-    def __init__(self, spec: EnvironmentSpec) -> None:
-        super().__init__()
-        frame = spec.observation_shape
-        self.channels_last = len(frame) == 3 and frame[0] >= min(frame[1:])
-        self.frames_shape = (spec.frame_stack, *frame)
-        height, width = frame[:2] if self.channels_last or len(frame) == 2 else frame[1:]
-        self.shape = (math.prod(self.frames_shape) // (height * width), height, width)
-
-    def forward(self, observations: Tensor) -> Tensor:
-        """Give the observations as (B, channels, H, W) float32."""
-        frames = observations.reshape(-1, *self.frames_shape)
-        if self.channels_last:
-            frames = frames.movedim(-1, 2)
-        # a pixel's channels side by side: convolutions are a fifth faster on large images
-        images = frames.reshape(-1, *self.shape).to(memory_format=torch.channels_last)
-        if images.dtype == torch.uint8:
-            return images.to(torch.float32) * (1.0 / 255.0)
-        return images.to(torch.float32)
+    # Of the class, not of the object: a layer that is called so is no method.
+    own: Callable[[nn.Module, Tensor], Tensor] | None = getattr(type(network), "q_values", None)
+    return cast(Tensor, network(observations) if own is None else own(network, observations))
 
 
 def dense_view(network: nn.Module) -> dense.DenseNetwork | None:
@@ -180,72 +142,6 @@ def dense_view(network: nn.Module) -> dense.DenseNetwork | None:
         return None
     arrays = {name: parameter.detach().numpy() for name, parameter in parameters.items()}
     return dense.DenseNetwork(arrays, activation)
-
-
-def weights_to_arrays(module: nn.Module) -> dict[str, NDArray[Any]]:
-    """Copy a module's parameters and buffers.
-
-    Args:
-        module: on any device.
-
-    Returns:
-        Arrays by name, in the module's order, that later updates of the module do not change.
-        Some may be of shape (), such as the counter of a batch normalization.
-    """
-    tensors = _tensors(module)
-    return {name: tensor.to("cpu", copy=True).numpy() for name, tensor in tensors.items()}
-
-
-def load_arrays(module: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Overwrite a module's parameters and buffers, in place and outside of autograd.
-
-    Args:
-        module: keeps its tensors, so that whatever holds them sees the new weights.
-        arrays: as given by `weights_to_arrays`; may be read-only.
-
-    Raises:
-        MismatchError: if names, shapes or dtypes differ from the module's, or a value is not
-            finite; nothing has been changed then.
-    """
-    tensors = _tensors(module)
-    check_schema("weights", tensors, arrays)
-    check_finite(arrays)
-    for name, tensor in tensors.items():
-        tensor.copy_(tensor_view(arrays[name]))
-
-
-def check_choice(parameter: str, value: str, known: Sequence[str] | Mapping[str, object]) -> None:
-    """Require a known name.
-
-    Args:
-        parameter: what the value is for.
-        value: the name.
-        known: the names there are.
-
-    Raises:
-        ConfigError: if it is another.
-    """
-    if value not in known:
-        raise ConfigError(f'{parameter} = "{value}" is unknown. {did_you_mean(value, known)}')
-
-
-def tensor_view(array: NDArray[Any]) -> Tensor:
-    """Make a tensor that shares the array's memory, even where that is read-only.
-
-    PyTorch has no read-only tensors and warns; whoever calls this promises not to write.
-
-    Args:
-        array: any dtype that PyTorch knows; kept alive by the tensor.
-
-    Returns:
-        The tensor, on the CPU, to be read only.
-    """
-    if not array.flags.writeable:
-        # The same memory under another flag; the new array's base holds on to the old one.
-        interface = dict(array.__array_interface__)
-        interface["data"] = (interface["data"][0], False)
-        array = np.asarray(SimpleNamespace(__array_interface__=interface, owner=array))
-    return torch.from_numpy(array)
 
 
 def _mlp_input(spec: EnvironmentSpec) -> tuple[OrderedDict[str, nn.Module], int]:
@@ -314,62 +210,13 @@ def _initialize(network: nn.Module, initialization: str, activation: str) -> Non
             nn.init.constant_(layer.bias, 0.01 if initialization == "xavier" else 0.0)
 
 
-def _build_custom(kind: str | NetworkFactory, spec: EnvironmentSpec) -> nn.Module:
-    """Call the user's factory."""
-    factory = _find_factory(kind) if isinstance(kind, str) else kind
-    if not callable(factory):
-        raise ConfigError(f"kind = {kind!r}: {type(factory).__name__} cannot be called.")
-    try:
-        network: object = factory(spec)
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(
-            f"kind = {kind!r}: the factory, called with the EnvironmentSpec, raised {reason}"
-        ) from error
-    if not isinstance(network, nn.Module):
-        raise ConfigError(
-            f"kind = {kind!r}: the factory returned a {type(network).__name__}; "
-            "it must return a torch.nn.Module."
-        )
-    return network
-
-
-def _find_factory(kind: str) -> NetworkFactory:
-    """Import what ``module:factory`` names."""
-    module_name, colon, name = kind.partition(":")
-    if not (module_name and colon and name):
-        hint = did_you_mean(kind, ("mlp", "cnn"))
-        raise ConfigError(
-            f'kind = "{kind}" is no network. {hint} A network of your own is named '
-            '"module:factory", such as "my_networks:build".'
-        )
-    try:
-        module = importlib.import_module(module_name)
-    except Exception as error:
-        if isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(
-            f"{error.name}."
-        ):
-            raise ConfigError(
-                f'kind = "{kind}": there is no module "{error.name}". Install it, or put its '
-                "folder on PYTHONPATH."
-            ) from error
-        reason = f"{type(error).__name__}: {error}"
-        raise ConfigError(f'kind = "{kind}": importing {module_name} raised {reason}') from error
-    try:
-        return cast(NetworkFactory, getattr(module, name))
-    except AttributeError as error:
-        public = [known for known in vars(module) if not known.startswith("_")]
-        hint = did_you_mean(name, public)
-        raise ConfigError(f'kind = "{kind}": {module_name} has no "{name}". {hint}') from error
-
-
 def _check_output(network: nn.Module, spec: EnvironmentSpec, kind: str | NetworkFactory) -> None:
     """Run the user's network on zeros; in evaluation mode, so that no statistics are moved."""
     zeros = torch.from_numpy(np.zeros((2, *spec.stacked_shape), spec.dtype))
     modes = [(module, module.training) for module in network.modules()]
     try:
         with torch.no_grad():
-            output = network.eval()(zeros)
+            output: object = q_values(network.eval(), zeros)
     except Exception as error:
         raise ConfigError(
             f"kind = {kind!r}: on observations of shape {tuple(zeros.shape)}, {spec.dtype}, the "
@@ -383,11 +230,6 @@ def _check_output(network: nn.Module, spec: EnvironmentSpec, kind: str | Network
     if found != wanted:
         raise ConfigError(
             f"kind = {kind!r}: for 2 observations of {spec.describe()} the network gave {found} "
-            f"and should give {wanted}, one value an action."
+            f"and should give {wanted}, one value an action. If its forward pass gives something "
+            "else, such as a distribution, give it a method q_values(observations) as well."
         )
-
-
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Give the module's own tensors, detached, by name."""
-    state: dict[str, Any] = module.state_dict()
-    return {name: value for name, value in state.items() if isinstance(value, Tensor)}

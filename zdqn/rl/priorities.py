@@ -90,33 +90,34 @@ class Priorities:
         """Let neighbouring slots, from `start` on, be drawn no more."""
         self._tree.set_range(start, np.zeros(count))
 
-    def of_errors(
-        self, td_errors: NDArray[np.floating], keys: NDArray[np.int64]
+    def raise_up(
+        self, priorities: NDArray[np.floating], keys: NDArray[np.int64]
     ) -> NDArray[np.float64]:
-        """Give the priorities of items that were learned from; `update` takes them.
+        """Add the offset that leaves no chance at 0; `update` takes what this gives.
 
         Args:
-            td_errors: shape (B,), B >= 1, of any sign.
-            keys: their items, shape (B,), for the message.
+            priorities: how much there is to learn from each item, for Q-learning its TD error,
+                shape (B,), B >= 1, of any sign.
+            keys: the items, shape (B,), for the message.
 
         Returns:
-            Priorities before the exponent, shape (B,).
+            Their sizes with the offset, before the exponent, shape (B,), float64.
 
         Raises:
-            UsageError: if a TD error is NaN or infinite.
+            UsageError: if a priority is NaN or infinite.
         """
-        priorities: NDArray[np.float64] = np.abs(td_errors, dtype=np.float64) + self._epsilon
-        if not priorities.max() < math.inf:
-            wrong = int(np.flatnonzero(~np.isfinite(priorities))[0])
+        raised: NDArray[np.float64] = np.abs(priorities, dtype=np.float64) + self._epsilon
+        if not raised.max() < math.inf:
+            wrong = int(np.flatnonzero(~np.isfinite(raised))[0])
             raise UsageError(
-                f"the TD error {td_errors[wrong]} of item {keys[wrong]} (number {wrong} of "
-                f"{len(keys)}) is refused as a priority: it must be finite. Training has diverged; "
+                f"the priority {priorities[wrong]} of item {keys[wrong]} (number {wrong} of "
+                f"{len(keys)}) is refused: it must be finite. Training has diverged; "
                 "a smaller learning rate or gradient clipping may help."
             )
-        return priorities
+        return raised
 
     def update(self, slots: NDArray[np.int64], priorities: NDArray[np.float64]) -> None:
-        """Give slots what `of_errors` has given; of a slot that occurs twice, the last one stays.
+        """Give slots what `raise_up` has given; of a slot that occurs twice, the last one stays.
 
         Args:
             slots: shape (B,), B >= 1.

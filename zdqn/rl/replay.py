@@ -169,29 +169,30 @@ class Replay:
         self._gather(slots, batch)
         return batch
 
-    def update_priorities(self, keys: NDArray[np.int64], td_errors: NDArray[np.floating]) -> int:
-        """Give items the priority `(|TD error| + priority_epsilon) ^ priority_exponent`.
+    def update_priorities(self, keys: NDArray[np.int64], priorities: NDArray[np.floating]) -> int:
+        """Give items the weight `(|priority| + priority_epsilon) ^ priority_exponent`.
 
         Of a key that occurs twice, the last one counts. A uniform replay ignores the call.
 
         Args:
             keys: items, shape (B,); those evicted in the meantime are dropped.
-            td_errors: their TD errors, shape (B,), of any sign.
+            priorities: how much there is to learn from each, for Q-learning |TD error|, shape
+                (B,); the sign does not matter.
 
         Returns:
             How many were dropped.
 
         Raises:
-            UsageError: if a TD error is NaN or infinite; nothing has changed then.
+            UsageError: if a priority is NaN or infinite; nothing has changed then.
         """
         if self._priorities is None or len(keys) == 0:
             return 0
-        priorities = self._priorities.of_errors(td_errors, keys)
+        raised = self._priorities.raise_up(priorities, keys)
         alive = (keys >= self.oldest_key) & (keys < self.next_key)
-        priorities = priorities[alive]
-        if len(priorities) > 0:
-            self._priorities.update(keys[alive] % self.capacity, priorities)
-        return len(keys) - len(priorities)
+        raised = raised[alive]
+        if len(raised) > 0:
+            self._priorities.update(keys[alive] % self.capacity, raised)
+        return len(keys) - len(raised)
 
     def state_dict(self) -> dict[str, Any]:
         """Give all that the arrays do not hold, as plain values; see `zdqn.rl.allocation`."""

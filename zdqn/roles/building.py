@@ -16,9 +16,10 @@ if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
     from torch import nn
 
-    from zdqn.core.greedy import Greedy
     from zdqn.core.rollout import Rollout
     from zdqn.core.trainer import Trainer
+    from zdqn.rl.greedy import Greedy
+    from zdqn.rl.objectives import Objective
 
 EnvironmentFactory = Callable[..., Any]
 """Makes one `gymnasium.Env`; called with ``environment.kwargs``."""
@@ -133,8 +134,8 @@ def build_policy(
     Raises:
         ConfigError: when the network cannot be built for this environment.
     """
-    from zdqn.core.greedy import DensePolicy
     from zdqn.rl.dense import ACTIVATIONS, DenseNetwork
+    from zdqn.rl.greedy import DensePolicy
 
     section = config.network
     if factory is None and section.kind == "mlp" and section.activation in ACTIVATIONS:
@@ -143,10 +144,22 @@ def build_policy(
         )
         if count <= network.most_rows:
             return DensePolicy(network)
-    from zdqn.core.policies import GreedyPolicy
+    from zdqn.rl.torch_policy import GreedyPolicy
 
     use_threads(config.collector.threads)
     return GreedyPolicy(build_network(config, factory, spec))
+
+
+def build_objective(config: Config) -> Objective:
+    """Build what networks are trained for, as configured.
+
+    Args:
+        config: its ``algorithm`` section is used.
+    """
+    from zdqn.rl.objectives import QLearning
+
+    section = config.algorithm
+    return QLearning(double=section.double, loss=section.loss, huber_delta=section.huber_delta)
 
 
 def build_trainer(config: Config, factory: NetworkFactory | None, spec: EnvironmentSpec) -> Trainer:
@@ -161,17 +174,15 @@ def build_trainer(config: Config, factory: NetworkFactory | None, spec: Environm
         ConfigError: when the network cannot be built, or the device is not there.
     """
     from zdqn.core.trainer import Trainer
+    from zdqn.rl.adam import AdamSettings
 
     section = config.algorithm
     return Trainer(
         build_network(config, factory, spec),
-        double=section.double,
-        loss=section.loss,
-        huber_delta=section.huber_delta,
-        learning_rate=section.learning_rate,
-        adam_beta1=section.adam_beta1,
-        adam_beta2=section.adam_beta2,
-        adam_eps=section.adam_eps,
+        build_objective(config),
+        AdamSettings(
+            section.learning_rate, section.adam_beta1, section.adam_beta2, section.adam_eps
+        ),
         max_gradient_norm=section.max_gradient_norm,
         target_network=section.target_network,
         target_update_period_updates=section.target_update_period_updates,

@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.config import Config
-from zdqn.core.exploration import explore
 from zdqn.data import EnvironmentSpec
+from zdqn.rl.exploration import explore
 from zdqn.roles.acting.blocks import BlockStream
 from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
 from zdqn.roles.acting.policy import Policy, make_policy

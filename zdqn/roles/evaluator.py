@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.config import Config
-from zdqn.core.exploration import epsilon_greedy
 from zdqn.data import EnvironmentSpec, EvaluationScores
+from zdqn.rl.exploration import epsilon_greedy
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
@@ -32,7 +32,7 @@ from zdqn.wire.sockets import Context
 from zdqn.wire.status import EvaluatorStatistics
 
 if TYPE_CHECKING:
-    from zdqn.core.policies import GreedyPolicy
+    from zdqn.rl.torch_policy import GreedyPolicy
 
 logger = logging.getLogger("zdqn.evaluator")
 
@@ -128,7 +128,7 @@ class Evaluator(LearnerClient):
         return EvaluatorResult(self._evaluations, self._episodes)
 
     def _serve(self, client: Client) -> None:
-        from zdqn.core.policies import GreedyPolicy
+        from zdqn.rl.torch_policy import GreedyPolicy
 
         assert self._config is not None
         assert self._spec is not None

@@ -188,8 +188,8 @@ class Single(Closing):
 
     def _evaluate(self) -> None:
         from zdqn.core.evaluation import evaluate
-        from zdqn.core.exploration import epsilon_greedy
-        from zdqn.core.policies import GreedyPolicy
+        from zdqn.rl.exploration import epsilon_greedy
+        from zdqn.rl.torch_policy import GreedyPolicy
 
         section = self._config.evaluator
         seed = evaluation_seed(self._config.run.seed, self._recorder.snapshots)

@@ -46,7 +46,7 @@ class BlockHeader(Header, frozen=True):
 class SampleRequest(Header, frozen=True):
     """Ask for batches. Payload: the priorities of earlier batches.
 
-    Payload arrays: ``keys`` (priorities,) int64, then ``td_errors`` (priorities,) float32.
+    Payload arrays: ``keys`` (priorities,) int64, then ``priorities`` (priorities,) float32.
 
     Attributes:
         batch_size: transitions of one batch, >= 1.

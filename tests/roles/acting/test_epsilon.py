@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.roles.conftest import quick_config
-from zdqn.core.exploration import explore
+from zdqn.rl.exploration import explore
 from zdqn.rl.schedules import ladder_epsilons
 from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from tests.roles.conftest import quick_config
-from zdqn.core.exploration import Exploration
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, PeerUnavailableError
+from zdqn.rl.exploration import Exploration
 from zdqn.roles.acting.local_policy import LocalPolicy
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tests.roles.conftest import quick_config
-from zdqn.core.exploration import Exploration
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, PeerUnavailableError, ProtocolError
+from zdqn.rl.exploration import Exploration
 from zdqn.roles.acting.remote_policy import RemotePolicy
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from zdqn.core.greedy import Greedy
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
+from zdqn.rl.greedy import Greedy
 from zdqn.roles.learner.action_answers import ActionAnswers
 from zdqn.roles.learner.publications import Published
 from zdqn.wire import codec, payloads

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from zdqn.core.agenda import Agenda, Limits, Periods
-from zdqn.core.trainer import Update
 from zdqn.data import Batch, EnvironmentSpec, EvaluationScores, WeightVersion
 from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
+from zdqn.rl.optimizer import Update
 from zdqn.roles.learner.loop import TrainingLoop
 from zdqn.roles.learner.publications import Publications
 from zdqn.wire.memory_messages import Progress
@@ -66,8 +66,8 @@ class FakeSamples:
             return None
         return reply
 
-    def write_back(self, keys, td_errors):
-        self.written_back.append((keys.tolist(), td_errors.tolist()))
+    def write_back(self, keys, priorities):
+        self.written_back.append((keys.tolist(), priorities.tolist()))
 
 
 class FakeTrainer:
@@ -84,7 +84,7 @@ class FakeTrainer:
     def update(self, _prepared):
         self.updates += 1
         errors = torch.full((SIZE,), float(self.updates))
-        return Update(errors, torch.tensor(0.5), torch.zeros(()), torch.zeros(()))
+        return Update(errors, torch.tensor(0.5), {}, torch.zeros(()))
 
     def weights(self):
         return {"weight": np.full(1, self.updates, np.float32)}

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
-from zdqn.core.greedy import Greedy
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
+from zdqn.rl.greedy import Greedy
 from zdqn.roles.learner.model_server import ModelServer
 from zdqn.roles.learner.publications import Published
 from zdqn.roles.learner.turns import Turns

@@ -11,9 +11,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from zdqn.config import Config
-from zdqn.core.exploration import Choice, Exploration
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
+from zdqn.rl.exploration import Choice, Exploration
 from zdqn.roles.building import NetworkFactory, build_policy
 from zdqn.wire import codec, payloads
 from zdqn.wire.asking import Reply, ask, wait_for

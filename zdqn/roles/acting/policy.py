@@ -8,8 +8,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from zdqn.config import Config
-from zdqn.core.exploration import Choice, Exploration
 from zdqn.data import EnvironmentSpec
+from zdqn.rl.exploration import Choice, Exploration
 from zdqn.roles.acting.local_policy import LocalPolicy
 from zdqn.roles.acting.remote_policy import RemotePolicy
 from zdqn.roles.building import NetworkFactory

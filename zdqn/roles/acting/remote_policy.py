@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.config import Config
-from zdqn.core.exploration import Choice, Exploration
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ProtocolError
+from zdqn.rl.exploration import Choice, Exploration
 from zdqn.wire import codec, payloads
 from zdqn.wire.asking import Reply, raise_refusal, wait_for
 from zdqn.wire.model_messages import ActionRequest, Actions

@@ -18,7 +18,7 @@ from zdqn.wire.protocol import ErrorReply, Refusal
 from zdqn.wire.request_sockets import Request, Sendable
 
 if TYPE_CHECKING:
-    from zdqn.core.greedy import Greedy
+    from zdqn.rl.greedy import Greedy
     from zdqn.roles.learner.publications import Published
 
 logger = logging.getLogger("zdqn.learner")

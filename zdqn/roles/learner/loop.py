@@ -22,7 +22,8 @@ from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics
 
 if TYPE_CHECKING:
-    from zdqn.core.trainer import Trainer, Update
+    from zdqn.core.trainer import Trainer
+    from zdqn.rl.optimizer import Update
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -43,7 +44,7 @@ class Samples(Protocol):
     def receive(self, most_batches: int | None) -> Batch | None:
         """Give the next transitions, several batches in one; None if none came yet."""
 
-    def write_back(self, keys: NDArray[np.int64], td_errors: NDArray[np.float32]) -> None:
+    def write_back(self, keys: NDArray[np.int64], priorities: NDArray[np.float32]) -> None:
         """Send priorities of transitions that were learned from."""
 
 
@@ -179,7 +180,7 @@ class TrainingLoop:
         for batch, training_batch in zip(sampled.split(size), prepared, strict=True):
             update = self._update = self._trainer.update(training_batch)
             if weights is not None:
-                self._samples.write_back(batch.keys, update.td_errors.cpu().numpy())
+                self._samples.write_back(batch.keys, update.priorities.cpu().numpy())
             self._do_what_is_due()
             self._model.serve_between_updates()
             if self._stop.is_set():

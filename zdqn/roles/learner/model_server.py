@@ -24,7 +24,7 @@ from zdqn.wire.request_sockets import Server
 from zdqn.wire.status import CollectorStatistics, LearnerStatus
 
 if TYPE_CHECKING:
-    from zdqn.core.greedy import Greedy
+    from zdqn.rl.greedy import Greedy
 
 logger = logging.getLogger("zdqn.learner")
 

@@ -229,7 +229,7 @@ class Learner(Closing):
         return None
 
     def _make_trainer(self, spec: EnvironmentSpec, checkpoint: Checkpoint | None) -> Trainer:
-        from zdqn.core.policies import GreedyPolicy
+        from zdqn.rl.torch_policy import GreedyPolicy
 
         trainer = build_trainer(self._config, self._network, spec)
         if checkpoint is not None and checkpoint.training is not None:

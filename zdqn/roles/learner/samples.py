@@ -75,20 +75,20 @@ class SampleStream(Closing):
         self._given = 0
         self._given_s = 0.0
         self._keys: list[NDArray[np.int64]] = []
-        self._td_errors: list[NDArray[np.float32]] = []
+        self._priorities: list[NDArray[np.float32]] = []
         self.progress: Progress | None = None
         self.waiting_for = ""
         self.waited_s = 0.0
 
-    def write_back(self, keys: NDArray[np.int64], td_errors: NDArray[np.float32]) -> None:
-        """Send TD errors as priorities, with the next request.
+    def write_back(self, keys: NDArray[np.int64], priorities: NDArray[np.float32]) -> None:
+        """Send priorities, with the next request.
 
         Args:
             keys: of the items, shape (B,), int64.
-            td_errors: of the same, shape (B,), float32; the sign does not matter.
+            priorities: of the same, shape (B,), float32; for Q-learning |TD error|.
         """
         self._keys.append(keys)
-        self._td_errors.append(td_errors)
+        self._priorities.append(priorities)
 
     def receive(self, most_batches: int | None) -> Batch | None:
         """Give the next reply's transitions, all batches in one; wait a little if need be.
@@ -127,7 +127,7 @@ class SampleStream(Closing):
                 batches = min(batches, most_batches - sum(self._asked))
             if batches < 1:
                 return
-            keys, td_errors = self._take_priorities()
+            keys, priorities = self._take_priorities()
             request = SampleRequest(
                 session=self._session,
                 batch_size=self._batch_size,
@@ -135,7 +135,7 @@ class SampleStream(Closing):
                 wait_ms=_WAIT_MS,
                 priorities=len(keys),
             )
-            if not self._client.send(codec.encode(request, (keys, td_errors))):
+            if not self._client.send(codec.encode(request, (keys, priorities))):
                 return
             if not self._asked:
                 self._answered_s = self._clock()
@@ -144,10 +144,10 @@ class SampleStream(Closing):
     def _take_priorities(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if not self._keys:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        keys, td_errors = np.concatenate(self._keys), np.concatenate(self._td_errors)
+        keys, priorities = np.concatenate(self._keys), np.concatenate(self._priorities)
         self._keys.clear()
-        self._td_errors.clear()
-        return keys, td_errors
+        self._priorities.clear()
+        return keys, priorities
 
     def _read(self, body: memoryview, most_batches: int | None) -> Batch | None:
         message = codec.decode(body)

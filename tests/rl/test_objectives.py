@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from zdqn.rl.losses import (
+from zdqn.errors import ConfigError
+from zdqn.rl.objectives import (
+    QLearning,
     double_q_targets,
     huber,
     q_learning_targets,
@@ -12,6 +14,7 @@ from zdqn.rl.losses import (
     td_errors,
     weighted_mean,
 )
+from zdqn.rl.training_batch import TrainingBatch
 
 
 @pytest.fixture
@@ -154,3 +157,73 @@ def test_shapes_that_would_broadcast_are_refused_by_name(call, shapes) -> None:
         call()
     for shape in shapes:
         assert shape in str(caught.value)
+
+
+@pytest.mark.parametrize("loss", ["huber", "squared"])
+@pytest.mark.parametrize("double", [False, True])
+def test_q_learning_says_how_wrong_the_online_network_is(
+    generator: torch.Generator, double: bool, loss: str
+) -> None:
+    batch = TrainingBatch(
+        observations=sample(generator, 5, 3),
+        actions=torch.tensor([0, 2, 1, 0, 2]),
+        rewards=sample(generator, 5),
+        discounts=torch.tensor([0.9, 0.0, 0.5, 0.9, 0.9]),
+        next_observations=sample(generator, 5, 3),
+        importance_weights=torch.full((5,), 0.1),  # not its business
+    )
+    weights = sample(generator, 3, 3).requires_grad_()
+    target_weights = sample(generator, 3, 3)
+
+    def online(observations: Tensor) -> Tensor:
+        return observations @ weights
+
+    def target(observations: Tensor) -> Tensor:
+        return observations @ target_weights
+
+    assessment = QLearning(double, loss, 0.4)(batch, online, target)
+    values = online(batch.observations).detach()
+    next_online = online(batch.next_observations).detach()
+    next_target = target(batch.next_observations)
+    losses, sizes, ys = [], [], []
+    for j in range(5):
+        judge = next_online if double else next_target
+        best = max(range(3), key=lambda a: float(judge[j, a]))
+        y = float(batch.rewards[j]) + float(batch.discounts[j]) * float(next_target[j, best])
+        size = abs(y - float(values[j, int(batch.actions[j])]))
+        quadratic = loss == "squared" or size <= 0.4
+        losses.append(0.5 * size**2 if quadratic else 0.4 * (size - 0.2))
+        sizes.append(size)
+        ys.append(y)
+    assert assessment.losses.tolist() == pytest.approx(losses, rel=1e-4, abs=1e-6)
+    assert assessment.priorities.tolist() == pytest.approx(sizes, rel=1e-4, abs=1e-6)
+    assert list(assessment.metrics) == ["q_mean"]
+    best_values = sum(max(row) for row in values.tolist())
+    assert assessment.metrics["q_mean"].item() == pytest.approx(best_values / 5)
+    assert not assessment.priorities.requires_grad
+    assert not assessment.metrics["q_mean"].requires_grad
+
+    # The target is held fixed: what moves is Q(s, a) alone, by the slope of the loss.
+    (gradient,) = torch.autograd.grad(assessment.losses.sum(), weights)
+    expected = torch.zeros(3, 3)
+    for j in range(5):
+        action = int(batch.actions[j])
+        slope = sizes[j] if loss == "squared" else min(sizes[j], 0.4)
+        sign = 1.0 if values[j, action] > ys[j] else -1.0
+        expected[:, action] += sign * slope * batch.observations[j]
+    torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ((True, "hubber", 1.0), 'loss = "hubber".*"huber"'),
+        ((True, "huber", 0.0), "huber_delta = 0.0"),
+        ((True, "huber", math.nan), "huber_delta"),
+    ],
+)
+def test_an_objective_that_cannot_be_is_named(
+    options: tuple[bool, str, float], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        QLearning(*options)

@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from zdqn.core.greedy import Greedy
-from zdqn.rl.networks import dense_view, load_arrays, tensor_view
+from zdqn.rl.arrays import load_arrays, tensor_view
+from zdqn.rl.greedy import Greedy
+from zdqn.rl.networks import dense_view, q_values
 
 
 class GreedyPolicy(Greedy):
@@ -33,25 +34,12 @@ class GreedyPolicy(Greedy):
         if dense is not None and 0 < len(observations) <= dense.most_rows:
             return dense(observations)
         with torch.inference_mode():
-            values = self.network(tensor_view(observations).to(self._device))
+            values = q_values(self.network, tensor_view(observations).to(self._device))
             return cast("NDArray[np.float32]", values.cpu().numpy())
 
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over weights, in place."""
         load_arrays(self.network, arrays)
-
-
-def greedy_actions(network: nn.Module, observations: NDArray[Any]) -> NDArray[np.int64]:
-    """Choose actions once; hold a `GreedyPolicy` to do so again and again.
-
-    Args:
-        network: put into evaluation mode.
-        observations: shape (N, *stacked_shape), the environment's dtype; may be read-only.
-
-    Returns:
-        The action of the highest value of each, the first of equals, shape (N,), int64.
-    """
-    return GreedyPolicy(network).greedy_actions(observations)
 
 
 def _device(network: nn.Module) -> torch.device:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zdqn.core.exploration import Choice, Exploration
 from zdqn.rl.dense import DenseNetwork
+from zdqn.rl.exploration import Choice, Exploration
 
 
 class Greedy(ABC):
@@ -32,7 +32,7 @@ class Greedy(ABC):
         """Take over weights, in place.
 
         Args:
-            arrays: as given by `zdqn.rl.networks.weights_to_arrays`.
+            arrays: as given by `zdqn.rl.arrays.weights_to_arrays`.
 
         Raises:
             MismatchError: if they are not for this network; it keeps its weights then.

@@ -1,0 +1,120 @@
+"""Gradients of a loss in a network's parameters, twice: from autograd's tape, and as a function."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import NamedTuple, TypeAlias, cast
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value
+
+from zdqn.rl.objectives import Forward
+
+Seen: TypeAlias = tuple[Tensor, dict[str, Tensor]]
+"""Priorities and metrics of an `Assessment`."""
+ComputeLoss: TypeAlias = Callable[[Forward, Forward], tuple[Tensor, Seen]]
+"""Online and target network in; the loss, shape (), and what else was seen out."""
+
+
+class Descent(NamedTuple):
+    """Where a loss goes down.
+
+    Attributes:
+        gradients: of the loss, by parameter; of one that it does not depend on, zeros.
+        loss: shape (), detached.
+        seen: what else was seen.
+    """
+
+    gradients: dict[str, Tensor]
+    loss: Tensor
+    seen: Seen
+
+
+class Differentiation(ABC):
+    """A way to take gradients."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        compute_loss: ComputeLoss,
+        parameters: dict[str, Tensor],
+        target_parameters: dict[str, Tensor],
+    ) -> Descent:
+        """Take the gradients of a loss.
+
+        Args:
+            compute_loss: called once, with both networks.
+            parameters: of the online network, those that are trained.
+            target_parameters: of the target network.
+        """
+
+
+class Taped(Differentiation):
+    """Calls the networks as they are, and goes back along autograd's tape.
+
+    Args:
+        online: the network that learns.
+        target: the network for targets, without gradients, or the same one.
+        trainable: the online network's live parameters, by name.
+    """
+
+    def __init__(
+        self, online: nn.Module, target: nn.Module, trainable: Mapping[str, nn.Parameter]
+    ) -> None:
+        self._online = online
+        self._target = target
+        self._names = list(trainable)
+        self._trainable = list(trainable.values())
+
+    def __call__(
+        self,
+        compute_loss: ComputeLoss,
+        parameters: dict[str, Tensor],
+        target_parameters: dict[str, Tensor],
+    ) -> Descent:
+        """Take the gradients of a loss; the parameters are the networks' own."""
+        loss, seen = compute_loss(self._online, self._target)
+        # None where the loss does not depend on a parameter.
+        found: list[Tensor | None] = list(
+            torch.autograd.grad(loss, self._trainable, allow_unused=True)
+        )
+        gradients = {
+            name: torch.zeros_like(parameters[name]) if gradient is None else gradient
+            for name, gradient in zip(self._names, found, strict=True)
+        }
+        return Descent(gradients, loss.detach(), seen)
+
+
+class Functional(Differentiation):
+    """Calls the networks with parameters that are given, without a tape: for graphs.
+
+    Args:
+        online: the network that learns.
+        target: the network for targets, or the same one.
+    """
+
+    def __init__(self, online: nn.Module, target: nn.Module) -> None:
+        self._online = online
+        self._target = target
+
+    def __call__(
+        self,
+        compute_loss: ComputeLoss,
+        parameters: dict[str, Tensor],
+        target_parameters: dict[str, Tensor],
+    ) -> Descent:
+        """Take the gradients of a loss in these parameters."""
+
+        def target(observations: Tensor) -> Tensor:
+            return cast(Tensor, functional_call(self._target, target_parameters, (observations,)))
+
+        def loss_of(weights: dict[str, Tensor]) -> tuple[Tensor, Seen]:
+            def online(observations: Tensor) -> Tensor:
+                return cast(Tensor, functional_call(self._online, weights, (observations,)))
+
+            return compute_loss(online, target)
+
+        gradients, (loss, seen) = grad_and_value(loss_of, has_aux=True)(parameters)
+        return Descent(gradients, loss, seen)

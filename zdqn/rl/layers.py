@@ -1,0 +1,64 @@
+"""The parts of Q-networks that PyTorch does not have: input stages and the dueling head."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from zdqn.data import EnvironmentSpec
+
+
+class DuelingHead(nn.Module):
+    """Combine a state value and advantages: `V + A - mean_a A`.
+
+    Reference:
+        Wang et al. 2016, arXiv:1511.06581, equation 9.
+    """
+
+    def __init__(self, features: int, num_actions: int) -> None:
+        super().__init__()
+        self.value = nn.Linear(features, 1)
+        self.advantage = nn.Linear(features, num_actions)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Give action values, shape (B, num_actions), of features (B, F)."""
+        advantage = self.advantage(features)
+        return cast(Tensor, self.value(features) + advantage - advantage.mean(1, keepdim=True))
+
+
+class VectorInput(nn.Module):
+    """Flatten observations of any shape and dtype to (B, F) float32."""
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Give the observations as (B, F) float32, unscaled."""
+        return observations.flatten(1).to(torch.float32)
+
+
+class ImageInput(nn.Module):
+    """Turn image observations into (B, channels, H, W) float32; uint8 is scaled to [0, 1].
+
+    The channels of a frame with three axes are the last one, unless the first is the shortest of
+    the three: some environments put their channels first.
+    """
+
+    def __init__(self, spec: EnvironmentSpec) -> None:
+        super().__init__()
+        frame = spec.observation_shape
+        self.channels_last = len(frame) == 3 and frame[0] >= min(frame[1:])
+        self.frames_shape = (spec.frame_stack, *frame)
+        height, width = frame[:2] if self.channels_last or len(frame) == 2 else frame[1:]
+        self.shape = (math.prod(self.frames_shape) // (height * width), height, width)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        """Give the observations as (B, channels, H, W) float32."""
+        frames = observations.reshape(-1, *self.frames_shape)
+        if self.channels_last:
+            frames = frames.movedim(-1, 2)
+        # a pixel's channels side by side: convolutions are a fifth faster on large images
+        images = frames.reshape(-1, *self.shape).to(memory_format=torch.channels_last)
+        if images.dtype == torch.uint8:
+            return images.to(torch.float32) * (1.0 / 255.0)
+        return images.to(torch.float32)
