@@ -120,20 +120,21 @@ class Replay:
         if len(records) == 0:
             return
         end_key = self.next_key + len(records)
-        kept = np.ascontiguousarray(records[-self.capacity :])
+        kept = records if len(records) <= self.capacity else records[-self.capacity :]
+        kept = np.ascontiguousarray(kept)
         position = self._frames.place(len(frames))
-        priorities = self._priorities
-        new = None if priorities is None else priorities.of_new(kept["priority"])
+        leaves = None if self._priorities is None else self._priorities.of_new(kept["priority"])
         self._evict(end_key, position + len(frames))
 
         frame_slot = self._frames.write(position, frames)
         words = kept.view(_WORD).reshape(len(kept), -1)
         for slots, part in self._ring_parts(end_key - len(kept), len(kept)):
             self._words[slots] = words[part]
-            self._words[slots, self._references] += frame_slot
+            references = self._words[slots, self._references]
+            references += frame_slot
             self._frame_positions[slots] = position
-            if priorities is not None and new is not None:
-                priorities.fill(slots.start, new[part])
+            if self._priorities is not None and leaves is not None:
+                self._priorities.fill(slots.start, leaves[part])
         self.next_key = end_key
 
     def sample(self, batch_size: int, batches: int = 1, out: Batch | None = None) -> Batch:
