@@ -61,8 +61,8 @@ def test_the_best_evaluation_is_the_highest_also_below_zero():
 
 
 def test_a_row_shows_the_newest_update(clock):
-    update = Update(torch.tensor([1.0, -3.0]).abs(), torch.tensor(0.5), {"q_mean": torch.tensor(2.0)},
-                    torch.tensor(float("inf")))  # fmt: skip
+    metrics, norm = {"q_mean": torch.tensor(2.0)}, torch.tensor(float("inf"))
+    update = Update(torch.tensor([1.0, 3.0]), torch.tensor(0.5), metrics, norm)
     written = row(Metrics(), Counters(updates=1), update)
     assert (written.loss, written.td_error_mean, written.q_mean) == (0.5, 2.0, 2.0)
     assert written.gradient_norm is None, "what is no finite number is none"
