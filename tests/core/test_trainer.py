@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from zdqn.core.trainer import Trainer
 from zdqn.data import Batch, EnvironmentSpec
-from zdqn.errors import ConfigError, MismatchError, UsageError
+from zdqn.errors import ConfigError, MismatchError
 from zdqn.records.checkpoint_files import read_state, write_state
 from zdqn.rl.adam import AdamSettings
 from zdqn.rl.networks import build_network
@@ -77,6 +77,9 @@ def make_batch(count: int, seed: int = 0) -> Batch:
 
 def make_weights(count: int) -> NDArray[np.float64]:
     return np.random.default_rng(1).uniform(0.2, 1.0, size=count)
+
+
+WEIGHTS = make_weights(6)
 
 
 def train(
@@ -269,6 +272,25 @@ def test_without_a_target_network_the_online_network_gives_the_targets() -> None
     train(trainer)
 
 
+@pytest.mark.parametrize("target_network", ["none", "hard", "soft"])
+def test_updates_together_are_those_one_by_one(target_network: str) -> None:
+    options: dict[str, Any] = {"target_network": target_network, "target_update_period_updates": 3}
+    single, together = make_trainer(**options), make_trainer(**options)
+    expected = train(single, 11)
+    batches = [b for seed in range(11) for b in together.prepare(make_batch(6, seed), 6, WEIGHTS)]
+    found = [*together.update_all(batches[:2]), *together.update_all(batches[2:])]
+    assert together.updates == single.updates == 11
+    assert together.update_all([]) == []
+    for update, other in zip(found, expected, strict=True):
+        assert torch.equal(update.priorities, other.priorities)
+    for ours, theirs in (
+        (together.online, single.online),
+        (together.target, single.target),
+    ):
+        for parameter, other_parameter in zip(ours.parameters(), theirs.parameters(), strict=True):
+            assert torch.equal(parameter, other_parameter)
+
+
 def test_the_target_network_is_never_trained() -> None:
     trainer = make_trainer(target_update_period_updates=1000)
     before = [p.clone() for p in trainer.target.parameters()]
@@ -365,35 +387,6 @@ def test_buffers_reach_the_target_network() -> None:
     (target,) = [m for m in trainer.target.modules() if isinstance(m, nn.BatchNorm1d)]
     assert online.num_batches_tracked == target.num_batches_tracked == 4
     assert torch.equal(online.running_mean, target.running_mean)  # type: ignore[arg-type]
-
-
-def test_one_reply_becomes_several_batches_without_a_copy() -> None:
-    sampled, weights = make_batch(12), make_weights(12).astype(np.float32)
-    for array in (*vars(sampled).values(), weights):
-        array.flags.writeable = False
-    batches = make_trainer().prepare(sampled, 4, weights)
-    assert len(batches) == 3
-    for k, batch in enumerate(batches):
-        rows = slice(4 * k, 4 * k + 4)
-        for name in ("observations", "actions", "rewards", "discounts", "next_observations"):
-            np.testing.assert_array_equal(
-                getattr(batch, name).numpy(), getattr(sampled, name)[rows]
-            )
-        assert batch.importance_weights is not None
-        np.testing.assert_array_equal(batch.importance_weights.numpy(), weights[rows])
-    start = sampled.observations.__array_interface__["data"][0]
-    assert batches[0].observations.data_ptr() == start
-
-
-def test_without_importance_weights_there_are_none() -> None:
-    (batch,) = make_trainer().prepare(make_batch(4), 4, None)
-    assert batch.importance_weights is None
-
-
-@pytest.mark.parametrize(("count", "weights"), [(0, None), (7, None), (8, 7)])
-def test_a_batch_that_cannot_be_cut_is_refused(count: int, weights: int | None) -> None:
-    with pytest.raises(UsageError, match=str(count)):
-        make_trainer().prepare(make_batch(count), 4, None if weights is None else make_weights(7))
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from zdqn.rl.adam import AdamSettings
 from zdqn.rl.arrays import load_arrays, weights_to_arrays
 from zdqn.rl.objectives import Objective
 from zdqn.rl.optimizer import GradientHook, Optimizer, Update
-from zdqn.rl.options import check_choice, check_range
+from zdqn.rl.option_checks import check_choice, check_range
 from zdqn.rl.training_batch import TrainingBatch, prepare_batches
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.optim.adam import adam
 
-from zdqn.rl.options import check_range
+from zdqn.rl.option_checks import check_range
 
 
 @dataclass(frozen=True)

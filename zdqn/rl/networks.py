@@ -20,7 +20,7 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
 from zdqn.rl import dense
 from zdqn.rl.layers import DuelingHead, ImageInput, VectorInput
-from zdqn.rl.options import check_choice
+from zdqn.rl.option_checks import check_choice
 from zdqn.rl.user_networks import NetworkFactory, build_user_network
 from zdqn.rl.weight_checks import describe
 

@@ -36,7 +36,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from zdqn.rl.options import check_choice, check_range
+from zdqn.rl.option_checks import check_choice, check_range
 from zdqn.rl.training_batch import TrainingBatch
 
 Forward: TypeAlias = Callable[[Tensor], Tensor]

@@ -13,7 +13,7 @@ from zdqn.rl.adam import Adam, AdamSettings, FusedAdam, Moments, WrittenAdam
 from zdqn.rl.compiling import compile_method
 from zdqn.rl.gradients import Descent, Differentiation, Functional, Seen, Taped
 from zdqn.rl.objectives import Forward, Objective, weighted_mean
-from zdqn.rl.options import check_range
+from zdqn.rl.option_checks import check_range
 from zdqn.rl.training_batch import TrainingBatch
 from zdqn.rl.weight_checks import check_schema
 

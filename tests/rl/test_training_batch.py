@@ -1,0 +1,57 @@
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from zdqn.data import Batch
+from zdqn.errors import UsageError
+from zdqn.rl.training_batch import prepare_batches
+
+CPU = torch.device("cpu")
+
+
+def make_batch(count: int, seed: int = 0) -> Batch:
+    rng = np.random.default_rng(seed)
+    return Batch(
+        observations=rng.normal(size=(count, 3)).astype(np.float32),
+        actions=rng.integers(4, size=count),
+        rewards=rng.normal(0, 3, size=count).astype(np.float32),
+        discounts=rng.choice(np.array([0, 0.9], np.float32), size=count),
+        next_observations=rng.normal(size=(count, 3)).astype(np.float32),
+        keys=np.arange(count),
+        probabilities=np.full(count, 0.1),
+        weight_versions=np.zeros(count, np.int64),
+    )
+
+
+def make_weights(count: int) -> NDArray[np.float64]:
+    return np.random.default_rng(1).uniform(0.2, 1.0, size=count)
+
+
+def test_one_reply_becomes_several_batches_without_a_copy() -> None:
+    sampled, weights = make_batch(12), make_weights(12).astype(np.float32)
+    for array in (*vars(sampled).values(), weights):
+        array.flags.writeable = False
+    batches = prepare_batches(sampled, 4, weights, CPU)
+    assert len(batches) == 3
+    for k, batch in enumerate(batches):
+        rows = slice(4 * k, 4 * k + 4)
+        for name in ("observations", "actions", "rewards", "discounts", "next_observations"):
+            np.testing.assert_array_equal(
+                getattr(batch, name).numpy(), getattr(sampled, name)[rows]
+            )
+        assert batch.importance_weights is not None
+        np.testing.assert_array_equal(batch.importance_weights.numpy(), weights[rows])
+    start = sampled.observations.__array_interface__["data"][0]
+    assert batches[0].observations.data_ptr() == start
+
+
+def test_without_importance_weights_there_are_none() -> None:
+    (batch,) = prepare_batches(make_batch(4), 4, None, CPU)
+    assert batch.importance_weights is None
+
+
+@pytest.mark.parametrize(("count", "weights"), [(0, None), (7, None), (8, 7)])
+def test_a_batch_that_cannot_be_cut_is_refused(count: int, weights: int | None) -> None:
+    with pytest.raises(UsageError, match=str(count)):
+        prepare_batches(make_batch(count), 4, None if weights is None else make_weights(7), CPU)
