@@ -65,9 +65,17 @@ class EnvironmentSpec:
 
     @cached_property
     def digest(self) -> int:
-        """A 63-bit number that is equal for equal specs; every block carries it."""
+        """A 63-bit number that is equal for equal specs; requests for actions carry it."""
+        return self.origin("")
+
+    def origin(self, run_id: str) -> int:
+        """Give a 63-bit number that is equal for equal specs of one run; every block carries it.
+
+        Args:
+            run_id: of the run; "" of none, which gives the spec's own `digest`.
+        """
         parts = self.observation_shape, self.observation_dtype, self.num_actions, self.frame_stack
-        text = "|".join(map(str, parts))
+        text = "|".join(map(str, parts)) + (f"|{run_id}" if run_id else "")
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
     def describe(self) -> str:

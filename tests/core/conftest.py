@@ -45,7 +45,7 @@ class Sender:
         block = block or self._make_block(self._spec, transitions, seed=self.sequence)
         header = {
             "session": self._session, "sequence": self.sequence,
-            "spec_digest": self._spec.digest, "frames": len(block.frames),
+            "origin": self._spec.digest, "frames": len(block.frames),
             "transitions": len(block), "environment_steps": self.steps + len(block), "episodes": 0,
             **changes,
         }  # fmt: skip

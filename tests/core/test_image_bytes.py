@@ -89,7 +89,7 @@ def messages(rollout, transitions):
         header = BlockHeader(
             session=1,
             sequence=sequence,
-            spec_digest=SPEC.digest,
+            origin=SPEC.digest,
             frames=len(block.frames),
             transitions=len(block),
             environment_steps=rollout.environment_steps,

@@ -119,7 +119,7 @@ def test_a_refused_block_is_missing_in_its_sequence(start):
 
 def encode(spec, block, sequence, **changes):
     values = {
-        "session": 5, "sequence": sequence, "spec_digest": spec.digest,
+        "session": 5, "sequence": sequence, "origin": spec.digest,
         "frames": len(block.frames), "transitions": len(block.records),
         "environment_steps": 16 * (sequence + 1), "episodes": sequence,
         **changes,
@@ -166,7 +166,7 @@ def odd_ones(spec, good, make_block):
     return {
         "garbage": b"garbage",
         "cut": encode(spec, good, 1)[:-1],
-        "foreign": encode(spec, good, 1, spec_digest=1),
+        "foreign": encode(spec, good, 1, origin=1),
         "empty": encode(spec, good, 1, frames=1),
         "action": encode(spec, bad_action, 1),
         "reference": encode(spec, bad_reference, 1),

@@ -50,7 +50,7 @@ def fill(context, memory, make_block, transitions=64, spec=SPEC):
     for sequence in range(transitions // 16):
         block = make_block(spec, 16)
         header = BlockHeader(
-            session=1, sequence=sequence, spec_digest=spec.digest, frames=len(block.frames),
+            session=1, sequence=sequence, origin=spec.digest, frames=len(block.frames),
             transitions=16, environment_steps=16 * (sequence + 1), episodes=0,
         )  # fmt: skip
         assert sender.send(block_payload.encode_block(header, block), lambda: False)

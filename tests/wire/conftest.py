@@ -66,7 +66,7 @@ def fake(context, loopback, in_thread):
 
 def make_header(**changes: Any) -> BlockHeader:
     values = {
-        "session": 5, "sequence": 0, "spec_digest": 1, "frames": 3, "transitions": 2,
+        "session": 5, "sequence": 0, "origin": 1, "frames": 3, "transitions": 2,
         "environment_steps": 2, "episodes": 0, **changes,
     }  # fmt: skip
     return BlockHeader(**values)

@@ -30,7 +30,7 @@ def zstandard():
 
 def header_for(block, spec, kind, **changes):
     values = {
-        "session": 5, "sequence": 0, "spec_digest": spec.digest, "frames": len(block.frames),
+        "session": 5, "sequence": 0, "origin": spec.digest, "frames": len(block.frames),
         "transitions": len(block), "environment_steps": 9, "episodes": 1, "compression": kind,
         **changes,
     }  # fmt: skip

@@ -132,7 +132,7 @@ def documented_payload(kind):
 def test_the_document_has_every_payload_with_its_dtypes_in_order():
     spec = EnvironmentSpec((3, 5), "uint8", 6, 4)
     block = BlockHeader(
-        session=1, sequence=0, spec_digest=0, frames=2, transitions=3, environment_steps=0,
+        session=1, sequence=0, origin=0, frames=2, transitions=3, environment_steps=0,
         episodes=0,
     )  # fmt: skip
     action_request = ActionRequest(session=1, spec_digest=0, count=2)
@@ -327,7 +327,7 @@ RECORDS = [  # weight version, observation, next observation, action, reward, di
 
 def write_block(sequence):
     header = {
-        "session": 5, "sequence": sequence, "spec_digest": DIGEST, "frames": 4, "transitions": 3,
+        "session": 5, "sequence": sequence, "origin": DIGEST, "frames": 4, "transitions": 3,
         "environment_steps": 3 * (sequence + 1), "episodes": 1,
     }  # fmt: skip
     frames = b"".join(struct.pack("<4f", *frame) for frame in FRAMES)

@@ -95,7 +95,7 @@ class Writer:
             header = BlockHeader(
                 session=self._session,
                 sequence=self._sequence,
-                spec_digest=self._spec.digest,
+                origin=self._spec.digest,
                 frames=len(block.frames),
                 transitions=len(block),
                 environment_steps=self._environment_steps,

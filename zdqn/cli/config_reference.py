@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 from msgspec import Meta, Struct
 
 from zdqn.cli.inline_toml import inline_toml
-from zdqn.config import SHARED_KEYS, SHARED_SECTIONS, Config, to_dict
+from zdqn.config import AGREEMENTS, Config, to_dict
 
 _NAMES = {int: "integer", float: "number", str: "text", bool: "`true` or `false`", Any: "anything"}
 _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
@@ -35,7 +35,7 @@ def reference_lines() -> Iterator[str]:
     """Write the reference as lines of Markdown."""
     yield from _INTRODUCTION.splitlines()
     yield ""
-    yield _shared_paragraph()
+    yield from _shared_lines()
     defaults = to_dict(Config())
     for section, kind in get_type_hints(Config).items():
         yield ""
@@ -88,14 +88,18 @@ def _range(rule: Meta) -> str:
     return ", ".join(f"{sign} {bound:g}" for sign, bound in bounds if bound is not None)
 
 
-def _shared_paragraph() -> str:
-    names = [f"`[{section}]`" for section in SHARED_SECTIONS]
-    names += [f"`{section}.{key}`" for section, key in SHARED_KEYS]
-    return (
-        f"{', '.join(names[:-1])} and {names[-1]} must be the same for the learner and every "
-        "collector and evaluator of a run; one that differs is refused, and the difference "
-        "printed. A collector or evaluator without a configuration gets the learner's."
+def _shared_lines() -> Iterator[str]:
+    yield (
+        "Roles of one run must agree in what both ends of a link act on. A client that differs is "
+        "refused, and both values are printed. A collector or evaluator without a configuration "
+        "takes the learner's."
     )
+    yield ""
+    yield "| client | server | must agree in |"
+    yield "| --- | --- | --- |"
+    for (client, server), agreed in AGREEMENTS.items():
+        names = (f"`{name}`" if "." in name else f"`[{name}]`" for name in agreed)
+        yield f"| {client} | {server} | {', '.join(names)} |"
 
 
 def _first_paragraph(kind: type[Struct]) -> str:

@@ -7,8 +7,8 @@ as dictionaries and TOML, `agreement` says what the roles of a run must agree in
 from __future__ import annotations
 
 from zdqn.config.agreement import (
-    SHARED_KEYS,
-    SHARED_SECTIONS,
+    AGREEMENTS,
+    check_agreement,
     describe_difference,
     shared_values,
 )
@@ -40,8 +40,7 @@ from zdqn.config.run_sections import (
 from zdqn.config.schema import Config
 
 __all__ = [
-    "SHARED_KEYS",
-    "SHARED_SECTIONS",
+    "AGREEMENTS",
     "AlgorithmSection",
     "CollectorSection",
     "Config",
@@ -57,6 +56,7 @@ __all__ = [
     "RunSection",
     "StopSection",
     "WrapperSection",
+    "check_agreement",
     "describe_difference",
     "flatten",
     "from_dict",

@@ -1,4 +1,7 @@
-"""What the roles of one run must agree in."""
+"""What the roles of one run must agree in: whatever both ends of a link act on.
+
+A client sends its values with its hello; a server that has others refuses it, and names both.
+"""
 
 from __future__ import annotations
 
@@ -7,21 +10,59 @@ from typing import Any
 
 from zdqn.config.plain import flatten, show_value
 from zdqn.config.schema import Config
+from zdqn.errors import MismatchError
 
-SHARED_SECTIONS = ("environment", "network")
-"""Sections in which learner, collectors and evaluators of one run must agree."""
-SHARED_KEYS = (("algorithm", "discount"), ("algorithm", "n_step"))
-"""Single keys in which they must agree: what a stored transition is made with."""
+_EVERY_LINK = ("links.ping_period_s", "links.dead_after_s")
+_WITH_LEARNER = ("environment", "network", *_EVERY_LINK)
+
+AGREEMENTS: dict[tuple[str, str], tuple[str, ...]] = {
+    ("collector", "learner"): (
+        *_WITH_LEARNER,
+        "algorithm.discount",
+        "algorithm.n_step",
+        "collector.block_transitions",
+        "exploration",
+        "replay.initial_priority",
+        "replay.kind",
+    ),
+    ("evaluator", "learner"): _WITH_LEARNER,
+    ("learner", "memory"): (
+        *_EVERY_LINK,
+        "algorithm.batch_size",
+        "collector.block_transitions",
+        "replay.capacity",
+        "replay.frames_per_transition",
+        "replay.kind",
+        "replay.min_size",
+        "replay.priority_epsilon",
+        "replay.priority_exponent",
+        "replay.samples_per_insert",
+        "replay.samples_per_insert_window",
+    ),
+    ("collector", "memory"): (
+        *_EVERY_LINK,
+        "collector.block_transitions",
+        "collector.compression",
+    ),
+}
+"""Client and server to the sections and single keys in which the two must agree."""
 
 
-def shared_values(config: Config) -> dict[str, Any]:
-    """Give the values in which all roles of a run must agree, keyed ``section.key``."""
-    values = flatten(config)
-    keys = {f"{section}.{key}" for section, key in SHARED_KEYS}
+def shared_values(config: Config, client: str, server: str) -> dict[str, Any]:
+    """Give the values in which a client and a server must agree, keyed ``section.key``.
+
+    Args:
+        config: of either.
+        client: "collector", "evaluator" or "learner".
+        server: "learner" or "memory".
+    """
+    agreed = AGREEMENTS[client, server]
+    if client == "collector" and server == "learner" and config.exploration.kind == "ladder":
+        agreed = (*agreed, "launch.collectors")  # as many rungs as collectors are planned
     return {
         key: value
-        for key, value in values.items()
-        if key in keys or key.split(".")[0] in SHARED_SECTIONS
+        for key, value in flatten(config).items()
+        if key in agreed or key.partition(".")[0] in agreed
     }
 
 
@@ -41,3 +82,31 @@ def describe_difference(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> l
         for key in sorted({*ours, *theirs})
         if (here := ours.get(key, absent)) != (there := theirs.get(key, absent))
     ]
+
+
+def check_agreement(
+    config: Config, client: str, server: str, name: str, shared: Mapping[str, Any] | None
+) -> None:
+    """Compare a client's values with a server's.
+
+    Args:
+        config: of the server.
+        client: role of the client.
+        server: role of the server.
+        name: what to call the client.
+        shared: its values, from its `shared_values`; None if it came without a configuration.
+
+    Raises:
+        MismatchError: when they differ; the text lists each value of both.
+    """
+    if shared is None:
+        return
+    difference = describe_difference(shared_values(config, client, server), shared)
+    if difference:
+        way_out = " or with none: then it takes the learner's" if server == "learner" else ""
+        raise MismatchError(
+            f"another configuration; both must agree in these values, with the {server} here and "
+            f"{name} there:\n  "
+            + "\n  ".join(difference)
+            + f"\nStart both with one configuration{',' + way_out if way_out else ''}."
+        )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from zdqn.core.ledger import Ledger
 from zdqn.core.store import TransitionStore
@@ -13,8 +13,26 @@ from zdqn.wire.memory_messages import BlockHeader
 
 _JOINED_BELOW_BYTES = 32_768
 """Only blocks whose frames have less than this are joined: it copies their frames once more."""
+_MOST_SENDERS = 1_000
+"""Of refused blocks that are told apart; of more, those whose last one lies furthest back go."""
 _JOINED_SHARE = 64
 """Blocks are joined when together they fill at most this fraction of the frame ring."""
+
+
+class Refused(NamedTuple):
+    """What was refused of one collector.
+
+    Attributes:
+        blocks: how many.
+        reason: why the last one was.
+    """
+
+    blocks: int
+    reason: str
+
+
+def _name_by_number(session: int) -> str:
+    return f"session {session:016x}"
 
 
 class Intake:
@@ -22,16 +40,28 @@ class Intake:
 
     Args:
         store: where they go; it has room (`TransitionStore.make_room`) before the first comes.
+        name_of: session to what its collector is called in messages.
 
     Attributes:
         ledger: which blocks came, are missing, or came twice.
-        refused: blocks that broke the protocol or came from another environment.
+        refused: blocks that broke the protocol, or came from another run or environment.
+        refusals: session to how many of its blocks were refused, and why the last one was.
     """
 
-    def __init__(self, store: TransitionStore) -> None:
+    def __init__(
+        self, store: TransitionStore, name_of: Callable[[int], str] = _name_by_number
+    ) -> None:
         self._store = store
+        self._name_of = name_of
+        self._run_id = ""
+        self._origin: int | None = None
         self.ledger = Ledger()
         self.refused = 0
+        self.refusals: dict[int, Refused] = {}
+
+    def belong_to(self, run_id: str) -> None:
+        """Take blocks of this run from now on, and of no other."""
+        self._run_id, self._origin = run_id, None
 
     def insert_together(self, messages: Sequence[bytes | memoryview]) -> list[MismatchError]:
         """Check and store several blocks, as one where that is possible and quicker.
@@ -89,16 +119,28 @@ class Intake:
         """
         spec = self._store.spec
         assert spec is not None
+        sender: int | None = None
         try:
             decoded = codec.decode(message)
             header = codec.expect(decoded, BlockHeader)
+            sender = header.session
             self._check_origin(header)
             block = block_payload.read_block(decoded, spec)
-        except MismatchError:
-            self.refused += 1
-            raise
+        except MismatchError as error:
+            raise self._refuse(error, sender) from error
         if self._accept(header):
             self._store.insert(block)
+
+    def _refuse(self, error: MismatchError, sender: int | None) -> MismatchError:
+        """Count a refused block, and give the error with its sender named."""
+        self.refused += 1
+        if sender is None:
+            return type(error)(f"{error}; nobody can say who sent it")
+        before = self.refusals.pop(sender, Refused(0, ""))
+        self.refusals[sender] = Refused(before.blocks + 1, str(error))
+        while len(self.refusals) > _MOST_SENDERS:
+            del self.refusals[next(iter(self.refusals))]
+        return type(error)(f"{error}; {self._name_of(sender)} sent it")
 
     def _accept(self, header: BlockHeader) -> bool:
         """Enter a block into the ledger; False if it is known already."""
@@ -113,17 +155,20 @@ class Intake:
     def _check_origin(self, header: BlockHeader) -> None:
         store = self._store
         assert store.spec is not None
-        if header.spec_digest != store.spec.digest:
+        if self._origin is None:
+            self._origin = store.spec.origin(self._run_id)
+        if header.origin != self._origin:
+            run = f"run {self._run_id}, " if self._run_id else ""
             raise MismatchError(
-                f"a block of session {header.session:016x} comes from another environment than "
-                f"the agreed one ({store.spec.describe()})"
+                f"a block from another run or environment than the agreed one "
+                f"({run}{store.spec.describe()})"
             )
         if header.transitions > store.block_transitions or header.frames > store.block_frames(
             store.spec
         ):
             raise ProtocolError(
-                f"a block of session {header.session:016x} has {header.transitions} transitions "
-                f"and {header.frames} frames; this memory takes at most "
+                f"a block of {header.transitions} transitions and {header.frames} frames; this "
+                f"memory takes at most "
                 f"{store.block_transitions} transitions (collector.block_transitions)"
             )
 

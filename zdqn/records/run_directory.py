@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
+import secrets
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +19,7 @@ from zdqn.records.run_files import RunFiles, open_run_directory
 from zdqn.records.snapshots import Evaluation
 from zdqn.wire.status import MetricsRow
 
+_RUN_ID = re.compile(r"[\w.-]{1,100}-[0-9a-f]{8}", re.ASCII)
 EVALUATION_COLUMNS = (
     "snapshot",
     "environment_steps",
@@ -94,6 +97,34 @@ class RunDirectory(RunFiles):
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write ``summary.json``."""
         self._replace(self.summary, json.dumps(summary, indent=2) + "\n")
+
+    def run_id(self) -> str:
+        """Give the run's identity: made once, by chance, and kept with the run.
+
+        Two runs never have the same, whatever their folders are called; a run that goes on in its
+        folder keeps its own.
+
+        Raises:
+            FileError: when it cannot be read or written.
+        """
+        path = self.identity
+        try:
+            known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+        except (OSError, UnicodeDecodeError) as error:
+            raise FileError(
+                f"Cannot read {path}, which tells this run from others: {error}. Restore it, or "
+                f"start a new run directory."
+            ) from error
+        if known and _RUN_ID.fullmatch(known) is None:
+            raise FileError(
+                f"{path} holds {known[:80]!r}, which is no identity of a run. Restore it, or start "
+                f"a new run directory."
+            )
+        if not known:
+            name = re.sub(r"[^\w.-]+", "-", self.path.resolve().name, flags=re.ASCII)[:100]
+            known = f"{name or 'run'}-{secrets.token_hex(4)}"
+            self._replace(path, f"{known}\n")
+        return known
 
     def next_learner_epoch(self) -> int:
         """Count this start of a learner, on disk before anything is published with it."""

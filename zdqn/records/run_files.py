@@ -59,6 +59,11 @@ class RunFiles:
         return self.path / "best.pt"
 
     @property
+    def identity(self) -> Path:
+        """What tells this run from every other."""
+        return self.path / "run_id"
+
+    @property
     def learner_epoch(self) -> Path:
         """How often the run's learner was started."""
         return self.path / "learner_epoch"

@@ -131,9 +131,8 @@ class Collector(LearnerClient):
             PeerUnavailableError: when one does not answer in ``links.connect_timeout_s``.
         """
         with ExitStack() as stack:
-            membership = self._membership(self._learner, "learner")
+            membership, welcome = self._join()
             stack.callback(membership.leave)
-            welcome = self._join(membership)
             if welcome is not None:
                 self._collect(stack, membership, welcome)
             membership.raise_failure()
@@ -212,7 +211,7 @@ class Collector(LearnerClient):
             rollout,
             sender,
             session=self._session,
-            spec_digest=self._spec.digest,
+            origin=self._spec.origin(welcome.run_id),
             compression=config.collector.compression,
             block_age_s=config.collector.block_age_s,
         )

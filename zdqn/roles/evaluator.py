@@ -117,9 +117,8 @@ class Evaluator(LearnerClient):
             PeerUnavailableError: when it does not answer in ``links.connect_timeout_s``.
         """
         with ExitStack() as stack:
-            membership = self._membership(self._learner, "learner")
+            membership, welcome = self._join()
             stack.callback(membership.leave)
-            welcome = self._join(membership)
             if welcome is not None:
                 logger.info("evaluating as evaluator %d of run %s", welcome.index, welcome.run_id)
                 client = stack.enter_context(self._node.client(self._learner))

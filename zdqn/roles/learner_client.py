@@ -59,7 +59,7 @@ class LearnerClient(Closing):
         self._config: Config | None = None
         self._spec: EnvironmentSpec | None = None
         self._environments: Any = None
-        self._shared = shared_values(config) if config is not None else None
+        self._run_id = ""
         if config is not None:  # before any socket: a wrong environment is told at once
             self._build(config)
         self._node = Node(context)
@@ -76,13 +76,15 @@ class LearnerClient(Closing):
         self._environments, self._spec = self._make_environments(config)
         self._config = config
 
-    def _hello(self) -> Hello:
+    def _hello(self, server: ServerRole) -> Hello:
+        config, spec = self._config, self._spec
         return Hello(
             role=self._role,
             name=self._name,
             session=self._session,
-            spec=Spec.of(self._spec) if self._spec is not None else None,
-            shared=self._shared,
+            spec=Spec.of(spec) if spec is not None else None,
+            shared=shared_values(config, self._role, server) if config is not None else None,
+            run_id=self._run_id,
         )
 
     def _membership(self, address: Address, server: ServerRole) -> Membership:
@@ -91,24 +93,34 @@ class LearnerClient(Closing):
             self._node,
             address,
             server=server,
-            hello=self._hello,
+            hello=lambda: self._hello(server),
             statistics=self._statistics,
             stop=self._stop,
             ping_period_s=links.ping_period_s,
             connect_timeout_s=links.connect_timeout_s,
         )
 
-    def _join(self, membership: Membership) -> Welcome | None:
+    def _join(self) -> tuple[Membership, Welcome | None]:
         """Join the learner's run, with its configuration if this role came without one.
 
         Returns:
-            The learner's welcome, or None if the run ended first.
+            The membership, to be left, and the learner's welcome; None if the run ended first.
+
+        Raises:
+            MismatchError: when the learner refuses.
+            PeerUnavailableError: when it does not answer in ``links.connect_timeout_s``.
         """
+        if self._config is None:
+            introduction = self._membership(self._learner, "learner")
+            welcome = introduction.introduce()
+            if welcome is None:
+                return introduction, None
+            self._build(from_dict(welcome.config, source="the learner's configuration"))
+        membership = self._membership(self._learner, "learner")  # with the links of the run
         welcome = membership.join()
-        if welcome is None or self._config is not None:
-            return welcome
-        self._build(from_dict(welcome.config, source="the learner's configuration"))
-        return membership.introduce()
+        if welcome is not None:
+            self._run_id = welcome.run_id
+        return membership, welcome
 
     def close(self) -> None:
         """Close environments and sockets."""

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from zdqn.closing import Closing
-from zdqn.config import Config
+from zdqn.config import Config, check_agreement
 from zdqn.roles.complaints import Complaints
 from zdqn.roles.replaying import build_broker
 from zdqn.roles.sample_line import SampleLine
@@ -192,16 +192,21 @@ class Memory(Closing):
     # --- for the desk ---------------------------------------------------------------------------
 
     def admit(self, hello: Hello) -> None:
-        """Agree with a client on learner, run and environment.
+        """Agree with a client on configuration, learner, run and environment.
 
         Raises:
             FencedError: when a newer learner is known.
-            MismatchError: when its environment is another than the one agreed before.
+            MismatchError: when its configuration is another, or its environment another than the
+                one agreed before.
             ConfigError: when the replay would not fit into memory.
         """
-        if hello.role == "learner":
+        check_agreement(self._config, hello.role, "memory", hello.name, hello.shared)
+        is_learner = hello.role == "learner"
+        if is_learner:
             self._broker.admit_learner(hello.session, hello.learner_epoch)
-            self._desk.belong_to(hello.run_id)
+        if hello.run_id and (is_learner or not self._desk.run_id):
+            self._desk.belong_to(hello.run_id, sure=is_learner)
+            self._broker.intake.belong_to(hello.run_id)
         if hello.spec is None:
             return
         spec = hello.spec.read()

@@ -50,7 +50,10 @@ def read_block(message: Message, spec: EnvironmentSpec) -> Block:
     header = expect(message, BlockHeader)
     frames, records = read_arrays(message, block_layout(header, spec))
     check_records(records, header.frames, spec)
-    return Block(_read_frames(header, frames, spec), records)
+    table = _read_frames(header, frames, spec)
+    if not are_finite(table):
+        raise ProtocolError("a block holds an observation that is not finite")
+    return Block(table, records)
 
 
 def _read_frames(header: BlockHeader, frames: NDArray[Any], spec: EnvironmentSpec) -> NDArray[Any]:
@@ -62,6 +65,14 @@ def _read_frames(header: BlockHeader, frames: NDArray[Any], spec: EnvironmentSpe
         return frames
     plain = decompress(frames, header.compression, header.frames * spec.frame_bytes)
     return np.frombuffer(plain, spec.dtype).reshape(header.frames, *spec.observation_shape)
+
+
+def are_finite(frames: NDArray[Any]) -> bool:
+    """Whether all numbers of a frame table are finite; integers are.
+
+    One that is not would reach every weight of the network with the next gradient.
+    """
+    return frames.dtype.kind != "f" or bool(np.isfinite(frames).all())
 
 
 def check_records(records: NDArray[Any], frames: int, spec: EnvironmentSpec) -> None:
@@ -135,9 +146,11 @@ def join_blocks(messages: Sequence[Message], spec: EnvironmentSpec) -> Block | N
         return None
     if (references >= limits).any():
         return None
+    frames = np.frombuffer(b"".join(frame_parts), spec.dtype)
+    if not are_finite(frames):
+        return None
     before = np.cumsum([0, *frame_counts[:-1]], dtype="<u4")
     references += np.repeat(before, record_counts)[:, None]
-    frames = np.frombuffer(b"".join(frame_parts), spec.dtype)
     return Block(
         frames.reshape(sum(frame_counts), *spec.observation_shape),
         words.reshape(-1).view(spec.record_dtype),

@@ -168,6 +168,7 @@ class Desk:
             **handlers,
         }
         self.run_id = run_id
+        self._is_sure_of_run = bool(run_id)
         self.peers = PeerTable(dead_after_s)
 
     def serve(self, server: Server, most: int) -> int:
@@ -201,9 +202,23 @@ class Desk:
         except ZdqnError as error:
             return refusal(error)
 
-    def belong_to(self, run_id: str) -> None:
-        """Take over the run of a learner that was admitted."""
+    def belong_to(self, run_id: str, *, sure: bool) -> None:
+        """Take over the run of a client that was admitted; clients of another are forgotten.
+
+        Args:
+            run_id: of the run.
+            sure: whether a learner said so. What a collector said holds until a learner comes: it
+                may have outlived its run.
+        """
         self.run_id = run_id
+        self._is_sure_of_run = self._is_sure_of_run or sure
+        for peer in self.peers.forget_other_runs(run_id):
+            self._logger.warning(
+                "%s belongs to run %s, not to %s: it is no client any more",
+                peer.name,
+                peer.run_id,
+                run_id,
+            )
 
     def look_after_peers(self) -> None:
         """Notice who has fallen silent; cheap, and to be called all the time."""
@@ -230,15 +245,10 @@ class Desk:
     def _hello(self, _request: Request, hello: Hello, _message: codec.Message) -> Welcome:
         if self._host.is_over_for(hello.role):
             raise RefusedError(Refusal.STOPPING, "this run is over")
-        if hello.run_id and self.run_id and hello.run_id != self.run_id:
-            raise MismatchError(
-                f"this {self._role} belongs to run {self.run_id}, and {hello.name} to run "
-                f"{hello.run_id}. Start {hello.name} anew to join this run, or start a "
-                f"{self._role} for each run."
-            )
+        self._check_run(hello)
         self._host.admit(hello)
         met = hello.session in self.peers.peers
-        peer = self.peers.hello(hello.role, hello.name, hello.session, self._clock())
+        peer = self.peers.hello(hello.role, hello.name, hello.session, self._clock(), hello.run_id)
         if not met:
             self._logger.info("%s has joined as %s %d", hello.name, hello.role, peer.index)
         told = self._host.particulars()
@@ -253,6 +263,21 @@ class Desk:
             index=peer.index,
             seed=told.seed,
         )
+
+    def _check_run(self, hello: Hello) -> None:
+        if not hello.run_id or not self.run_id or hello.run_id == self.run_id:
+            return
+        if hello.role != "learner":
+            raise FencedError(
+                f"run {self.run_id} has taken the place of run {hello.run_id}, which {hello.name} "
+                f"belongs to. Start {hello.name} again to join the new one."
+            )
+        if self._is_sure_of_run:
+            raise MismatchError(
+                f"this {self._role} belongs to run {self.run_id}, and {hello.name} to run "
+                f"{hello.run_id}. Start a {self._role} for each run; one whose run is over must be "
+                f"started anew."
+            )
 
     def _ping(self, _request: Request, ping: Ping, _message: codec.Message) -> Pong:
         now_s = self._clock()

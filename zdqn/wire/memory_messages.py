@@ -18,7 +18,7 @@ class BlockHeader(Header, frozen=True):
     Attributes:
         session: of the collector.
         sequence: number of this block in its session, from 0, without gaps.
-        spec_digest: `EnvironmentSpec.digest` that the block was made under.
+        origin: `EnvironmentSpec.origin` of the environment and the run that it was made in.
         frames: rows of the frame table, >= 1.
         transitions: records, >= 1.
         environment_steps: taken by this session so far.
@@ -31,7 +31,7 @@ class BlockHeader(Header, frozen=True):
     kind = Kind.BLOCK
     session: Session
     sequence: Count
-    spec_digest: Session
+    origin: Session
     frames: SomeRows
     transitions: SomeRows
     environment_steps: Count

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from zdqn.wire.protocol import Statistics
 
 _MOST_ROWS = 100
+_MOST_SESSIONS = 10_000
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Peer:
         last_seen_s: clock of the last word from it.
         statistics: the last that it sent.
         gone: it said goodbye.
+        run_id: of the run that it belongs to; "" if it does not know.
     """
 
     role: str
@@ -30,6 +32,11 @@ class Peer:
     last_seen_s: float
     statistics: Statistics = field(default_factory=dict)
     gone: bool = False
+    run_id: str = ""
+
+
+def _last_seen_s(peer: Peer) -> float:
+    return peer.last_seen_s
 
 
 class PeerTable:
@@ -43,7 +50,7 @@ class PeerTable:
         self._dead_after_s = dead_after_s
         self.peers: dict[int, Peer] = {}
 
-    def hello(self, role: str, name: str, session: int, now_s: float) -> Peer:
+    def hello(self, role: str, name: str, session: int, now_s: float, run_id: str = "") -> Peer:
         """Register a session, or meet it again.
 
         A new one gets the lowest index that no living peer of its role holds, so that a restarted
@@ -56,8 +63,24 @@ class PeerTable:
             index = next(number for number in range(len(taken) + 1) if number not in taken)
             statistics = peer.statistics if peer is not None else {}
             peer = self.peers[session] = Peer(role, name, session, index, now_s, statistics)
-        peer.last_seen_s, peer.gone = now_s, False
+        peer.last_seen_s, peer.gone, peer.run_id = now_s, False, run_id
+        self._forget_some()
         return peer
+
+    def _forget_some(self) -> None:
+        """Forget those that left first, so that restarts do not add up for ever."""
+        if len(self.peers) <= _MOST_SESSIONS:
+            return
+        gone = sorted((peer for peer in self.peers.values() if peer.gone), key=_last_seen_s)
+        for peer in gone[: len(self.peers) - _MOST_SESSIONS]:
+            del self.peers[peer.session]
+
+    def forget_other_runs(self, run_id: str) -> list[Peer]:
+        """Forget the clients of another run than `run_id`, and give them."""
+        others = [peer for peer in self.peers.values() if peer.run_id not in ("", run_id)]
+        for peer in others:
+            del self.peers[peer.session]
+        return others
 
     def ping(self, session: int, statistics: Statistics, now_s: float) -> bool:
         """Take note of a sign of life.

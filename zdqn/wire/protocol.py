@@ -47,9 +47,19 @@ Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**48 - 1)]
 Total: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 Version: TypeAlias = Annotated[int, Meta(ge=-1, le=2**63 - 1)]
 WaitMs: TypeAlias = Annotated[int, Meta(ge=0, le=60_000)]
-Label: TypeAlias = Annotated[str, Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f]*\Z")]
-"""One line for a log: no control characters."""
-Statistics: TypeAlias = dict[str, Annotated[int, Meta(ge=-(2**53), le=2**53)] | float | str | bool]
+Label: TypeAlias = Annotated[str, Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
+"""One line for a log or a terminal: no control characters."""
+Statistics: TypeAlias = Annotated[
+    dict[
+        Annotated[str, Meta(max_length=64, pattern=r"^\w+\Z")],
+        Annotated[int, Meta(ge=-(2**53), le=2**53)]
+        | Annotated[float, Meta(ge=-1e300, le=1e300)]
+        | Label
+        | bool,
+    ],
+    Meta(max_length=64),
+]
+"""What a role tells of itself: flat, finite, and short enough to show."""
 
 
 class Kind(IntEnum):

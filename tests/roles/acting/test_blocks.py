@@ -76,7 +76,7 @@ class Acting:
             clock=self.clock,
             **{
                 "session": 77,
-                "spec_digest": SPEC.digest,
+                "origin": SPEC.digest,
                 "compression": "none",
                 "block_age_s": 2.0,
                 **options,
@@ -101,7 +101,7 @@ def test_a_full_block_goes_at_once_and_says_what_it_is():
     acting.source.episodes = 5
     assert acting.stream.send_if_due(never)
     (header,) = acting.link.headers
-    assert (header.session, header.sequence, header.spec_digest) == (77, 0, SPEC.digest)
+    assert (header.session, header.sequence, header.origin) == (77, 0, SPEC.digest)
     assert (header.frames, header.transitions) == (4, 3)
     assert (header.environment_steps, header.episodes) == (3, 5)
     assert acting.counts == (1, 3, 0)

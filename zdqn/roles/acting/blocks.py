@@ -49,7 +49,7 @@ class BlockStream:
         source: where transitions are gathered.
         sender: carries messages, and waits while the memory does not want inserts.
         session: of who collected them.
-        spec_digest: `EnvironmentSpec.digest` of the environments.
+        origin: `EnvironmentSpec.origin` of the environments and the run.
         compression: of frames: "none", "lz4" or "zstd".
         block_age_s: a block goes when the last one went so long ago, full or not, >= 0.
         clock: gives seconds that only ever grow.
@@ -67,7 +67,7 @@ class BlockStream:
         sender: BlockSender,
         *,
         session: int,
-        spec_digest: int,
+        origin: int,
         compression: Compression,
         block_age_s: float,
         clock: Callable[[], float] = time.monotonic,
@@ -75,7 +75,7 @@ class BlockStream:
         self._source = source
         self._sender = sender
         self._session = session
-        self._spec_digest = spec_digest
+        self._origin = origin
         self._compression = compression
         self._block_age_s = block_age_s
         self._clock = clock
@@ -121,7 +121,7 @@ class BlockStream:
         header = BlockHeader(
             session=self._session,
             sequence=self.blocks_sent,
-            spec_digest=self._spec_digest,
+            origin=self._origin,
             frames=len(block.frames),
             transitions=len(block),
             environment_steps=self._source.environment_steps,

@@ -44,6 +44,7 @@ class LocalPolicy:
         network: makes the Q-network in place of ``network.kind``.
         estimate: whether to give Q values with every choice, for priorities.
         stop: ends waiting.
+        run_id: of the run; weights of another are ignored.
         clock: gives seconds that only ever grow.
 
     Raises:
@@ -61,12 +62,14 @@ class LocalPolicy:
         network: NetworkFactory | None,
         estimate: bool,
         stop: threading.Event,
+        run_id: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._policy = build_policy(config, network, spec, config.collector.environments)
         self._estimate = estimate
         self._subscriber = subscriber
         self._clock = clock
+        self._run_id = run_id
         self._version = -1
         self._looked_s = 0.0
         self._steps = 0
@@ -112,6 +115,11 @@ class LocalPolicy:
 
     def _take(self, message: codec.Message) -> None:
         header = codec.expect(message, Weights)
+        if header.run_id != self._run_id:
+            raise MismatchError(
+                f"weights of run {header.run_id} came, and this collector belongs to run "
+                f"{self._run_id}"
+            )
         self.stopping = self.stopping or header.stopping
         self.environment_steps = max(self.environment_steps, header.environment_steps)
         if header.weight_version <= self._version:  # never back, and nothing to do if equal

@@ -93,4 +93,5 @@ def make_policy(
             network=network,
             estimate=prioritized and config.replay.initial_priority == "collector",
             stop=stop,
+            run_id=welcome.run_id,
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from zdqn.config import Config, describe_difference, shared_values, to_dict
+from zdqn.config import Config, check_agreement, to_dict
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.roles.learner.action_answers import ActionAnswers
@@ -64,7 +64,6 @@ class ModelAnswers:
     ) -> None:
         self._server = server
         self._config = config
-        self._shared = shared_values(config)
         self._memory = memory
         self._weights_endpoint = weights_endpoint
         self._on_stop = on_stop
@@ -84,7 +83,7 @@ class ModelAnswers:
             dead_after_s=config.links.dead_after_s,
             logger=logger,
             handlers={
-                ActionRequest: self.actions.take,
+                ActionRequest: self._take_action_request,
                 WeightsRequest: self._send_weights,
                 Claim: self._take_claim,
                 EvaluationResult: self._take_result,
@@ -130,6 +129,13 @@ class ModelAnswers:
                 f"{spec.describe()}. Start it with this run's configuration."
             )
 
+    def _take_action_request(
+        self, request: Request, header: ActionRequest, message: codec.Message
+    ) -> None:
+        if header.session not in self.desk.peers.peers:  # it may have outlived another run
+            raise RefusedError(Refusal.NOT_SERVING, "say hello before you ask for actions")
+        self.actions.take(request, header, message)
+
     def _send_weights(self, request: Request, *_: Any) -> None:
         published = self._published
         if published is None:
@@ -152,16 +158,7 @@ class ModelAnswers:
         Raises:
             MismatchError: when they differ; the text lists where.
         """
-        if hello.shared is not None:
-            difference = describe_difference(self._shared, hello.shared)
-            if difference:
-                raise MismatchError(
-                    f"another configuration; all roles of a run must agree in these values, "
-                    f"with the learner here and {hello.name} there:\n  "
-                    + "\n  ".join(difference)
-                    + f"\nStart {hello.name} with this run's configuration, or with none: then it "
-                    f"takes the learner's."
-                )
+        check_agreement(self._config, hello.role, "learner", hello.name, hello.shared)
         if hello.spec is not None:
             self.agree(hello.spec.read(), hello.name)
 

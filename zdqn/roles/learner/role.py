@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zdqn.closing import Closing
-from zdqn.config import Config, to_toml
+from zdqn.config import Config, shared_values, to_toml
 from zdqn.core.agenda import Agenda, Counters
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import RoleFailedError
@@ -99,7 +99,7 @@ class Learner(Closing):
         self._stop_reason = ""
         self._session = new_session()
         self._directory = RunDirectory(run_directory)
-        self._run_id = run_directory.resolve().name
+        self._run_id = self._directory.run_id()
         with ExitStack() as stack:
             self._node = stack.enter_context(Node(context))
             server, publisher = self._node.server_and(self._node.publisher, address)
@@ -212,6 +212,7 @@ class Learner(Closing):
             name="learner",
             session=self._session,
             spec=Spec.of(spec) if spec is not None else None,
+            shared=shared_values(self._config, "learner", "memory"),
             run_id=self._run_id,
             learner_epoch=self._epoch,
         )
