@@ -1,4 +1,4 @@
-"""A server that gives prepared answers, and messages to send."""
+"""A server that gives prepared answers, sockets of a stranger, and messages to send."""
 
 import threading
 from collections import deque
@@ -6,14 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+import zmq
 
+from tests.wire.links import WAIT_MS
 from zdqn.wire import block_payload, codec
 from zdqn.wire.memory_messages import BlockHeader
 from zdqn.wire.protocol import Acknowledged, Pong, Welcome
 from zdqn.wire.request_sockets import Server
 from zdqn.wire.sockets import Waiter
 
-WAIT_S = 5.0
 WELCOME = Welcome(
     role="memory", run_id="r", session=9, data_endpoint="tcp://127.0.0.1:5555", spec=None,
     config={}, memory="", index=0, seed=0,
@@ -47,6 +48,26 @@ class FakeServer:
 
     def count(self, kind):
         return sum(isinstance(header, kind) for header in self.heard)
+
+
+@pytest.fixture
+def plain(context):
+    """Sockets straight from zmq, as another program would make them."""
+    with zmq.Context() as own:
+        kept = []
+
+        def make(kind, address, **options):
+            made = own.socket(kind)
+            kept.append(made)
+            made.linger = 0
+            made.rcvtimeo = WAIT_MS
+            for name, value in options.items():
+                setattr(made, name, value)
+            made.connect(str(address))
+            return made
+
+        yield make
+        own.destroy(linger=0)
 
 
 @pytest.fixture
