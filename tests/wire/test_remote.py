@@ -1,6 +1,6 @@
 import pytest
 
-from tests.wire.conftest import PONG
+from tests.wire.fake_server import PONG
 from tests.wire.links import WAIT_S
 from zdqn.errors import ConfigError, PeerUnavailableError, ProtocolError
 from zdqn.wire import remote
