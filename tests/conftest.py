@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.wire.fake_server import FakeServer
 from zdqn.data import Block, EnvironmentSpec
 from zdqn.wire.addresses import Address
 from zdqn.wire.sockets import Context
@@ -128,3 +129,23 @@ def make_block() -> Callable[..., Block]:
         return Block(table, records)
 
     return make
+
+
+@pytest.fixture
+def fake(
+    context: Context,
+    loopback: Address,
+    in_thread: Callable[[Callable[[], object]], threading.Thread],
+) -> Iterator[Callable[..., FakeServer]]:
+    """Starts servers that give prepared answers, until the test is over."""
+    made: list[FakeServer] = []
+
+    def start(address: Address = loopback, **answers: Any) -> FakeServer:
+        server = FakeServer(context, address, **answers)
+        made.append(server)
+        in_thread(server.serve)
+        return server
+
+    yield start
+    for server in made:
+        server.done.set()

@@ -8,19 +8,14 @@ import types
 from pathlib import Path
 from typing import Any
 
-import gymnasium
-import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from tests.roles.conftest import System, eventually, quick_config
 from zdqn.cli.application import application
 from zdqn.config import load_config, parse_override
-from zdqn.envs import environment_spec, make_environments
-from zdqn.envs.stepping import EnvironmentStepper
 from zdqn.errors import (
     ConfigError,
-    EnvironmentFailedError,
     MismatchError,
     did_you_mean,
 )
@@ -132,77 +127,6 @@ def test_a_learner_where_a_memory_should_be(tmp_path):
 
 
 # --- environments -------------------------------------------------------------------------------
-
-
-class Misbehaving(gymnasium.Env):
-    """Returns what it is told to, once."""
-
-    observation_space = gymnasium.spaces.Box(0, 255, (4,), np.uint8)
-    action_space = gymnasium.spaces.Discrete(2)
-
-    def __init__(self, first=None, later=None, leave=""):
-        self._first = np.zeros(4, np.uint8) if first is None else first
-        self._later = np.zeros(4, np.uint8) if later is None else later
-        self._leave = leave
-
-    def reset(self, *, seed=None, options=None):
-        if self._leave == "reset":
-            sys.exit(3)
-        return self._first, {}
-
-    def step(self, action):
-        if self._leave == "step":
-            sys.exit(3)
-        return self._later, 0.0, False, False, {}
-
-
-def stepper(**kwargs):
-    environments = make_environments(
-        Misbehaving,
-        kwargs=kwargs,
-        wrappers=(),
-        max_episode_steps=None,
-        count=2,
-        vectorization="sync",
-    )
-    return EnvironmentStepper(environments, environment_spec(environments), seed=1, label="here")
-
-
-WRONG = [
-    (np.zeros((2, 2), np.uint8), r"array of shape \(2, 2\), dtype uint8"),
-    (np.full(4, 0.5, np.float32), "dtype float32"),
-    ([0, 0, 0, 0], "list"),
-    ("hello", "str"),
-]
-
-
-@pytest.mark.parametrize(("wrong", "words"), WRONG)
-def test_an_observation_of_another_shape_or_dtype_is_never_cast(wrong, words):
-    declared = r".*declares shape \(4,\), dtype uint8"
-    with pytest.raises(EnvironmentFailedError, match="reset failed.*" + words + declared):
-        stepper(first=wrong)
-    made = stepper(later=wrong)
-    with pytest.raises(EnvironmentFailedError, match="step failed.*" + words + declared):
-        made.step(np.zeros(2, np.int64))
-
-
-def test_an_environment_that_calls_sys_exit():
-    with pytest.raises(EnvironmentFailedError, match=r"reset failed.*SystemExit: 3"):
-        stepper(leave="reset")
-    with pytest.raises(EnvironmentFailedError, match=r"step failed.*SystemExit: 3"):
-        stepper(leave="step").step(np.zeros(2, np.int64))
-
-
-def test_a_factory_that_calls_sys_exit():
-    with pytest.raises(EnvironmentFailedError, match="could not be made: SystemExit: 3"):
-        make_environments(
-            lambda: sys.exit(3),
-            kwargs={},
-            wrappers=(),
-            max_episode_steps=None,
-            count=1,
-            vectorization="sync",
-        )
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,26 @@ MOST_LINES = 400
 MOST_METHODS = 20
 BANNED_NAMES = {"utils", "util", "common", "helpers", "helper", "base", "manager"}
 
+SOCKET_MAKER = "zdqn/wire/node.py"
+LINKS = {
+    "Client",
+    "PipelinedClient",
+    "Server",
+    "TransitionReceiver",
+    "TransitionSender",
+    "WeightPublisher",
+    "WeightSubscriber",
+}
+"""Classes of `zdqn.wire` that open a socket when they are made."""
+
 TESTED_ELSEWHERE = {
     "zdqn/benchmarks/sb3_script.py": "needs stable-baselines3; what reads its answers is tested",
     "zdqn/config/learning_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
     "zdqn/config/run_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
+    "zdqn/records/sinks.py": "a protocol alone: tests/records/test_recorder.py",
+    "zdqn/records/training_result.py": "fields alone: tests/roles/test_single.py",
+    "zdqn/wire/memory_messages.py": "structs alone: test_protocol_document.py, test_codec.py",
+    "zdqn/wire/model_messages.py": "structs alone: test_protocol_document.py, test_codec.py",
 }
 """Modules that have no test file of their own, and why."""
 
@@ -89,6 +105,14 @@ def untested() -> Iterator[str]:
             yield short(path)
 
 
+def makes_sockets() -> Iterator[str]:
+    """Nobody but a node makes sockets: it knows keys and limits, and what is to be closed."""
+    for path in FILES:
+        if short(path) != SOCKET_MAKER:
+            calls = links_made(path.read_text(encoding="utf-8"))
+            yield from (f"{short(path)}: {name}" for name in calls)
+
+
 RULES = (
     named_twice,
     class_named_twice,
@@ -97,6 +121,7 @@ RULES = (
     unsure_of_itself,
     named_for_nothing,
     untested,
+    makes_sockets,
 )
 
 functions = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -109,12 +134,53 @@ def classes() -> Iterator[tuple[Path, ast.ClassDef]]:
                 yield path, node
 
 
+def links_made(source: str) -> set[str]:
+    """Give the links that a module makes, by whatever name; other packages' are not meant."""
+    nodes = list(ast.walk(ast.parse(source)))
+    ours = {node.name: node.name for node in nodes if isinstance(node, ast.ClassDef)}
+    for node in nodes:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            place = f"{getattr(node, 'module', '')}."
+            for name in node.names:
+                if f"{place}{name.name}".lstrip(".").split(".")[0] == "zdqn":
+                    ours[name.asname or name.name.split(".")[0]] = name.name
+    made = set()
+    for call in (node.func for node in nodes if isinstance(node, ast.Call)):
+        root = call
+        while isinstance(root, ast.Attribute):
+            root = root.value
+        if isinstance(root, ast.Name) and root.id in ours:
+            made.add(call.attr if isinstance(call, ast.Attribute) else ours[root.id])
+    return made & LINKS
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
 def test_the_rule(rule):
     found = set(rule())
     listed = STILL_BREAKING.get(rule.__name__, set())
     assert found - listed == set(), rule.__doc__
     assert listed - found == set(), "these keep the rule now: take them out of STILL_BREAKING"
+
+
+@pytest.mark.parametrize(
+    ("source", "made"),
+    [
+        ("from zdqn.wire.request_sockets import Client\nClient(node, address)", {"Client"}),
+        ("from zdqn.wire.request_sockets import Server as Desk\nDesk(node, address)", {"Server"}),
+        ("from zdqn.wire import weight_sockets as w\nw.WeightPublisher(1)", {"WeightPublisher"}),
+        ("import zdqn.wire.request_sockets\nzdqn.wire.request_sockets.Client(1)", {"Client"}),
+        ("class Server: pass\ndef make(): return Server()", {"Server"}),
+        ("import reverb\nreverb.Client('localhost')", set()),
+        ("from zdqn.wire.node import Node\nNode(None).client(address)", set()),
+        ("from zdqn.wire.request_sockets import Client\nmake: Client", set()),
+    ],
+)
+def test_a_link_is_found_by_whatever_name_it_is_made(source, made):
+    assert links_made(source) == made
+
+
+def test_a_node_makes_every_link():
+    assert links_made((ROOT / SOCKET_MAKER).read_text(encoding="utf-8")) == LINKS
 
 
 def test_only_rules_are_broken():

@@ -1,14 +1,12 @@
 """The rollout against a slow, obvious re-play of the same scripted episodes."""
 
-import os
-import signal
 import subprocess
 import sys
 
 import gymnasium
 import numpy as np
 import pytest
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from zdqn.core.rollout import Rollout
 from zdqn.data import NO_PRIORITY
@@ -320,22 +318,16 @@ class Faulty(ScriptedEnv):
     def step(self, action):
         frame, reward, *rest = super().step(action)
         if self.t == 6 and self.index == 1:
-            if self.fault == "raise":
-                raise ZeroDivisionError("the motor is off")
-            if self.fault == "die":
-                os.kill(os.getpid(), signal.SIGKILL)
-            if self.fault == "shape":
-                frame = np.zeros(3)
-            elif self.fault == "frame":
+            if self.fault == "frame":
                 frame = np.array([0.0, np.nan])
             else:
                 reward = self.fault
         return (frame, reward, *rest)
 
 
-def run_faulty(fault, vector=SyncVectorEnv):
+def run_faulty(fault):
     makers = [lambda i=i: Faulty(i, fault) for i in range(2)]
-    environments = vector(makers, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
+    environments = SyncVectorEnv(makers, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP)
     rollout = make_rollout(environments, block=16)
     blocks = []
     try:
@@ -349,14 +341,6 @@ def run_faulty(fault, vector=SyncVectorEnv):
     return blocks
 
 
-@pytest.mark.parametrize("reward", [np.nan, np.inf, -np.inf, 1e300, -1e31])
-def test_a_reward_that_is_not_usable_is_refused_at_once(reward):
-    with pytest.raises(EnvironmentFailedError) as caught:
-        run_faulty(reward)
-    for part in ("collector-3", "environment 1 of 2", f"{reward}", "after 10 environment steps"):
-        assert part in str(caught.value)
-
-
 def test_a_large_reward_is_allowed():
     (block,) = run_faulty(1e30)
     assert np.count_nonzero(block.records["reward"] == np.float32(1e30)) == 1
@@ -367,38 +351,6 @@ def test_a_frame_that_is_not_finite_never_leaves_in_a_block():
         run_faulty("frame")
     for part in ("collector-3", "environment 1 of 2", "element 1 is nan", "after 12 environment"):
         assert part in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("fault", "said"),
-    [("raise", "ZeroDivisionError: the motor is off"), ("shape", "ValueError")],
-)
-def test_an_exception_of_the_environment_names_who_and_when(fault, said):
-    with pytest.raises(EnvironmentFailedError, match=said) as caught:
-        run_faulty(fault)
-    assert "collector-3" in str(caught.value)
-    assert "after 10 environment steps" in str(caught.value)
-    assert caught.value.__cause__ is not None
-
-
-@pytest.mark.filterwarnings("ignore:.*Worker:UserWarning")
-@pytest.mark.filterwarnings("ignore:.*Traceback:UserWarning")
-@pytest.mark.filterwarnings("ignore:.*Raising the last exception:UserWarning")
-@pytest.mark.filterwarnings("ignore:.*waiting for a pending call:UserWarning")
-@pytest.mark.parametrize(
-    ("fault", "said"), [("raise", "ZeroDivisionError: the motor is off"), ("die", "process.*died")]
-)
-def test_a_fault_in_a_worker_process_is_the_same_error_and_closes(fault, said):
-    with pytest.raises(EnvironmentFailedError, match=said):
-        run_faulty(fault, AsyncVectorEnv)
-
-
-def test_observations_of_another_dtype_than_declared_are_refused():
-    environments = scripted(1)
-    rollout = make_rollout(environments)
-    environments._observations = np.zeros((1, 2), np.float32)
-    with pytest.raises(EnvironmentFailedError, match=r"float32.*declares.*float64"):
-        rollout.step(np.zeros(1, np.int64), 0)
 
 
 def test_integer_frames_keep_their_dtype():

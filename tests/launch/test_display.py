@@ -13,8 +13,6 @@ from zdqn.launch.display import (
     progress_line,
     progress_rows,
 )
-from zdqn.launch.summary import summary_lines
-from zdqn.records.run_files import read_summary
 from zdqn.wire.status import LearnerStatus
 
 STATUS = LearnerStatus.read(
@@ -105,19 +103,3 @@ def test_a_terminal_gets_a_block_and_lines_above_it():
     written = stream.getvalue()
     assert "18,304" in written
     assert "learner     | [not markup] here" in written
-
-
-def test_summary(tmp_path):
-    assert read_summary(tmp_path) == {}
-    assert summary_lines({}) == ["The run was stopped before training began."]
-    (tmp_path / "summary.json").write_text(
-        '{"stop_reason": "evaluation_return", "wall_s": 61, "updates": 5000, "updates_per_s": 99.5,'
-        ' "best_evaluation_return": 500.0, "final_evaluation_return": null, "blocks_lost": 0}'
-    )
-    lines = summary_lines(read_summary(tmp_path))
-    assert lines == [
-        "ended             evaluation_return, 1:01 min",
-        "evaluation        best 500",
-        "updates           5,000, 100/s",
-        "data              0 blocks lost",
-    ]

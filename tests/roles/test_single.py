@@ -1,14 +1,14 @@
 """Single-core training: bit-exact for a seed, and every part of it a switch."""
 
 import json
+import os
+import signal
 
-import numpy as np
 import pytest
 import torch
 
 from tests.roles.conftest import Corridor, quick_config
-from zdqn.errors import ConfigError
-from zdqn.experiments.scoring import score_checkpoint
+from zdqn.errors import ConfigError, EnvironmentFailedError
 from zdqn.records.checkpoints import load_checkpoint
 from zdqn.roles.single import Single
 
@@ -105,21 +105,6 @@ def test_without_a_ratio_one_process_cannot_know_when_to_learn(tmp_path):
         train(tmp_path, "replay.samples_per_insert=0")
 
 
-def test_the_best_checkpoint_scores_again_what_it_scored(tmp_path):
-    result = train(
-        tmp_path, "stop.updates=0", "stop.evaluation_return=1", "stop.environment_steps=20000",
-        "algorithm.learning_rate=0.01", "exploration.epsilon_decay_environment_steps=1000",
-        "replay.samples_per_insert=8", "algorithm.target_update_period_updates=10",
-        environment=Corridor,
-    )  # fmt: skip
-    assert result.stop_reason == "evaluation_return"
-    scores = score_checkpoint(tmp_path / "best.pt", episodes=5, seed=3, environment=Corridor)
-    assert scores.returns == (1.0,) * 5
-    again = score_checkpoint(tmp_path / "best.pt", episodes=5, seed=3, environment=Corridor)
-    assert again == scores
-    assert np.mean(scores.lengths) == 4
-
-
 def test_a_diverged_loss_ends_the_run_with_advice(tmp_path):
     from zdqn.errors import RoleFailedError
 
@@ -133,3 +118,17 @@ def test_metrics_count_up_and_the_summary_agrees(tmp_path):
     assert [row["updates"] for row in rows] == sorted(row["updates"] for row in rows)
     assert rows[-1]["updates"] == result.summary["updates"] == 300
     assert rows[-1]["transitions"] == result.summary["transitions"]
+
+
+class Dying(Corridor):
+    """Its process is killed within a step."""
+
+    def step(self, action):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.filterwarnings("ignore:.*waiting for a pending call:UserWarning")
+def test_a_killed_worker_is_an_error_and_no_hang(tmp_path):
+    processes = "collector.vectorization=async", "evaluator.vectorization=async"
+    with pytest.raises(EnvironmentFailedError, match=r"process.*died"):
+        train(tmp_path, *processes, environment=Dying)

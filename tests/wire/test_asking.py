@@ -2,7 +2,8 @@ import struct
 
 import pytest
 
-from tests.wire.conftest import PONG, WAIT_S
+from tests.wire.fake_server import PONG
+from tests.wire.links import WAIT_S
 from zdqn.errors import MismatchError
 from zdqn.wire import codec
 from zdqn.wire.asking import ask

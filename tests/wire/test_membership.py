@@ -4,7 +4,8 @@ import threading
 import msgspec
 import pytest
 
-from tests.wire.conftest import PONG, WAIT_S, WELCOME
+from tests.wire.fake_server import PONG, WELCOME
+from tests.wire.links import WAIT_S
 from zdqn.errors import (
     FencedError,
     MismatchError,

@@ -1,6 +1,7 @@
 import pytest
 
-from tests.wire.conftest import PONG, WAIT_S
+from tests.wire.fake_server import PONG
+from tests.wire.links import WAIT_S
 from zdqn.errors import ConfigError, PeerUnavailableError, ProtocolError
 from zdqn.wire import remote
 from zdqn.wire.protocol import Acknowledged, Status, Stop

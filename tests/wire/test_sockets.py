@@ -1,172 +1,31 @@
-"""The links over loopback: what they promise, and what hostile peers cannot take from others."""
+"""What the sockets of all links promise, and what hostile peers cannot take from others."""
 
 import random
 import socket
 import struct
 import threading
-from contextlib import closing, suppress
+from contextlib import closing
 
 import pytest
 import zmq
 
+from tests.wire.links import (
+    WAIT_MS,
+    WAIT_S,
+    make_receiver,
+    make_sender,
+    never,
+    rebind,
+    receive_block,
+    receive_request,
+    subscribe,
+    take,
+)
 from zdqn.errors import AddressInUseError, ConfigError
 from zdqn.wire.addresses import Address
-from zdqn.wire.node import bind_pair
 from zdqn.wire.request_sockets import Client, PipelinedClient, Server
 from zdqn.wire.sockets import Context, Waiter
-from zdqn.wire.transition_sockets import TransitionReceiver, TransitionSender
-from zdqn.wire.weight_sockets import WeightPublisher, WeightSubscriber
-
-WAIT_MS = 5_000
-WAIT_S = WAIT_MS / 1000
-
-
-@pytest.fixture
-def plain(context):
-    """Sockets straight from zmq, as another program would make them."""
-    with zmq.Context() as own:
-        kept = []
-
-        def make(kind, address, **options):
-            made = own.socket(kind)
-            kept.append(made)
-            made.linger = 0
-            made.rcvtimeo = WAIT_MS
-            for name, value in options.items():
-                setattr(made, name, value)
-            made.connect(str(address))
-            return made
-
-        yield make
-        own.destroy(linger=0)
-
-
-def receive_request(server):
-    waiter = Waiter([server])
-    while True:  # what is no request is dropped by `receive`
-        assert waiter.wait(WAIT_MS) == {server}
-        request = server.receive()
-        if request is not None:
-            return request
-
-
-def receive_block(receiver, *, copy=True):
-    assert Waiter([receiver]).wait(WAIT_MS) == {receiver}
-    return receiver.receive(copy=copy)
-
-
-def make_receiver(context, address, high_water_mark=2, buffer_bytes=8_192):
-    return TransitionReceiver(
-        context, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
-    )
-
-
-def make_sender(context, address, high_water_mark=2, buffer_bytes=8_192):
-    return TransitionSender(
-        context, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
-    )
-
-
-def take(client, timeout_ms=WAIT_MS):
-    """Give the next answer, which must come."""
-    answer = client.receive(timeout_ms)
-    assert answer is not None
-    return bytes(answer)
-
-
-def ask(client, message, **options):
-    answer = client.request(message, **options)
-    return None if answer is None else bytes(answer)
-
-
-def never():
-    return False
-
-
-def at_once():
-    return True
-
-
-def rebind(bind, until):
-    """Bind an address that was just closed here: libzmq lets go of it in a thread of its own."""
-    bound = []
-
-    def attempt():
-        with suppress(AddressInUseError):
-            bound.append(bind())
-        return bound
-
-    until(attempt)
-    return bound[0]
-
-
-def raw_peer(address):
-    return closing(socket.create_connection((address.host, address.port), timeout=WAIT_S))
-
-
-# --- transitions --------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("copy", [True, False])
-@pytest.mark.parametrize("size", [0, 1, 100_000])
-def test_blocks_arrive_whole_in_order_and_once(copy, size, context, loopback):
-    receiver = make_receiver(context, loopback)
-    sender = make_sender(context, receiver.address, 100)
-    for number in range(5):
-        assert sender.send(bytes([number]) + bytes(size), never)
-    for number in range(5):
-        message = receive_block(receiver, copy=copy)
-        assert message[0] == number
-        assert len(message) == size + 1
-    assert receiver.receive(copy=copy) is None
-
-
-def test_a_memory_that_does_not_read_blocks_its_collectors_and_nothing_is_lost(context, loopback):
-    receiver = make_receiver(context, loopback)
-    sender = make_sender(context, receiver.address)
-    sent = 0
-    while sender.send(sent.to_bytes(4, "little") + bytes(50_000), at_once):
-        sent += 1
-        assert sent < 1_000, "nothing held the sender back"
-    assert sent >= 2
-    for number in range(sent):
-        assert int.from_bytes(receive_block(receiver)[:4], "little") == number
-    assert receiver.receive(copy=True) is None  # the one that was refused never comes
-    assert sender.send(b"room again", at_once)
-    assert receive_block(receiver) == b"room again"
-
-
-def test_giving_up_with_no_memory_at_all_sends_nothing(context, nobody):
-    sender = make_sender(context, nobody)
-    sent = 0
-    while sender.send(b"x", at_once):
-        sent += 1
-    assert sent == 2  # the high-water mark
-    sender.close(0)
-
-
-def test_a_sender_waits_for_room_as_long_as_nobody_gives_up(context, loopback, in_thread):
-    receiver = make_receiver(context, loopback)
-    sender = make_sender(context, receiver.address)
-    asked = threading.Event()
-
-    def give_up():
-        asked.set()
-        return False
-
-    in_thread(lambda: [sender.send(bytes(50_000), give_up) for _ in range(20)])
-    assert asked.wait(WAIT_S)
-    for _ in range(20):
-        assert len(receive_block(receiver)) == 50_000
-
-
-def test_a_multipart_message_is_made_into_one_that_is_refused(context, loopback, plain):
-    receiver = make_receiver(context, loopback)
-    push = plain(zmq.PUSH, receiver.address)
-    push.send_multipart([b"a", b"b", b"c"])
-    push.send(b"good")
-    assert receive_block(receiver) == b""
-    assert receive_block(receiver) == b"good"
+from zdqn.wire.weight_sockets import WeightPublisher
 
 
 def test_a_waiter_leaves_a_disabled_link_alone(context, loopback):
@@ -181,268 +40,7 @@ def test_a_waiter_leaves_a_disabled_link_alone(context, loopback):
     assert waiter.wait(WAIT_MS) == {receiver}
 
 
-def test_an_oversize_block_is_dropped_and_the_next_ones_arrive(
-    context, loopback, monkeypatch, plain
-):
-    monkeypatch.setattr("zdqn.wire.transition_sockets.MAX_BLOCK_BYTES", 1_000)
-    receiver = make_receiver(context, loopback)
-    push = plain(zmq.PUSH, receiver.address, reconnect_ivl=10)
-    monitor = push.get_monitor_socket(zmq.EVENT_DISCONNECTED)
-    push.send(bytes(1_001))
-    assert monitor.poll(WAIT_MS), "the oversize sender was not disconnected"
-    push.send(b"good")
-    assert receive_block(receiver) == b"good"
-    push.disable_monitor()
-    monitor.close(0)
-
-
-# --- REQ/REP ------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("options", [{}, {"req_relaxed": True, "req_correlate": True}])
-@pytest.mark.parametrize("size", [0, 3, 200_000])
-def test_a_plain_req_socket_is_answered(options, size, context, loopback, plain):
-    server = Server(context, loopback)
-    request = plain(zmq.REQ, server.address, **options)
-    for number in range(2):
-        request.send(bytes([number]) + bytes(size))
-        asked = receive_request(server)
-        assert asked.body == bytes([number]) + bytes(size)
-        server.reply(asked, b"answer" + asked.body)
-        assert request.recv() == b"answer" + asked.body
-
-
-def test_answers_may_come_later_and_in_another_order(context, loopback, plain):
-    server = Server(context, loopback)
-    first, second = plain(zmq.REQ, server.address), plain(zmq.REQ, server.address)
-    first.send(b"1")
-    parked = receive_request(server)
-    second.send(b"2")
-    server.reply(receive_request(server), b"two")
-    assert second.recv() == b"two"
-    server.reply(parked, b"one")
-    assert first.recv() == b"one"
-
-
-def test_what_is_no_request_is_dropped_and_good_clients_are_served(context, loopback, plain):
-    server = Server(context, loopback)
-    garbage = plain(zmq.DEALER, server.address)
-    for frames in ([b"x"], [b"x", b"y"], [b"", b"a", b"b"], [b"1", b"2", b"", b"x"], [b""] * 9):
-        garbage.send_multipart(frames)
-    garbage.send_multipart([b"", b"good"])
-    request = receive_request(server)
-    assert request.body == b"good"
-    server.reply(request, b"ok")
-    assert garbage.recv_multipart() == [b"", b"ok"]
-    assert server.receive() is None
-
-
-def test_a_client_that_has_gone_is_not_waited_for(context, loopback, plain):
-    server = Server(context, loopback)
-    gone = plain(zmq.REQ, server.address)
-    gone.send(b"x")
-    request = receive_request(server)
-    gone.close(0)
-    server.reply(request, bytes(100_000))
-    alive = plain(zmq.REQ, server.address)
-    alive.send(b"y")
-    server.reply(receive_request(server), b"ok")
-    assert alive.recv() == b"ok"
-
-
-def test_a_late_answer_is_never_taken_for_the_next(context, loopback):
-    server = Server(context, loopback)
-    client = Client(context, server.address)
-    assert client.request(b"1", timeout_s=0.05) is None
-    late = receive_request(server)
-    stop = threading.Event()
-    answers = []
-    asking = threading.Thread(
-        target=lambda: answers.append(ask(client, b"2", timeout_s=WAIT_S, stop=stop))
-    )
-    asking.start()
-    second = receive_request(server)
-    server.reply(late, b"answer to 1")
-    server.reply(late, b"answer to 1, again")
-    server.reply(second, b"answer to 2")
-    asking.join(WAIT_S)
-    assert answers == [b"answer to 2"]
-
-
-def test_a_client_gives_up_when_told_to(context, loopback):
-    server = Server(context, loopback)
-    client = Client(context, server.address)
-    stop = threading.Event()
-    stop.set()
-    assert client.request(b"1", timeout_s=3600, stop=stop) is None
-
-
-def test_a_client_waits_out_its_time_when_its_queue_is_full(
-    context, nobody, monkeypatch, in_thread, until
-):
-    """Without a server, questions pile up; asking on must not turn into a busy loop."""
-    client = Client(context, nobody)
-    waits = []
-    for receive in ("_receive_in_time", "_receive_late"):
-        monkeypatch.setattr(client, receive, lambda wait_ms: waits.append(wait_ms))
-    for _ in range(1_200):
-        assert client.request(b"hello?", timeout_s=1.0) is None
-    assert waits == [1000] * 1_200
-    monkeypatch.undo()
-    late = Server(context, nobody)
-    bodies = []
-
-    def serve():
-        while b"new" not in bodies:
-            request = receive_request(late)
-            bodies.append(request.body)
-            late.reply(request, b"to " + request.body)
-
-    in_thread(serve)
-    until(lambda: ask(client, b"new", timeout_s=0.5) == b"to new")
-    assert bodies.count(b"hello?") <= 20  # not 1,200
-
-
-def test_a_client_outlives_its_server(context, loopback, until):
-    server = Server(context, loopback)
-    client = Client(context, server.address)
-    assert client.request(b"1", timeout_s=0.05) is None
-    address = server.address
-    server.close(0)
-    assert client.request(b"2", timeout_s=0.05) is None
-    again = rebind(lambda: Server(context, address), until)
-    answers = []
-    asking = threading.Thread(target=lambda: answers.append(ask(client, b"3", timeout_s=WAIT_S)))
-    asking.start()
-    body = b""
-    while body != b"3":
-        request = receive_request(again)
-        body = request.body
-        again.reply(request, b"to " + body)
-    asking.join(WAIT_S)
-    assert answers == [b"to 3"]
-
-
-def test_several_requests_travel_at_once_and_answers_keep_their_order(context, loopback):
-    server = Server(context, loopback)
-    client = PipelinedClient(context, server.address)
-    for number in range(3):
-        assert client.send(bytes([number]))
-    for _ in range(3):
-        request = receive_request(server)
-        server.reply(request, b"answer " + request.body)
-    for number in range(3):
-        assert take(client) == b"answer " + bytes([number])
-    assert client.receive(0) is None
-
-
-def test_after_reconnecting_no_answer_to_an_earlier_request_comes(context, loopback):
-    server = Server(context, loopback)
-    client = PipelinedClient(context, server.address)
-    assert client.send(b"old")
-    old = receive_request(server)
-    client.reconnect()
-    server.reply(old, b"answer to old")
-    assert client.send(b"new")
-    new = receive_request(server)
-    assert new.body == b"new"
-    server.reply(new, b"answer to new")
-    assert take(client) == b"answer to new"
-    assert client.receive(0) is None
-
-
-# --- weights ------------------------------------------------------------------------------------
-
-
-def receive_latest(subscriber, until):
-    seen = []
-
-    def look():
-        message = subscriber.latest(10)
-        if message is not None:
-            seen.append(bytes(message))
-        return message is not None
-
-    until(look)
-    return seen[-1]
-
-
-def subscribe(context, publisher, until):
-    """Connect, and publish until something arrives: a subscription takes a moment."""
-    subscriber = WeightSubscriber(context, publisher.address)
-
-    def publish():
-        publisher.publish(b"first")
-        return subscriber.latest(10) is not None
-
-    until(publish)
-    return subscriber
-
-
-def test_a_slow_subscriber_ends_on_the_newest_weights(context, loopback, until):
-    publisher = WeightPublisher(context, loopback)
-    slow = subscribe(context, publisher, until)
-    other = subscribe(context, publisher, until)
-    for version in range(200):
-        publisher.publish(version.to_bytes(4, "little") + bytes(70_000))
-    newest = []
-
-    def at_the_end(subscriber):
-        message = subscriber.latest(10)
-        if message is not None:
-            newest.append(int.from_bytes(bytes(message[:4]), "little"))
-        return bool(newest) and newest[-1] == 199
-
-    for subscriber in (other, slow):
-        newest.clear()
-        until(lambda subscriber=subscriber: at_the_end(subscriber))
-        assert len(newest) < 100  # most were skipped, not queued
-        assert newest == sorted(newest)
-        assert subscriber.latest() is None
-
-
-def test_a_subscriber_survives_a_restart_of_the_publisher(context, loopback, until):
-    publisher = WeightPublisher(context, loopback)
-    subscriber = subscribe(context, publisher, until)
-    address = publisher.address
-    publisher.close()
-    received = []
-    with rebind(lambda: WeightPublisher(context, address), until) as again:
-
-        def arrives():
-            again.publish(b"second life")
-            message = subscriber.latest(10)
-            if message is not None:
-                received.append(bytes(message))
-            return b"second life" in received
-
-        until(arrives)
-    assert received[-1] == b"second life"
-
-
-def test_a_late_joiner_gets_the_next_publication_and_nothing_earlier(context, loopback, until):
-    publisher = WeightPublisher(context, loopback)
-    publisher.publish(b"before anybody listened")
-    late = subscribe(context, publisher, until)
-    assert late.latest() is None or bytes(late.latest() or b"first") == b"first"
-    publisher.publish(b"next")
-    until(lambda: receive_latest(late, until) == b"next")
-
-
-def test_publishing_to_nobody_does_not_block(context, loopback, in_thread):
-    published = []
-
-    def publish():
-        with WeightPublisher(context, loopback) as publisher:
-            for number in range(100):
-                publisher.publish(bytes(100_000))
-                published.append(number)
-
-    in_thread(publish).join(WAIT_S)
-    assert len(published) == 100
-
-
-# --- addresses ----------------------------------------------------------------------------------
+# --- addresses ------------------------------------------------------------------------------------
 
 BINDERS = [
     Server,
@@ -466,33 +64,6 @@ def test_port_0_takes_a_free_port_and_tells_it(context, loopback):
     assert first.address.port > 0
     assert second.address.port > 0
     assert first.address != second.address
-
-
-def pair(context, address):
-    return bind_pair(
-        lambda where: Server(context, where), lambda where: WeightPublisher(context, where), address
-    )
-
-
-def test_a_server_and_its_one_way_socket_are_neighbours_that_can_come_back(
-    context, loopback, until
-):
-    server, publisher = pair(context, loopback)
-    assert publisher.address.port == server.address.port - 1
-    address = server.address
-    server.close(0)
-    publisher.close(0)
-    again, _ = rebind(lambda: pair(context, address), until)
-    assert again.address == address
-
-
-def test_a_pair_with_one_half_taken_leaves_nothing_bound(context, nobody, until):
-    def taken(address):
-        raise AddressInUseError(f"{address} is taken")
-
-    with pytest.raises(AddressInUseError, match=str(nobody.companion())):
-        bind_pair(lambda where: Server(context, where), taken, nobody)
-    rebind(lambda: Server(context, nobody), until)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nosuchdevice"])
@@ -536,7 +107,12 @@ def test_an_ipc_path_in_a_missing_folder_is_refused(context, tmp_path):
         Server(context, Address("ipc", path=str(tmp_path / "missing" / "memory")))
 
 
-# --- hostile peers ------------------------------------------------------------------------------
+# --- hostile peers --------------------------------------------------------------------------------
+
+
+def raw_peer(address):
+    return closing(socket.create_connection((address.host, address.port), timeout=WAIT_S))
+
 
 _RANDOM = random.Random(7)
 GREETING = b"\xff" + bytes(8) + b"\x7f\x03\x00NULL" + bytes(16) + b"\x00" + bytes(31)
@@ -617,7 +193,7 @@ def test_a_client_survives_a_server_that_speaks_something_else(context, in_threa
         client.close()
 
 
-# --- closing ------------------------------------------------------------------------------------
+# --- closing --------------------------------------------------------------------------------------
 
 
 def test_closing_lingers_a_bounded_time_with_unsent_data_to_nowhere(nobody, monkeypatch):
@@ -633,15 +209,6 @@ def test_closing_lingers_a_bounded_time_with_unsent_data_to_nowhere(nobody, monk
     closer.start()
     closer.join(WAIT_S)
     assert not closer.is_alive()
-
-
-def test_unsent_blocks_get_their_chance_when_a_collector_leaves(context, loopback):
-    receiver = make_receiver(context, loopback)
-    with make_sender(context, receiver.address, 100) as sender:
-        for _ in range(20):
-            assert sender.send(bytes(10_000), never)
-    for _ in range(20):
-        assert len(receive_block(receiver)) == 10_000
 
 
 def test_closing_twice_is_harmless(context, loopback, until):

@@ -71,6 +71,7 @@ def score_checkpoint(
         ZdqnError: when the file, the environment or the network cannot be used.
     """
     from zdqn.core.evaluation import evaluate
+    from zdqn.envs import close_environments
 
     policy, config, spec = load_policy(path, network)
     section = config.evaluator
@@ -92,7 +93,7 @@ def score_checkpoint(
             stop=lambda: False,
         )
     finally:
-        environments.close()
+        close_environments(environments)
     assert scores is not None
     return scores
 
@@ -118,7 +119,7 @@ def record_episode(
     from gymnasium.error import DependencyNotInstalled
 
     from zdqn.core.evaluation import evaluate
-    from zdqn.envs import make_environments
+    from zdqn.envs import close_environments, make_environments
 
     policy, config, spec = load_policy(path, network)
     section = config.environment
@@ -145,7 +146,7 @@ def record_episode(
                 stop=lambda: False,
             )
         finally:
-            environments.close()
+            close_environments(environments)
     except DependencyNotInstalled as error:
         raise ConfigError(
             f'Filming needs the video extra: pip install "zdqn[video]" ({error}).'

@@ -280,5 +280,7 @@ class Single(Closing):
 
     def close(self) -> None:
         """Close the environments."""
-        self._environments.close()
-        self._evaluation_environments.close()
+        from zdqn.envs import close_environments
+
+        close_environments(self._environments)
+        close_environments(self._evaluation_environments)

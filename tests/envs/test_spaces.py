@@ -1,0 +1,136 @@
+"""Spaces that are taken, adapted, refused; an observation that is not what was declared."""
+
+import gymnasium
+import numpy as np
+import pytest
+from gymnasium import spaces
+
+from tests.envs.shaped import Shaped, build
+from zdqn.envs import environment_spec, reset_environments
+from zdqn.envs.spaces import CheckedObservations, adapt_spaces, check_spaces
+from zdqn.errors import ConfigError
+
+
+def test_the_spec_says_what_the_environment_is():
+    spec = environment_spec(build(), 4)
+    assert spec.describe() == "float32 (4,), 4 frames stacked, 2 actions"
+
+
+@pytest.mark.parametrize("frame_stack", [0, -1])
+def test_a_stack_of_no_frames_is_refused(frame_stack):
+    with pytest.raises(ConfigError, match=f"frame_stack is {frame_stack}"):
+        environment_spec(build(), frame_stack)
+
+
+@pytest.mark.parametrize(
+    ("space", "shape", "dtype"),
+    [
+        (spaces.Discrete(5), (5,), "int64"),
+        (spaces.MultiDiscrete([2, 3]), (5,), "int64"),
+        (spaces.MultiBinary(4), (4,), "int8"),
+        (spaces.Dict(a=spaces.Discrete(2), b=spaces.Box(0, 1, (3,), np.float32)), (5,), "float64"),
+        (spaces.Tuple((spaces.Discrete(2), spaces.Discrete(3))), (5,), "int64"),
+        (spaces.Box(0, 1, (), np.float32), (1,), "float32"),
+        (spaces.Box(0, 1, (2,), np.float64), (2,), "float64"),
+        (spaces.Box(0, 255, (4, 4, 1), np.uint8), (4, 4, 1), "uint8"),
+    ],
+    ids=str,
+)
+def test_observations_become_arrays(space, shape, dtype):
+    environments = build(Shaped, kwargs={"observation_space": space})
+    spec = environment_spec(environments)
+    assert (spec.observation_shape, spec.observation_dtype) == (shape, dtype)
+    frames = reset_environments(environments, 1)
+    assert (frames.shape, frames.dtype) == ((2, *shape), dtype)
+    stepped, *_ = environments.step(np.zeros(2, np.int64))
+    assert (stepped.shape, stepped.dtype) == ((2, *shape), dtype)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"observation_space": spaces.Text(4)}, r"Text.*wrapper"),
+        ({"observation_space": spaces.Box(0, 1, (2,), np.uint32)}, r"uint32.*DtypeObservation"),
+        ({"observation_space": spaces.Box(0, 1, (0,), np.float32)}, "no numbers"),
+        ({"action_space": spaces.Box(-1, 1, (2,))}, r"Box\(-1.0, 1.0, \(2,\).*discrete actions"),
+        ({"action_space": spaces.MultiDiscrete([2, 2])}, r"MultiDiscrete.*discrete actions"),
+    ],
+)
+def test_spaces_that_cannot_work_are_named(changed, said):
+    with pytest.raises(ConfigError, match=said):
+        build(Shaped, kwargs=changed)
+
+
+def test_actions_that_start_elsewhere_are_numbered_from_0():
+    environments = build(Shaped, kwargs={"action_space": spaces.Discrete(3, start=-1)}, count=1)
+    assert environment_spec(environments).num_actions == 3
+    reset_environments(environments, 0)
+    for action in range(3):
+        environments.step(np.array([action]))
+    assert environments.envs[0].unwrapped.actions == [-1, 0, 1]
+
+
+# --- observations that are not what was declared --------------------------------------------------
+
+
+class Misdeclared(gymnasium.Env):
+    """Observes what it is told to."""
+
+    observation_space = spaces.Box(0, 255, (4,), np.uint8)
+    action_space = spaces.Discrete(2)
+
+    def __init__(self, observation):
+        self.observation = observation
+
+    def reset(self, *, seed=None, options=None):
+        return self.observation, {"seed": seed, "options": options}
+
+    def step(self, action):
+        return self.observation, float(action), False, True, {"info": 1}
+
+
+def test_what_was_declared_passes_unchanged_with_all_that_belongs_to_it():
+    observation = np.arange(4, dtype=np.uint8)
+    checked = CheckedObservations(Misdeclared(observation))
+    seen, info = checked.reset(seed=3, options={"level": 2})
+    assert seen is observation
+    assert info == {"seed": 3, "options": {"level": 2}}
+    assert checked.step(1) == (observation, 1.0, False, True, {"info": 1})
+
+
+@pytest.mark.parametrize(
+    ("observation", "said"),
+    [
+        (np.zeros((2, 2), np.uint8), r"an array of shape \(2, 2\), dtype uint8"),
+        (np.zeros(4, np.float32), "dtype float32"),
+        ([0, 0, 0, 0], "is list"),
+        (None, "is NoneType"),
+    ],
+)
+def test_anything_else_is_refused_at_a_reset_and_at_a_step(observation, said):
+    checked = CheckedObservations(Misdeclared(observation))
+    for call in (checked.reset, lambda: checked.step(0)):
+        with pytest.raises(TypeError, match=said + r".*declares shape \(4,\), dtype uint8"):
+            call()
+
+
+# --- checks by themselves -------------------------------------------------------------------------
+
+BOX = spaces.Box(0, 1, (3,), np.float32)
+
+
+def test_an_environment_that_needs_nothing_is_not_wrapped():
+    environment = Shaped(BOX, spaces.Discrete(2))
+    assert adapt_spaces(environment) is environment
+
+
+def test_actions_must_be_numbered_from_0_where_nobody_shifts_them():
+    actions = spaces.Discrete(2, start=1)
+    check_spaces(BOX, actions, numbered_from_0=False)
+    with pytest.raises(ConfigError, match=r"start=1.*must number its actions from 0"):
+        check_spaces(BOX, actions)
+
+
+def test_the_way_out_is_the_callers():
+    with pytest.raises(ConfigError, match=r"Discrete\(3\).*Do this instead\."):
+        check_spaces(spaces.Discrete(3), spaces.Discrete(2), way_out="Do this instead.")

@@ -1,0 +1,200 @@
+"""A stored network is the one that was saved, and plays as it played."""
+
+import os
+import signal
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from tests.roles.conftest import Corridor, quick_config
+from zdqn.core.agenda import Counters
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import ConfigError, EnvironmentFailedError, FileError, MismatchError
+from zdqn.experiments.scoring import load_policy, record_episode, score_checkpoint
+from zdqn.records.checkpoints import Checkpoint, save_checkpoint
+from zdqn.roles.building import build_network
+from zdqn.roles.single import Single
+
+SPEC = EnvironmentSpec((5,), "float32", 2)
+
+
+class Always(torch.nn.Module):
+    """Prefers one action everywhere; which one is all that it has learned."""
+
+    def __init__(self, spec, action=0):
+        super().__init__()
+        self.values = torch.nn.Parameter(torch.eye(spec.num_actions)[action])
+
+    def forward(self, observations):
+        return self.values.expand(len(observations), -1)
+
+
+@pytest.fixture
+def store(tmp_path):
+    """Writes a checkpoint of a network that always chooses one action."""
+
+    def write(action, *overrides, spec=SPEC):
+        path = tmp_path / "best.pt"
+        config = quick_config(*overrides)
+        network = Always(spec, action).state_dict()
+        save_checkpoint(path, Checkpoint(config, spec, network, Counters()))
+        return path
+
+    return write
+
+
+# --- loading --------------------------------------------------------------------------------------
+
+
+def test_a_policy_has_the_stored_weights_configuration_and_spec(tmp_path):
+    shape = "network.hidden=[8]", "network.dueling=true"
+    config = quick_config("run.seed=7", *shape)
+    network = build_network(quick_config("run.seed=8", *shape), None, SPEC)
+    save_checkpoint(tmp_path / "a.pt", Checkpoint(config, SPEC, network.state_dict(), Counters()))
+    policy, loaded, spec = load_policy(tmp_path / "a.pt")
+    assert (loaded, spec) == (config, SPEC)
+    observations = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(observations)).numpy()
+    np.testing.assert_allclose(policy.q_values(observations), expected, atol=1e-6)
+
+
+def test_a_network_that_the_run_was_given_must_be_given_again(store):
+    path = store(1)
+    policy, _, _ = load_policy(path, Always)
+    assert policy.greedy_actions(np.zeros((3, 5), np.float32)).tolist() == [1, 1, 1]
+    with pytest.raises(MismatchError):
+        load_policy(path)
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(FileError, match=r"none\.pt"):
+        load_policy(tmp_path / "none.pt")
+
+
+# --- scoring --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("action", "total", "length"), [(1, 1.0, 4), (0, 0.0, 20)])
+def test_the_stored_network_chooses(store, action, total, length):
+    scores = score_checkpoint(
+        store(action), episodes=5, seed=3, environment=Corridor, network=Always
+    )
+    assert scores.returns == (total,) * 5
+    assert scores.lengths == (length,) * 5
+
+
+def test_the_seed_is_the_environments(store):
+    path = store(0, spec=EnvironmentSpec((4,), "float32", 2))
+    scores = [score_checkpoint(path, episodes=8, seed=seed, network=Always) for seed in (1, 1, 2)]
+    assert scores[0] == scores[1] != scores[2]
+
+
+def test_no_more_environments_are_made_than_there_are_episodes(store):
+    made = []
+
+    def make():
+        made.append(Corridor())
+        return made[-1]
+
+    path = store(1, "evaluator.environments=4")
+    for episodes, expected in ((2, 2), (9, 4)):
+        made.clear()
+        score_checkpoint(path, episodes=episodes, seed=0, environment=make, network=Always)
+        assert len(made) == expected
+
+
+class Noticing(Corridor):
+    """Notices that it was closed; may fail."""
+
+    closed = 0
+
+    def __init__(self, fail=False):
+        super().__init__()
+        self._fail = fail
+
+    def step(self, action):
+        if self._fail:
+            raise RuntimeError("on purpose")
+        return super().step(action)
+
+    def close(self):
+        type(self).closed += 1
+
+
+@pytest.mark.parametrize("fail", [False, True])
+def test_environments_are_closed_however_it_ends(store, monkeypatch, fail):
+    monkeypatch.setattr(Noticing, "closed", 0)
+    path = store(1)
+
+    def score():
+        return score_checkpoint(
+            path, episodes=2, seed=0, environment=lambda: Noticing(fail), network=Always
+        )
+
+    if fail:
+        with pytest.raises(EnvironmentFailedError, match=r"evaluate: .*on purpose"):
+            score()
+    else:
+        score()
+    assert Noticing.closed == 2
+
+
+def test_another_environment_is_refused_with_both_described(store, monkeypatch):
+    monkeypatch.setattr(Noticing, "closed", 0)
+    path = store(1, spec=EnvironmentSpec((4,), "float32", 2))
+    with pytest.raises(MismatchError, match=r"best\.pt was trained on float32 \(4,\).* \(5,\)"):
+        score_checkpoint(path, episodes=2, seed=0, environment=Noticing, network=Always)
+    assert Noticing.closed == 2
+
+
+class Dying(Corridor):
+    """Its process is killed within a step."""
+
+    def step(self, action):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.filterwarnings("ignore:.*waiting for a pending call:UserWarning")
+def test_a_killed_worker_is_an_error_and_no_hang(store):
+    path = store(1, "evaluator.vectorization=async")
+    with pytest.raises(EnvironmentFailedError, match=r"process.*died"):
+        score_checkpoint(path, episodes=2, seed=0, environment=Dying, network=Always)
+
+
+def test_the_best_checkpoint_scores_again_what_it_scored(tmp_path):
+    config = quick_config(
+        "stop.updates=0", "stop.evaluation_return=1", "stop.environment_steps=20000",
+        "evaluator.period_updates=20",
+        "algorithm.learning_rate=0.01", "exploration.epsilon_decay_environment_steps=1000",
+        "replay.samples_per_insert=8", "algorithm.target_update_period_updates=10",
+    )  # fmt: skip
+    with Single(config, run_directory=tmp_path, environment=Corridor) as single:
+        result = single.run()
+    assert result.stop_reason == "evaluation_return"
+    scores = score_checkpoint(tmp_path / "best.pt", episodes=5, seed=3, environment=Corridor)
+    assert scores.returns == (1.0,) * 5
+    again = score_checkpoint(tmp_path / "best.pt", episodes=5, seed=3, environment=Corridor)
+    assert again == scores
+    assert np.mean(scores.lengths) == 4
+
+
+# --- filming --------------------------------------------------------------------------------------
+
+
+def test_filming_an_environment_that_draws_nothing_is_refused(store, tmp_path):
+    path = store(1, "environment.id=zdqn/SlowCartPole-v0")
+    with pytest.raises(ConfigError):
+        record_episode(path, video=tmp_path / "film", seed=0, network=Always)
+
+
+def test_filming_without_the_extra_names_it(store, tmp_path, monkeypatch):
+    def missing(*_, **__):
+        raise gymnasium.error.DependencyNotInstalled("moviepy is not installed")
+
+    monkeypatch.setattr("gymnasium.wrappers.RecordVideo", missing)
+    path = store(1, spec=EnvironmentSpec((4,), "float32", 2))
+    with pytest.raises(ConfigError, match=r'pip install "zdqn\[video\]"'):
+        record_episode(path, video=tmp_path / "film", seed=0, network=Always)

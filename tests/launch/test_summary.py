@@ -1,0 +1,57 @@
+"""How a run ended, in a few aligned lines."""
+
+from zdqn.launch.summary import summary_lines
+from zdqn.records.run_files import read_summary
+
+
+def test_summary(tmp_path):
+    assert read_summary(tmp_path) == {}
+    assert summary_lines({}) == ["The run was stopped before training began."]
+    (tmp_path / "summary.json").write_text(
+        '{"stop_reason": "evaluation_return", "wall_s": 61, "updates": 5000, "updates_per_s": 99.5,'
+        ' "best_evaluation_return": 500.0, "final_evaluation_return": null, "blocks_lost": 0}'
+    )
+    lines = summary_lines(read_summary(tmp_path))
+    assert lines == [
+        "ended             evaluation_return, 1:01 min",
+        "evaluation        best 500",
+        "updates           5,000, 100/s",
+        "data              0 blocks lost",
+    ]
+
+
+def test_everything_a_run_can_tell():
+    lines = summary_lines(
+        {
+            "stop_reason": "updates",
+            "wall_s": 3725.0,
+            "best_evaluation_return": 475.25,
+            "final_evaluation_return": 470.0,
+            "environment_steps": 123_456,
+            "environment_steps_per_s": 1234.5,
+            "episodes": 1_000,
+            "updates": 60,
+            "updates_per_s": 2000.0,
+            "samples_per_insert": 7.984,
+            "staleness_mean": 2.25,
+            "blocks_lost": 3,
+            "verdict": "collector-bound",
+            "run_directory": "runs/a",
+            "learning_curve": "runs/a/curve.png",
+        }
+    )
+    assert lines == [
+        "ended             updates, 1:02:05 h",
+        "evaluation        best 475.25, final 470",
+        "environment steps 123,456, 1,234/s, 1,000 episodes",
+        "updates           60, 2,000/s",
+        "data              7.98 samples per insert, staleness 2.2, 3 blocks lost",
+        "verdict           collector-bound",
+        "run directory     runs/a",
+        "learning curve    runs/a/curve.png",
+    ]
+
+
+def test_a_row_of_which_nothing_is_known_is_left_out():
+    known = {"updates": 0, "verdict": "", "wall_s": None, "of": "a later version"}
+    assert summary_lines(known) == ["updates           0"]

@@ -1,0 +1,201 @@
+"""A learner's end of the memory link, against a memory that gives prepared answers."""
+
+import threading
+
+import msgspec
+import pytest
+
+from tests.roles.conftest import quick_config
+from tests.wire.fake_server import PONG, WELCOME
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import FencedError, MismatchError
+from zdqn.roles.learner import memory_link
+from zdqn.roles.learner.memory_link import MemoryLink
+from zdqn.wire import membership
+from zdqn.wire.node import Node
+from zdqn.wire.protocol import (
+    Acknowledged,
+    ErrorReply,
+    Goodbye,
+    Hello,
+    Ping,
+    Refusal,
+    Spec,
+    Status,
+    StatusRequest,
+    Stop,
+)
+from zdqn.wire.status import MemoryStatistics
+
+SPEC = Spec.of(EnvironmentSpec((4,), "float32", 2))
+WAIT_S = 5.0
+FENCED = ErrorReply(code=Refusal.FENCED, message="a newer learner (epoch 2) has taken over")
+
+
+class Learner:
+    """What a link asks of the learner that it belongs to."""
+
+    def __init__(self):
+        self.spec = None
+        self.updates = 3
+        self.stop = threading.Event()
+
+    def hello(self):
+        return Hello(
+            role="learner", name="learner", session=7, spec=self.spec, run_id="r", learner_epoch=1
+        )
+
+    def statistics(self):
+        return {"phase": "training", "updates": self.updates}
+
+
+@pytest.fixture
+def learner():
+    return Learner()
+
+
+@pytest.fixture
+def link(context, learner, monkeypatch):
+    """Makes the learner's link to a memory; it is closed when the test is over."""
+    monkeypatch.setattr(membership, "_REQUEST_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(membership, "_GOODBYE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(memory_link, "_LAST_WORD_S", 0.2)
+    made = []
+
+    def make(address):
+        link = MemoryLink(
+            Node(context),
+            address,
+            config=quick_config("links.ping_period_s=0.01"),
+            hello=learner.hello,
+            statistics=learner.statistics,
+            stop=learner.stop,
+        )
+        made.append(link)
+        return link
+
+    yield make
+    for one in made:
+        one.close()
+
+
+# --- membership -----------------------------------------------------------------------------------
+
+
+def test_it_joins_as_the_learner_pings_with_its_numbers_and_leaves_once(fake, link, learner, until):
+    memory = fake()
+    joined = link(memory.address)
+    assert joined.address == memory.address
+    joined.join()
+    until(lambda: memory.count(Ping) >= 2)
+    learner.updates = 60
+    joined.close()
+    joined.close()
+    assert memory.heard[0] == learner.hello()
+    assert memory.heard[1] == Ping(session=7, statistics={"phase": "training", "updates": 3})
+    goodbyes = [header for header in memory.heard if isinstance(header, Goodbye)]
+    assert goodbyes == [Goodbye(session=7, statistics={"phase": "training", "updates": 60})]
+
+
+def test_it_introduces_itself_again_with_what_it_knows_by_then(fake, link, learner):
+    memory = fake()
+    joined = link(memory.address)
+    joined.join()
+    learner.spec = SPEC
+    joined.introduce()
+    hellos = [header for header in memory.heard if isinstance(header, Hello)]
+    assert [hello.spec for hello in hellos] == [None, SPEC]
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "said"),
+    [
+        (FENCED, FencedError, "epoch 2"),
+        (ErrorReply(code=Refusal.MISMATCH, message="run b"), MismatchError, "refused: run b"),
+        (msgspec.structs.replace(WELCOME, role="learner"), MismatchError, "not a memory"),
+    ],
+)
+def test_a_refusal_is_raised_by_joining(fake, link, answer, error, said):
+    memory = fake(Hello=[answer])
+    with pytest.raises(error, match=said):
+        link(memory.address).join()
+
+
+def test_a_later_refusal_stops_the_learner_and_can_be_raised(fake, link, learner):
+    memory = fake(Ping=[PONG, FENCED])
+    joined = link(memory.address)
+    joined.join()
+    joined.raise_failure()
+    assert learner.stop.wait(WAIT_S)
+    joined.close()
+    with pytest.raises(FencedError, match="epoch 2"):
+        joined.raise_failure()
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+def test_the_memorys_numbers_are_those_of_its_last_pong(fake, link, until):
+    told = [
+        msgspec.structs.replace(PONG, statistics={"size": size, "reading": False})
+        for size in (5, 6)
+    ]
+    memory = fake(Ping=told)
+    joined = link(memory.address)
+    assert joined.statistics == MemoryStatistics()
+    joined.join()
+    until(lambda: joined.statistics.size == 6)
+    assert joined.statistics == MemoryStatistics(size=6, reading=False)
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+
+def test_a_memory_tells_its_last_numbers_and_is_ended(fake, link):
+    memory = fake(
+        StatusRequest=[Status(role="memory", values={"blocks_lost": 2, "clients": [], "x": 1})],
+        Stop=[Acknowledged()],
+    )
+    assert link(memory.address).stop() == MemoryStatistics(blocks_lost=2)
+    assert memory.heard == [StatusRequest(), Stop(reason="the run is over")]
+
+
+def test_of_a_memory_that_is_silent_the_last_pong_counts_and_nothing_more_is_asked(
+    fake, link, until, caplog
+):
+    memory = fake(
+        Ping=[msgspec.structs.replace(PONG, statistics={"size": 6})], StatusRequest=[None]
+    )
+    joined = link(memory.address)
+    joined.join()
+    until(lambda: joined.statistics.size == 6)
+    joined.close()
+    assert joined.stop() == MemoryStatistics(size=6)
+    assert memory.count(Stop) == 0
+    assert caplog.messages == [f"the memory at {memory.address} gave no last numbers"]
+
+
+def test_a_memory_that_was_never_there_gives_no_numbers(nobody, link, caplog):
+    assert link(nobody).stop() == MemoryStatistics()
+    assert "gave no last numbers" in caplog.text
+
+
+def test_a_memory_that_is_silent_when_it_is_to_end_has_told_its_numbers(fake, link):
+    memory = fake(StatusRequest=[Status(role="memory", values={"samples": 9})], Stop=[None])
+    assert link(memory.address).stop() == MemoryStatistics(samples=9)
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (ErrorReply(code=Refusal.FENCED, message="epoch 2"), "refused: epoch 2"),
+        (b"HTTP/1.1 400", "answered"),
+        (Status(role="memory", values={"samples": "many"}), "samples = 'many'"),
+        (PONG, "no last numbers"),
+    ],
+    ids=["refusal", "garbage", "numbers that are none", "another answer"],
+)
+def test_a_last_word_that_is_none_is_logged_and_ends_nothing(fake, link, caplog, answer, said):
+    memory = fake(StatusRequest=[answer], Stop=[Acknowledged()])
+    assert link(memory.address).stop() == MemoryStatistics()
+    assert said in caplog.text

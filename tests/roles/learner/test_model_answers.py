@@ -1,0 +1,360 @@
+"""Questions on the model link in, answers out, with a fake server and nothing else."""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.roles.conftest import quick_config
+from zdqn.config import from_dict, shared_values
+from zdqn.core.greedy import Greedy
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import MismatchError
+from zdqn.records.snapshots import FrozenSnapshot
+from zdqn.roles.learner.model_answers import ModelAnswers
+from zdqn.roles.learner.publications import Published
+from zdqn.wire import codec
+from zdqn.wire.memory_messages import SampleRequest
+from zdqn.wire.model_messages import (
+    ActionRequest,
+    Actions,
+    Claim,
+    EvaluationResult,
+    NothingToEvaluate,
+    Snapshot,
+    WeightsRequest,
+)
+from zdqn.wire.protocol import (
+    Acknowledged,
+    ErrorReply,
+    Goodbye,
+    Hello,
+    Ping,
+    Refusal,
+    Spec,
+    StatusRequest,
+    Stop,
+    Welcome,
+)
+from zdqn.wire.request_sockets import Request
+from zdqn.wire.status import LearnerStatus, ProgressStatus, RunStatus
+
+CONFIG = quick_config("run.seed=5", "evaluator.episodes=2")
+SPEC = EnvironmentSpec((2,), "float32", 4)
+OTHER_SPEC = EnvironmentSpec((2,), "float32", 3)
+
+
+class FakeServer:
+    """Requests that a test puts in, and what was answered to each."""
+
+    def __init__(self):
+        self.requests: deque[Request] = deque()
+        self.replies: dict[Request, Any] = {}
+
+    def receive(self):
+        return self.requests.popleft() if self.requests else None
+
+    def reply(self, request, message):
+        assert request not in self.replies, "answered twice"
+        self.replies[request] = bytes(message)
+
+
+class FirstAction(Greedy):
+    def load(self, arrays):
+        pass
+
+    def q_values(self, observations):
+        return np.tile(np.array([1, 0, 0, 0], np.float32), (len(observations), 1))
+
+
+class Setting:
+    """The answers under test, and their server."""
+
+    def __init__(self):
+        self.server = FakeServer()
+        self.stops: list[str] = []
+        self.answers = ModelAnswers(
+            self.server,  # type: ignore[arg-type]
+            config=CONFIG,
+            run_id="r",
+            session=9,
+            memory="tcp://10.0.0.1:5556",
+            weights_endpoint="tcp://0.0.0.0:5557",
+            on_stop=self.stops.append,
+        )
+
+    def put(self, header, arrays=()):
+        """Put in a request, which is not answered yet."""
+        request = Request([], memoryview(codec.encode(header, arrays)))
+        self.server.requests.append(request)
+        return request
+
+    def answer_to(self, request):
+        reply = self.server.replies.get(request)
+        return None if reply is None else codec.decode(reply).header
+
+    def ask(self, header, arrays=()) -> Any:
+        request = self.put(header, arrays)
+        self.answers.serve()
+        return self.answer_to(request)
+
+    def hello(self, session=7, role="collector", **values):
+        return self.ask(Hello(role=role, name=f"{role}-{session}", session=session, **values))
+
+    def offer(self, number=0):
+        arrays = {"weight": np.zeros(2, np.float32)}
+        self.answers.evaluations.offer(FrozenSnapshot(number, 1 << 32, 10, 5, 2, 0.0, arrays))
+
+    def result(self, session, number, *returns):
+        header = EvaluationResult(
+            session=session, snapshot=number, episodes=len(returns), duration_s=0.5
+        )
+        lengths = np.full(len(returns), 9, np.int64)
+        return self.ask(header, (np.array(returns, np.float64), lengths))
+
+
+@pytest.fixture
+def setting():
+    return Setting()
+
+
+# --- who is admitted ------------------------------------------------------------------------------
+
+
+def test_a_client_that_comes_without_a_configuration_is_given_everything(setting):
+    welcome = setting.hello()
+    assert isinstance(welcome, Welcome)
+    assert (welcome.role, welcome.run_id, welcome.session) == ("learner", "r", 9)
+    assert welcome.memory == "tcp://10.0.0.1:5556"
+    assert welcome.data_endpoint == "tcp://0.0.0.0:5557"
+    assert (welcome.seed, welcome.index, welcome.spec) == (5, 0, None)
+    assert from_dict(welcome.config, source="the welcome") == CONFIG
+
+
+def test_one_that_comes_with_the_same_values_is_welcome(setting):
+    assert isinstance(setting.hello(shared=shared_values(CONFIG)), Welcome)
+
+
+def test_another_configuration_is_refused_with_both_values_and_is_no_client(setting):
+    other = quick_config("algorithm.n_step=3", "network.hidden=[8]", "collector.environments=2")
+    refused = setting.hello(shared=shared_values(other))
+    assert isinstance(refused, ErrorReply)
+    assert refused.code is Refusal.MISMATCH
+    assert "algorithm.n_step: here 1, there 3" in refused.message
+    assert "network.hidden: here [16], there [8]" in refused.message
+    assert "environments" not in refused.message  # its own affair
+    assert "Start collector-7 with this run's configuration, or with none" in refused.message
+    assert setting.answers.desk.living("collector") == []
+
+
+def test_the_first_spec_is_the_runs_and_is_told_to_who_comes_later(setting):
+    assert not setting.answers.spec_known.is_set()
+    assert setting.hello(1, spec=Spec.of(SPEC)).spec == Spec.of(SPEC)
+    assert setting.answers.spec_known.is_set()
+    assert setting.answers.spec == SPEC
+    assert setting.hello(2, role="evaluator").spec == Spec.of(SPEC)
+    assert isinstance(setting.hello(3, spec=Spec.of(SPEC)), Welcome)
+
+
+def test_another_spec_is_refused_with_both_described(setting):
+    setting.hello(1, spec=Spec.of(SPEC))
+    refused = setting.hello(2, spec=Spec.of(OTHER_SPEC))
+    assert refused.code is Refusal.MISMATCH
+    assert f"this run's is {SPEC.describe()}" in refused.message
+    assert f"that of collector-2 is {OTHER_SPEC.describe()}" in refused.message
+    assert setting.answers.spec == SPEC
+    assert [peer.session for peer in setting.answers.desk.living("collector")] == [1]
+
+
+def test_a_spec_that_may_not_be_is_refused_and_is_not_the_runs(setting):
+    spec = Spec(observation_shape=(2,), observation_dtype="object", num_actions=2, frame_stack=1)
+    assert setting.hello(spec=spec).code is Refusal.PROTOCOL
+    assert setting.answers.spec is None
+
+
+def test_a_checkpoints_spec_is_held_against_the_one_known(setting):
+    setting.answers.agree(SPEC, "the checkpoint")
+    setting.answers.agree(SPEC, "the checkpoint")
+    with pytest.raises(MismatchError, match=r"that of the checkpoint is .*3 actions"):
+        setting.answers.agree(OTHER_SPEC, "the checkpoint")
+
+
+def test_a_client_of_another_run_is_refused(setting):
+    assert setting.hello(run_id="another").code is Refusal.MISMATCH
+
+
+# --- weights and actions --------------------------------------------------------------------------
+
+
+def test_weights_are_refused_before_there_are_any_and_then_the_newest(setting):
+    assert setting.ask(WeightsRequest()) == ErrorReply(
+        code=Refusal.NOT_SERVING, message="no weights yet"
+    )
+    for version in (1, 2):
+        setting.answers.publish(Published(version, {}, b"weights %d" % version))
+    request = setting.put(WeightsRequest())
+    setting.answers.serve()
+    assert setting.server.replies[request] == b"weights 2"
+
+
+def test_actions_need_weights_a_policy_and_a_spec(setting):
+    question = ActionRequest(session=1, spec_digest=SPEC.digest, count=2)
+    arrays = (np.zeros((2, 2), np.float32),)
+    assert setting.ask(question, arrays).code is Refusal.NOT_SERVING
+    setting.answers.agree(SPEC, "the test")
+    assert setting.ask(question, arrays).code is Refusal.NOT_SERVING
+    setting.answers.publish(Published(11, {}, b""))
+    assert setting.ask(question, arrays).code is Refusal.NOT_SERVING
+    setting.answers.actions.act_with(FirstAction())
+    assert setting.ask(question, arrays) == Actions(count=2, weight_version=11)
+
+
+# --- evaluations ----------------------------------------------------------------------------------
+
+
+def test_an_evaluator_claims_a_snapshot_and_brings_its_scores(setting):
+    setting.hello(1, role="evaluator")
+    claim = setting.put(Claim(session=1, wait_ms=60_000))
+    setting.answers.serve()
+    assert setting.answer_to(claim) is None, "nothing to evaluate: it waits"
+    setting.offer()
+    assert setting.answers.serve()[0]
+    snapshot = setting.answer_to(claim)
+    assert isinstance(snapshot, Snapshot)
+    assert (snapshot.snapshot, snapshot.episodes) == (0, 2)
+    assert setting.result(1, 0, 1.0, 3.0) == Acknowledged()
+    (evaluation,) = setting.answers.evaluations.take()
+    assert (evaluation.evaluator, evaluation.scores.mean) == ("evaluator-1", 2.0)
+
+
+def test_a_stranger_may_not_claim(setting):
+    setting.offer()
+    assert setting.ask(Claim(session=1, wait_ms=0)).code is Refusal.NOT_SERVING
+    assert setting.answers.evaluations.unevaluated == 1
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_what_a_departed_evaluator_held_goes_to_another(setting, died):
+    for session in (1, 2):
+        setting.hello(session, role="evaluator")
+    setting.offer()
+    assert isinstance(setting.ask(Claim(session=1, wait_ms=0)), Snapshot)
+    assert isinstance(setting.ask(Claim(session=2, wait_ms=0)), NothingToEvaluate)
+    if died:
+        setting.answers.departed(setting.answers.desk.peers.peers[1], died=True)
+    else:
+        assert setting.ask(Goodbye(session=1, statistics={})) == Acknowledged()
+    assert isinstance(setting.ask(Claim(session=2, wait_ms=0)), Snapshot)
+
+
+# --- the end of a run -----------------------------------------------------------------------------
+
+
+def pongs(setting):
+    return {
+        role: setting.ask(Ping(session=session, statistics={})).stopping
+        for session, role in ((1, "collector"), (2, "evaluator"))
+    }
+
+
+def test_collectors_finish_before_evaluators(setting):
+    setting.hello(1, role="collector")
+    setting.hello(2, role="evaluator")
+    assert pongs(setting) == {"collector": False, "evaluator": False}
+    setting.answers.finish(evaluators=False)
+    assert pongs(setting) == {"collector": True, "evaluator": False}
+    assert setting.hello(3, role="collector").code is Refusal.STOPPING
+    assert isinstance(setting.hello(4, role="evaluator"), Welcome)
+    setting.answers.finish(evaluators=True)
+    assert pongs(setting) == {"collector": True, "evaluator": True}
+    assert setting.hello(5, role="evaluator").code is Refusal.STOPPING
+
+
+def test_an_evaluator_that_waits_is_let_go_only_when_nothing_more_will_come(setting):
+    setting.hello(1, role="evaluator")
+    claim = setting.put(Claim(session=1, wait_ms=60_000))
+    setting.answers.finish(evaluators=False)
+    setting.answers.serve()
+    assert setting.answer_to(claim) is None
+    setting.answers.finish(evaluators=True)
+    setting.answers.serve()
+    assert setting.answer_to(claim) == NothingToEvaluate(stopping=True)
+
+
+def test_who_asks_for_actions_when_training_is_over_is_told_so(setting):
+    setting.answers.agree(SPEC, "the test")
+    setting.answers.publish(Published(11, {}, b""))
+    setting.answers.actions.act_with(FirstAction())
+    setting.answers.finish(evaluators=False)
+    question = ActionRequest(session=1, spec_digest=SPEC.digest, count=1)
+    assert setting.ask(question, (np.zeros((1, 2), np.float32),)).code is Refusal.STOPPING
+
+
+def test_a_stop_reaches_the_learner_with_its_reason(setting):
+    assert setting.ask(Stop(reason="enough")) == Acknowledged()
+    assert setting.stops == ["enough"]
+
+
+# --- what is told ---------------------------------------------------------------------------------
+
+
+def test_a_pong_tells_what_the_learner_reported(setting):
+    setting.hello(1)
+    setting.hello(2)
+    assert setting.ask(Ping(session=1, statistics={})).environment_steps == 0
+    setting.answers.report(LearnerStatus(progress=ProgressStatus(environment_steps=1234)))
+    pong = setting.ask(Ping(session=1, statistics={"environment_steps": 9}))
+    assert (pong.session, pong.known, pong.environment_steps) == (9, True, 1234)
+    assert (pong.collectors, pong.statistics) == (2, {})
+    assert not setting.ask(Ping(session=99, statistics={})).known
+
+
+def test_a_status_is_the_report_with_clients_and_actions_served(setting):
+    setting.hello(1)
+    setting.ask(Ping(session=1, statistics={"environment_steps": 9}))
+    setting.answers.agree(SPEC, "the test")
+    setting.answers.publish(Published(11, {}, b""))
+    setting.answers.actions.act_with(FirstAction())
+    question = ActionRequest(session=1, spec_digest=SPEC.digest, count=3)
+    setting.ask(question, (np.zeros((3, 2), np.float32),))
+    setting.answers.report(LearnerStatus(run=RunStatus(phase="training"), verdict="balanced"))
+    told = setting.ask(StatusRequest())
+    assert told.role == "learner"
+    status = LearnerStatus.read(told.values)
+    assert (status.run.phase, status.verdict, status.actions_served) == ("training", "balanced", 3)
+    (client,) = status.clients
+    assert (client["name"], client["environment_steps"]) == ("collector-1", 9)
+
+
+def test_serving_says_whether_anything_came_and_whether_for_actions(setting):
+    assert setting.answers.serve() == (False, False)
+    setting.put(Ping(session=1, statistics={}))
+    assert setting.answers.serve() == (True, False)
+    setting.put(
+        ActionRequest(session=1, spec_digest=SPEC.digest, count=1), (np.zeros((1, 2), np.float32),)
+    )
+    assert setting.answers.serve() == (True, True)
+
+
+def test_clients_that_ask_without_end_do_not_hold_up_a_pass(setting):
+    requests = [setting.put(Ping(session=1, statistics={})) for _ in range(600)]
+    passes = 0
+    while setting.answers.serve()[0]:
+        passes += 1
+    assert passes == 3
+    assert set(setting.server.replies) == set(requests)
+
+
+@pytest.mark.parametrize("body", [b"", b"HTTP/1.1 400", b"ZDQN" + bytes(100)])
+def test_garbage_is_refused_and_breaks_nothing(setting, body):
+    request = Request([], memoryview(body))
+    setting.server.requests.append(request)
+    setting.answers.serve()
+    assert setting.answer_to(request).code is Refusal.PROTOCOL
+
+
+def test_a_question_for_a_memory_is_refused(setting):
+    refused = setting.ask(SampleRequest(batch_size=1))
+    assert refused.code is Refusal.PROTOCOL
+    assert "a learner does not answer SAMPLE_REQUEST" in refused.message

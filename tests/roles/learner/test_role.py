@@ -1,0 +1,252 @@
+"""The learner's life around its loop: what is bound, refused, waited for, and left behind."""
+
+import json
+import threading
+import tomllib
+
+import pytest
+
+from tests.roles.conftest import eventually, quick_config
+from tests.wire.fake_server import PONG, WELCOME
+from zdqn.config import to_dict
+from zdqn.errors import (
+    AddressInUseError,
+    ConfigError,
+    FencedError,
+    FileError,
+    MismatchError,
+    PeerUnavailableError,
+    RoleFailedError,
+)
+from zdqn.roles.learner import memory_link
+from zdqn.roles.learner.model_answers import ModelAnswers
+from zdqn.roles.learner.role import Learner
+from zdqn.wire import remote
+from zdqn.wire.addresses import parse_address
+from zdqn.wire.protocol import Acknowledged, ErrorReply, Hello, Refusal, Status, Stop
+
+NOWHERE = "tcp://127.0.0.1:1"
+
+
+@pytest.fixture
+def make(context, tmp_path, monkeypatch):
+    """Makes learners in a shared context; whatever is open at the end is closed."""
+    monkeypatch.setattr(memory_link, "_LAST_WORD_S", 0.1)
+    made = []
+
+    def make_one(config=None, memory=NOWHERE, **options):
+        options.setdefault("bind", "tcp://127.0.0.1:0")
+        options.setdefault("run_directory", tmp_path / "run")
+        learner = Learner(config or quick_config(), memory=str(memory), context=context, **options)
+        made.append(learner)
+        return learner
+
+    yield make_one
+    for learner in made:
+        learner.close()
+
+
+def again(make, address, until):
+    """Bind where something has just failed: what it left bound would be in the way."""
+    bound = []
+
+    def attempt():
+        try:
+            bound.append(make(bind=address))
+        except AddressInUseError:
+            return False
+        return True
+
+    until(attempt)
+    return bound[0]
+
+
+# --- the constructor ------------------------------------------------------------------------------
+
+
+def test_made_it_is_bound_counted_and_has_written_its_configuration(make, tmp_path):
+    told: list[dict[str, str]] = []
+    config = quick_config("run.seed=9")
+    learner = make(config, on_bound=told.append)
+    model, weights = (
+        parse_address(learner.endpoints[link], parameter="x") for link in ("model", "weights")
+    )
+    assert weights.port == model.port - 1
+    assert told == [learner.endpoints]
+    assert tomllib.loads((tmp_path / "run" / "config.toml").read_text()) == to_dict(config)
+    assert (tmp_path / "run" / "learner_epoch").read_text() == "1\n"
+
+
+def test_each_start_in_a_run_directory_is_a_new_epoch(make, tmp_path):
+    for expected in ("1\n", "2\n"):
+        make().close()
+        assert (tmp_path / "run" / "learner_epoch").read_text() == expected
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"bind": "somewhere"}, "--bind"),
+        ({"bind": "tcp://0.0.0.0:0"}, "--insecure"),
+        ({"memory": "somewhere"}, "--memory"),
+        ({"memory": "tcp://no.such.host.invalid:5"}, "--memory"),
+    ],
+)
+def test_an_address_that_cannot_be_used_is_refused_before_anything_is_made(
+    make, tmp_path, options, said
+):
+    with pytest.raises(ConfigError, match=said):
+        make(**options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_address_in_use_is_refused(make, tmp_path):
+    first = make()
+    with pytest.raises(AddressInUseError, match=first.endpoints["model"]):
+        make(bind=first.endpoints["model"], run_directory=tmp_path / "other")
+
+
+def test_sockets_are_closed_when_whoever_is_told_of_them_raises(make, nobody, until):
+    def refuse(endpoints):
+        raise OSError(f"no room to write down {endpoints['model']}")
+
+    with pytest.raises(OSError, match=str(nobody)):
+        make(bind=str(nobody), on_bound=refuse)
+    again(make, str(nobody), until)
+
+
+def test_sockets_are_closed_when_the_run_directory_fails(make, nobody, tmp_path, until):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "learner_epoch").write_text("many")
+    with pytest.raises(FileError, match="learner_epoch"):
+        make(bind=str(nobody))
+    (folder / "learner_epoch").unlink()
+    again(make, str(nobody), until)
+
+
+def test_closing_lets_go_of_both_addresses_and_may_be_done_twice(make, nobody, until):
+    learner = make(bind=str(nobody))
+    learner.close()
+    learner.close()
+    assert again(make, str(nobody), until).endpoints == learner.endpoints
+
+
+# --- before training ------------------------------------------------------------------------------
+
+
+def test_a_run_without_a_checkpoint_cannot_be_resumed(make, tmp_path):
+    (tmp_path / "earlier").mkdir()
+    learner = make(resume=tmp_path / "earlier")
+    with pytest.raises(FileError, match=r"there is no checkpoint in .*earlier"):
+        learner.run()
+
+
+def test_a_memory_that_does_not_come_is_not_waited_for_without_end(make, nobody):
+    config = quick_config("links.connect_timeout_s=0.1")
+    with pytest.raises(PeerUnavailableError, match=f"memory at {nobody}"):
+        make(config, memory=nobody).run()
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (ErrorReply(code=Refusal.FENCED, message="epoch 3"), FencedError),
+        (ErrorReply(code=Refusal.MISMATCH, message="another run"), MismatchError),
+    ],
+)
+def test_a_memory_that_refuses_ends_the_run_with_its_reason(make, fake, answer, error):
+    memory = fake(Hello=[answer])
+    with pytest.raises(error, match=answer.message):
+        make(memory=memory.address).run()
+
+
+def test_it_introduces_itself_with_run_and_epoch(make, fake, in_thread, until):
+    memory = fake(StatusRequest=[Status(role="memory", values={})], Stop=[Acknowledged()])
+    make().close()
+    stop = threading.Event()
+    learner = make(memory=memory.address, stop=stop)
+    in_thread(learner.run)
+    until(lambda: memory.heard)
+    stop.set()
+    hello = memory.heard[0]
+    assert isinstance(hello, Hello)
+    assert (hello.role, hello.run_id, hello.learner_epoch) == ("learner", "run", 2)
+    assert hello.spec is None
+
+
+# --- the end, if there was nothing to learn from --------------------------------------------------
+
+
+@pytest.fixture
+def waiting(make, fake):
+    """A learner that has a memory and waits for a collector; its memory; its result to come."""
+    memory = fake(
+        StatusRequest=[Status(role="memory", values={"samples": 9})], Stop=[Acknowledged()]
+    )
+    stop = threading.Event()
+    learner = make(memory=memory.address, stop=stop)
+    outcome: list[object] = []
+
+    def run():
+        try:
+            outcome.append(learner.run())
+        except Exception as error:  # noqa: BLE001 - looked at by the test
+            outcome.append(error)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    address = learner.endpoints["model"]
+    eventually(
+        lambda: remote.fetch_status(address, 5)["run"]["phase"] == "waiting for a collector",
+        "the phase in which it waits",
+    )
+
+    def result():
+        thread.join(10)
+        (given,) = outcome
+        return given
+
+    yield learner, memory, stop, result
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_who_asks_for_a_stop_gives_the_reason_and_the_first_counts(waiting, tmp_path):
+    learner, memory, _, result = waiting
+    for reason in ("enough", "really enough"):  # answered until it is closed
+        remote.request_stop(learner.endpoints["model"], reason, 5)
+    ended = result()
+    assert (ended.stop_reason, ended.run_directory) == ("enough", tmp_path / "run")
+    assert ended.summary["updates"] == ended.summary["environment_steps"] == 0
+    assert ended.summary["samples"] == 9  # the memory's last word
+    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == ended.summary
+    assert memory.heard[-1] == Stop(reason="the run is over")
+
+
+def test_a_stop_event_needs_no_reason(waiting):
+    _, _, stop, result = waiting
+    stop.set()
+    assert result().stop_reason == "stopped"
+
+
+def test_a_broken_model_server_is_a_fault_of_zdqn(waiting, monkeypatch):
+    *_, result = waiting
+
+    def broken(_answers):
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr(ModelAnswers, "serve", broken)
+    error = result()
+    assert isinstance(error, RoleFailedError)
+    assert "on purpose" in str(error)
+    assert "please report it" in str(error)
+    assert isinstance(error.__cause__, ZeroDivisionError)
+
+
+def test_a_memory_that_fences_a_waiting_learner_out_ends_it(make, fake):
+    fenced = ErrorReply(code=Refusal.FENCED, message="a newer learner (epoch 2) has taken over")
+    memory = fake(Ping=[PONG, fenced], Hello=[WELCOME])
+    with pytest.raises(FencedError, match="epoch 2"):
+        make(memory=memory.address).run()

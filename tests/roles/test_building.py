@@ -1,0 +1,257 @@
+"""From configuration to parts: what a user sets is what is built."""
+
+import gymnasium
+import numpy as np
+import pytest
+import torch
+
+from tests.roles.conftest import Corridor, quick_config
+from zdqn.config import load_config
+from zdqn.core.agenda import Limits, Periods
+from zdqn.core.greedy import DensePolicy
+from zdqn.core.policies import GreedyPolicy
+from zdqn.data import EnvironmentSpec
+from zdqn.errors import ConfigError
+from zdqn.roles.building import (
+    build_environments,
+    build_importance_schedule,
+    build_limits,
+    build_network,
+    build_periods,
+    build_policy,
+    build_trainer,
+    evaluation_seed,
+    use_threads,
+)
+
+SPEC = EnvironmentSpec((4,), "float32", 3)
+
+
+@pytest.fixture
+def threads():
+    """Gives back the number of threads that the test has changed."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def equal(one, other):
+    ours, theirs = one.state_dict(), other.state_dict()
+    return ours.keys() == theirs.keys() and all(
+        torch.equal(tensor, theirs[name]) for name, tensor in ours.items()
+    )
+
+
+# --- environments ---------------------------------------------------------------------------------
+
+
+def test_environments_are_those_configured():
+    config = quick_config(
+        "environment.id=zdqn/SlowCartPole-v0", "environment.kwargs={sleep_s=0.0}",
+        "environment.max_episode_steps=3", "environment.frame_stack=2",
+        'environment.wrappers=[{name="DtypeObservation", kwargs={dtype="float64"}}]',
+    )  # fmt: skip
+    environments, spec = build_environments(config, None, count=2, vectorization="sync")
+    assert environments.num_envs == 2
+    assert spec == EnvironmentSpec((4,), "float64", 2, 2)
+    environments.reset(seed=0)
+    ends = [environments.step(np.array([0, 1]))[3].tolist() for _ in range(3)]
+    assert ends == [[False, False], [False, False], [True, True]]
+    environments.close()
+
+
+def test_a_factory_takes_the_place_of_the_id_and_gets_the_kwargs():
+    config = quick_config("environment.id=nowhere:make", "environment.kwargs={length=3}")
+    environments, spec = build_environments(config, Corridor, count=1, vectorization="sync")
+    assert spec == EnvironmentSpec((5,), "float32", 2)
+    environments.reset(seed=0)
+    ends = [bool(environments.step(np.array([1]))[2][0]) for _ in range(2)]
+    assert ends == [False, True]
+    environments.close()
+
+
+@pytest.mark.parametrize(
+    ("vectorization", "expected"),
+    [("sync", gymnasium.vector.SyncVectorEnv), ("async", gymnasium.vector.AsyncVectorEnv)],
+)
+def test_the_vectorization_is_the_callers(vectorization, expected):
+    environments, _ = build_environments(quick_config(), None, count=1, vectorization=vectorization)
+    assert isinstance(environments, expected)
+    environments.close()
+
+
+def test_what_cannot_be_made_is_a_configuration_error():
+    with pytest.raises(ConfigError, match="CartPole-v7"):
+        build_environments(
+            quick_config("environment.id=CartPole-v7"), None, count=1, vectorization="sync"
+        )
+
+
+# --- networks -------------------------------------------------------------------------------------
+
+
+def test_every_role_builds_the_same_network_and_another_seed_another():
+    config = quick_config()
+    assert equal(build_network(config, None, SPEC), build_network(config, None, SPEC))
+    other = quick_config("run.seed=1")
+    assert not equal(build_network(config, None, SPEC), build_network(other, None, SPEC))
+
+
+def test_the_network_has_the_configured_shape():
+    config = quick_config("network.hidden=[7, 9]", "network.dueling=false")
+    shapes = [tuple(tensor.shape) for tensor in build_network(config, None, SPEC).parameters()]
+    assert shapes == [(7, 4), (7,), (9, 7), (9,), (3, 9), (3,)]
+
+
+@pytest.mark.parametrize(
+    "override", ["network.dueling=true", "network.activation=tanh", "network.initialization=xavier"]
+)
+def test_every_switch_of_the_network_changes_what_it_computes(override):
+    # the dueling heads and the initialization differ in weights; the activation in what it gives
+    observations = torch.linspace(-1, 1, 40).reshape(10, 4)
+    plain, other = (
+        build_network(quick_config(*overrides), None, SPEC) for overrides in ((), (override,))
+    )
+    assert not torch.allclose(plain(observations), other(observations))
+
+
+def test_a_factory_takes_the_place_of_the_kind():
+    made = []
+
+    def make(spec):
+        made.append(spec)
+        return torch.nn.Linear(4, spec.num_actions)
+
+    network = build_network(quick_config(), make, SPEC)
+    assert isinstance(network, torch.nn.Linear)
+    assert made == [SPEC]
+
+
+# --- policies -------------------------------------------------------------------------------------
+
+
+def linear(spec):
+    return torch.nn.Linear(4, spec.num_actions)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "factory", "count", "expected"),
+    [
+        ((), None, 1, DensePolicy),
+        (("network.dueling=true", "network.activation=tanh"), None, 8, DensePolicy),
+        ((), None, 10**6, GreedyPolicy),
+        (("network.hidden=[2048, 2048]",), None, 1, GreedyPolicy),
+        (("network.activation=elu",), None, 1, GreedyPolicy),
+        ((), linear, 1, GreedyPolicy),
+    ],
+    ids=["small", "small with switches", "many rows", "large", "no such activation", "factory"],
+)
+def test_a_policy_is_in_numpy_where_that_is_the_faster(
+    threads, overrides, factory, count, expected
+):
+    policy = build_policy(quick_config(*overrides), factory, SPEC, count)
+    assert type(policy) is expected
+
+
+@pytest.mark.parametrize("overrides", [(), ("network.dueling=true",)])
+def test_either_kind_of_policy_gives_the_networks_values(threads, overrides):
+    config = quick_config(*overrides)
+    network = build_network(config, None, SPEC)
+    arrays = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+    observations = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(observations)).numpy()
+    for count in (3, 10**6):
+        policy = build_policy(config, None, SPEC, count)
+        policy.load(arrays)
+        np.testing.assert_allclose(policy.q_values(observations), expected, atol=1e-5)
+
+
+def test_a_policy_in_torch_uses_the_collectors_threads(threads):
+    build_policy(quick_config("collector.threads=3"), linear, SPEC, 1)
+    assert torch.get_num_threads() == 3
+
+
+# --- the trainer ----------------------------------------------------------------------------------
+
+
+def test_a_trainer_begins_with_the_network_that_every_role_builds():
+    config = quick_config("run.seed=3")
+    trainer = build_trainer(config, None, SPEC)
+    assert equal(trainer.online, build_network(config, None, SPEC))
+    assert equal(trainer.target, trainer.online)
+    assert trainer.updates == 0
+    assert trainer.device.type == "cpu"
+
+
+def test_without_a_target_network_the_online_one_is_it():
+    trainer = build_trainer(quick_config("algorithm.target_network=none"), None, SPEC)
+    assert trainer.target is trainer.online
+    trainer = build_trainer(quick_config("algorithm.target_network=hard"), None, SPEC)
+    assert trainer.target is not trainer.online
+
+
+def test_a_trainer_trains_the_network_of_a_factory():
+    assert isinstance(build_trainer(quick_config(), linear, SPEC).online, torch.nn.Linear)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_a_device_that_is_not_there_is_refused():
+    with pytest.raises(ConfigError, match="cuda"):
+        build_trainer(quick_config("learner.device=cuda"), None, SPEC)
+
+
+# --- numbers --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("annealing", "expected"),
+    [(0, [0.4, 0.4, 0.4, 0.4]), (100, [0.4, 0.7, 1.0, 1.0])],
+    ids=["constant", "annealed"],
+)
+def test_the_importance_exponent_rises_to_its_final_value_or_stays(annealing, expected):
+    schedule = build_importance_schedule(
+        quick_config(
+            "replay.importance_exponent=0.4", "replay.importance_exponent_final=1.0",
+            f"replay.importance_annealing_updates={annealing}",
+        )
+    )  # fmt: skip
+    assert [schedule(updates) for updates in (0, 50, 100, 500)] == pytest.approx(expected)
+
+
+def test_limits_are_those_of_stop():
+    config = quick_config(
+        "stop.updates=1", "stop.environment_steps=2", "stop.episodes=3", "stop.wall_s=4",
+        "stop.evaluation_return=5",
+    )  # fmt: skip
+    assert build_limits(config) == Limits(1, 2, 3, 4.0, 5.0)
+
+
+def test_an_evaluation_return_of_0_is_a_limit_and_none_is_not():
+    assert build_limits(quick_config("stop.evaluation_return=0")).evaluation_return == 0.0
+    assert build_limits(quick_config()).evaluation_return is None
+
+
+def test_periods_are_those_of_learner_and_evaluator():
+    config = load_config(None, [
+        "learner.publish_period_updates=1", "learner.publish_interval_s=2",
+        "learner.republish_period_s=3", "evaluator.period_environment_steps=4",
+        "evaluator.period_updates=5", "evaluator.period_episodes=6",
+        "learner.checkpoint_period_updates=7", "learner.report_period_s=8",
+    ])  # fmt: skip
+    assert build_periods(config) == Periods(
+        publish_updates=1, publish_s=2.0, republish_s=3.0, snapshot_environment_steps=4,
+        snapshot_updates=5, snapshot_episodes=6, checkpoint_updates=7, report_s=8.0,
+    )  # fmt: skip
+
+
+def test_each_snapshot_of_a_seed_is_evaluated_with_a_seed_of_its_own():
+    seeds = [evaluation_seed(seed, snapshot) for seed in (0, 1) for snapshot in range(50)]
+    assert len(set(seeds)) == 100
+    assert seeds[:50] == [evaluation_seed(0, snapshot) for snapshot in range(50)]
+    assert all(0 <= seed < 2**32 for seed in seeds)
+
+
+def test_threads_are_torchs(threads):
+    use_threads(2)
+    assert torch.get_num_threads() == 2

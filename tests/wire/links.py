@@ -1,0 +1,73 @@
+"""Links as the tests of several of them make them, and waiting for what comes."""
+
+from contextlib import suppress
+
+from zdqn.errors import AddressInUseError
+from zdqn.wire.sockets import Waiter
+from zdqn.wire.transition_sockets import TransitionReceiver, TransitionSender
+from zdqn.wire.weight_sockets import WeightSubscriber
+
+WAIT_MS = 5_000
+WAIT_S = WAIT_MS / 1000
+
+
+def receive_request(server):
+    waiter = Waiter([server])
+    while True:  # what is no request is dropped by `receive`
+        assert waiter.wait(WAIT_MS) == {server}
+        request = server.receive()
+        if request is not None:
+            return request
+
+
+def receive_block(receiver, *, copy=True):
+    assert Waiter([receiver]).wait(WAIT_MS) == {receiver}
+    return receiver.receive(copy=copy)
+
+
+def make_receiver(context, address, high_water_mark=2, buffer_bytes=8_192):
+    return TransitionReceiver(
+        context, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
+    )
+
+
+def make_sender(context, address, high_water_mark=2, buffer_bytes=8_192):
+    return TransitionSender(
+        context, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
+    )
+
+
+def take(client, timeout_ms=WAIT_MS):
+    """Give the next answer, which must come."""
+    answer = client.receive(timeout_ms)
+    assert answer is not None
+    return bytes(answer)
+
+
+def never():
+    return False
+
+
+def rebind(bind, until):
+    """Bind an address that was just closed here: libzmq lets go of it in a thread of its own."""
+    bound = []
+
+    def attempt():
+        with suppress(AddressInUseError):
+            bound.append(bind())
+        return bound
+
+    until(attempt)
+    return bound[0]
+
+
+def subscribe(context, publisher, until):
+    """Connect, and publish until something arrives: a subscription takes a moment."""
+    subscriber = WeightSubscriber(context, publisher.address)
+
+    def publish():
+        publisher.publish(b"first")
+        return subscriber.latest(10) is not None
+
+    until(publish)
+    return subscriber
