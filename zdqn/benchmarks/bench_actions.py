@@ -26,8 +26,10 @@ from zdqn.config import Config
 from zdqn.errors import RoleFailedError
 from zdqn.rl.exploration import Exploration
 from zdqn.wire.addresses import parse_address
+from zdqn.wire.asking import ask
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
+from zdqn.wire.protocol import Hello, Spec
 from zdqn.wire.request_sockets import Request
 from zdqn.wire.sockets import Waiter
 
@@ -143,20 +145,24 @@ def _ask_learner(link: Link, config: Config, address: str) -> None:
     observations = np.zeros((1, *VECTOR.observation_shape), VECTOR.dtype)
     greedy = Exploration(np.zeros(1, np.bool_), np.zeros(1, np.int64))
     with Node() as node:
+        session, learner = new_session(), parse_address(address, parameter="the learner")
+        with node.client(learner) as client:
+            hello = Hello(role="collector", name="bench", session=session, spec=Spec.of(VECTOR))
+            ask(client, hello, server="learner", timeout_s=_TIMEOUT_S)
         policy = RemotePolicy(
             config,
-            client=node.client(parse_address(address, parameter="the learner")),
+            client=node.client(learner),
             spec=VECTOR,
-            session=new_session(),
+            session=session,
             stop=threading.Event(),
         )
 
-        def ask() -> None:
+        def act() -> None:
             if policy.choose(observations, greedy) is None:
                 raise RoleFailedError("The learner gives no actions.")
 
         try:
-            _time_each(link, ask)
+            _time_each(link, act)
         finally:
             policy.close()
 

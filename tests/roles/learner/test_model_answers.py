@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from zdqn.core.greedy import Greedy
 
 from tests.roles.conftest import quick_config
 from zdqn.config import from_dict, shared_values
-from zdqn.core.greedy import Greedy
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.records.snapshots import FrozenSnapshot
