@@ -61,7 +61,9 @@ def test_a_block_of_another_environment_is_refused_and_others_go_on(other, start
     store, intake, sender = start()
     sender.send()
     stranger = make_sender(intake, other, session=2)
-    with pytest.raises(MismatchError, match="session 0000000000000002 comes from another"):
+    with pytest.raises(
+        MismatchError, match=r"another run or environment.*session 0000000000000002 sent it"
+    ):
         stranger.send()
     sender.send()
     assert (store.size, intake.refused) == (10, 1)
@@ -161,6 +163,8 @@ def odd_ones(spec, good, make_block):
     bad_action.records["action"] = [0, spec.num_actions, 1]
     bad_reference = make_block(spec, 3)
     bad_reference.records["observation"][1] = len(bad_reference.frames)
+    not_finite = make_block(spec, 3)
+    not_finite.frames[0, 0] = np.nan
     bad_reward = make_block(spec, 3)
     bad_reward.records["reward"] = [0, np.inf, 1]
     return {
@@ -171,11 +175,14 @@ def odd_ones(spec, good, make_block):
         "action": encode(spec, bad_action, 1),
         "reference": encode(spec, bad_reference, 1),
         "reward": encode(spec, bad_reward, 1),
+        "another run": encode(spec, good, 1, origin=spec.origin("another")),
+        "frame": encode(spec, not_finite, 1),
     }
 
 
 @pytest.mark.parametrize(
-    "odd", ["garbage", "cut", "foreign", "empty", "action", "reference", "reward"]
+    "odd",
+    ["garbage", "cut", "foreign", "empty", "action", "reference", "reward", "another run", "frame"],
 )
 def test_an_odd_one_is_refused_alone_and_named(make_block, make_large, odd):
     spec = EnvironmentSpec((4,), "float32", 2)
@@ -186,6 +193,60 @@ def test_an_odd_one_is_refused_alone_and_named(make_block, make_large, odd):
     assert len(errors) == intake.refused == 1
     assert store.size == 6
     assert intake.ledger.lost == 1
+    if odd == "garbage":
+        assert "nobody can say who sent it" in str(errors[0])
+    else:
+        assert "session 0000000000000005 sent it" in str(errors[0])
+        assert intake.refusals[5].blocks == 1
+        assert intake.refusals[5].reason in str(errors[0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_frame_that_is_not_finite_is_refused_whatever_its_dtype(
+    make_block, make_large, value, dtype
+):
+    spec = EnvironmentSpec((4,), dtype, 2)
+    store, intake = make_large(spec)
+    block = make_block(spec, 3)
+    block.frames[-1, -1] = value
+    (error,) = intake.insert_together([encode(spec, block, 0)])
+    assert "an observation that is not finite" in str(error)
+    assert store.size == 0
+
+
+def test_blocks_of_this_run_and_of_none_are_taken_and_of_another_refused(make_block, make_large):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    _, intake = make_large(spec)
+    block = make_block(spec, 3)
+    intake.belong_to("run-a")
+    origins = [spec.origin("run-a"), spec.digest, spec.origin("run-b")]
+    for number, origin in enumerate(origins):
+        errors = intake.insert_together([encode(spec, block, number, origin=origin)])
+        assert len(errors) == (number == 2)
+    intake.belong_to("run-b")
+    assert intake.insert_together([encode(spec, block, 3, origin=origins[2])]) == []
+    (error,) = intake.insert_together([encode(spec, block, 4, origin=origins[0])])
+    assert "run run-b" in str(error)
+
+
+def test_a_sender_is_called_what_the_memory_calls_it(make_block, make_store):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    intake = Intake(make_store(spec), name_of=lambda session: f"collector-{session}@host")
+    block = make_block(spec, 3)
+    (error,) = intake.insert_together([encode(spec, block, 0, origin=1)])
+    assert "collector-5@host sent it" in str(error)
+    assert intake.refusals[5].blocks == 1
+
+
+def test_of_very_many_senders_the_newest_are_told_apart(make_block, make_store):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    intake = Intake(make_store(spec))
+    block = make_block(spec, 3)
+    for session in range(1_500):
+        intake.insert_together([encode(spec, block, 0, origin=1, session=session)])
+    assert intake.refused == 1_500
+    assert sorted(intake.refusals) == list(range(500, 1_500))
 
 
 def test_a_block_that_came_before_is_dropped_and_counted(make_block, make_large):

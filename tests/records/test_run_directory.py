@@ -1,5 +1,6 @@
 import csv
 import json
+import re
 import stat
 from pathlib import Path
 
@@ -115,3 +116,26 @@ def test_a_file_that_cannot_be_written_is_named(directory, name):
             "evaluations.csv": lambda: directory.add_evaluation(make_evaluation(0)),
             "summary.json": lambda: directory.write_summary({}),
         }[name]()
+
+
+def test_a_run_keeps_its_identity_and_shares_it_with_no_other(tmp_path):
+    same_name = [RunDirectory(tmp_path / parent / "run") for parent in ("a", "b")]
+    first, second = (directory.run_id() for directory in same_name)
+    assert first != second
+    assert first.startswith("run-")
+    assert second.startswith("run-")
+    assert RunDirectory(tmp_path / "a" / "run").run_id() == first
+
+
+@pytest.mark.parametrize("name", ["with blank", "line\nfeed", "x" * 250, "\x1b[2J", "ü"])
+def test_an_identity_can_be_said_whatever_the_folder_is_called(tmp_path, name):
+    identity = RunDirectory(tmp_path / name).run_id()
+    assert len(identity) <= 110
+    assert re.fullmatch(r"[A-Za-z0-9_.-]+", identity)
+
+
+@pytest.mark.parametrize("text", ["two words\n", "run", "\x1b[2J-01234567"])
+def test_a_damaged_identity_is_refused_as_others_would_be_taken_for_this_run(tmp_path, text):
+    (tmp_path / "run_id").write_text(text)
+    with pytest.raises(FileError, match="run_id"):
+        RunDirectory(tmp_path).run_id()

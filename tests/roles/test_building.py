@@ -4,14 +4,14 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from zdqn.core.greedy import DensePolicy
-from zdqn.core.policies import GreedyPolicy
 
 from tests.roles.conftest import Corridor, quick_config
 from zdqn.config import load_config
 from zdqn.core.agenda import Limits, Periods
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
+from zdqn.rl.greedy import DensePolicy
+from zdqn.rl.torch_policy import GreedyPolicy
 from zdqn.roles.building import (
     build_environments,
     build_importance_schedule,

@@ -51,9 +51,8 @@ class Client(LearnerClient):
         return {"blocks_sent": 3}
 
     def run(self, while_joined=lambda: None):
-        joined = self._membership(self._learner, "learner")
+        joined, welcome = self._join()
         try:
-            welcome = self._join(joined)
             while_joined()
             joined.raise_failure()
             return welcome
@@ -116,7 +115,7 @@ def test_one_with_a_configuration_says_what_it_acts_on(fake, context):
         assert client.run() == OF_LEARNER
     (hello,) = (header for header in server.heard if isinstance(header, Hello))
     assert (hello.role, hello.name) == ("collector", "c-0")
-    assert hello.shared == msgspec.to_builtins(shared_values(CONFIG))
+    assert hello.shared == msgspec.to_builtins(shared_values(CONFIG, "collector", "learner"))
     assert hello.spec == Spec.of(SPEC)
     assert client.built == [CONFIG]
 
@@ -128,7 +127,8 @@ def test_one_without_takes_the_learners_and_introduces_itself_again(fake, contex
         assert client.run() == second
     hellos = [header for header in server.heard if isinstance(header, Hello)]
     assert [hello.spec for hello in hellos] == [None, Spec.of(SPEC)]
-    assert [hello.shared for hello in hellos] == [None, None]
+    shared = msgspec.to_builtins(shared_values(CONFIG, "collector", "learner"))
+    assert [hello.shared for hello in hellos] == [None, shared]
     assert len({hello.session for hello in hellos}) == 1
     assert client.built == [CONFIG]
 

@@ -32,7 +32,9 @@ PLAIN = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(m
 ANYTHING = st.recursive(
     PLAIN, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner)
 )
-WORD = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_characters="\x7f"))
+CONTROLS = "".join(map(chr, range(0x7F, 0xA0)))
+WORD = st.text(st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_characters=CONTROLS))
+KEY = st.text("abcz_09", min_size=1)
 
 
 def values_of(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901 - one case a type
@@ -45,7 +47,7 @@ def values_of(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901 - one
         case inspect.FloatType():
             return st.floats(kind.ge, kind.le, allow_nan=False, allow_infinity=False)
         case inspect.StrType():
-            words = WORD if kind.pattern else st.text()
+            words = {None: st.text(), r"^\w+\Z": KEY}.get(kind.pattern, WORD)
             return words.filter(lambda word: len(word) <= (kind.max_length or 99))
         case inspect.BoolType():
             return st.booleans()

@@ -3,6 +3,7 @@
 import logging
 import struct
 
+import msgspec
 import pytest
 
 from zdqn.data import EnvironmentSpec
@@ -60,8 +61,8 @@ class FakeHost:
     def environment_steps(self):
         return 1234
 
-    def statistics(self):
-        return {"size": 5}
+    def statistics(self, session):
+        return {"size": 5, "session": session}
 
     def status(self):
         return {"everything": "fine"}
@@ -151,8 +152,36 @@ def test_the_same_run_or_none_yet_is_welcome(desk, run_id):
 
 
 def test_a_server_without_a_run_takes_over_that_of_whom_it_admits(desk):
-    desk.belong_to("run-b")
+    desk.belong_to("run-b", sure=True)
     assert ask(desk, HELLO).run_id == "run-b"
+
+
+def test_a_collector_that_has_outlived_its_run_is_told_that_another_has_its_place(desk):
+    answer = ask(desk, msgspec.structs.replace(HELLO, run_id="run-b"))
+    assert answer.code is Refusal.FENCED
+    assert "run run-a has taken the place of run run-b" in answer.message
+    assert "Start collector-0 again" in answer.message
+
+
+def test_what_a_collector_said_of_its_run_holds_until_a_learner_comes(host, clock, caplog):
+    desk = Desk(
+        "memory", host, session=9, dead_after_s=10.0, logger=logging.getLogger("zdqn.test"),
+        handlers={}, clock=clock,
+    )  # fmt: skip
+    old = msgspec.structs.replace(HELLO, run_id="run-a")
+    ask(desk, old)
+    desk.belong_to("run-a", sure=False)
+    learner = Hello(role="learner", name="learner", session=8, run_id="run-b")
+    assert isinstance(ask(desk, learner), Welcome)
+    desk.belong_to("run-b", sure=True)
+    assert "collector-0 belongs to run run-a, not to run-b" in caplog.text
+    assert not ask(desk, Ping(session=7, statistics={})).known
+    assert ask(desk, old).code is Refusal.FENCED
+    other = msgspec.structs.replace(learner, session=6, run_id="run-c")
+    refused = ask(desk, other)
+    assert (refused.code, "run-b" in refused.message, "run-c" in refused.message) == (
+        Refusal.MISMATCH, True, True,
+    )  # fmt: skip
 
 
 def test_a_run_that_is_over_for_a_role_is_so_for_that_role_alone(desk, host):
@@ -166,7 +195,7 @@ def test_pings_are_answered_for_the_known_and_the_unknown(desk, host):
     ping = Ping(session=7, statistics={"blocks_sent": 2})
     assert ask(desk, ping) == Pong(
         session=9, known=True, stopping=False, environment_steps=1234, collectors=1,
-        statistics={"size": 5},
+        statistics={"size": 5, "session": 7},
     )  # fmt: skip
     assert not ask(desk, Ping(session=99, statistics={})).known
     host.over_for = {"collector"}

@@ -103,10 +103,13 @@ def check_agreement(
         return
     difference = describe_difference(shared_values(config, client, server), shared)
     if difference:
-        way_out = " or with none: then it takes the learner's" if server == "learner" else ""
+        way_out = f"Start {name} and the {server} with one configuration."
+        if server == "learner":
+            way_out = (
+                f"Start {name} with this run's configuration, or with none: then it takes the "
+                f"learner's."
+            )
         raise MismatchError(
             f"another configuration; both must agree in these values, with the {server} here and "
-            f"{name} there:\n  "
-            + "\n  ".join(difference)
-            + f"\nStart both with one configuration{',' + way_out if way_out else ''}."
+            f"{name} there:\n  " + "\n  ".join(difference) + f"\n{way_out}"
         )

@@ -5,13 +5,14 @@ No sockets, no clock: the role hands in messages and sends what comes back.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.core.fencing import Fence
-from zdqn.core.intake import Intake
+from zdqn.core.intake import Intake, name_by_number
 from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
@@ -27,17 +28,24 @@ class MemoryBroker:
     Args:
         store: what it holds.
         session: random number of this start of the memory.
+        name_of: session to what its collector is called in messages.
 
     Attributes:
         store: as given.
         intake: takes blocks for the store.
     """
 
-    def __init__(self, store: TransitionStore, *, session: int) -> None:
+    def __init__(
+        self,
+        store: TransitionStore,
+        *,
+        session: int,
+        name_of: Callable[[int], str] = name_by_number,
+    ) -> None:
         self._session = session
         self._fence = Fence()
         self.store = store
-        self.intake = Intake(store)
+        self.intake = Intake(store, name_of)
 
     # --- hello ---------------------------------------------------------------------------------
 

@@ -31,7 +31,8 @@ class Refused(NamedTuple):
     reason: str
 
 
-def _name_by_number(session: int) -> str:
+def name_by_number(session: int) -> str:
+    """Call a collector by its session, where it has no name."""
     return f"session {session:016x}"
 
 
@@ -49,19 +50,19 @@ class Intake:
     """
 
     def __init__(
-        self, store: TransitionStore, name_of: Callable[[int], str] = _name_by_number
+        self, store: TransitionStore, name_of: Callable[[int], str] = name_by_number
     ) -> None:
         self._store = store
         self._name_of = name_of
         self._run_id = ""
-        self._origin: int | None = None
+        self._origins: tuple[int, ...] = ()
         self.ledger = Ledger()
         self.refused = 0
         self.refusals: dict[int, Refused] = {}
 
     def belong_to(self, run_id: str) -> None:
-        """Take blocks of this run from now on, and of no other."""
-        self._run_id, self._origin = run_id, None
+        """Take blocks of this run, and of none, from now on, and of no other run."""
+        self._run_id, self._origins = run_id, ()
 
     def insert_together(self, messages: Sequence[bytes | memoryview]) -> list[MismatchError]:
         """Check and store several blocks, as one where that is possible and quicker.
@@ -155,9 +156,9 @@ class Intake:
     def _check_origin(self, header: BlockHeader) -> None:
         store = self._store
         assert store.spec is not None
-        if self._origin is None:
-            self._origin = store.spec.origin(self._run_id)
-        if header.origin != self._origin:
+        if not self._origins:
+            self._origins = store.spec.origin(self._run_id), store.spec.digest
+        if header.origin not in self._origins:
             run = f"run {self._run_id}, " if self._run_id else ""
             raise MismatchError(
                 f"a block from another run or environment than the agreed one "

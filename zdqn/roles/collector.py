@@ -31,7 +31,7 @@ from zdqn.wire.compression import check_compression
 from zdqn.wire.membership import Membership
 from zdqn.wire.protocol import Statistics, Welcome
 from zdqn.wire.sockets import Context
-from zdqn.wire.status import CollectorStatistics
+from zdqn.wire.status import CollectorStatistics, RefusalStatistics
 from zdqn.wire.transition_sockets import TransitionSender
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ class Collector(LearnerClient):
         self._policy: Policy | None = None
         self._returns: deque[float] = deque(maxlen=_RECENT_EPISODES)
         self._stream: BlockStream | None = None
+        self._at_memory: Membership | None = None
+        self._refused = 0
         self._epsilon: float = 1.0
         self._began_s = 0.0
         super().__init__(
@@ -141,7 +143,7 @@ class Collector(LearnerClient):
     def _collect(self, stack: ExitStack, learner: Membership, welcome: Welcome) -> None:
         assert self._config is not None
         config = self._config
-        memory = self._membership(self._memory_address(welcome), "memory")
+        memory = self._at_memory = self._membership(self._memory_address(welcome), "memory")
         stack.callback(memory.leave)
         memory_welcome = memory.join()
         if memory_welcome is None:
@@ -247,6 +249,20 @@ class Collector(LearnerClient):
         self._epsilon = float(np.mean(epsilon))
         return epsilon
 
+    def _note_refusals(self) -> int:
+        """Log that the memory has refused blocks of this collector, and why; give how many."""
+        pong = self._at_memory.pong if self._at_memory is not None else None
+        if pong is not None:
+            told = RefusalStatistics.read(pong.statistics)
+            if told.yours_refused > self._refused:
+                logger.warning(
+                    "the memory has refused %d blocks of this collector so far: %s",
+                    told.yours_refused,
+                    told.why_refused,
+                )
+            self._refused = told.yours_refused
+        return self._refused
+
     # --- what is known ----------------------------------------------------------------------------
 
     def _statistics(self) -> Statistics:
@@ -257,6 +273,7 @@ class Collector(LearnerClient):
             episodes=rollout.episodes if rollout is not None else 0,
             blocks_sent=stream.blocks_sent if stream is not None else 0,
             transitions_sent=stream.transitions_sent if stream is not None else 0,
+            blocks_refused=self._note_refusals(),
             epsilon=round(self._epsilon, 4),
             blocked_s=round(stream.blocked_s, 3) if stream is not None else 0.0,
             asking_s=round(policy.asking_s, 3) if policy is not None else 0.0,

@@ -13,8 +13,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from zdqn.closing import Closing
 from zdqn.config import Config, check_agreement
+from zdqn.core.intake import name_by_number
 from zdqn.roles.complaints import Complaints
 from zdqn.roles.replaying import build_broker
 from zdqn.roles.sample_line import SampleLine
@@ -27,7 +30,12 @@ from zdqn.wire.node import Node
 from zdqn.wire.peers import Peer
 from zdqn.wire.protocol import Hello, Statistics
 from zdqn.wire.sockets import LINGER_MS, Context, Waiter
-from zdqn.wire.status import CollectorStatistics, MemoryStatistics, MemoryStatus
+from zdqn.wire.status import (
+    CollectorStatistics,
+    MemoryStatistics,
+    MemoryStatus,
+    RefusalStatistics,
+)
 from zdqn.wire.transition_sockets import COPY_RECEIVED_BELOW_BYTES
 
 logger = logging.getLogger("zdqn.memory")
@@ -87,7 +95,7 @@ class Memory(Closing):
         self._config = config
         self._stop = stop or threading.Event()
         self._stop_reason = ""
-        self._broker = build_broker(config, session=session)
+        self._broker = build_broker(config, session=session, name_of=self._name_of)
         self._departed: deque[tuple[float, Peer]] = deque()
         self._complaints = Complaints(logger)
         self._reading = True
@@ -237,14 +245,19 @@ class Memory(Closing):
         """Give the environment steps of all collectors that it heard of."""
         return self._broker.intake.ledger.environment_steps
 
-    def statistics(self) -> Statistics:
-        """Give the numbers that go with every pong."""
-        return self._statistics().to_wire()
+    def statistics(self, session: int) -> Statistics:
+        """Give the numbers that go with a pong, and what became of this client's blocks."""
+        statistics = self._statistics().to_wire()
+        refused = self._broker.intake.refusals.get(session)
+        if refused is not None:
+            told = RefusalStatistics(yours_refused=refused.blocks, why_refused=refused.reason[:256])
+            statistics |= told.to_wire()
+        return statistics
 
     def status(self) -> dict[str, Any]:
         """Answer a status request."""
         status = MemoryStatus(
-            **self.statistics(),  # type: ignore[arg-type] # they are what it extends
+            **msgspec.structs.asdict(self._statistics()),
             endpoints=self.endpoints,
             run_id=self._desk.run_id,
             waiting_requests=len(self._line),
@@ -269,6 +282,10 @@ class Memory(Closing):
             self._write_off(peer)
         else:
             self._departed.append((time.monotonic() + LINGER_MS / 1000 + 1, peer))
+
+    def _name_of(self, session: int) -> str:
+        peer = self._desk.peers.peers.get(session)
+        return peer.name if peer is not None else name_by_number(session)
 
     def _write_off_departed(self) -> None:
         while self._departed and self._departed[0][0] < time.monotonic():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from zdqn.config import Config
 from zdqn.core.broker import MemoryBroker
+from zdqn.core.intake import name_by_number
 from zdqn.core.store import TransitionStore
 
 
@@ -32,14 +35,17 @@ def build_store(config: Config) -> TransitionStore:
     )
 
 
-def build_broker(config: Config, *, session: int) -> MemoryBroker:
+def build_broker(
+    config: Config, *, session: int, name_of: Callable[[int], str] = name_by_number
+) -> MemoryBroker:
     """Build the memory's decisions as configured.
 
     Args:
         config: see `build_store`.
         session: random number of this start of the memory.
+        name_of: session to what its collector is called in messages.
 
     Raises:
         ConfigError: when the limiter's window is too small.
     """
-    return MemoryBroker(build_store(config), session=session)
+    return MemoryBroker(build_store(config), session=session, name_of=name_of)

@@ -108,8 +108,8 @@ class Host(Protocol):
     def environment_steps(self) -> int:
         """Give the environment steps of all collectors, as far as is known."""
 
-    def statistics(self) -> Statistics:
-        """Give the numbers that go with every pong."""
+    def statistics(self, session: int) -> Statistics:
+        """Give the numbers that go with a pong to this client."""
 
     def status(self) -> dict[str, Any]:
         """Answer a status request."""
@@ -289,7 +289,7 @@ class Desk:
             stopping=self._host.is_over_for(self.peers.peers[ping.session].role if known else ""),
             environment_steps=self._host.environment_steps(),
             collectors=len(self.peers.living("collector", now_s)),
-            statistics=self._host.statistics(),
+            statistics=self._host.statistics(ping.session),
         )
 
     def _goodbye(

@@ -56,6 +56,7 @@ class CollectorStatistics(RoleStatistics, frozen=True):
         episodes: finished.
         blocks_sent: handed to the link.
         transitions_sent: in them.
+        blocks_refused: of those sent, as the memory tells.
         epsilon: share of random actions, mean over its environments; None before the first step.
         blocked_s: seconds spent waiting for room on the link.
         asking_s: seconds spent waiting for the model server's actions.
@@ -67,6 +68,7 @@ class CollectorStatistics(RoleStatistics, frozen=True):
     episodes: Count = 0
     blocks_sent: Count = 0
     transitions_sent: Count = 0
+    blocks_refused: Count = 0
     epsilon: Share | None = None
     blocked_s: Seconds = 0.0
     asking_s: Seconds = 0.0
@@ -140,6 +142,18 @@ class MemoryStatistics(RoleStatistics, frozen=True):
     sampling_s: Seconds = 0.0
     holding_inserts_back_s: Seconds = 0.0
     reading: bool = True
+
+
+class RefusalStatistics(RoleStatistics, frozen=True):
+    """What a memory tells a collector in its pongs, besides, when it has refused some of its blocks.
+
+    Attributes:
+        yours_refused: blocks of this session.
+        why_refused: why the last one was.
+    """
+
+    yours_refused: Count = 0
+    why_refused: Label = ""
 
 
 OF_CLIENTS: dict[str, type[RoleStatistics]] = {

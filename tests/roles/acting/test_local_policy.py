@@ -23,7 +23,7 @@ RANDOM = Exploration(np.ones(1, bool), np.zeros(1, np.int64))
 OBSERVATION = np.ones((1, 4), np.float32)
 
 
-def weights(best, version, *, steps=0, stopping=False, hidden=16):
+def weights(best, version, *, steps=0, stopping=False, hidden=16, run_id="r"):
     """A message with a network that gives one action the value 1, and the other 0."""
     arrays = {
         "hidden_0.weight": np.zeros((hidden, 4), np.float32),
@@ -32,7 +32,7 @@ def weights(best, version, *, steps=0, stopping=False, hidden=16):
         "head.bias": np.eye(2, dtype=np.float32)[best],
     }
     header = Weights(
-        run_id="run",
+        run_id=run_id,
         weight_version=version,
         environment_steps=steps,
         updates=0,
@@ -85,6 +85,7 @@ class Acting:
             network=None,
             estimate=estimate,
             stop=self.stop,
+            run_id="r",
             clock=lambda: self.now_s,
         )
 
@@ -104,6 +105,14 @@ def test_it_begins_with_the_weights_of_the_learner():
     assert acting.act() == ([1], 7)
     assert acting.policy.environment_steps == 100
     assert acting.learner.asked == 1
+
+
+def test_weights_of_another_run_are_not_acted_on_and_said(caplog):
+    acting = Acting(weights(1, 7))
+    acting.hear(weights(0, 99, steps=500, stopping=True, run_id="another"))
+    assert acting.act() == ([1], 7)
+    assert (acting.policy.environment_steps, acting.policy.stopping) == (0, False)
+    assert "weights of run another came, and this collector belongs to run r" in caplog.text
 
 
 def test_it_asks_until_the_learner_has_some():

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from zdqn.core.greedy import Greedy
 
 from tests.roles.conftest import quick_config
 from zdqn.config import from_dict, shared_values
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.records.snapshots import FrozenSnapshot
+from zdqn.rl.greedy import Greedy
 from zdqn.roles.learner.model_answers import ModelAnswers
 from zdqn.roles.learner.publications import Published
 from zdqn.wire import codec
@@ -133,12 +133,12 @@ def test_a_client_that_comes_without_a_configuration_is_given_everything(setting
 
 
 def test_one_that_comes_with_the_same_values_is_welcome(setting):
-    assert isinstance(setting.hello(shared=shared_values(CONFIG)), Welcome)
+    assert isinstance(setting.hello(shared=shared_values(CONFIG, "collector", "learner")), Welcome)
 
 
 def test_another_configuration_is_refused_with_both_values_and_is_no_client(setting):
     other = quick_config("algorithm.n_step=3", "network.hidden=[8]", "collector.environments=2")
-    refused = setting.hello(shared=shared_values(other))
+    refused = setting.hello(shared=shared_values(other, "collector", "learner"))
     assert isinstance(refused, ErrorReply)
     assert refused.code is Refusal.MISMATCH
     assert "algorithm.n_step: here 1, there 3" in refused.message
@@ -181,7 +181,7 @@ def test_a_checkpoints_spec_is_held_against_the_one_known(setting):
 
 
 def test_a_client_of_another_run_is_refused(setting):
-    assert setting.hello(run_id="another").code is Refusal.MISMATCH
+    assert setting.hello(run_id="another").code is Refusal.FENCED
 
 
 # --- weights and actions --------------------------------------------------------------------------
@@ -199,6 +199,7 @@ def test_weights_are_refused_before_there_are_any_and_then_the_newest(setting):
 
 
 def test_actions_need_weights_a_policy_and_a_spec(setting):
+    setting.hello(1)
     question = ActionRequest(session=1, spec_digest=SPEC.digest, count=2)
     arrays = (np.zeros((2, 2), np.float32),)
     assert setting.ask(question, arrays).code is Refusal.NOT_SERVING
@@ -208,6 +209,15 @@ def test_actions_need_weights_a_policy_and_a_spec(setting):
     assert setting.ask(question, arrays).code is Refusal.NOT_SERVING
     setting.answers.actions.act_with(FirstAction())
     assert setting.ask(question, arrays) == Actions(count=2, weight_version=11)
+
+
+def test_a_stranger_is_given_no_actions_as_it_may_have_outlived_another_run(setting):
+    setting.answers.agree(SPEC, "the test")
+    setting.answers.publish(Published(11, {}, b""))
+    setting.answers.actions.act_with(FirstAction())
+    question = ActionRequest(session=99, spec_digest=SPEC.digest, count=2)
+    refused = setting.ask(question, (np.zeros((2, 2), np.float32),))
+    assert (refused.code, "say hello" in refused.message) == (Refusal.NOT_SERVING, True)
 
 
 # --- evaluations ----------------------------------------------------------------------------------

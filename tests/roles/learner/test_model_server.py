@@ -18,7 +18,7 @@ from zdqn.roles.learner.turns import Turns
 from zdqn.wire import codec, payloads
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.model_messages import ActionRequest, Actions, WeightsRequest
-from zdqn.wire.protocol import Ping, Pong
+from zdqn.wire.protocol import Hello, Ping, Pong
 from zdqn.wire.request_sockets import Client, Server
 from zdqn.wire.sockets import Context
 
@@ -51,6 +51,9 @@ class AskingClient:
         self.wrong = []
         self.versions = set()
         self.answers = 0
+        with Client(context, address) as client:
+            hello = Hello(role="collector", name="asking", session=1)
+            client.request(codec.encode(hello), timeout_s=DEADLINE_S)
         self._thread = threading.Thread(target=self._ask)
         self._thread.start()
 

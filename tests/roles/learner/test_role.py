@@ -1,6 +1,7 @@
 """The learner's life around its loop: what is bound, refused, waited for, and left behind."""
 
 import json
+import re
 import threading
 import tomllib
 
@@ -171,7 +172,8 @@ def test_it_introduces_itself_with_run_and_epoch(make, fake, in_thread, until):
     stop.set()
     hello = memory.heard[0]
     assert isinstance(hello, Hello)
-    assert (hello.role, hello.run_id, hello.learner_epoch) == ("learner", "run", 2)
+    assert (hello.role, hello.learner_epoch) == ("learner", 2)
+    assert re.fullmatch("run-[0-9a-f]{8}", hello.run_id)
     assert hello.spec is None
 
 

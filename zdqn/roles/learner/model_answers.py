@@ -132,7 +132,8 @@ class ModelAnswers:
     def _take_action_request(
         self, request: Request, header: ActionRequest, message: codec.Message
     ) -> None:
-        if header.session not in self.desk.peers.peers:  # it may have outlived another run
+        known = header.session in self.desk.peers.peers
+        if not known and not self._collectors_done:  # it may have outlived another run
             raise RefusedError(Refusal.NOT_SERVING, "say hello before you ask for actions")
         self.actions.take(request, header, message)
 
@@ -180,7 +181,7 @@ class ModelAnswers:
         """Give the environment steps of all collectors, as of the learner's last report."""
         return self._report.progress.environment_steps
 
-    def statistics(self) -> Statistics:
+    def statistics(self, session: int) -> Statistics:
         """Give the numbers that go with every pong: none."""
         return {}
 
