@@ -315,6 +315,25 @@ def test_steps_of_all_are_the_same_as_steps_of_each():
             assert np.array_equal(ours.records, theirs.records)
 
 
+def test_steps_of_all_and_of_some_may_take_turns():
+    accumulator = make(2, n_step=2, discount=0.5)
+    no = np.zeros(2, bool)
+    accumulator.begin_all(np.zeros((2, 2), np.float32))
+    zeros, frames = np.zeros(2, int), np.zeros((2, 2), np.float32)
+    values = np.array([1, 2], np.float32), np.array([10, 20], np.float32)
+    accumulator.step_all(zeros, np.ones(2), frames, no, no, 0, *values)
+    accumulator.step(1, 0, 1.0, frame(0), False, False, 1, 3.0, 30.0)
+    accumulator.step(1, 0, 1.0, frame(0), False, False, 2, 4.0, 40.0)
+    assert accumulator.pending == 1
+    accumulator.step_all(zeros, np.ones(2), frames, no, no, 3, *values)
+    accumulator.cut([0, 1])
+    records = accumulator.take_block().records
+    assert records["weight_version"].tolist() == [0, 0, 1, 2, 3, 3]
+    # in the order of the steps: the last value is that of the last observation, which never came
+    expected = [-1, 1.5 + 0.25 * 40 - 2, 1.5 + 0.25 * 20 - 3, -1, -1, -1]
+    assert records["priority"].tolist() == expected
+
+
 def test_a_row_stays_together_at_the_end_of_an_episode():
     accumulator = make(2, n_step=3)
     no, yes = np.zeros(2, bool), np.array([True, False])

@@ -112,7 +112,8 @@ class StepLog:
         self.previous[new] = before
         if best_q is not None:
             self.chosen_q[new] = chosen_q
-            self.best_q[before if self._newest_row is None else self._newest_row] = best_q
+            row = self._newest_row if environments is None else None
+            self.best_q[before if row is None else row] = best_q
         count = end - start
         if starting is not None:
             count -= int(np.count_nonzero(starting))
