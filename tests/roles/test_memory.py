@@ -106,7 +106,7 @@ def test_nonsense_statistics_of_a_peer_that_dies_are_refused_and_do_no_harm(cont
     answer = ask(context, memory, Ping(session=1, statistics={"blocks_sent": sent}))
     assert isinstance(answer, ErrorReply)
     assert answer.code is Refusal.PROTOCOL
-    assert "blocks_sent" in answer.message
+    assert "statistics" in answer.message or "blocks_sent" in answer.message
     eventually(lambda: client_state(context, memory) == "gone", "its death")
     assert isinstance(ask(context, memory, SampleRequest(batch_size=8)), NotReady)
 

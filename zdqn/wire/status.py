@@ -145,7 +145,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
 
 
 class RefusalStatistics(RoleStatistics, frozen=True):
-    """What a memory tells a collector in its pongs, besides, when it has refused some of its blocks.
+    """What a memory tells a collector in its pongs, besides, once it has refused blocks of it.
 
     Attributes:
         yours_refused: blocks of this session.
