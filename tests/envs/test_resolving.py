@@ -151,5 +151,5 @@ def test_a_wrapper_of_a_users_module(own_module):
     own_module.wrap = lambda environment, level: environment
     name, found, kwargs = resolve_wrapper({"name": "own_environments:wrap", "kwargs": {"level": 3}})
     assert (name, found, kwargs) == ("own_environments:wrap", own_module.wrap, {"level": 3})
-    with pytest.raises(ConfigError, match=r"wrapp.*Did you mean"):
-        resolve_wrapper({"name": "own_environments:wrapp"})
+    with pytest.raises(ConfigError, match=r"wraps.*Did you mean"):
+        resolve_wrapper({"name": "own_environments:wraps"})

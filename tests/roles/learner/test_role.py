@@ -10,6 +10,7 @@ import pytest
 from tests.roles.conftest import eventually, quick_config
 from tests.wire.fake_server import PONG, WELCOME
 from zdqn.config import to_dict
+from zdqn.data import EnvironmentSpec
 from zdqn.errors import (
     AddressInUseError,
     ConfigError,
@@ -19,13 +20,17 @@ from zdqn.errors import (
     PeerUnavailableError,
     RoleFailedError,
 )
+from zdqn.records.training_result import TrainingResult
 from zdqn.roles.learner import memory_link
 from zdqn.roles.learner.model_answers import ModelAnswers
 from zdqn.roles.learner.role import Learner
+from zdqn.roles.single import Single
 from zdqn.wire import remote
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.protocol import Acknowledged, ErrorReply, Hello, Refusal, Status, Stop
+from zdqn.wire.memory_messages import NotReady, Progress, SampleRequest
+from zdqn.wire.protocol import Acknowledged, ErrorReply, Hello, Refusal, Spec, Status, Stop
 
+CARTPOLE = Spec.of(EnvironmentSpec((4,), "float32", 2))
 NOWHERE = "tcp://127.0.0.1:1"
 
 
@@ -252,3 +257,39 @@ def test_a_memory_that_fences_a_waiting_learner_out_ends_it(make, fake):
     memory = fake(Ping=[PONG, fenced], Hello=[WELCOME])
     with pytest.raises(FencedError, match="epoch 2"):
         make(memory=memory.address).run()
+
+
+# --- going on -------------------------------------------------------------------------------------
+
+
+def test_a_resumed_learner_knows_the_environment_and_counts_on(
+    make, fake, tmp_path, in_thread, until
+):
+    config = quick_config("stop.updates=20")
+    with Single(config, run_directory=tmp_path / "run") as single:
+        earlier = single.run().summary
+    nothing = Progress(
+        session=WELCOME.session, environment_steps=0, episodes=0, transitions=0, blocks=0,
+        blocks_lost=0, blocks_duplicated=0, blocks_refused=0,
+    )  # fmt: skip
+    memory = fake(
+        SampleRequest=[NotReady(reason="filling", size=0, needed=64, progress=nothing)],
+        StatusRequest=[Status(role="memory", values={})],
+        Stop=[Acknowledged()],
+    )
+    stop = threading.Event()
+    learner = make(
+        quick_config("stop.updates=999"), memory=memory.address, stop=stop, resume=tmp_path / "run"
+    )
+    results: list[TrainingResult] = []
+    in_thread(lambda: results.append(learner.run()))
+    until(lambda: memory.count(SampleRequest))
+    assert {hello.spec for hello in memory.heard if isinstance(hello, Hello)} == {CARTPOLE}
+    status = remote.fetch_status(learner.endpoints["model"], 5)
+    assert status["run"]["phase"] == "training"
+    stop.set()
+    until(lambda: results)
+    (result,) = results
+    for key in ("updates", "environment_steps", "transitions", "episodes"):
+        assert result.summary[key] == earlier[key], key
+    assert result.summary["wall_s"] >= earlier["wall_s"]
