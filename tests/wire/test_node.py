@@ -177,10 +177,12 @@ def test_port_0_tries_on_while_the_port_below_is_taken_and_not_for_ever(context,
     server, publisher = bind_pair(
         lambda where: Server(context, where), lambda where: taken(where, 3), loopback
     )
-    assert tried[3:] == [publisher.address.port] == [server.address.port - 1]
+    assert len(tried) >= 4  # somebody else may have had one more
+    assert tried[-1] == publisher.address.port == server.address.port - 1
+    tried.clear()
     with pytest.raises(AddressInUseError):
         bind_pair(lambda where: Server(context, where), lambda where: taken(where, 999), loopback)
-    assert len(tried) == 4 + 100
+    assert len(tried) == 100
 
 
 def test_an_ipc_pair_is_tried_once(context, tmp_path):
