@@ -41,6 +41,8 @@ def connect(context, text):
 
 
 def ask_for_actions(client, observations):
+    hello = Hello(role="collector", name="by hand", session=1, spec=Spec.of(SPEC))
+    client.request(codec.encode(hello), timeout_s=DEADLINE_S)
     header = ActionRequest(session=1, spec_digest=SPEC.digest, count=len(observations))
     body = client.request(codec.encode(header, (observations,)), timeout_s=DEADLINE_S)
     return codec.decode(body)
@@ -166,7 +168,7 @@ def test_an_idle_evaluator_waits_in_the_learners_queue(system):  # noqa: F811
             answer: Header
             if isinstance(header, Hello):
                 answer = Welcome(
-                    role="learner", run_id="r", session=1, data_endpoint="tcp://127.0.0.1:9",
+                    run_id="r", session=1, data_endpoint="tcp://127.0.0.1:9",
                     spec=None, config={}, memory="tcp://127.0.0.1:9", index=0, seed=0,
                 )  # fmt: skip
             elif isinstance(header, Claim):

@@ -21,7 +21,7 @@ from zdqn.wire.status import EvaluatorStatistics
 
 SPEC = EnvironmentSpec((5,), "float32", 2)
 CONFIG = quick_config("links.ping_period_s=0.01", "evaluator.episodes=3")
-OF_LEARNER = msgspec.structs.replace(WELCOME, role="learner", config=to_dict(CONFIG))
+OF_LEARNER = msgspec.structs.replace(WELCOME, config=to_dict(CONFIG))
 NOTHING = NothingToEvaluate(stopping=False)
 DELIVERED = (Acknowledged(),)
 OVER = NothingToEvaluate(stopping=True)

@@ -17,7 +17,7 @@ from zdqn.wire.protocol import ErrorReply, Goodbye, Hello, Ping, Refusal, Spec
 SPEC = EnvironmentSpec((4,), "float32", 2)
 NOWHERE = "tcp://127.0.0.1:1"
 CONFIG = quick_config("links.ping_period_s=0.01")
-OF_LEARNER = msgspec.structs.replace(WELCOME, role="learner", config=to_dict(CONFIG))
+OF_LEARNER = msgspec.structs.replace(WELCOME, config=to_dict(CONFIG))
 
 
 class FakeEnvironments:
@@ -160,13 +160,11 @@ def test_a_refusal_is_raised(fake, context):
         client.run()
 
 
-def test_a_memory_in_the_learners_place_is_refused(fake, context):
-    server = fake(Hello=[WELCOME])
-    with (
-        Client(CONFIG, learner=server.address, context=context) as client,
-        pytest.raises(MismatchError, match="not a learner"),
-    ):
+def test_it_wants_a_learner(fake, context):
+    server = fake(Hello=[OF_LEARNER])
+    with Client(CONFIG, learner=server.address, context=context) as client:
         client.run()
+    assert server.heard[0].to == "learner"
 
 
 def test_it_pings_as_often_as_configured_with_its_numbers_and_says_goodbye(fake, context, until):

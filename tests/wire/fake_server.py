@@ -9,7 +9,7 @@ from zdqn.wire.request_sockets import Server
 from zdqn.wire.sockets import Waiter
 
 WELCOME = Welcome(
-    role="memory", run_id="r", session=9, data_endpoint="tcp://127.0.0.1:5555", spec=None,
+    run_id="r", session=9, data_endpoint="tcp://127.0.0.1:5555", spec=None,
     config={}, memory="", index=0, seed=0,
 )  # fmt: skip
 PONG = Pong(session=9, known=True, stopping=False, environment_steps=0, collectors=1, statistics={})

@@ -1,6 +1,7 @@
 """Requests in, answers out: what every server answers alike."""
 
 import logging
+import re
 import struct
 
 import msgspec
@@ -99,9 +100,17 @@ def ask(desk, question):
     return desk.answer(Request([], memoryview(body)))
 
 
+def test_who_wants_the_other_server_is_refused_with_the_way_out(desk):
+    answer = ask(desk, msgspec.structs.replace(HELLO, to="memory", shared={"a.b": 1}))
+    assert answer.code is Refusal.MISMATCH
+    assert re.search(r'is a learner, not a memory\. .*--memory .*"memory samples"', answer.message)
+    assert desk.living("collector") == []
+    assert isinstance(ask(desk, msgspec.structs.replace(HELLO, to="learner")), Welcome)
+
+
 def test_a_hello_is_answered_with_what_the_server_tells(desk):
     assert ask(desk, HELLO) == Welcome(
-        role="learner", run_id="run-a", session=9, data_endpoint="tcp://127.0.0.1:5",
+        run_id="run-a", session=9, data_endpoint="tcp://127.0.0.1:5",
         spec=Spec.of(SPEC), config={"run": {"seed": 3}}, memory="tcp://127.0.0.1:6", index=0,
         seed=3,
     )  # fmt: skip

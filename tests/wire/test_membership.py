@@ -154,11 +154,11 @@ def test_joining_a_run_that_is_over_is_no_error(fake, join):
     membership.raise_failure()
 
 
-def test_the_other_server_is_refused_with_the_way_out(fake, join):
-    server = fake(Hello=[msgspec.structs.replace(WELCOME, role="learner")])
-    expected = r'is a learner, not a memory\. .*--memory .*"memory samples"'
-    with pytest.raises(MismatchError, match=expected):
-        join(server.address).join()
+def test_a_hello_says_whom_it_is_for(fake, join):
+    server = fake()
+    join(server.address).join()
+    (hello,) = (header for header in server.heard if isinstance(header, Hello))
+    assert hello.to == "memory"
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def describe(kind: inspect.Type) -> str:
         case inspect.EnumType():
             return "one of " + ", ".join(sorted(kind.cls))
         case inspect.LiteralType():
-            return "one of " + ", ".join(sorted(str(value) for value in kind.values))
+            return "one of " + ", ".join(sorted(str(value) or '""' for value in kind.values))
         case inspect.DictType():
             return "map" if isinstance(kind.value_type, inspect.AnyType) else "statistics"
         case inspect.StructType():
@@ -395,7 +395,6 @@ def test_a_plain_req_socket_samples_a_batch_with_nothing_but_the_document(memory
     assert early[0] == Kind.NOT_READY
     assert early[1]["reason"] == "no_spec"
     assert welcome[0] == Kind.WELCOME
-    assert welcome[1]["role"] == "memory"
     assert welcome[1]["spec"] == SPEC
     assert (welcome[1]["config"], welcome[1]["memory"], welcome[1]["index"]) == ({}, "", 0)
 

@@ -38,6 +38,8 @@ from zdqn.wire.request_sockets import Request, Server
 from zdqn.wire.status import OF_CLIENTS
 
 _PEERS_EVERY_S = 0.5
+_LINKS = {"memory": "samples", "learner": "model"}
+"""Server to the name of the link on which it answers."""
 
 Handler: TypeAlias = Callable[[Request, Any, codec.Message], Header | None]
 """Takes a request, its typed header and the message. Gives the answer; None if it has answered, or
@@ -245,6 +247,7 @@ class Desk:
     def _hello(self, _request: Request, hello: Hello, _message: codec.Message) -> Welcome:
         if self._host.is_over_for(hello.role):
             raise RefusedError(Refusal.STOPPING, "this run is over")
+        self._check_addressee(hello)
         self._check_run(hello)
         self._host.admit(hello)
         met = hello.session in self.peers.peers
@@ -253,7 +256,6 @@ class Desk:
             self._logger.info("%s has joined as %s %d", hello.name, hello.role, peer.index)
         told = self._host.particulars()
         return Welcome(
-            role=self._role,
             run_id=self.run_id,
             session=self._session,
             data_endpoint=told.data_endpoint,
@@ -263,6 +265,15 @@ class Desk:
             index=peer.index,
             seed=told.seed,
         )
+
+    def _check_addressee(self, hello: Hello) -> None:
+        """Refuse who wants the other server: this one would never do what it waits for."""
+        if hello.to not in ("", self._role):
+            raise MismatchError(
+                f"what answers there is a {self._role}, not a {hello.to}. Give --{hello.to} the "
+                f'address that the {hello.to} prints as "{hello.to} {_LINKS[hello.to]}" when it '
+                f"starts."
+            )
 
     def _check_run(self, hello: Hello) -> None:
         if not hello.run_id or not self.run_id or hello.run_id == self.run_id:

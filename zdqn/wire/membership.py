@@ -7,7 +7,9 @@ import secrets
 import threading
 from collections.abc import Callable
 
-from zdqn.errors import MismatchError, ZdqnError
+import msgspec
+
+from zdqn.errors import ZdqnError
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address
 from zdqn.wire.asking import Reply, ask, wait_for
@@ -27,8 +29,6 @@ from zdqn.wire.request_sockets import Client
 
 logger = logging.getLogger("zdqn")
 
-_LINKS: dict[ServerRole, str] = {"memory": "samples", "learner": "model"}
-"""Server to the name of the link on which it answers."""
 _REQUEST_TIMEOUT_S = 1.0
 _GOODBYE_TIMEOUT_S = 1.0
 
@@ -133,23 +133,11 @@ class Membership:
             self.stopping = True
             self._stop.set()
             return None
-        return self._check_role(codec.expect(reply.message, Welcome))
-
-    def _check_role(self, welcome: Welcome) -> Welcome:
-        """Refuse the other server: it would never do what this client waits for."""
-        if welcome.role != self._server:
-            link = _LINKS[self._server]
-            raise MismatchError(
-                f"What answers at {self.address} is a {welcome.role}, not a {self._server}. Give "
-                f"--{self._server} the address that the {self._server} prints as "
-                f'"{self._server} {link}" when it starts.'
-            )
-        return welcome
+        return codec.expect(reply.message, Welcome)
 
     def _say_hello(self, client: Client, stop: threading.Event) -> Reply | None:
-        reply = ask(
-            client, self._hello(), server=self._server, timeout_s=_REQUEST_TIMEOUT_S, stop=stop
-        )
+        hello = msgspec.structs.replace(self._hello(), to=self._server)
+        reply = ask(client, hello, server=self._server, timeout_s=_REQUEST_TIMEOUT_S, stop=stop)
         if reply is not None and isinstance(reply.header, Welcome):
             self.index = reply.header.index
         return reply

@@ -166,6 +166,7 @@ class Hello(Header, frozen=True):
             value; None asks the server for the configuration.
         run_id: the run it belongs to; "" if it does not know yet.
         learner_epoch: of a learner, its epoch (it is fenced when a newer one is known); else 0.
+        to: the server that is to answer; another refuses. "" takes whoever does.
     """
 
     kind = Kind.HELLO
@@ -176,13 +177,13 @@ class Hello(Header, frozen=True):
     shared: dict[str, Any] | None = None
     run_id: Label = ""
     learner_epoch: Rows = 0
+    to: Literal["", "memory", "learner"] = ""
 
 
 class Welcome(Header, frozen=True):
     """The server accepts a client.
 
     Attributes:
-        role: which server this is.
         run_id: the run that the server belongs to; "" if it does not know yet.
         session: random number of this start of the server.
         data_endpoint: where the link's one-way socket is bound: transitions (PULL) of a memory,
@@ -195,7 +196,6 @@ class Welcome(Header, frozen=True):
     """
 
     kind = Kind.WELCOME
-    role: ServerRole
     run_id: Label
     session: Session
     data_endpoint: Label

@@ -125,7 +125,7 @@ def setting():
 def test_a_client_that_comes_without_a_configuration_is_given_everything(setting):
     welcome = setting.hello()
     assert isinstance(welcome, Welcome)
-    assert (welcome.role, welcome.run_id, welcome.session) == ("learner", "r", 9)
+    assert (welcome.run_id, welcome.session) == ("r", 9)
     assert welcome.memory == "tcp://10.0.0.1:5556"
     assert welcome.data_endpoint == "tcp://0.0.0.0:5557"
     assert (welcome.seed, welcome.index, welcome.spec) == (5, 0, None)
