@@ -91,7 +91,7 @@ def test_a_reward_that_is_not_finite_never_enters(value, start, spec, make_block
 
 def test_something_other_than_a_block_is_refused(start):
     _, intake, _ = start()
-    with pytest.raises(ProtocolError, match="expected BlockHeader, got SampleRequest"):
+    with pytest.raises(ProtocolError, match="expected BLOCK, got SAMPLE_REQUEST"):
         intake.insert(codec.encode(SampleRequest(batch_size=1)))
     assert intake.refused == 1
 

@@ -125,7 +125,10 @@ def test_every_header_comes_back_as_it_was(header_type, data):
 def test_arrays_come_back_in_order_at_multiples_of_64_bytes(kinds, name_length):
     rng = np.random.default_rng(0)
     arrays = [rng.integers(0, 2, shape).astype(dtype) for dtype, shape in kinds]
-    header = Hello(role="learner", name="n" * min(name_length, 256), session=1)
+    header = Weights(
+        run_id="n" * min(name_length, 256), weight_version=0, environment_steps=0, updates=0,
+        stopping=False, tensors=(),
+    )  # fmt: skip
     buffer = codec.encode(header, arrays)
     layout = [(array.dtype, array.shape) for array in arrays]
     end = codec.decode(buffer).payload
@@ -176,26 +179,34 @@ GOOD = encoded(session=1, statistics={})
 @pytest.mark.parametrize(
     ("message", "words"),
     [
-        (b"", "too short"),
+        (b"", "empty or of several frames"),
         (b"ZDQN", "too short"),
         (frame(4, GOOD, magic=b"HTTP"), "not zdqn's"),
         (b"GET / HTTP/1.1\r\nHost: memory\r\n\r\n", "not zdqn's"),
         (frame(0, GOOD), "unknown kind 0"),
         (frame(11, GOOD), "unknown kind 11"),
         (frame(255, GOOD), "unknown kind 255"),
-        (frame(4, GOOD, flags=1), "flags 1"),
-        (frame(4, GOOD, reserved=1), "unknown"),
+        (frame(4, GOOD, flags=1), "PING message has flags 1"),
+        (frame(4, GOOD) + b"more", "4 bytes behind its header; this kind has no payload"),
+        (frame(4, GOOD, reserved=1), "PING message has flags 0 and reserved 1"),
         (frame(4, GOOD, length=len(GOOD) + 1), "claims a header"),
         (frame(4, GOOD, length=2**32 - 1), "claims a header"),
         (frame(4, bytes(64 * 1024 + 1)), "claims a header"),
         (frame(4, b""), "truncated"),
-        (frame(4, b"\xc1"), "header of a PING"),
+        (frame(4, b"\xc1"), "header of PING"),
         (frame(4, GOOD + b"\x00"), "trailing"),
     ],
 )
 def test_a_broken_prefix_is_refused_in_words(message, words):
     with pytest.raises(ProtocolError, match=words):
         codec.decode(message)
+
+
+@pytest.mark.parametrize("value", [float("nan"), 2**53 + 1, None, {}, "a\x1b[2J"])
+def test_a_refused_entry_of_a_map_is_named(value):
+    body = encoded(session=1, statistics={"good": 1, "bad_one": value})
+    with pytest.raises(ProtocolError, match="bad_one"):
+        codec.decode(frame(Kind.PING, body))
 
 
 @pytest.mark.parametrize("version", [0, 1, 65535])
@@ -226,7 +237,7 @@ def test_another_protocol_version_is_refused_naming_both(version):
     ],
 )
 def test_a_header_that_is_not_exactly_as_declared_is_refused(body):
-    with pytest.raises(ProtocolError, match="header of a PING"):
+    with pytest.raises(ProtocolError, match="header of PING"):
         codec.decode(frame(Kind.PING, body))
 
 
@@ -303,7 +314,7 @@ def test_a_count_out_of_range_is_refused_when_it_is_decoded(header, field, value
 
 def test_the_wrong_kind_of_answer_is_named():
     message = codec.decode(codec.encode(WeightsRequest()))
-    with pytest.raises(ProtocolError, match="expected StatusRequest, got WeightsRequest"):
+    with pytest.raises(ProtocolError, match="expected STATUS_REQUEST, got WEIGHTS_REQUEST"):
         codec.expect(message, StatusRequest)
 
 

@@ -113,7 +113,7 @@ def test_a_zstd_frame_that_claims_or_hides_another_size_is_refused(zstandard, ma
         block_payload.read_block(with_frames(block, bomb, "zstd"), SPEC)
     stream = zstandard.ZstdCompressor().compressobj()
     unsized = stream.compress(block.frames.tobytes()) + stream.flush()
-    with pytest.raises(ProtocolError, match="hold -1 bytes"):
+    with pytest.raises(ProtocolError, match="do not tell their size"):
         block_payload.read_block(with_frames(block, unsized, "zstd"), SPEC)
 
 

@@ -23,5 +23,5 @@ def test_status_of_nobody_names_the_address(nobody):
 
 def test_an_answer_of_another_kind_is_refused(fake):
     server = fake(StatusRequest=[PONG])
-    with pytest.raises(ProtocolError, match="expected Status, got Pong"):
+    with pytest.raises(ProtocolError, match="expected STATUS, got PONG"):
         remote.fetch_status(str(server.address), WAIT_S)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from math import prod
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar, get_type_hints
 
 import msgspec
 import numpy as np
@@ -143,6 +143,8 @@ def decode(buffer: Buffer) -> Message:
         ProtocolError: when it is not a zdqn message, is of another protocol version, or its header
             breaks the protocol.
     """
+    if not len(buffer):
+        raise ProtocolError("a message is empty or of several frames; every message is one frame")
     if len(buffer) < _PREFIX.size:
         raise ProtocolError(f"a message of {len(buffer)} bytes is too short to be zdqn's")
     magic, version, kind, flags, length, reserved = _PREFIX.unpack_from(buffer)
@@ -154,18 +156,52 @@ def decode(buffer: Buffer) -> Message:
             f"Install the same zdqn on both."
         )
     decoder = _DECODERS.get(kind)
-    if decoder is None or flags or reserved:
-        raise ProtocolError(f"a message of unknown kind {kind} (flags {flags})")
+    if decoder is None:
+        raise ProtocolError(f"a message of unknown kind {kind}")
+    name = Kind(kind).name
+    if flags or reserved:
+        raise ProtocolError(
+            f"a {name} message has flags {flags} and reserved {reserved}; both must be 0"
+        )
     start = _PREFIX.size
     if length > MAX_HEADER_BYTES or start + length > len(buffer):
         raise ProtocolError(
-            f"a {Kind(kind).name} message of {len(buffer)} bytes claims a header of {length} bytes"
+            f"a {name} message of {len(buffer)} bytes claims a header of {length} bytes"
         )
     try:
         header = decoder.decode(memoryview(buffer)[start : start + length])
     except Exception as error:  # msgspec's own, RecursionError, and whatever else bytes can cause
-        raise ProtocolError(f"the header of a {Kind(kind).name} message: {error}") from error
+        where = _name_entry(HEADERS[kind], buffer, start, length)
+        raise ProtocolError(f"the header of {name}: {error}{where}") from error
+    if not header.has_payload and start + length != len(buffer):
+        raise ProtocolError(
+            f"a {name} message has {len(buffer) - start - length} bytes behind its header; this "
+            f"kind has no payload"
+        )
     return Message(header, buffer, start + length)
+
+
+def _name_entry(kind: type[Header], buffer: Buffer, start: int, length: int) -> str:
+    """Say which entry of a map breaks the protocol, where msgspec says only ``[...]``."""
+    try:
+        header = msgspec.msgpack.decode(memoryview(buffer)[start : start + length])
+        fields = get_type_hints(kind, include_extras=True)
+        for field, entries in header.items():
+            if isinstance(entries, dict):
+                for name, entry in entries.items():
+                    if not _fits({name: entry}, fields[field]):
+                        return f" ({str(name)[:64]!r})"
+    except Exception:  # noqa: BLE001 - what follows the entry may be anything at all
+        return ""
+    return ""
+
+
+def _fits(value: Any, kind: Any) -> bool:
+    try:
+        msgspec.convert(value, kind)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 def expect(message: Message, kind: type[HeaderT]) -> HeaderT:
@@ -176,7 +212,7 @@ def expect(message: Message, kind: type[HeaderT]) -> HeaderT:
     """
     if not isinstance(message.header, kind):
         raise ProtocolError(
-            f"expected {kind.__name__}, got {type(message.header).__name__} from the peer"
+            f"expected {kind.kind.name}, got {message.header.kind.name} from the peer"
         )
     return message.header
 
@@ -207,7 +243,7 @@ def read_arrays(message: Message, layout: Sequence[ArrayLayout]) -> list[NDArray
     if len(arrays) != len(layout) or end != size:
         expected = _payload_end(message.payload, layout)
         raise ProtocolError(
-            f"a {type(message.header).__name__} message has {size} bytes where its header and the "
+            f"a {message.header.kind.name} message has {size} bytes where its header and the "
             f"agreed shapes imply {expected}"
         )
     return arrays

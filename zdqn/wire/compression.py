@@ -82,6 +82,8 @@ def decompress(packed: NDArray[np.uint8], compression: Compression, size: int) -
         else:
             # The library makes as much room as a frame says that it needs: look at that first.
             told = module.frame_content_size(packed)
+            if told < 0:
+                raise ProtocolError("a block's zstd frames do not tell their size, as they must")
             _check_size(told, compression, size)
             plain = module.ZstdDecompressor().decompress(packed, allow_extra_data=False)
     except failure as error:

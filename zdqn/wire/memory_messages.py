@@ -29,6 +29,7 @@ class BlockHeader(Header, frozen=True):
     """
 
     kind = Kind.BLOCK
+    has_payload = True
     session: Session
     sequence: Count
     origin: Session
@@ -58,6 +59,7 @@ class SampleRequest(Header, frozen=True):
     """
 
     kind = Kind.SAMPLE_REQUEST
+    has_payload = True
     batch_size: SomeRows
     session: Session = 0
     batches: SomeRows = 1
@@ -105,6 +107,7 @@ class Batches(Header, frozen=True):
     """
 
     kind = Kind.BATCHES
+    has_payload = True
     batch_size: SomeRows
     batches: SomeRows
     size: Total

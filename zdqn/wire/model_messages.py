@@ -37,6 +37,7 @@ class Weights(Header, frozen=True):
     """
 
     kind = Kind.WEIGHTS
+    has_payload = True
     run_id: Label
     weight_version: Version
     environment_steps: Total
@@ -55,6 +56,7 @@ class ActionRequest(Header, frozen=True):
     """
 
     kind = Kind.ACTION_REQUEST
+    has_payload = True
     session: Session
     spec_digest: Session
     count: SomeRows
@@ -69,6 +71,7 @@ class Actions(Header, frozen=True):
     """
 
     kind = Kind.ACTIONS
+    has_payload = True
     count: SomeRows
     weight_version: Version
 
@@ -99,6 +102,7 @@ class Snapshot(Header, frozen=True):
     """
 
     kind = Kind.SNAPSHOT
+    has_payload = True
     snapshot: Rows
     weights: Weights
     episodes: SomeRows
@@ -128,6 +132,7 @@ class EvaluationResult(Header, frozen=True):
     """
 
     kind = Kind.EVALUATION_RESULT
+    has_payload = True
     session: Session
     snapshot: Rows
     episodes: SomeRows

@@ -114,9 +114,15 @@ ServerRole: TypeAlias = Literal["memory", "learner"]
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all headers. Unknown fields are refused; `kind` is not part of the map."""
+    """Base of all headers. Unknown fields are refused; `kind` is not part of the map.
+
+    Attributes:
+        kind: of its message.
+        has_payload: whether arrays may come behind it.
+    """
 
     kind: ClassVar[Kind]
+    has_payload: ClassVar[bool] = False
 
 
 class Spec(Header, frozen=True):

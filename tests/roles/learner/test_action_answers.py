@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import MismatchError
+from zdqn.errors import MismatchError, ProtocolError
 from zdqn.rl.greedy import Greedy
 from zdqn.roles.learner.action_answers import ActionAnswers
 from zdqn.roles.learner.publications import Published
 from zdqn.wire import codec, payloads
+from zdqn.wire.desk import RefusedError
 from zdqn.wire.model_messages import ActionRequest, Actions
 from zdqn.wire.protocol import ErrorReply, Refusal
 from zdqn.wire.request_sockets import Request
@@ -45,15 +46,17 @@ class Answers:
         if policy is not None:
             self.object.act_with(policy)
 
-    def ask(self, *actions, digest=SPEC.digest, count=None):
-        header = ActionRequest(session=1, spec_digest=digest, count=count or len(actions))
+    def ask(self, *actions, digest=SPEC.digest, count=None, spec=SPEC):
+        header = ActionRequest(
+            session=1, spec_digest=digest, count=len(actions) if count is None else count
+        )
         observations = np.zeros((len(actions), 2), np.float32)
         observations[:, 0] = actions
         body = codec.encode(header, (observations,))
-        self.object.take(Request([], memoryview(body)), header, codec.decode(body))
+        self.object.take(Request([], memoryview(body)), header, codec.decode(body), spec)
 
-    def answer(self, published=PUBLISHED, spec=SPEC, over=False):
-        return self.object.answer(published, spec, over=over)
+    def answer(self, published=PUBLISHED):
+        return self.object.answer(published)
 
     def headers(self):
         return [codec.decode(reply).header for reply in self.replies]
@@ -89,20 +92,21 @@ def test_nobody_waits_and_nothing_is_computed():
     assert policy.passes == 1
 
 
-@pytest.mark.parametrize(
-    ("missing", "code"),
-    [
-        ({"published": None}, Refusal.NOT_SERVING),
-        ({"spec": None}, Refusal.NOT_SERVING),
-        ({"over": True}, Refusal.STOPPING),
-    ],
-)
-def test_what_is_missing_is_said(missing, code):
+def test_before_the_first_weights_all_are_told_so():
     answers = Answers(EchoPolicy())
     answers.ask(1)
     answers.ask(2)
-    assert answers.answer(**missing)
-    assert answers.headers() == [ErrorReply(code=code, message="no actions now")] * 2
+    assert answers.answer(None)
+    expected = ErrorReply(code=Refusal.NOT_SERVING, message="no weights yet")
+    assert answers.headers() == [expected] * 2
+
+
+def test_before_an_environment_is_known_nobody_is_taken():
+    answers = Answers(EchoPolicy())
+    with pytest.raises(RefusedError, match="before an environment is known") as refused:
+        answers.ask(1, spec=None)
+    assert refused.value.code is Refusal.NOT_SERVING
+    assert not answers.answer()
 
 
 def test_without_a_policy_there_are_no_actions_yet():
@@ -112,15 +116,21 @@ def test_without_a_policy_there_are_no_actions_yet():
     assert answers.headers()[0].code is Refusal.NOT_SERVING
 
 
-def test_another_environment_is_refused_and_the_others_are_answered():
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"actions": [1], "digest": 5}, "another environment"),
+        ({"actions": [3, 1], "count": 3}, "ACTION_REQUEST message has"),
+        ({"actions": [], "count": 0}, "header of ACTION_REQUEST"),
+    ],
+)
+def test_a_malformed_request_is_refused_as_such_even_before_weights(asked, said):
     answers = Answers(EchoPolicy())
-    answers.ask(1, digest=5)
+    with pytest.raises(ProtocolError, match=said):
+        answers.ask(*asked.pop("actions"), **asked)
     answers.ask(2)
-    answers.ask(3, 1, count=3)  # says three, brings two
     answers.answer()
-    refused, wrong_length, accepted = answers.headers()
-    assert refused.code is wrong_length.code is Refusal.PROTOCOL
-    assert isinstance(accepted, Actions)
+    assert answers.actions() == [[2]]
 
 
 def test_weights_are_taken_over_once_a_version_and_bad_ones_never(caplog):

@@ -338,6 +338,7 @@ def test_a_status_is_the_report_with_clients_and_actions_served(setting):
 
 
 def test_serving_says_whether_anything_came_and_whether_for_actions(setting):
+    setting.answers.agree(SPEC, "the test")
     setting.hello(1)
     assert setting.answers.serve() == (False, False)
     setting.put(Ping(session=1, statistics={}))

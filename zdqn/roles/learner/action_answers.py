@@ -14,7 +14,7 @@ from zdqn.errors import MismatchError, ProtocolError
 from zdqn.wire import codec, payloads
 from zdqn.wire.desk import RefusedError, refusal
 from zdqn.wire.model_messages import ActionRequest, Actions
-from zdqn.wire.protocol import ErrorReply, Refusal
+from zdqn.wire.protocol import Refusal
 from zdqn.wire.request_sockets import Request, Sendable
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class ActionAnswers:
         self._reply = reply
         self._policy: Greedy | None = None
         self._tried_version = -1
-        self._waiting: list[tuple[Request, ActionRequest, codec.Message]] = []
+        self._waiting: list[tuple[Request, NDArray[Any]]] = []
         self.served = 0
         self.weight_version = -1
 
@@ -47,19 +47,28 @@ class ActionAnswers:
         """Serve this policy's actions; nobody else may touch its network."""
         self._policy = policy
 
-    def take(self, request: Request, header: ActionRequest, message: codec.Message) -> None:
-        """Take a request, to be answered with the round's others."""
-        self._waiting.append((request, header, message))
+    def take(
+        self,
+        request: Request,
+        header: ActionRequest,
+        message: codec.Message,
+        spec: EnvironmentSpec | None,
+    ) -> None:
+        """Take a request, to be answered with the round's others.
 
-    def answer(
-        self, published: Published | None, spec: EnvironmentSpec | None, *, over: bool
-    ) -> bool:
+        Raises:
+            ProtocolError: when it does not fit the environment's spec.
+            RefusedError: when the spec is not known yet.
+        """
+        if spec is None:
+            raise RefusedError(Refusal.NOT_SERVING, "no actions before an environment is known")
+        self._waiting.append((request, _read_observations(header, message, spec)))
+
+    def answer(self, published: Published | None) -> bool:
         """Answer what was taken.
 
         Args:
             published: the newest weights, or None.
-            spec: of the environment, if it is known.
-            over: whether the run is over for collectors.
 
         Returns:
             Whether there was anything to answer.
@@ -68,37 +77,24 @@ class ActionAnswers:
         if not waiting:
             return False
         policy = self._policy
-        if over or published is None or policy is None or spec is None:
-            code = Refusal.STOPPING if over else Refusal.NOT_SERVING
-            for request, _, _ in waiting:
-                self._refuse(request, refusal(RefusedError(code, "no actions now")))
+        if published is None or policy is None:
+            answer = codec.encode(refusal(RefusedError(Refusal.NOT_SERVING, "no weights yet")))
+            for request, _ in waiting:
+                self._reply(request, answer)
             return True
         self._take_over(policy, published)
-        accepted = []
-        observations = []
-        for request, header, message in waiting:
-            try:
-                observations.append(_read_observations(header, message, spec))
-            except ProtocolError as error:
-                self._refuse(request, refusal(error))
-            else:
-                accepted.append((request, header.count))
-        if accepted:
-            self._act(policy, accepted, observations)
+        self._act(policy, waiting)
         return True
 
-    def _act(
-        self,
-        policy: Greedy,
-        accepted: list[tuple[Request, int]],
-        observations: list[NDArray[Any]],
-    ) -> None:
+    def _act(self, policy: Greedy, waiting: list[tuple[Request, NDArray[Any]]]) -> None:
+        observations = [asked for _, asked in waiting]
         stacked = observations[0] if len(observations) == 1 else np.concatenate(observations)
         actions = policy.greedy_actions(stacked)
         self.served += len(actions)
         start = 0
         written: dict[bytes, bytes] = {}  # answers by their actions: most are alike
-        for request, count in accepted:
+        for request, asked in waiting:
+            count = len(asked)
             chosen = actions[start : start + count]
             start += count
             answer = written.get(chosen.tobytes())
@@ -106,9 +102,6 @@ class ActionAnswers:
                 header = Actions(count=count, weight_version=self.weight_version)
                 answer = written[chosen.tobytes()] = codec.encode(header, (chosen,))
             self._reply(request, answer)
-
-    def _refuse(self, request: Request, answer: ErrorReply) -> None:
-        self._reply(request, codec.encode(answer))
 
     def _take_over(self, policy: Greedy, published: Published) -> None:
         if published.weight_version == self._tried_version:
@@ -125,9 +118,8 @@ class ActionAnswers:
 def _read_observations(
     header: ActionRequest, message: codec.Message, spec: EnvironmentSpec
 ) -> NDArray[Any]:
-    if header.spec_digest != spec.digest or header.count < 1:
+    if header.spec_digest != spec.digest:
         raise ProtocolError(
-            f"an action request for another environment than {spec.describe()}, or of "
-            f"{header.count} observations"
+            f"an action request for another environment than this run's, {spec.describe()}"
         )
     return codec.read_arrays(message, payloads.action_request_layout(header, spec))[0]

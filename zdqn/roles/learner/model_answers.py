@@ -97,7 +97,7 @@ class ModelAnswers:
             Whether anything was done, and whether somebody asked for actions.
         """
         busy = self.desk.serve(self._server, _MOST_REQUESTS) > 0
-        asked = self.actions.answer(self._published, self.spec, over=self._collectors_done)
+        asked = self.actions.answer(self._published)
         busy |= self.evaluations.advance(over=self._evaluators_done)
         return busy, asked
 
@@ -132,10 +132,11 @@ class ModelAnswers:
     def _take_action_request(
         self, request: Request, header: ActionRequest, message: codec.Message
     ) -> None:
-        known = header.session in self.desk.peers.peers
-        if not known and not self._collectors_done:  # it may have outlived another run
+        if self._collectors_done:
+            raise RefusedError(Refusal.STOPPING, "this run is over")
+        if header.session not in self.desk.peers.peers:  # it may have outlived another run
             raise RefusedError(Refusal.NOT_SERVING, "say hello before you ask for actions")
-        self.actions.take(request, header, message)
+        self.actions.take(request, header, message, self.spec)
 
     def _send_weights(self, request: Request, *_: Any) -> None:
         published = self._published

@@ -165,7 +165,7 @@ class SampleStream(Closing):
             return None
         if isinstance(header, ErrorReply):
             raise_refusal(header, "memory", self._client.address)
-        raise ProtocolError(f"the memory answered a sample request with {type(header).__name__}")
+        raise ProtocolError(f"the memory answered a sample request with {header.kind.name}")
 
     def _notice_silence(self) -> None:
         if not self._asked or self._clock() - self._answered_s < _SILENCE_S:
