@@ -8,7 +8,7 @@ import pytest
 
 from zdqn.config import Config, LaunchSection, LearnerSection, MemorySection, StopSection
 from zdqn.launch.plan import (
-    CHOICES,
+    OUTCOMES,
     Consequence,
     Ending,
     LastWord,
@@ -161,7 +161,7 @@ def test_what_follows_from_each_end_while_nobody_has_asked_for_it(role, ending):
 def test_the_table_is_whole():
     roles = {planned.role for planned in plan_processes(Config())}
     assert set(TABLE) == set(product(roles, Ending))
-    assert {role: set(choices) for role, choices in CHOICES.items()} == {
+    assert {role: set(choices) for role, choices in OUTCOMES.items()} == {
         role: set(Ending) for role in roles
     }
 

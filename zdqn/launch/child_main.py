@@ -29,6 +29,7 @@ import cloudpickle
 
 from zdqn.config import Config
 from zdqn.errors import EnvironmentFailedError, RoleFailedError, ZdqnError
+from zdqn.launch.descriptors import raise_limit
 from zdqn.launch.logs import configure_logging
 from zdqn.stopping import StopEvent
 
@@ -209,6 +210,7 @@ def main() -> int:
     """Run the role that the first argument names, as standard input says."""
     report = ReportPipe(os.dup(_STDOUT))
     os.dup2(_STDERR, _STDOUT)
+    raise_limit()
     stop = StopEvent()
     _stop_on_signals(stop)
     role = sys.argv[1]

@@ -13,6 +13,7 @@ from zdqn.config import Config
 from zdqn.errors import FileError, ZdqnError
 from zdqn.launch.child_main import GRACE_S, Assignment
 from zdqn.launch.child_process import Bound, ChildProcess, Ended, Event
+from zdqn.launch.descriptors import descriptors_needed, raise_limit, shortages
 from zdqn.launch.plan import (
     Consequence,
     Ending,
@@ -57,7 +58,7 @@ class Audience(Protocol):
 class LocalRun(Closing):
     """A run of local processes. `run` blocks until the learner is done; leaving it ends them all.
 
-    What follows from the end of a process is in `zdqn.launch.plan.CHOICES`: it is started again
+    What follows from the end of a process is in `zdqn.launch.plan.OUTCOMES`: it is started again
     where that can help (`launch.max_restarts`), or the run goes on without it, or ends.
 
     Args:
@@ -106,6 +107,9 @@ class LocalRun(Closing):
             ZdqnError: what ended the learner, or every collector, or the memory for good.
             KeyboardInterrupt: if it came, once the run has ended cleanly.
         """
+        launch = self._config.launch
+        for shortage in shortages(launch, raise_limit(max(descriptors_needed(launch).values()))):
+            self._say(f"warning: {shortage}")
         for planned in plan_processes(self._config):
             self._start(planned)
         try:

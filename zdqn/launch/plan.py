@@ -162,7 +162,7 @@ class Consequence(Enum):
     """The run ends with the error of this process, and with its exit code."""
 
 
-class Choice(NamedTuple):
+class Outcomes(NamedTuple):
     """What may follow an end.
 
     Attributes:
@@ -176,14 +176,14 @@ class Choice(NamedTuple):
     spare: Consequence
 
 
-_END = Choice(None, Consequence.END, Consequence.END)
-_FAIL = Choice(None, Consequence.FAIL, Consequence.FAIL)
-_NOTHING = Choice(None, Consequence.NOTHING, Consequence.NOTHING)
-_AGAIN_OR_FAIL = Choice(Consequence.RESTART, Consequence.FAIL, Consequence.FAIL)
-_AGAIN = Choice(Consequence.RESTART, Consequence.FAIL, Consequence.GO_ON)
-_NOT_AGAIN = Choice(None, Consequence.FAIL, Consequence.GO_ON)
+_END = Outcomes(None, Consequence.END, Consequence.END)
+_FAIL = Outcomes(None, Consequence.FAIL, Consequence.FAIL)
+_NOTHING = Outcomes(None, Consequence.NOTHING, Consequence.NOTHING)
+_AGAIN_OR_FAIL = Outcomes(Consequence.RESTART, Consequence.FAIL, Consequence.FAIL)
+_AGAIN = Outcomes(Consequence.RESTART, Consequence.FAIL, Consequence.GO_ON)
+_NOT_AGAIN = Outcomes(None, Consequence.FAIL, Consequence.GO_ON)
 
-CHOICES: Mapping[str, Mapping[Ending, Choice]] = {
+OUTCOMES: Mapping[str, Mapping[Ending, Outcomes]] = {
     "learner": {  # its end is the run's end
         Ending.OVER: _END,
         Ending.SIGNALLED: _END,
@@ -260,10 +260,10 @@ def consequence(
     """
     if asked and role != "learner":
         return Consequence.NOTHING
-    choice = CHOICES[role][ending]
-    if restarts_left and choice.restarts_left is not None:
-        return choice.restarts_left
-    return choice.needed if needed else choice.spare
+    outcomes = OUTCOMES[role][ending]
+    if restarts_left and outcomes.restarts_left is not None:
+        return outcomes.restarts_left
+    return outcomes.needed if needed else outcomes.spare
 
 
 def is_needed(role: str, others: int, stop: StopSection) -> bool:
