@@ -207,7 +207,11 @@ def test_such_ends_end_the_run_when_no_restart_is_left(stage, name, what, end):
     with pytest.raises(RoleFailedError, match=rf"{name} .*exit code 0") as caught:
         stage.run({name: end}, max_restarts=0, evaluation_return=9.0)
     assert caught.value.exit_code == 70
-    assert f"the run cannot go on {what}" in stage.audience.said()
+    said = stage.audience.said()
+    assert f"(launch.max_restarts = 0), and the run cannot go on {what}" in said
+    assert "; it may not be started again (" in said
+    assert str(caught.value).startswith(said.split(what)[0])
+    assert f"Its log is {stage.folder / 'run' / 'logs' / name}.log" in str(caught.value)
 
 
 def test_without_an_evaluator_a_run_with_a_goal_ends_by_its_other_limits(stage):
@@ -302,6 +306,7 @@ def test_restarts_come_to_an_end(stage):
     with pytest.raises(EnvironmentFailedError, match="it raised"):
         stage.run({"collector-0": {"deaths": 9, "failed": broke}}, max_restarts=1)
     assert stage.starts("collector-0") == 2
+    assert "it was started again 1 time already (launch.max_restarts = 1)" in stage.audience.said()
 
 
 def test_the_learners_error_is_the_runs_error(stage):

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from zdqn.closing import Closing
 from zdqn.config import Config
-from zdqn.errors import FileError, ZdqnError
+from zdqn.errors import FileError, RoleFailedError, ZdqnError
 from zdqn.launch.child_main import GRACE_S, Assignment
 from zdqn.launch.child_process import Bound, ChildProcess, Ended, Event
 from zdqn.launch.descriptors import descriptors_needed, raise_limit, shortages
@@ -36,7 +36,7 @@ from zdqn.stopping import reason_of
 
 _MEANWHILE = {
     "memory": ". Learner and collectors wait for it; what it held is lost",
-    "evaluator": ". Another one gets the snapshot that it was scoring",
+    "evaluator": ". The snapshot that it was scoring is given out again",
 }
 """What the end of a process means for the others, until it has been started again."""
 
@@ -205,11 +205,12 @@ class LocalRun(Closing):
             self._restart(child, ended, why)
         elif what is Consequence.GO_ON:
             goal = without_goal(role, others, stop)
-            self._say(f"{ended}; the run goes on without it{goal}.{why}")
+            used_up = self._used_up(child, ending)
+            self._say(f"{ended}; {used_up}the run goes on without it{goal}.{why}")
         elif what is Consequence.END:
             self._end(child, ended, ending)
         elif what is Consequence.FAIL:
-            self._give_up(child, ended, why, exit_code)
+            self._give_up(event, ended, ending, why)
         elif ending is not Ending.OVER and child.name not in self._killed:
             self._say(f"{ended} while the run was ending.{why}")
 
@@ -231,18 +232,28 @@ class LocalRun(Closing):
             self._say(f"{child.name} was asked to stop ({reason}); the run ends.")
             self._ask_to_stop("the memory was asked to stop")
 
-    def _give_up(self, child: ChildProcess, ended: str, why: str, exit_code: int) -> None:
-        self._fail(child.failure(exit_code))
-        role = child.planned.role
+    def _give_up(self, event: Ended, ended: str, ending: Ending, why: str) -> None:
+        """Let the run end with the error of a process that it cannot do without."""
+        child, role = event.child, event.child.planned.role
         if role == "learner":
+            self._fail(child.failure(event.exit_code))
             self._done = True
             return
-        restarts = self._restarts.count(child.name)
-        used_up = f" after {restarts} restarts (launch.max_restarts)" if restarts else ""
         without = "it" if role == "memory" else f"any {role}"
         goal = ": stop.evaluation_return is its only end" if role == "evaluator" else ""
-        self._say(f"{ended}{used_up}; the run cannot go on without {without}{goal}.{why}")
-        self._ask_to_stop(f"{child.name} {child.describe_end(exit_code)}")
+        cannot = f"{self._used_up(child, ending)}the run cannot go on without {without}{goal}"
+        self._say(f"{ended}; {cannot}.{why}")
+        self._fail(child.error or RoleFailedError(f"{ended}; {cannot}. {child.reason()}"))
+        self._ask_to_stop(ended)
+
+    def _used_up(self, child: ChildProcess, ending: Ending) -> str:
+        """Say that a process may not be started again, where that could have helped."""
+        if ending is Ending.INCURABLE:
+            return ""
+        count = self._restarts.count(child.name)
+        times = f"{count} time{'s' if count > 1 else ''}"
+        again = f"it was started again {times} already" if count else "it may not be started again"
+        return f"{again} (launch.max_restarts = {self._restarts.most}), and "
 
     def _others(self, role: str) -> int:
         """Count the processes of a role that live, or are about to be started again."""
