@@ -84,5 +84,5 @@ def test_a_refusal_names_the_epochs():
     fence.admit(2, 4)
     with pytest.raises(FencedError, match=r"newer learner \(epoch 4\).*\(epoch 3\) must stop"):
         fence.admit(1, 3)
-    with pytest.raises(FencedError, match=r"learner of epoch 4; session 1 .*newer"):
+    with pytest.raises(FencedError, match=r"newer learner \(epoch 4\) has taken over.*session 1\)"):
         fence.check(1)

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 import threading
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+import zdqn
 from zdqn.config import Config, RunSection
-from zdqn.errors import ConfigError
+from zdqn.errors import ConfigError, EnvironmentFailedError, FileError, MismatchError
 from zdqn.launch.child_main import (
     Assignment,
     ReportPipe,
@@ -19,6 +21,8 @@ from zdqn.launch.child_main import (
     read_assignment,
     run_role,
 )
+from zdqn.launch.starting import MOST_OUTPUT_BYTES
+from zdqn.stopping import StopEvent
 
 
 @pytest.fixture
@@ -61,8 +65,9 @@ def test_no_assignment_when_the_parent_dies_first(length):
 class Role:
     """Stands in for a role."""
 
-    def __init__(self, config, *, stop, fault=None, on_bound=None):
+    def __init__(self, config, *, stop, fault=None, result=None, on_bound=None):
         self.fault = fault
+        self.result = result
         if on_bound is not None:
             on_bound({"samples": "tcp://a:1"})
 
@@ -75,17 +80,47 @@ class Role:
     def run(self):
         if self.fault is not None:
             raise self.fault
+        return self.result
 
 
-def run_stand_in(monkeypatch, report, role="memory", **arguments):
-    monkeypatch.setattr(f"zdqn.roles.{role}.{role.capitalize()}", Role)
-    return run_role(role, assignment(**arguments), report, threading.Event())
+def run_stand_in(monkeypatch, report, role="memory", stop=None, **arguments):
+    monkeypatch.setattr(zdqn, role.capitalize(), Role)
+    return run_role(role, assignment(**arguments), report, stop or StopEvent())
 
 
-def test_a_server_reports_its_addresses(monkeypatch, report):
+def test_a_server_reports_its_addresses_and_its_end(monkeypatch, report):
     teller, reported = report
     assert run_stand_in(monkeypatch, teller) == 0
-    assert reported() == [{"bound": {"samples": "tcp://a:1"}}]
+    assert reported() == [
+        {"bound": {"samples": "tcp://a:1"}},
+        {"ended": {"signal": "", "reason": ""}},
+    ]
+
+
+@dataclass(frozen=True)
+class Result:
+    stop_reason: str
+
+
+@pytest.mark.parametrize(
+    ("signalled", "result", "signal_told", "reason_told"),
+    [
+        ("", None, "", ""),
+        ("", Result("updates"), "", "updates"),
+        ("SIGTERM", None, "SIGTERM", ""),
+        ("SIGTERM", Result("SIGTERM"), "SIGTERM", "SIGTERM"),
+        ("SIGTERM", Result("zdqn stop"), "", "zdqn stop"),  # it was ending already
+    ],
+)
+def test_the_end_of_a_run_and_a_signal_are_told_apart(
+    monkeypatch, report, signalled, result, signal_told, reason_told
+):
+    teller, reported = report
+    stop = StopEvent()
+    if signalled:
+        stop.set_for(signalled)
+    assert run_stand_in(monkeypatch, teller, "collector", stop, result=result) == 0
+    assert reported() == [{"ended": {"signal": signal_told, "reason": reason_told}}]
 
 
 def test_a_mistake_is_reported_with_its_class(monkeypatch, report):
@@ -102,6 +137,58 @@ def test_a_fault_is_reported_with_its_traceback(monkeypatch, report):
     assert failed["kind"] == "RoleFailedError"
     assert "KeyError" in failed["message"]
     assert "Traceback" in failed["traceback"]
+
+
+def caused(error, cause):
+    """Give an error that another one, which was raised here, has caused."""
+    try:
+        try:
+            raise cause
+        except type(cause) as caught:
+            raise error from caught
+    except type(error) as raised:
+        return raised
+
+
+@pytest.mark.parametrize(
+    ("fault", "somebody_wants_to_see_where"),
+    [
+        (KeyError("lost"), True),
+        (EnvironmentFailedError("it raised"), True),
+        (caused(EnvironmentFailedError("it raised"), ValueError("fire")), True),
+        (caused(ConfigError("the factory raised"), ZeroDivisionError()), True),
+        (ConfigError("no such id"), False),
+        (caused(ConfigError("no such module"), ImportError("x")), False),
+        (caused(FileError("cannot read"), OSError("x")), False),
+        (caused(ConfigError("wrong"), MismatchError("x")), False),
+    ],
+)
+def test_whether_the_traceback_is_worth_a_look(
+    monkeypatch, report, fault, somebody_wants_to_see_where
+):
+    teller, reported = report
+    run_stand_in(monkeypatch, teller, "collector", fault=fault)
+    ((failed,),) = (message.values() for message in reported())
+    assert failed["by_given_code"] is somebody_wants_to_see_where
+
+
+def test_a_report_is_never_longer_than_its_parent_takes(monkeypatch, report):
+    teller, reported = report
+    told = []
+
+    def read():
+        told.extend(reported())
+
+    monkeypatch.setattr(teller, "_file_descriptor", os.dup(teller._file_descriptor))
+    reader = threading.Thread(target=read)
+    reader.start()
+    run_stand_in(monkeypatch, teller, "collector", fault=ValueError("x" * 10_000_000 + "end"))
+    os.close(teller._file_descriptor)
+    reader.join()
+    (message,) = told
+    assert len(json.dumps(message)) < MOST_OUTPUT_BYTES
+    assert message["failed"]["message"].endswith("end.")
+    assert "characters left out" in message["failed"]["message"]
 
 
 def test_a_report_to_a_dead_parent_is_no_error(monkeypatch):
@@ -132,3 +219,19 @@ def test_a_real_memory_lives_as_long_as_its_standard_input():
     assert child.stderr is not None
     assert b"serving samples" in child.stderr.read()
     child.stderr.close()
+
+
+def test_why_its_parent_asks_it_to_stop_comes_before_the_end_of_its_input():
+    script = """
+import threading, time
+from zdqn.launch.child_main import _stop_at_end_of_input
+from zdqn.stopping import StopEvent
+stop = StopEvent()
+threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
+stop.wait()
+print(stop.reason)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], input=b"SIGINT", capture_output=True, check=True, timeout=60
+    )
+    assert done.stdout == b"SIGINT\n"

@@ -12,7 +12,7 @@ from zdqn.config import Config, RunSection
 from zdqn.errors import ConfigError, RoleFailedError
 from zdqn.launch.child_main import Assignment, read_assignment
 from zdqn.launch.child_process import Bound, ChildProcess, Ended
-from zdqn.launch.plan import PlannedProcess
+from zdqn.launch.plan import LastWord, PlannedProcess
 
 WAIT_S = 10.0
 PLANNED = PlannedProcess("memory", "memory", {"THREADS": "1"})
@@ -149,11 +149,40 @@ def test_the_error_that_it_reported_is_the_failure(scene):
     assert "Traceback ..." in scene.log.read_text()
 
 
-def test_of_a_broken_role_the_log_is_named(scene):
-    failed = {"kind": "RoleFailedError", "message": "It broke.", "traceback": "Traceback ..."}
+@pytest.mark.parametrize("kind", ["RoleFailedError", "EnvironmentFailedError", "ConfigError"])
+def test_where_given_code_raised_the_log_is_named(scene, kind):
+    failed = {"kind": kind, "message": "It broke.", "traceback": "Trace", "by_given_code": True}
     scene.process.output.put(json.dumps({"failed": failed}).encode())
     scene.end(70)
     assert str(scene.child.failure(70)) == f"It broke. The traceback is in {scene.log}."
+    assert scene.child.reason() == str(scene.child.failure(70))
+
+
+def test_its_last_word_is_kept(scene):
+    ended = {"signal": "SIGTERM", "reason": ""}
+    scene.process.output.put(json.dumps({"ended": ended}).encode())
+    scene.end(0)
+    assert scene.child.last_word == LastWord("SIGTERM", "")
+    assert str(scene.child.failure(0)) == (
+        f"memory was told to end by SIGTERM, and did (exit code 0). Its log is {scene.log}."
+    )
+
+
+@pytest.mark.parametrize(
+    "said", [b"hello\n", b"[1]\n", b'"bound"\n', b'{"failed": 3}\n', b"\xff\n"]
+)
+def test_what_is_no_report_is_shown_and_does_not_stop_those_that_follow(scene, said):
+    scene.process.output.put(said)
+    scene.process.output.put(json.dumps({"bound": {"samples": "tcp://a:1"}}).encode() + b"\n")
+    assert scene.event() == Bound(scene.child, {"samples": "tcp://a:1"})
+    assert scene.shown == [("memory", said.decode(errors="replace").rstrip())]
+
+
+def test_it_is_told_why_it_is_to_stop_and_only_once(scene):
+    scene.child.ask_to_stop("SIGINT")
+    scene.child.ask_to_stop("something else")
+    assert scene.process.given == b"SIGINT"
+    assert scene.process.input_closed
 
 
 def test_an_error_that_is_none_of_ours_is_that_of_a_role(scene):
@@ -168,7 +197,7 @@ def test_without_a_reason_its_last_words_are_given(scene):
         scene.process.errors.put(f"line {number}\n".encode())
     scene.end(-signal.SIGKILL)
     message = str(scene.child.failure(-signal.SIGKILL))
-    assert message.startswith("memory ended with SIGKILL and gave no reason.")
+    assert message.startswith("memory ended with SIGKILL. It gave no reason.")
     assert f"Its log is {scene.log}; it ends with:\n  line 5\n" in message
     assert message.endswith("\n  line 14")
 
@@ -176,7 +205,7 @@ def test_without_a_reason_its_last_words_are_given(scene):
 def test_and_without_words_only_its_log(scene):
     scene.end(3)
     assert str(scene.child.failure(3)) == (
-        f"memory ended with exit code 3 and gave no reason. Its log is {scene.log}."
+        f"memory ended with exit code 3. It gave no reason. Its log is {scene.log}."
     )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zdqn.config import Config, LaunchSection
+from zdqn.config import Config, LaunchSection, StopSection
 from zdqn.errors import ConfigError, EnvironmentFailedError, RoleFailedError
 from zdqn.launch.local_run import LocalRun
 from zdqn.launch.plan import RunArguments
@@ -45,6 +45,8 @@ if count < behaviour.get("deaths", 0):
     all_started(behaviour.get("after", []))
     if "failed" in behaviour:
         report(failed=behaviour["failed"])
+    if "ended" in behaviour:
+        report(ended=behaviour["ended"])
     if behaviour.get("exit", 70) < 0:
         os.kill(os.getpid(), -behaviour["exit"])
     sys.exit(behaviour.get("exit", 70))
@@ -58,8 +60,11 @@ if role == "learner" and "done_after" in behaviour:
         for other, number in behaviour["done_after"].items()
     ):
         time.sleep(0.005)
+    report(ended={"signal": "", "reason": "updates"})
     sys.exit(0)
 read_to_end()
+if behaviour.get("breaks_at_the_end"):
+    sys.exit(70)
 """
 
 
@@ -101,12 +106,13 @@ class Stage:
         words = [*argv[-2:], str(self.folder)]
         return start_locally([sys.executable, "-S", "-E", str(self.script), *words], environment)
 
-    def run(self, behaviour, *, collectors=1, evaluators=1, max_restarts=3):
+    def run(self, behaviour, *, collectors=1, evaluators=1, max_restarts=3, **stop):
         (self.folder / "behaviour.json").write_text(json.dumps(behaviour))
         config = Config(
             launch=LaunchSection(
                 collectors=collectors, evaluators=evaluators, max_restarts=max_restarts
-            )
+            ),
+            stop=StopSection(**stop),
         )
         given = RunArguments(run_directory=self.folder / "run")
         with LocalRun(
@@ -169,6 +175,95 @@ def test_a_killed_memory_is_started_again(stage):
         {"memory": {"deaths": 1, "exit": -9}, "learner": {"done_after": {"memory": 2}}},
     )
     assert "memory ended with SIGKILL; starting it again" in stage.audience.said()
+    assert "Learner and collectors wait for it; what it held is lost" in stage.audience.said()
+
+
+BY_SIGNAL = {"deaths": 1, "exit": 0, "ended": {"signal": "SIGTERM", "reason": ""}}
+SILENT = {"deaths": 1, "exit": 0}
+OVER = {"deaths": 1, "exit": 0, "ended": {"signal": "", "reason": "zdqn stop by somebody"}}
+
+
+@pytest.mark.parametrize("name", ["memory", "collector-0", "evaluator-0"])
+@pytest.mark.parametrize("end", [BY_SIGNAL, SILENT, {"deaths": 1, "exit": 143}])
+def test_an_end_that_nobody_asked_for_is_cured_whatever_its_code(stage, name, end):
+    stage.run({name: end, "learner": {"done_after": {name: 2}}}, evaluation_return=9.0)
+    assert stage.starts(name) == 2
+    (line,) = [line for who, line in stage.audience.lines if who == "run"]
+    assert line.startswith(f"{name} ")
+    assert "; starting it again (1 of 3)" in line
+    assert "SIGTERM" in line or "nobody had asked for" in line
+
+
+@pytest.mark.parametrize(
+    ("name", "what"),
+    [
+        ("memory", "without it"),
+        ("collector-0", "without any collector"),
+        ("evaluator-0", "without any evaluator: stop.evaluation_return is its only end"),
+    ],
+)
+@pytest.mark.parametrize("end", [BY_SIGNAL, SILENT])
+def test_such_ends_end_the_run_when_no_restart_is_left(stage, name, what, end):
+    with pytest.raises(RoleFailedError, match=rf"{name} .*exit code 0") as caught:
+        stage.run({name: end}, max_restarts=0, evaluation_return=9.0)
+    assert caught.value.exit_code == 70
+    said = stage.audience.said()
+    assert f"(launch.max_restarts = 0), and the run cannot go on {what}" in said
+    assert "; it may not be started again (" in said
+    assert str(caught.value).startswith(said.split(what)[0])
+    assert f"Its log is {stage.folder / 'run' / 'logs' / name}.log" in str(caught.value)
+
+
+def test_without_an_evaluator_a_run_with_a_goal_ends_by_its_other_limits(stage):
+    stage.run(
+        {
+            "evaluator-0": {"deaths": 9, "exit": 76},
+            "learner": {"done_after": {**GIVEN_UP, "collector-0": 1}},
+        },
+        evaluation_return=9.0,
+        updates=5,
+    )
+    assert "it, and cannot reach stop.evaluation_return, as nobody" in stage.audience.said()
+    assert "only stop.updates ends it" in stage.audience.said()
+
+
+def test_a_memory_that_was_asked_to_stop_ends_the_run_well(stage):
+    stage.run({"memory": {**OVER, "after": ["learner", "collector-0"]}})
+    assert (
+        stage.audience.said() == "memory was asked to stop (zdqn stop by somebody); the run ends."
+    )
+    assert stage.starts("memory") == 1
+
+
+@pytest.mark.parametrize("name", ["collector-0", "evaluator-0"])
+def test_those_that_were_told_of_the_end_are_not_started_again(stage, name):
+    stage.run(
+        {name: OVER, "memory": {**OVER, "after": ["learner", name]}},
+        evaluation_return=9.0,
+    )
+    assert stage.starts(name) == 1
+    assert name not in stage.audience.said()
+
+
+def test_a_learner_that_a_signal_ended_ends_the_run_well(stage):
+    stage.run({"learner": {**BY_SIGNAL, "after": ["collector-0"]}})
+    assert "learner was told to end by SIGTERM" in stage.audience.said()
+    assert "the run ends with it" in stage.audience.said()
+
+
+def test_a_learner_that_ends_without_a_word_has_failed(stage):
+    with pytest.raises(RoleFailedError, match=r"learner ended with exit code 0 .* no reason"):
+        stage.run({"learner": SILENT})
+
+
+def test_what_breaks_while_the_run_ends_is_said(stage):
+    stage.run(
+        {
+            "learner": {"done_after": ALL_STARTED},
+            "collector-0": {"breaks_at_the_end": True},
+        }
+    )
+    assert "collector-0 ended with exit code 70 while the run was ending" in stage.audience.said()
 
 
 FAILED = {"kind": "ConfigError", "message": "environment.id is wrong", "traceback": "Traceback"}
@@ -211,6 +306,7 @@ def test_restarts_come_to_an_end(stage):
     with pytest.raises(EnvironmentFailedError, match="it raised"):
         stage.run({"collector-0": {"deaths": 9, "failed": broke}}, max_restarts=1)
     assert stage.starts("collector-0") == 2
+    assert "it was started again 1 time already (launch.max_restarts = 1)" in stage.audience.said()
 
 
 def test_the_learners_error_is_the_runs_error(stage):
@@ -239,10 +335,10 @@ def test_processes_that_do_not_stop_are_ended(stage, monkeypatch):
 def ask_once_all_are_assigned(stage):
     original = LocalRun._ask_to_stop
 
-    def ask(self):
+    def ask(self, reason):
         names = ("memory", "learner", "collector-0", "evaluator-0")
         if all((stage.folder / f"{name}.assigned").exists() for name in names):
-            original(self)
+            original(self, reason)
 
     return ask
 

@@ -1,20 +1,28 @@
 """The plan of a local run is plain data."""
 
 import sys
+from itertools import product
 from pathlib import Path
 
 import pytest
 
-from zdqn.config import Config, LaunchSection, LearnerSection, MemorySection
+from zdqn.config import Config, LaunchSection, LearnerSection, MemorySection, StopSection
 from zdqn.launch.plan import (
+    OUTCOMES,
+    Consequence,
+    Ending,
+    LastWord,
     PlannedProcess,
     RunArguments,
+    consequence,
     describe_exit,
-    may_restart,
+    ending_of,
+    is_needed,
     plan_processes,
     restart_delay_s,
     role_arguments,
     with_free_ports,
+    without_goal,
 )
 
 GIVEN = RunArguments(
@@ -40,7 +48,7 @@ def test_a_run_without_evaluators():
 
 def test_the_command_holds_no_secrets_and_no_arguments():
     argv = PlannedProcess("collector", "collector-3").argv()
-    assert argv == [sys.executable, "-m", "zdqn.launch", "collector", "collector-3"]
+    assert argv == [sys.executable, "-P", "-m", "zdqn.launch", "collector", "collector-3"]
 
 
 def test_default_addresses_become_free_ports():
@@ -97,16 +105,110 @@ def test_a_role_waits_for_the_addresses_it_needs(role, endpoints, expected):
     assert role_arguments(PlannedProcess(role, "it"), GIVEN, endpoints) == expected
 
 
-@pytest.mark.parametrize("exit_code", [69, 70, 74, 75, -9, -11, -15])
-def test_what_can_be_cured_is_started_again(exit_code):
-    assert may_restart(exit_code, restarts=2, max_restarts=3)
-    assert not may_restart(exit_code, restarts=3, max_restarts=3)
-    assert not may_restart(exit_code, restarts=0, max_restarts=0)
+CLEANLY = LastWord("SIGTERM")
+OVER = LastWord("", "updates")
+RESTART, GO_ON, END, FAIL, NOTHING = (
+    Consequence.RESTART, Consequence.GO_ON, Consequence.END, Consequence.FAIL, Consequence.NOTHING,
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("exit_code", [0, 1, 2, 73, 76, 77, 78])
-def test_what_would_fail_again_is_not(exit_code):
-    assert not may_restart(exit_code, restarts=0, max_restarts=3)
+@pytest.mark.parametrize(
+    ("exit_code", "word", "ending"),
+    [
+        (0, OVER, Ending.OVER),
+        (0, LastWord(), Ending.OVER),
+        (0, CLEANLY, Ending.SIGNALLED),
+        (0, None, Ending.CURABLE),
+        *((code, None, Ending.CURABLE) for code in (69, 70, 74, 75, -9, -11, -15, 130, 137, 143)),
+        *((code, CLEANLY, Ending.CURABLE) for code in (70, -9)),  # a signal, and then it broke
+        *((code, None, Ending.INCURABLE) for code in (1, 2, 73, 76, 77, 78, 127, 128, 255)),
+    ],
+)
+def test_how_an_end_is_judged(exit_code, word, ending):
+    assert ending_of(exit_code, word) is ending
+
+
+TABLE = {
+    # what follows: while restarts are left; when none is, if it is needed, and if it is not
+    ("learner", Ending.OVER): (END, END, END),
+    ("learner", Ending.SIGNALLED): (END, END, END),
+    ("learner", Ending.CURABLE): (FAIL, FAIL, FAIL),
+    ("learner", Ending.INCURABLE): (FAIL, FAIL, FAIL),
+    ("memory", Ending.OVER): (END, END, END),
+    ("memory", Ending.SIGNALLED): (RESTART, FAIL, FAIL),
+    ("memory", Ending.CURABLE): (RESTART, FAIL, FAIL),
+    ("memory", Ending.INCURABLE): (FAIL, FAIL, FAIL),
+    ("collector", Ending.OVER): (NOTHING, NOTHING, NOTHING),
+    ("collector", Ending.SIGNALLED): (RESTART, FAIL, GO_ON),
+    ("collector", Ending.CURABLE): (RESTART, FAIL, GO_ON),
+    ("collector", Ending.INCURABLE): (FAIL, FAIL, GO_ON),
+    ("evaluator", Ending.OVER): (NOTHING, NOTHING, NOTHING),
+    ("evaluator", Ending.SIGNALLED): (RESTART, FAIL, GO_ON),
+    ("evaluator", Ending.CURABLE): (RESTART, FAIL, GO_ON),
+    ("evaluator", Ending.INCURABLE): (FAIL, FAIL, GO_ON),
+}
+
+
+@pytest.mark.parametrize(("role", "ending"), TABLE)
+def test_what_follows_from_each_end_while_nobody_has_asked_for_it(role, ending):
+    given = [
+        consequence(role, ending, restarts_left=left, needed=needed, asked=False)
+        for left, needed in ((True, True), (False, True), (False, False))
+    ]
+    assert tuple(given) == TABLE[role, ending]
+
+
+def test_the_table_is_whole():
+    roles = {planned.role for planned in plan_processes(Config())}
+    assert set(TABLE) == set(product(roles, Ending))
+    assert {role: set(choices) for role, choices in OUTCOMES.items()} == {
+        role: set(Ending) for role in roles
+    }
+
+
+@pytest.mark.parametrize(("role", "ending"), TABLE)
+@pytest.mark.parametrize("left", [True, False])
+@pytest.mark.parametrize("needed", [True, False])
+def test_once_the_run_is_to_end_nothing_but_the_learners_end_counts(role, ending, left, needed):
+    given = consequence(role, ending, restarts_left=left, needed=needed, asked=True)
+    assert given is (TABLE[role, ending][0] if role == "learner" else NOTHING)
+
+
+@pytest.mark.parametrize(("role", "ending"), TABLE)
+def test_no_end_is_passed_over_in_silence_but_one_that_was_told(role, ending):
+    assert (NOTHING in TABLE[role, ending]) == (
+        ending is Ending.OVER and role in ("collector", "evaluator")
+    )
+
+
+GOAL = StopSection(evaluation_return=9.0)
+
+
+@pytest.mark.parametrize(
+    ("role", "others", "stop", "needed"),
+    [
+        ("memory", 0, StopSection(), True),
+        ("learner", 0, StopSection(), True),
+        ("collector", 0, StopSection(), True),
+        ("collector", 1, StopSection(), False),
+        ("evaluator", 0, StopSection(), False),
+        ("evaluator", 0, GOAL, True),
+        ("evaluator", 0, StopSection(evaluation_return=0.0), True),
+        ("evaluator", 1, GOAL, False),
+        ("evaluator", 0, StopSection(evaluation_return=9.0, wall_s=0.5), False),
+        ("evaluator", 0, StopSection(evaluation_return=9.0, episodes=1), False),
+    ],
+)
+def test_what_a_run_cannot_do_without(role, others, stop, needed):
+    assert is_needed(role, others, stop) is needed
+
+
+def test_who_goes_on_without_a_goal_is_told():
+    both = StopSection(evaluation_return=9.0, updates=7, wall_s=1.0)
+    assert without_goal("evaluator", 0, both).endswith("only stop.updates or stop.wall_s ends it")
+    assert without_goal("evaluator", 1, both) == ""
+    assert without_goal("collector", 0, both) == ""
+    assert without_goal("evaluator", 0, StopSection(updates=7)) == ""
 
 
 def test_restarts_come_slower_and_slower():
@@ -114,7 +216,17 @@ def test_restarts_come_slower_and_slower():
     assert delays == [0, 1, 2, 4, 8, 16, 30, 30]
 
 
-def test_how_a_process_ended():
-    assert describe_exit(70, {}) == "exit code 70"
-    assert describe_exit(-9, {9: "SIGKILL"}) == "SIGKILL"
-    assert describe_exit(-99, {}) == "signal 99"
+@pytest.mark.parametrize(
+    ("exit_code", "word", "text"),
+    [
+        (70, None, "ended with exit code 70"),
+        (143, None, "ended with exit code 143 (SIGTERM)"),
+        (-9, None, "ended with SIGKILL"),
+        (-99, None, "ended with signal 99"),
+        (0, OVER, "ended with exit code 0"),
+        (0, CLEANLY, "was told to end by SIGTERM, and did (exit code 0)"),
+        (0, None, "ended with exit code 0 in the middle of the run, which nobody had asked for"),
+    ],
+)
+def test_how_a_process_ended(exit_code, word, text):
+    assert describe_exit(exit_code, word) == text

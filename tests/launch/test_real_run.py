@@ -1,10 +1,13 @@
 """`zdqn run` and `zdqn.run` with real roles, real processes and real sockets, in small."""
 
+import importlib.util
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 
 import zdqn
 from zdqn.records.endpoints import read_endpoints
+from zdqn.wire.remote import fetch_status, request_stop
 
 TINY = """
 [environment]
@@ -145,6 +149,127 @@ def test_status_and_stop_from_outside(config, tmp_path):
     output, _ = process.communicate(timeout=60)
     assert process.returncode == 0, output
     assert read_endpoints(tmp_path / "runs" / "x")["memory"]["samples"]
+
+
+def processes_of(pid):
+    """Give the roles of a run by name."""
+    named = {}
+    for child in roles_of(pid):
+        words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+        if "zdqn.launch" in words:
+            named[words[words.index("zdqn.launch") + 2]] = child
+    return named
+
+
+class Log:
+    """Reads what a run says, and lets a test wait for it."""
+
+    def __init__(self, process):
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=lambda: self.lines.extend(process.stdout))
+        self._reader.start()
+
+    def wait_for(self, pattern, times=1):
+        wait_until(
+            lambda: sum(re.search(pattern, line) is not None for line in self.lines) >= times,
+            f"{pattern} in\n{''.join(self.lines)}",
+        )
+
+    def end(self):
+        self._reader.join(60)
+        return "".join(self.lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_one_role_costs_the_run_nothing_but_a_restart(config, tmp_path, number):
+    process = start(
+        "run", config, "--run-dir", "x", "--collectors", "2", "--set", "stop.updates=0",
+        "--set", "stop.evaluation_return=1e9", cwd=tmp_path,
+    )  # fmt: skip
+    log = Log(process)
+    try:
+        wait_until((tmp_path / "x" / "metrics.jsonl").exists, "metrics")
+        for names in (("memory",), ("collector-0", "collector-1"), ("evaluator-0",)):
+            before = processes_of(process.pid)
+            for name in names:
+                os.kill(before[name], number)
+            for name in names:
+                log.wait_for(rf"^run +\| {name} was told to end by {number.name}.* again \(1 of 3")
+        log.wait_for(r"evaluator-0 \| .* evaluating as evaluator", times=2)
+        log.wait_for(r"collector-\d \| .* collecting as collector", times=4)
+        model = read_endpoints(tmp_path / "x")["learner"]["model"]
+        updates = fetch_status(model, 5)["progress"]["updates"]
+        wait_until(
+            lambda: fetch_status(model, 5)["progress"]["updates"] > updates + 50, "more updates"
+        )
+        request_stop(read_endpoints(tmp_path / "x")["memory"]["samples"], "somebody", 5)
+        assert process.wait(60) == 0
+    finally:
+        process.kill()
+        output = log.end()
+        process.stdout.close()
+    assert "memory was asked to stop (somebody); the run ends." in output
+    summary = json.loads((tmp_path / "x" / "summary.json").read_text())
+    assert summary["stop_reason"] == "the memory was asked to stop"
+    assert summary["memory_restarts"] == 1
+
+
+def test_files_of_the_current_folder_take_the_place_of_no_module(config, tmp_path):
+    names = filter(importlib.util.find_spec, sys.stdlib_module_names - {"this", "antigravity"})
+    for name in (*names, "numpy", "torch", "zmq", "msgspec", "zdqn"):
+        (tmp_path / f"{name}.py").write_text(f"raise RuntimeError('the wrong {name}')")
+    command = [sys.executable, "-P", "-m", "zdqn", "run", str(config), "--run-dir", "x"]
+    done = subprocess.run(
+        command,
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100,
+        env={**os.environ, "PYTHONPATH": str(Path(zdqn.__path__[0]).parent)}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "the wrong" not in done.stdout
+
+
+NOISY = """
+import os, sys
+import gymnasium
+
+class Noisy(gymnasium.Wrapper):
+    def step(self, action):
+        os.write(1, b"x" * 100_000)
+        if FAULT:
+            raise ValueError("the simulator caught fire")
+        return super().step(action)
+
+def make():
+    return Noisy(gymnasium.make("CartPole-v1"))
+"""
+
+
+def test_output_without_line_ends_is_shown_and_kept_in_pieces(config, tmp_path):
+    (tmp_path / "noisy.py").write_text("FAULT = False\n" + NOISY)
+    process = start(
+        "run", config, "--run-dir", "x", "--evaluators", "0", "--set", "environment.id=noisy:make",
+        "--set", "collector.vectorization=sync", cwd=tmp_path,
+    )  # fmt: skip
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 0, output
+    assert "collector-0 | xxxxx" in output
+    lines = (tmp_path / "x" / "logs" / "collector-0.log").read_text().splitlines()
+    assert max(map(len, lines)) < 100_000
+    assert sum(line.count("x" * 1000) for line in lines) > 100
+
+
+def test_what_an_environment_raises_names_the_log_that_holds_the_traceback(config, tmp_path):
+    (tmp_path / "noisy.py").write_text("FAULT = True\n" + NOISY)
+    process = start(
+        "run", config, "--run-dir", "x", "--evaluators", "0", "--set", "environment.id=noisy:make",
+        "--set", "collector.vectorization=sync", "--set", "launch.max_restarts=0", cwd=tmp_path,
+    )  # fmt: skip
+    output, _ = process.communicate(timeout=100)
+    assert process.returncode == 70, output
+    (error,) = [line for line in output.splitlines() if line.startswith("error: ")]
+    assert "the simulator caught fire" in error
+    assert error.endswith("The traceback is in x/logs/collector-0.log.")
+    assert "noisy.py" in (tmp_path / "x" / "logs" / "collector-0.log").read_text()
 
 
 def test_a_wrong_environment_ends_with_one_paragraph(config, tmp_path):

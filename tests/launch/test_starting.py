@@ -2,12 +2,15 @@
 
 import os
 import signal
+import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from zdqn.launch.starting import start_locally
+import zdqn
+from zdqn.launch.starting import MOST_ERROR_BYTES, start_locally, where_zdqn_is
 
 
 @contextmanager
@@ -68,3 +71,71 @@ child.wait()
 def test_a_program_that_is_not_there():
     with pytest.raises(FileNotFoundError):
         start_locally(["/no/such/program"], {})
+
+
+def test_output_that_never_ends_a_line_is_given_while_it_comes():
+    script = """
+import sys, time
+sys.stderr.write("loading"); sys.stderr.flush()
+sys.stdin.readline()
+for _ in range(2000):
+    sys.stderr.write("x" * 1000)
+sys.stderr.flush()
+sys.stdin.read()
+"""
+    with started(script) as (process, _output, errors):
+        assert next(errors) == b"loading"  # while the process waits for us
+        process.write_input(b"\n")
+        received = b""
+        while len(received) < 1_900_000:
+            piece = next(errors)
+            assert len(piece) <= MOST_ERROR_BYTES
+            received += piece
+        process.close_input()
+
+
+def test_a_carriage_return_shows_a_bar_of_progress_and_not_all_of_it():
+    script = """
+import sys, time
+for percent in range(1000):
+    sys.stderr.write(f"\\r{percent}")
+sys.stderr.write("\\rdone\\n")
+"""
+    with started(script) as (_process, _output, errors):
+        assert list(errors) == [b"done\n"]
+
+
+IMPORTS = "import sys, zdqn; print(zdqn.__path__[0]); print(sys.path[0])"
+
+
+def child_of(parent, folder, **environment):
+    """Run a program that starts a process with ``-P``, and give what that one prints."""
+    program = (
+        f"{parent}import sys; from zdqn.launch.starting import start_locally; "
+        f"p = start_locally([sys.executable, '-P', '-c', {IMPORTS!r}], {{}}); "
+        "print(b''.join(p.output_lines()).decode()); print(b''.join(p.error_lines()).decode())"
+    )
+    inherited = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=folder, env={**inherited, **environment}, capture_output=True, text=True, check=True,
+    ).stdout.splitlines()  # fmt: skip
+
+
+def test_a_process_finds_the_zdqn_that_its_parent_found_in_the_current_folder(tmp_path):
+    root = Path(zdqn.__path__[0]).parent
+    (tmp_path / "zdqn").symlink_to(root / "zdqn")
+    found, first = child_of("", tmp_path)[:2]
+    assert Path(found).resolve() == root / "zdqn"
+    assert first != ""
+
+
+def test_a_process_is_told_nothing_where_zdqn_is_found_without(monkeypatch):
+    root = str(Path(zdqn.__path__[0]).parent)
+    monkeypatch.setattr("sys.path", ["/elsewhere", root])
+    assert where_zdqn_is() == {}
+    monkeypatch.setattr("sys.path", [root, root])
+    assert where_zdqn_is() == {}
+    monkeypatch.setattr("sys.path", [root, "/elsewhere"])
+    monkeypatch.setenv("PYTHONPATH", "/mine")
+    assert where_zdqn_is() == {"PYTHONPATH": f"{root}:/mine"}

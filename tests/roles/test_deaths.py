@@ -3,9 +3,12 @@
 import json
 import os
 import re
+import resource
 import signal
+import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import pytest
 
@@ -119,6 +122,65 @@ def test_a_killed_memory_comes_back_empty_and_training_goes_on(processes):
     summary = processes.summary()
     assert summary["memory_restarts"] == 1
     assert summary["environment_steps"] >= summary["transitions"]
+
+
+def test_a_memory_that_goes_away_is_waited_for_however_often(processes):
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples)
+    collector = processes.start("collector", "--learner", model)
+    updates = updates_of(model)
+    for _ in range(5):  # each ping or hello that it answers last is another chance to go wrong
+        assert memory.kill(signal.SIGTERM) == 0
+        assert "going away: SIGTERM" in memory.log
+        memory, _ = processes.memory(samples)
+        updates = updates_of(model, more_than=updates + 20)
+    assert "run is over" not in learner.log + collector.log
+    request_stop(model, "enough", 5)
+    assert [one.end() for one in (learner, memory, collector)] == [0, 0, 0]
+    assert processes.summary()["stop_reason"] == "enough"
+
+
+def test_a_memory_that_is_asked_to_stop_ends_the_run_and_everybody_knows_why(processes):
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples)
+    collector = processes.start("collector", "--learner", model)
+    evaluator = processes.start("evaluator", "--learner", model)
+    updates_of(model)
+    request_stop(samples, "enough of it", 5)
+    assert [one.end() for one in (memory, learner, collector, evaluator)] == [0, 0, 0, 0]
+    assert "stopping: enough of it" in memory.log
+    assert "says that the run is over" in learner.log
+    assert processes.summary()["stop_reason"] == "the memory was asked to stop"
+
+
+def test_a_learner_that_a_signal_ends_ends_the_run_and_names_it(processes):
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples)
+    collector = processes.start("collector", "--learner", model)
+    updates_of(model)
+    assert learner.kill(signal.SIGTERM) == 0
+    assert [one.end() for one in (memory, collector)] == [0, 0]
+    assert processes.summary()["stop_reason"] == "SIGTERM"
+
+
+def test_a_memory_without_descriptors_says_so(processes):
+    log = processes.folder / "memory.log"
+    with log.open("w") as output:
+        memory = subprocess.Popen(
+            [sys.executable, "-m", "zdqn", "memory", "run.toml", "--bind", "tcp://127.0.0.1:0"],
+            stdout=output, stderr=output, env=ENVIRONMENT, cwd=processes.folder,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (60, 60)),
+        )  # fmt: skip
+    try:
+        text = eventually(lambda: re.search(r"at tcp://127.0.0.1:(\d+)\n", log.read_text()), "port")
+        with ExitStack() as stack:
+            for _ in range(60):
+                stack.enter_context(socket.create_connection(("127.0.0.1", int(text[1]))))
+            eventually(lambda: "no file descriptor is left of the 60" in log.read_text(), "a word")
+        eventually(lambda: "has file descriptors again" in log.read_text(), "another word")
+    finally:
+        memory.terminate()
+        assert memory.wait(DEADLINE_S) == 0
 
 
 def test_a_killed_collector_is_noticed_and_its_place_taken(processes):

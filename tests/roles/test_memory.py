@@ -4,10 +4,23 @@ import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from zdqn.data import EnvironmentSpec
+from zdqn.roles.memory import Memory
+from zdqn.stopping import StopEvent
 from zdqn.wire import block_payload, codec
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.memory_messages import Batches, BlockHeader, NotReady, SampleRequest
-from zdqn.wire.protocol import ErrorReply, Hello, Ping, Pong, Refusal, Spec, StatusRequest
+from zdqn.wire.protocol import (
+    Acknowledged,
+    ErrorReply,
+    Goodbye,
+    Hello,
+    Ping,
+    Pong,
+    Refusal,
+    Spec,
+    StatusRequest,
+    Stop,
+)
 from zdqn.wire.request_sockets import Client, PipelinedClient
 from zdqn.wire.sockets import Context
 from zdqn.wire.transition_sockets import TransitionSender
@@ -56,6 +69,55 @@ def fill(context, memory, make_block, transitions=64, spec=SPEC):
         assert sender.send(block_payload.encode_block(header, block), lambda: False)
     eventually(lambda: memory.role._broker.store.size == transitions, "blocks in the memory")
     sender.close()
+
+
+def ping(session=1):
+    return Ping(session=session, statistics={})
+
+
+def test_a_memory_that_goes_away_does_not_say_that_the_run_is_over(context, system):
+    stop = StopEvent()
+    config = quick_config()
+    with Memory(config, bind="tcp://127.0.0.1:0", stop=stop) as role:
+        stop.set_for("SIGTERM")
+        assert not role.is_over_for("learner")
+        assert not role.is_over_for("collector")
+        assert role.run().stop_reason == "SIGTERM"
+    with Memory(config, bind="tcp://127.0.0.1:0") as role:
+        role.stop("enough")
+        assert role.is_over_for("learner")
+        assert role.is_over_for("collector")
+        assert role.run().stop_reason == "enough"  # nobody is there to be told
+
+
+def test_a_memory_that_is_asked_to_stop_stays_until_its_clients_know(context, system):
+    memory = system.memory(quick_config("links.ping_period_s=10"))  # it stays for 30 s at most
+    for session, role in ((1, "collector"), (2, "learner")):
+        ask(context, memory, hello(session, role, epoch=1))
+    assert not ask(context, memory, ping()).stopping
+    assert isinstance(ask(context, memory, Stop(reason="enough")), Acknowledged)
+    for session in (1, 2):
+        assert ask(context, memory, ping(session)).stopping
+        assert ask(context, memory, hello(session + 10)).code is Refusal.STOPPING
+        assert isinstance(
+            ask(context, memory, Goodbye(session=session, statistics={})), Acknowledged
+        )
+    assert memory.result(10).stop_reason == "enough"
+
+
+def test_a_memory_that_is_asked_to_stop_waits_for_no_client_for_ever(context, memory):
+    ask(context, memory, hello())
+    ask(context, memory, Stop(reason="enough"))  # and the collector never says a word again
+    assert memory.result(10).stop_reason == "enough"
+
+
+def test_a_signal_ends_the_wait_of_a_memory_that_was_asked_to_stop(context, system):
+    memory = system.memory(quick_config("links.ping_period_s=1000", "links.dead_after_s=3000"))
+    ask(context, memory, hello())
+    ask(context, memory, Stop(reason="enough"))
+    assert ask(context, memory, ping()).stopping
+    memory.stop_event.set()
+    assert memory.result(10).stop_reason == "enough"
 
 
 @pytest.mark.parametrize(("frame_bytes", "copied"), [(2047, True), (2048, False)])

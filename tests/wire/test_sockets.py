@@ -3,6 +3,8 @@
 import random
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from contextlib import closing
 
@@ -225,3 +227,22 @@ def test_a_context_of_ours_leaves_the_hosts_alone():
         pass
     assert not host.closed
     host.destroy(linger=0)
+
+
+def test_a_process_without_descriptors_is_told_how_to_get_more():
+    script = (
+        "import resource, zdqn.wire.sockets as sockets; from zdqn.errors import RoleFailedError\n"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (10, 10))\n"
+        "try:\n"
+        "    kept = []\n"
+        "    for _ in range(20):\n"
+        "        kept.append(sockets.Context())\n"
+        "        kept.append(kept[-1].socket(3))\n"
+        "except RoleFailedError as error: print(error, flush=True)\n"
+        "import os; os._exit(0)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert "this process may have 10" in done.stdout
+    assert "ulimit -n" in done.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,7 @@ from zdqn.benchmarks.processes import Questioner
 from zdqn.closing import Closing
 from zdqn.config import Config, to_toml
 from zdqn.errors import FileError, RoleFailedError, ZdqnError
+from zdqn.launch.starting import where_zdqn_is
 from zdqn.records.endpoints import read_endpoints
 from zdqn.records.run_files import RunFiles
 from zdqn.wire.remote import request_stop
@@ -29,7 +31,7 @@ _LAST_CHARACTERS = 2000
 
 def zdqn_command(*words: str) -> list[str]:
     """Give the command line of ``zdqn WORDS`` with this interpreter."""
-    return [sys.executable, "-m", "zdqn", *words]
+    return [sys.executable, "-P", "-m", "zdqn", *words]
 
 
 def run_to_end(command: Sequence[str], log: Path, timeout_s: float) -> float:
@@ -47,7 +49,12 @@ def run_to_end(command: Sequence[str], log: Path, timeout_s: float) -> float:
     with log.open("w", encoding="utf-8") as output:
         try:
             done = subprocess.run(  # noqa: S603 - ours, or an interpreter that the user named
-                command, stdout=output, stderr=subprocess.STDOUT, timeout=timeout_s, check=False
+                command,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=timeout_s,
+                check=False,
+                env={**os.environ, **where_zdqn_is()},
             )
         except subprocess.TimeoutExpired as error:
             raise RoleFailedError(f"{' '.join(command)} took over {timeout_s:g} s.") from error

@@ -58,10 +58,12 @@ def memory(
 ) -> None:
     """Store transitions and deal out batches of them."""
     from zdqn.config import load_config
+    from zdqn.launch.descriptors import raise_limit
     from zdqn.launch.logs import configure_logging
     from zdqn.roles.memory import Memory
 
     configure_logging(log_level)
+    raise_limit()
     config = load_config(config_path, overrides)
     with (
         stop_on_signals() as stop,
@@ -102,11 +104,13 @@ def learner(
 ) -> None:
     """Learn from the memory's batches; serve weights, actions and snapshots."""
     from zdqn.config import load_config
+    from zdqn.launch.descriptors import raise_limit
     from zdqn.launch.logs import configure_logging
     from zdqn.records.run_files import choose_run_directory
     from zdqn.roles.learner.role import Learner
 
     configure_logging(log_level)
+    raise_limit()
     config = load_config(config_path, overrides)
     memory = server_address(memory, config.memory.bind, server="memory")
     run_dir = choose_run_directory(
@@ -149,10 +153,12 @@ def collector(
     Without CONFIG it takes the configuration from the learner, and the memory's address too.
     """
     from zdqn.config import Config
+    from zdqn.launch.descriptors import raise_limit
     from zdqn.launch.logs import configure_logging
     from zdqn.roles.collector import Collector
 
     configure_logging(log_level)
+    raise_limit()
     config = client_config(config_path, overrides)
     learner = server_address(learner, (config or Config()).learner.bind, server="learner")
     with (
@@ -180,10 +186,12 @@ def evaluator(
     Without CONFIG it takes the configuration from the learner.
     """
     from zdqn.config import Config
+    from zdqn.launch.descriptors import raise_limit
     from zdqn.launch.logs import configure_logging
     from zdqn.roles.evaluator import Evaluator
 
     configure_logging(log_level)
+    raise_limit()
     config = client_config(config_path, overrides)
     learner = server_address(learner, (config or Config()).learner.bind, server="learner")
     with (

@@ -51,6 +51,6 @@ class Fence:
         admitted = self._sessions.values()
         if session and session not in admitted and any(admitted):
             raise FencedError(
-                f"the samples of this memory go to the learner of epoch {self._epoch}; session "
-                f"{session} is not its: a newer learner has taken over, or it said no hello"
+                f"a newer learner (epoch {self._epoch}) has taken over the samples of this run, or "
+                f"this one (session {session}) never said hello"
             )

@@ -2,7 +2,7 @@
 
 - standard input: one line of JSON, then the role's arguments (cloudpickle, from the parent
   process of the same user only); after that it stays open. Its end means that this process is to
-  stop, because the parent says so or is no more.
+  stop, because the parent says so, after a reason if it has one, or is no more.
 - standard output: lines of JSON for the parent (`ReportPipe`). What the role itself prints goes to
   standard error.
 - standard error: the log.
@@ -21,19 +21,24 @@ import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import cloudpickle
 
 from zdqn.config import Config
-from zdqn.errors import RoleFailedError, ZdqnError
+from zdqn.errors import EnvironmentFailedError, RoleFailedError, ZdqnError
+from zdqn.launch.descriptors import raise_limit
 from zdqn.launch.logs import configure_logging
+from zdqn.stopping import StopEvent
 
 GRACE_S = 30.0
 """Seconds in which a child must stop after the end of its standard input."""
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
+_ZDQN = Path(__file__).parents[1]
+_MOST_CHARACTERS = 100_000
 
 
 @dataclass(frozen=True)
@@ -88,7 +93,11 @@ def read_assignment(read: Callable[[int], bytes]) -> Assignment | None:
 
 
 class ReportPipe:
-    """Tells the parent, a line of JSON at a time: ``{"bound": ...}`` or ``{"failed": ...}``."""
+    """Tells the parent, a line of JSON at a time: ``{"bound": ...}``, and how the role ends.
+
+    That is ``{"failed": ...}``, or ``{"ended": ...}`` with exit code 0. A process that says neither
+    was ended by somebody else.
+    """
 
     def __init__(self, file_descriptor: int) -> None:
         self._file_descriptor = file_descriptor
@@ -100,8 +109,25 @@ class ReportPipe:
     def failed(self, error: ZdqnError, trace: str = "") -> None:
         """Tell why the role ends; `trace` is for its log file."""
         self._write(
-            {"failed": {"kind": type(error).__name__, "message": str(error), "traceback": trace}}
+            {
+                "failed": {
+                    "kind": type(error).__name__,
+                    "message": _shortened(str(error)),
+                    "traceback": _shortened(trace),
+                    "by_given_code": _by_given_code(error),
+                }
+            }
         )
+
+    def ended(self, stop: StopEvent, reason: str | None) -> None:
+        """Tell that the role has ended as it should.
+
+        Args:
+            stop: its reason is the signal that told the role to end.
+            reason: in the role's own words; None if it gives none.
+        """
+        signalled = reason is None or reason == stop.reason
+        self._write({"ended": {"signal": stop.reason if signalled else "", "reason": reason or ""}})
 
     def _write(self, message: dict[str, Any]) -> None:
         data = json.dumps(message).encode() + b"\n"
@@ -112,12 +138,31 @@ class ReportPipe:
             pass  # the parent is no more; the end of standard input stops this process
 
 
+def _shortened(text: str) -> str:
+    """Cut the middle out of a text that its parent would not take: a report is one line."""
+    if len(text) <= _MOST_CHARACTERS:
+        return text
+    half = _MOST_CHARACTERS // 2
+    return f"{text[:half]}\n... {len(text) - 2 * half:,} characters left out ...\n{text[-half:]}"
+
+
+def _by_given_code(error: ZdqnError) -> bool:
+    """Whether code that zdqn was given may have raised, so that somebody wants to see where."""
+    cause = error.__cause__
+    if isinstance(error, EnvironmentFailedError | RoleFailedError):
+        return True
+    if cause is None or isinstance(cause, ZdqnError | OSError | ImportError):
+        return False
+    frames = traceback.extract_tb(cause.__traceback__)
+    return bool(frames) and not Path(frames[-1].filename).is_relative_to(_ZDQN)
+
+
 def _role_class(role: str) -> Any:
     """Load the class of a role, such as `zdqn.Memory` for ``memory``."""
     return getattr(importlib.import_module("zdqn"), role.capitalize())
 
 
-def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: threading.Event) -> int:
+def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: StopEvent) -> int:
     """Run a role to its end.
 
     Returns:
@@ -129,7 +174,8 @@ def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: thread
     try:
         kind = _role_class(role)
         with kind(assignment.config, stop=stop, **arguments) as running:
-            running.run()
+            result = running.run()
+        report.ended(stop, getattr(result, "stop_reason", None))
     except ZdqnError as error:
         report.failed(error, traceback.format_exc())
         return error.exit_code
@@ -140,21 +186,22 @@ def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: thread
     return 0
 
 
-def _stop_on_signals(stop: threading.Event) -> None:
+def _stop_on_signals(stop: StopEvent) -> None:
     def handle(number: int, _frame: FrameType | None) -> None:
         if stop.is_set():
             os._exit(128 + number)
-        stop.set()
+        stop.set_for(signal.Signals(number).name)
 
     signal.signal(signal.SIGTERM, handle)
     signal.signal(signal.SIGINT, handle)
 
 
-def _stop_at_end_of_input(stop: threading.Event) -> None:
+def _stop_at_end_of_input(stop: StopEvent) -> None:
     # os.read, as a thread inside sys.stdin would abort the interpreter's shutdown
-    while os.read(_STDIN, 4096):
-        pass
-    stop.set()
+    reason = b""
+    while piece := os.read(_STDIN, 4096):
+        reason += piece
+    stop.set_for(reason.decode(errors="replace"))
     time.sleep(GRACE_S)
     os._exit(RoleFailedError.exit_code)
 
@@ -163,7 +210,8 @@ def main() -> int:
     """Run the role that the first argument names, as standard input says."""
     report = ReportPipe(os.dup(_STDOUT))
     os.dup2(_STDERR, _STDOUT)
-    stop = threading.Event()
+    raise_limit()
+    stop = StopEvent()
     _stop_on_signals(stop)
     role = sys.argv[1]
     with contextlib.suppress(ImportError):  # which `run_role` reports

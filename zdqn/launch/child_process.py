@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
-import signal
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -16,13 +15,12 @@ from typing import Any, TypeAlias
 from zdqn import errors
 from zdqn.errors import RoleFailedError, ZdqnError
 from zdqn.launch.child_main import Assignment, encode_assignment
-from zdqn.launch.plan import PlannedProcess, describe_exit
+from zdqn.launch.plan import LastWord, PlannedProcess, describe_exit
 from zdqn.launch.starting import ProcessStarter
-
-SIGNAL_NAMES = {int(number): number.name for number in signal.Signals}
 
 _TAIL_LINES = 10
 _DRAIN_S = 2.0
+_MOST_SHOWN_BYTES = 2**13
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,7 @@ class ChildProcess:
 
     Attributes:
         error: why it failed, as far as it said so.
+        last_word: why it ended without failing, as far as it said so.
 
     Raises:
         OSError: when it cannot be started, or its log file not be opened.
@@ -76,7 +75,9 @@ class ChildProcess:
     ) -> None:
         self.planned = planned
         self.assigned = False
+        self._asked = False
         self.error: ZdqnError | None = None
+        self.last_word: LastWord | None = None
         self._show = show
         self._events = events
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -106,8 +107,16 @@ class ChildProcess:
         with contextlib.suppress(BrokenPipeError):  # it has died, and `Ended` says so
             self._process.write_input(encode_assignment(assignment))
 
-    def ask_to_stop(self) -> None:
-        """Ask it to end cleanly; quick, and harmless when repeated."""
+    def ask_to_stop(self, reason: str = "") -> None:
+        """Ask it to end cleanly; quick, and harmless when repeated.
+
+        Args:
+            reason: why; a learner keeps it with the run. The first call counts.
+        """
+        if not self._asked and reason:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.write_input(reason.encode())
+        self._asked = True
         self._process.close_input()
 
     def kill(self) -> None:
@@ -118,18 +127,32 @@ class ChildProcess:
         """Give the error that ended it: what it reported, or else its last words."""
         if self.error is not None:
             return self.error
+        return RoleFailedError(f"{self.name} {self.describe_end(exit_code)}. {self.reason()}")
+
+    def reason(self) -> str:
+        """Say why it ended, in a sentence or more, as far as it said so."""
+        if self.error is not None:
+            return str(self.error)
+        if self.last_word is not None:
+            return f"Its log is {self._log_path}."
         last = "".join(f"\n  {line}" for line in self._tail)
-        return RoleFailedError(
-            f"{self.name} ended with {describe_exit(exit_code, SIGNAL_NAMES)} and gave no reason. "
-            f"Its log is {self._log_path}" + (f"; it ends with:{last}" if last else ".")
+        return f"It gave no reason. Its log is {self._log_path}" + (
+            f"; it ends with:{last}" if last else "."
         )
+
+    def describe_end(self, exit_code: int) -> str:
+        """Say how it ended, such as ``ended with SIGKILL``."""
+        return describe_exit(exit_code, self.last_word)
 
     def _relay_log(self) -> None:
         for raw in self._process.error_lines():
-            line = raw.decode(errors="replace").rstrip()
-            self._tail.append(line)
-            self._write_log(line + "\n")
-            self._show(self.name, line)
+            self._take_text(raw)
+
+    def _take_text(self, raw: bytes) -> None:
+        line = raw.decode(errors="replace").rstrip()
+        self._tail.append(line)
+        self._write_log(line + "\n")
+        self._show(self.name, line)
 
     def _write_log(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError):  # a full disk must not stop the role
@@ -137,14 +160,29 @@ class ChildProcess:
 
     def _take_reports(self) -> None:
         for line in self._process.output_lines():
-            report: dict[str, Any] = json.loads(line)
-            if "bound" in report:
-                self._events.put(Bound(self, report["bound"]))
-            if "failed" in report:
-                self._take_failure(**report["failed"])
+            try:
+                self._take_report(**json.loads(line))
+            except (ValueError, TypeError):  # it is no report: somebody's print
+                self._take_text(line[:_MOST_SHOWN_BYTES])
 
-    def _take_failure(self, kind: str, message: str, traceback: str) -> None:
-        if kind == RoleFailedError.__name__:
+    def _take_report(
+        self,
+        *,
+        bound: dict[str, str] | None = None,
+        ended: dict[str, str] | None = None,
+        failed: dict[str, Any] | None = None,
+    ) -> None:
+        if bound is not None:
+            self._events.put(Bound(self, bound))
+        if ended is not None:
+            self.last_word = LastWord(**ended)
+        if failed is not None:
+            self._take_failure(**failed)
+
+    def _take_failure(
+        self, kind: str, message: str, traceback: str, *, by_given_code: bool = False
+    ) -> None:
+        if by_given_code:
             message += f" The traceback is in {self._log_path}."
         self.error = getattr(errors, kind, RoleFailedError)(message)
         self._write_log(traceback)

@@ -10,22 +10,35 @@ from typing import Protocol
 
 from zdqn.closing import Closing
 from zdqn.config import Config
-from zdqn.errors import FileError, ZdqnError
+from zdqn.errors import FileError, RoleFailedError, ZdqnError
 from zdqn.launch.child_main import GRACE_S, Assignment
-from zdqn.launch.child_process import SIGNAL_NAMES, Bound, ChildProcess, Ended, Event
+from zdqn.launch.child_process import Bound, ChildProcess, Ended, Event
+from zdqn.launch.descriptors import descriptors_needed, raise_limit, shortages
 from zdqn.launch.plan import (
+    Consequence,
+    Ending,
     PlannedProcess,
     RunArguments,
-    describe_exit,
-    may_restart,
+    consequence,
+    ending_of,
+    is_needed,
     plan_processes,
-    restart_delay_s,
     role_arguments,
     with_free_ports,
+    without_goal,
 )
+from zdqn.launch.restarts import Restarts
 from zdqn.launch.starting import ProcessStarter, start_locally
 from zdqn.records.endpoints import Endpoints, record_endpoints
 from zdqn.records.run_files import RunFiles, open_run_directory
+from zdqn.roles.farewell import RUN_IS_OVER
+from zdqn.stopping import reason_of
+
+_MEANWHILE = {
+    "memory": ". Learner and collectors wait for it; what it held is lost",
+    "evaluator": ". The snapshot that it was scoring is given out again",
+}
+"""What the end of a process means for the others, until it has been started again."""
 
 _TICK_S = 0.1
 _OTHERS_STOP_S = 15.0
@@ -45,8 +58,8 @@ class Audience(Protocol):
 class LocalRun(Closing):
     """A run of local processes. `run` blocks until the learner is done; leaving it ends them all.
 
-    A process that died is started again where that can help (`launch.max_restarts`), all but the
-    learner: its end is the run's end.
+    What follows from the end of a process is in `zdqn.launch.plan.OUTCOMES`: it is started again
+    where that can help (`launch.max_restarts`), or the run goes on without it, or ends.
 
     Args:
         config: of the run.
@@ -79,11 +92,11 @@ class LocalRun(Closing):
         self._events: queue.Queue[Event] = queue.Queue()
         self._endpoints: Endpoints = {}
         self._living: dict[str, ChildProcess] = {}
-        self._restarts: dict[str, int] = {}
-        self._due: list[tuple[float, PlannedProcess]] = []
+        self._restarts = Restarts(config.launch.max_restarts)
         self._failure: ZdqnError | None = None
         self._stop_by_s: float | None = None
         self._done = False
+        self._killed: set[str] = set()
         self._files = RunFiles(given.run_directory)
         open_run_directory(self._files.logs)
 
@@ -94,12 +107,15 @@ class LocalRun(Closing):
             ZdqnError: what ended the learner, or every collector, or the memory for good.
             KeyboardInterrupt: if it came, once the run has ended cleanly.
         """
+        launch = self._config.launch
+        for shortage in shortages(launch, raise_limit(max(descriptors_needed(launch).values()))):
+            self._say(f"warning: {shortage}")
         for planned in plan_processes(self._config):
             self._start(planned)
         try:
             self._watch()
         except KeyboardInterrupt:
-            self._ask_to_stop()
+            self._ask_to_stop("SIGINT")
             self._watch()
             raise
         if self._failure is not None:
@@ -133,20 +149,14 @@ class LocalRun(Closing):
             if arguments is not None:
                 child.assign(Assignment(self._config, arguments, self._log_level))
 
-    def _start_what_is_due(self) -> None:
-        now_s = time.monotonic()
-        due = [planned for due_s, planned in self._due if due_s <= now_s]
-        self._due = [entry for entry in self._due if entry[0] > now_s]
-        for planned in due:
-            self._start(planned)
-
     # --- watching -------------------------------------------------------------------------------
 
     def _watch(self) -> None:
         while not self._done:
             if self._stop.is_set():
-                self._ask_to_stop()
-            self._start_what_is_due()
+                self._ask_to_stop(reason_of(self._stop))
+            for planned in self._restarts.take_due():
+                self._start(planned)
             self._take_event()
             if self._stop_by_s is not None and time.monotonic() > self._stop_by_s:
                 self._say("the learner did not stop in time; ending it")
@@ -173,36 +183,82 @@ class LocalRun(Closing):
         self._assign_what_is_ready()
 
     def _take_end(self, event: Ended) -> None:
+        """Do what follows from the end of a process, and say so."""
         child, exit_code = event.child, event.exit_code
         del self._living[child.name]
         child.close()
+        role, asked = child.planned.role, self._stop_by_s is not None
+        ending = ending_of(exit_code, child.last_word)
+        if asked and exit_code == 0:  # one that had nothing to do yet ends without a word
+            ending = Ending.OVER
+        others, stop = self._others(role), self._config.stop
+        what = consequence(
+            role,
+            ending,
+            restarts_left=self._restarts.are_left(child.name),
+            needed=is_needed(role, others, stop),
+            asked=asked,
+        )
+        ended = f"{child.name} {child.describe_end(exit_code)}"
+        why = f" {child.reason()}" if child.last_word is None else ""
+        if what is Consequence.RESTART:
+            self._restart(child, ended, why)
+        elif what is Consequence.GO_ON:
+            goal = without_goal(role, others, stop)
+            used_up = self._used_up(child, ending)
+            self._say(f"{ended}; {used_up}the run goes on without it{goal}.{why}")
+        elif what is Consequence.END:
+            self._end(child, ended, ending)
+        elif what is Consequence.FAIL:
+            self._give_up(event, ended, ending, why)
+        elif ending is not Ending.OVER and child.name not in self._killed:
+            self._say(f"{ended} while the run was ending.{why}")
+
+    def _restart(self, child: ChildProcess, ended: str, why: str) -> None:
+        self._restarts.plan(child.planned)
+        count, meanwhile = self._restarts.count(child.name), _MEANWHILE.get(child.planned.role, "")
+        again = f"starting it again ({count} of {self._restarts.most})"
+        self._say(f"{ended}; {again}{meanwhile}.{why}")
+
+    def _end(self, child: ChildProcess, ended: str, ending: Ending) -> None:
+        """Let the run end well: its learner has ended, or somebody has asked the memory to stop."""
         if child.planned.role == "learner":
             self._done = True
-            if exit_code:
-                self._fail(child.failure(exit_code))
-        elif exit_code and self._stop_by_s is None:
-            self._take_death(child, exit_code)
+            if ending is Ending.SIGNALLED and self._stop_by_s is None:
+                self._say(f"{ended}; the run ends with it.")
+            return
+        reason = child.last_word.reason if child.last_word is not None else ""
+        if reason != RUN_IS_OVER:  # not the learner itself, which is ending then
+            self._say(f"{child.name} was asked to stop ({reason}); the run ends.")
+            self._ask_to_stop("the memory was asked to stop")
 
-    def _take_death(self, child: ChildProcess, exit_code: int) -> None:
-        """Start a process again, or go on without it if the run can."""
-        error = child.failure(exit_code)
-        ended = f"{child.name} ended with {describe_exit(exit_code, SIGNAL_NAMES)}"
-        restarts, most = self._restarts.get(child.name, 0), self._config.launch.max_restarts
-        if may_restart(exit_code, restarts, most):
-            self._restarts[child.name] = restarts + 1
-            self._due.append((time.monotonic() + restart_delay_s(restarts), child.planned))
-            self._say(f"{ended}; starting it again ({restarts + 1} of {most}). {error}")
-        elif self._can_do_without(child.planned.role):
-            self._say(f"{ended}; the run goes on without it. {error}")
-        else:
-            self._say(f"{ended}; the run cannot go on. {error}")
-            self._fail(error)
-            self._ask_to_stop()
+    def _give_up(self, event: Ended, ended: str, ending: Ending, why: str) -> None:
+        """Let the run end with the error of a process that it cannot do without."""
+        child, role = event.child, event.child.planned.role
+        if role == "learner":
+            self._fail(child.failure(event.exit_code))
+            self._done = True
+            return
+        without = "it" if role == "memory" else f"any {role}"
+        goal = ": stop.evaluation_return is its only end" if role == "evaluator" else ""
+        cannot = f"{self._used_up(child, ending)}the run cannot go on without {without}{goal}"
+        self._say(f"{ended}; {cannot}.{why}")
+        self._fail(child.error or RoleFailedError(f"{ended}; {cannot}. {child.reason()}"))
+        self._ask_to_stop(ended)
 
-    def _can_do_without(self, role: str) -> bool:
-        planned = [process for _, process in self._due]
-        planned += [child.planned for child in self._living.values()]
-        return role == "evaluator" or any(process.role == role for process in planned)
+    def _used_up(self, child: ChildProcess, ending: Ending) -> str:
+        """Say that a process may not be started again, where that could have helped."""
+        if ending is Ending.INCURABLE:
+            return ""
+        count = self._restarts.count(child.name)
+        times = f"{count} time{'s' if count > 1 else ''}"
+        again = f"it was started again {times} already" if count else "it may not be started again"
+        return f"{again} (launch.max_restarts = {self._restarts.most}), and "
+
+    def _others(self, role: str) -> int:
+        """Count the processes of a role that live, or are about to be started again."""
+        planned = self._restarts.waiting() + [child.planned for child in self._living.values()]
+        return sum(process.role == role for process in planned)
 
     def _fail(self, error: ZdqnError) -> None:
         """Keep the first error: it is the cause of what follows."""
@@ -210,15 +266,16 @@ class LocalRun(Closing):
 
     # --- ending ---------------------------------------------------------------------------------
 
-    def _ask_to_stop(self) -> None:
-        """Ask the learner to end, once; it tells the others."""
+    def _ask_to_stop(self, reason: str) -> None:
+        """Ask the learner to end, once; it tells the others, and keeps the reason."""
         if self._stop_by_s is None:
             self._stop_by_s = time.monotonic() + GRACE_S
-            self._due.clear()
+            self._restarts.cancel()
             if "learner" in self._living:
-                self._living["learner"].ask_to_stop()
+                self._living["learner"].ask_to_stop(reason)
 
     def _stop_others(self) -> None:
+        self._stop_by_s = math.inf
         for child in self._living.values():
             child.ask_to_stop()
         self._wait_for_all(_OTHERS_STOP_S)
@@ -227,8 +284,10 @@ class LocalRun(Closing):
 
     def close(self) -> None:
         """Kill what still lives."""
+        self._stop_by_s = math.inf
         for child in self._living.values():
             child.kill()
+            self._killed.add(child.name)
         self._wait_for_all(_KILLED_S)
 
     def _wait_for_all(self, timeout_s: float) -> None:
@@ -239,5 +298,4 @@ class LocalRun(Closing):
             except queue.Empty:
                 continue
             if isinstance(event, Ended):
-                del self._living[event.child.name]
-                event.child.close()
+                self._take_end(event)

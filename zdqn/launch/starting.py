@@ -4,10 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import subprocess
+import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Protocol
+
+from zdqn.launch.line_cutter import LineCutter
+
+MOST_OUTPUT_BYTES = 2**20
+"""Of one line of standard output: no report is longer."""
+MOST_ERROR_BYTES = 2**13
+"""Of one line of standard error: what is longer is shown, and written, in pieces."""
+PATIENCE_S = 1.0
+"""How long the beginning of a line waits for its end, such as that of a bar of progress."""
+_READ_BYTES = 2**16
 
 
 class StartedProcess(Protocol):
@@ -27,10 +41,17 @@ class StartedProcess(Protocol):
         """End its standard input; harmless when repeated, and when it reads no more."""
 
     def output_lines(self) -> Iterator[bytes]:
-        """Give each line of its standard output as it comes, with its end, until there is none."""
+        """Give each line of its standard output as it comes, with its end, until there is none.
+
+        A line of more than `MOST_OUTPUT_BYTES` comes in pieces.
+        """
 
     def error_lines(self) -> Iterator[bytes]:
-        """Give each line of its standard error likewise."""
+        """Give each line of its standard error likewise.
+
+        What has no end comes in pieces, when it is longer than `MOST_ERROR_BYTES` or has waited
+        for `PATIENCE_S`; what was written over meanwhile is left out. See `LineCutter`.
+        """
 
     def wait(self) -> int:
         """Wait for its end and give its exit code, or minus the signal that ended it."""
@@ -72,7 +93,7 @@ class LocalProcess:
     def __init__(self, argv: Sequence[str], environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter
             argv,
-            env={**os.environ, **environment},
+            env={**os.environ, **where_zdqn_is(), **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -93,11 +114,11 @@ class LocalProcess:
 
     def output_lines(self) -> Iterator[bytes]:
         """Give each line of its standard output."""
-        return _lines(self._process.stdout)
+        return _lines(self._process.stdout, LineCutter(MOST_OUTPUT_BYTES))
 
     def error_lines(self) -> Iterator[bytes]:
         """Give each line of its standard error."""
-        return _lines(self._process.stderr)
+        return _lines(self._process.stderr, LineCutter(MOST_ERROR_BYTES, PATIENCE_S))
 
     def wait(self) -> int:
         """Wait for its end and give its exit code, or minus the signal that ended it."""
@@ -114,7 +135,31 @@ def start_locally(argv: Sequence[str], environment: Mapping[str, str]) -> Starte
     return LocalProcess(argv, environment)
 
 
-def _lines(stream: IO[bytes] | None) -> Iterator[bytes]:
+def where_zdqn_is() -> dict[str, str]:
+    """Give the variables with which a process started with ``-P`` finds this very zdqn.
+
+    It finds one that is installed, or on PYTHONPATH, without. One that only the first entry of the
+    path leads to (``python -m zdqn`` in a checkout) is named to it.
+    """
+    root = str(Path(__file__).parents[2])
+    first, *others = (os.path.abspath(entry) for entry in sys.path)  # noqa: PTH100 - "" is a path
+    if first != root or root in others:
+        return {}
+    return {"PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))}
+
+
+def _lines(stream: IO[bytes] | None, cutter: LineCutter) -> Iterator[bytes]:
     assert stream is not None
     with stream:
-        yield from stream
+        readable = select.poll()
+        readable.register(stream, select.POLLIN)
+        while True:
+            wait_s = cutter.wait_s(time.monotonic())
+            if readable.poll(None if wait_s is None else wait_s * 1000 + 1):
+                piece = os.read(stream.fileno(), _READ_BYTES)
+                if not piece:
+                    break
+                yield from cutter.take(piece, time.monotonic())
+            else:
+                yield from cutter.due(time.monotonic())
+        yield from cutter.end()

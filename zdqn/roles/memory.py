@@ -19,8 +19,10 @@ from zdqn.closing import Closing
 from zdqn.config import Config, check_agreement
 from zdqn.core.intake import name_by_number
 from zdqn.roles.complaints import Complaints
+from zdqn.roles.farewell import Farewell
 from zdqn.roles.replaying import build_broker
 from zdqn.roles.sample_line import SampleLine
+from zdqn.stopping import reason_of
 from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.compression import check_compression
 from zdqn.wire.desk import Desk, Particulars
@@ -94,7 +96,7 @@ class Memory(Closing):
         session = new_session()
         self._config = config
         self._stop = stop or threading.Event()
-        self._stop_reason = ""
+        self._farewell = Farewell(config.links.ping_period_s)
         self._broker = build_broker(config, session=session, name_of=self._name_of)
         self._departed: deque[tuple[float, Peer]] = deque()
         self._complaints = Complaints(logger)
@@ -137,11 +139,14 @@ class Memory(Closing):
     def run(self) -> MemoryResult:
         """Serve until stopped.
 
+        Clients learn that the run is over only if somebody asked for it, by a message: then it
+        stays until they know. When its stop event is set it goes away, and they wait for it.
+
         Returns:
             What it did.
         """
         logger.info("serving samples at %s", self.endpoints["samples"])
-        while not self._stop.is_set():
+        while not (self._stop.is_set() or self._farewell.is_over(self._clients)):
             self._read_when_wanted()
             self._waiter.wait(self._wait_ms())
             self._desk.serve(self._server, _MOST_REQUESTS)
@@ -150,7 +155,10 @@ class Memory(Closing):
             self._desk.look_after_peers()
             self._write_off_departed()
         statistics = self._statistics().to_wire()
-        return MemoryResult(statistics, self._stop_reason or "stopped")
+        reason = self._farewell.reason or reason_of(self._stop) or "stopped"
+        if not self._farewell.begun:
+            logger.info("going away: %s; learner and collectors wait for the next memory", reason)
+        return MemoryResult(statistics, reason)
 
     def close(self) -> None:
         """Close the sockets."""
@@ -238,8 +246,8 @@ class Memory(Closing):
         )
 
     def is_over_for(self, role: str) -> bool:
-        """Whether clients should finish."""
-        return self._stop.is_set()
+        """Whether clients should finish: only if somebody asked for it."""
+        return self._farewell.begun
 
     def environment_steps(self) -> int:
         """Give the environment steps of all collectors that it heard of."""
@@ -266,10 +274,12 @@ class Memory(Closing):
         return status.to_wire()
 
     def stop(self, reason: str) -> None:
-        """End `run`, as somebody asks for it."""
-        self._stop_reason = reason
+        """End `run`, and the run for all clients, as somebody asks for it."""
         logger.info("stopping: %s", reason)
-        self._stop.set()
+        self._farewell.begin(reason)
+
+    def _clients(self) -> int:
+        return len(self._desk.living("learner")) + len(self._desk.living("collector"))
 
     def departed(self, peer: Peer, *, died: bool) -> None:
         """Write off what a gone collector sent and what never came.

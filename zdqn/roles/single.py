@@ -35,6 +35,7 @@ from zdqn.roles.building import (
     use_threads,
 )
 from zdqn.roles.replaying import build_store
+from zdqn.stopping import reason_of
 from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics
 
@@ -257,7 +258,7 @@ class Single(Closing):
         return totals
 
     def _finish(self, limit: str) -> TrainingResult:
-        reason = limit or "stopped"
+        reason = limit or reason_of(self._stop) or "stopped"
         logger.info("training is over: %s", reason)
         if self._recorder.snapshots and self._agenda.takes_last_snapshot(
             limit, self._trainer.updates

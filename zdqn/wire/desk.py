@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeAlias
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FencedError, MismatchError, ProtocolError, ZdqnError
 from zdqn.wire import codec
+from zdqn.wire.descriptor_watch import DescriptorWatch
 from zdqn.wire.peers import Peer, PeerTable
 from zdqn.wire.protocol import (
     Acknowledged,
@@ -161,6 +162,7 @@ class Desk:
         self._logger = logger
         self._clock = clock
         self._next_look_s = 0.0
+        self._descriptors = DescriptorWatch(role, logger)
         self._handlers: dict[type[Header], Handler] = {
             Hello: self._hello,
             Ping: self._ping,
@@ -223,11 +225,12 @@ class Desk:
             )
 
     def look_after_peers(self) -> None:
-        """Notice who has fallen silent; cheap, and to be called all the time."""
+        """Notice who has fallen silent, and that nobody can come; cheap, and to be called often."""
         now_s = self._clock()
         if now_s < self._next_look_s:
             return
         self._next_look_s = now_s + _PEERS_EVERY_S
+        self._descriptors.look()
         for peer in self.peers.newly_dead(now_s):
             self._logger.warning(
                 "%s has been silent for %.0f s: taken for dead", peer.name, now_s - peer.last_seen_s

@@ -130,8 +130,7 @@ class Membership:
         if reply is None:
             return None
         if isinstance(reply.header, ErrorReply):
-            self.stopping = True
-            self._stop.set()
+            self._take_end()
             return None
         return codec.expect(reply.message, Welcome)
 
@@ -171,12 +170,17 @@ class Membership:
         pong = codec.expect(reply.message, Pong)
         self.pong = pong
         if pong.stopping:
-            self.stopping = True
-            self._stop.set()
+            self._take_end()
         elif not pong.known:
             logger.info("the %s does not know us (any more); saying hello again", self._server)
             self._say_hello(client, self._leaving)
         return True
+
+    def _take_end(self) -> None:
+        if not self.stopping:
+            logger.info("the %s at %s says that the run is over", self._server, self.address)
+        self.stopping = True
+        self._stop.set()
 
     @property
     def _session(self) -> int:

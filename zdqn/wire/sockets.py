@@ -6,16 +6,19 @@ for a bounded time, and every context is private, so that a host program's own i
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
-from collections.abc import Iterable
+import resource
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
 import zmq
 
 from zdqn.closing import Closing
-from zdqn.errors import AddressInUseError, ConfigError
+from zdqn.errors import AddressInUseError, ConfigError, RoleFailedError
 from zdqn.wire.addresses import Address
 
 LINGER_MS = 5_000
@@ -36,6 +39,21 @@ SLICE_MS = 100
 MAX_MESSAGE_BYTES = 1024**3
 
 
+@contextmanager
+def _enough_descriptors() -> Iterator[None]:
+    """Say what to do where libzmq finds no file descriptor for itself."""
+    try:
+        yield
+    except zmq.ZMQError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
+        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        raise RoleFailedError(
+            f"No file descriptor is left for a socket: this process may have {limit} "
+            f"({error.strerror}). Allow more: `ulimit -n`."
+        ) from error
+
+
 class Context(Closing):
     """A private ZeroMQ context. Closing it never hangs.
 
@@ -44,12 +62,14 @@ class Context(Closing):
     """
 
     def __init__(self, io_threads: int = 1) -> None:
-        self._context = zmq.Context(io_threads)
+        with _enough_descriptors():
+            self._context = zmq.Context(io_threads)
         self._context.max_sockets = min(65_535, 16_384)
 
     def socket(self, kind: int) -> zmq.Socket[bytes]:
         """Make a socket with the options that all links share."""
-        socket = self._context.socket(kind)
+        with _enough_descriptors():
+            socket = self._context.socket(kind)
         socket.linger = LINGER_MS
         socket.reconnect_ivl = _RECONNECT_MS
         socket.reconnect_ivl_max = _RECONNECT_MAX_MS

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.errors import ZdqnError
+from zdqn.roles.farewell import RUN_IS_OVER
 from zdqn.wire.addresses import Address
 from zdqn.wire.asking import ask
 from zdqn.wire.membership import Membership
@@ -83,13 +84,18 @@ class MemoryLink(Closing):
         pong = self._membership.pong
         return MemoryStatistics() if pong is None else MemoryStatistics.read(pong.statistics)
 
+    @property
+    def said_over(self) -> str:
+        """Why the run is over, if it is the memory that said so; else ""."""
+        return "the memory was asked to stop" if self._membership.stopping else ""
+
     def stop(self) -> MemoryStatistics:
         """Ask the memory for its last numbers, and to end."""
         with self._node.client(self.address) as client:
             try:
                 status = ask(client, StatusRequest(), server="memory", timeout_s=_LAST_WORD_S)
                 if status is not None:
-                    stop = Stop(reason="the run is over")
+                    stop = Stop(reason=RUN_IS_OVER)
                     ask(client, stop, server="memory", timeout_s=_LAST_WORD_S)
                 if status is not None and isinstance(status.header, Status):
                     return MemoryStatistics.read(status.header.values)

@@ -34,6 +34,7 @@ from zdqn.roles.learner.model_server import ModelServer
 from zdqn.roles.learner.publications import Publications
 from zdqn.roles.learner.samples import SampleStream
 from zdqn.roles.learner.status_board import StatusBoard
+from zdqn.stopping import reason_of
 from zdqn.wire.addresses import check_bind, check_resolves, parse_address
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
@@ -282,6 +283,10 @@ class Learner(Closing):
             logger.info("stopping: %s", reason)
         self._stop.set()
 
+    def _reason(self) -> str:
+        """Say who ended training, where it was no limit."""
+        return self._stop_reason or self._memory.said_over or reason_of(self._stop) or "stopped"
+
     def _check_failures(self) -> None:
         self._memory.raise_failure()
         if self._server.failure is not None:
@@ -292,7 +297,7 @@ class Learner(Closing):
 
     def _finish(self, loop: TrainingLoop, samples: SampleStream, limit: str) -> TrainingResult:
         """Tell everybody, wait for what is still to come, and write the summary."""
-        reason = limit or self._stop_reason or "stopped"
+        reason = limit or self._reason()
         logger.info("training is over: %s", reason)
         self._server.finish(evaluators=False)
         verdict = self._board.overall(samples.waited_s, self._server.collector_statistics())
@@ -304,7 +309,7 @@ class Learner(Closing):
         return self._part(reason, loop.counters, samples.waited_s, verdict)
 
     def _finish_untrained(self) -> TrainingResult:
-        reason = self._stop_reason or "stopped"
+        reason = self._reason()
         logger.info("training is over: %s", reason)
         totals = self._totals  # of the earlier starts that this one was to go on from
         counters = Counters(
@@ -337,8 +342,8 @@ class Learner(Closing):
         self._board.enter("finishing")
         self._server.finish(evaluators=True)
         _wait_until(lambda: not self._clients(), _FAREWELL_S)
-        self._memory.close()
         memory, totals = self._memory.stop(), self._totals
+        self._memory.close()  # after its last numbers: it may wait for nobody else
         summary = self._recorder.write_summary(
             counters,
             reason,

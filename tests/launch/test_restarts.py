@@ -1,0 +1,36 @@
+"""What is to be started again, and when."""
+
+from zdqn.launch.plan import PlannedProcess
+from zdqn.launch.restarts import Restarts
+
+MEMORY = PlannedProcess("memory", "memory")
+COLLECTOR = PlannedProcess("collector", "collector-0")
+
+
+def test_the_first_restart_is_due_at_once_and_the_next_later():
+    now = [100.0]
+    restarts = Restarts(2, clock=lambda: now[0])
+    assert restarts.are_left("memory")
+    restarts.plan(MEMORY)
+    assert restarts.waiting() == [MEMORY]
+    assert restarts.take_due() == [MEMORY]
+    assert restarts.waiting() == restarts.take_due() == []
+    restarts.plan(MEMORY)
+    assert (restarts.count("memory"), restarts.are_left("memory")) == (2, False)
+    assert restarts.take_due() == []
+    now[0] = 101.0
+    assert restarts.take_due() == [MEMORY]
+
+
+def test_each_process_has_restarts_of_its_own():
+    restarts = Restarts(1)
+    restarts.plan(MEMORY)
+    assert restarts.are_left("collector-0")
+    assert not Restarts(0).are_left("memory")
+
+
+def test_what_is_cancelled_is_not_started():
+    restarts = Restarts(3)
+    restarts.plan(COLLECTOR)
+    restarts.cancel()
+    assert restarts.waiting() == restarts.take_due() == []
