@@ -7,6 +7,7 @@ as dictionaries and TOML, `agreement` says what the roles of a run must agree in
 from __future__ import annotations
 
 from zdqn.config.agreement import (
+    FUNCTION_KEYS,
     SHARED_KEYS,
     SHARED_SECTIONS,
     describe_difference,
@@ -40,6 +41,7 @@ from zdqn.config.run_sections import (
 from zdqn.config.schema import Config
 
 __all__ = [
+    "FUNCTION_KEYS",
     "SHARED_KEYS",
     "SHARED_SECTIONS",
     "AlgorithmSection",

@@ -12,11 +12,15 @@ SHARED_SECTIONS = ("environment", "network")
 """Sections in which learner, collectors and evaluators of one run must agree."""
 SHARED_KEYS = (("algorithm", "discount"), ("algorithm", "n_step"))
 """Single keys in which they must agree: what a stored transition is made with."""
+FUNCTION_KEYS = ("environment.function", "network.function")
+"""Keys that say which Python function was given in place of a name."""
 
 
 def shared_values(config: Config) -> dict[str, Any]:
     """Give the values in which all roles of a run must agree, keyed ``section.key``."""
     values = flatten(config)
+    for key in FUNCTION_KEYS:  # who was given one knows it, and each start of a process by itself
+        values.pop(key, None)
     keys = {f"{section}.{key}" for section, key in SHARED_KEYS}
     return {
         key: value
