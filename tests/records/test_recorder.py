@@ -150,6 +150,18 @@ def test_the_score_to_beat_is_that_of_the_network_that_is_kept(recorder, tmp_pat
     assert load_checkpoint(tmp_path / "best.pt").evaluation_return == 11.0
 
 
+def test_no_score_is_written_down_before_its_network_is_kept(tmp_path):
+    class Watching(Sink):
+        def add_evaluation(self, evaluation):
+            self._take(load_checkpoint(tmp_path / "best.pt").evaluation_return)
+
+    watching = Watching()
+    recorder = Recorder(quick_config(), RunDirectory(tmp_path), (watching,))
+    for value in (1.0, 10.0, 5.0):
+        recorder.add_evaluation(evaluation(recorder, value), SPEC)
+    assert watching.taken == [1.0, 10.0, 10.0]
+
+
 def test_a_best_network_that_was_not_saved_is_no_score_to_beat(recorder, tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")

@@ -171,7 +171,6 @@ class Recorder:
 
     def add_evaluation(self, evaluation: Evaluation, spec: EnvironmentSpec) -> None:
         """Write an evaluation down, and keep its network if it is the best so far."""
-        self._tell(lambda sink: sink.add_evaluation(evaluation))
         best = self.metrics.add_evaluation(evaluation)
         scores = evaluation.scores
         logger.info(
@@ -186,6 +185,8 @@ class Recorder:
         # Not only if it is the best: the one before may not have been saved, on a full disk.
         if self._kept_return is None or scores.mean > self._kept_return:
             self._save_best(evaluation.snapshot, scores.mean, spec)
+        # After that: whoever is killed in between has no score written down without its network.
+        self._tell(lambda sink: sink.add_evaluation(evaluation))
 
     def _save_best(
         self, snapshot: FrozenSnapshot, evaluation_return: float, spec: EnvironmentSpec

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tests.roles.conftest import quick_config
+from tests.roles.conftest import eventually, quick_config
 from zdqn.config import load_config
 from zdqn.errors import ConfigError, MismatchError, RunDirectoryTakenError
 from zdqn.records.checkpoints import CheckpointDirectory, load_checkpoint
 from zdqn.roles.learner.role import Learner
 from zdqn.roles.single import Single
-from zdqn.wire.remote import request_stop
+from zdqn.wire.remote import fetch_status, request_stop
 
 NOBODY = "tcp://127.0.0.1:9"
 ANY = "tcp://127.0.0.1:0"
@@ -70,11 +70,13 @@ def test_a_learner_that_waits_has_begun_no_run_and_its_folder_is_its_own(tmp_pat
 
 
 def test_the_final_checkpoint_knows_of_the_evaluations_that_came_after_the_end(system, tmp_path):
-    config = quick_config("evaluator.period_updates=25")
+    config = quick_config("evaluator.period_updates=25", "links.dead_after_s=30")
     memory = system.memory(config)
     learner = system.learner(config, memory, run_directory=tmp_path)
-    system.collector(config, learner)
+    address = learner.role.endpoints["model"]
     system.evaluator(config, learner)
+    eventually(lambda: fetch_status(address, 20).get("clients"), "the evaluator")
+    system.collector(config, learner)
     summary = learner.result().summary
     training = CheckpointDirectory(tmp_path / "checkpoints", 2).newest().training
     assert training.metrics["evaluations"] == summary["evaluations"] > 0
