@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         PeerUnavailableError,
         ProtocolError,
         RoleFailedError,
+        RunDirectoryTakenError,
         UsageError,
         ZdqnError,
     )
@@ -53,6 +54,7 @@ __all__ = [
     "PeerUnavailableError",
     "ProtocolError",
     "RoleFailedError",
+    "RunDirectoryTakenError",
     "UsageError",
     "ZdqnError",
     "__version__",

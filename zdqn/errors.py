@@ -7,7 +7,8 @@
     ├── PeerUnavailableError   69   a server did not answer in the time it was given
     ├── EnvironmentFailedError 70   the environment raised, or returned what it may not
     ├── RoleFailedError        70   something inside zdqn broke; a bug, or a machine out of room
-    ├── AddressInUseError      73   another process holds the address, or the run directory
+    ├── AddressInUseError      73   another process holds the address
+    ├── RunDirectoryTakenError 73   another process, or another run, has the run directory
     ├── FileError              74   a file could not be read or written
     ├── FencedError            75   a newer learner has taken over this run
     ├── MismatchError          76   the peer speaks another protocol, environment or configuration
@@ -57,6 +58,12 @@ class RoleFailedError(ZdqnError):
 
 class AddressInUseError(ZdqnError):
     """Another process holds the address."""
+
+    exit_code = 73
+
+
+class RunDirectoryTakenError(ZdqnError):
+    """Another process uses the run directory, or the files of another run are in it."""
 
     exit_code = 73
 

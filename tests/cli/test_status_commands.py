@@ -1,6 +1,8 @@
 """`zdqn status` and `zdqn stop`: a run that goes on somewhere else."""
 
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +11,8 @@ from click.testing import CliRunner
 from zdqn.cli.application import application
 from zdqn.errors import PeerUnavailableError
 from zdqn.records.endpoints import record_endpoints
+from zdqn.records.run_files import RunFiles
+from zdqn.records.run_lock import RunLock
 
 
 def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):
@@ -83,3 +87,45 @@ def test_a_folder_that_names_no_server(tmp_path):
     result = CliRunner().invoke(application, ["status", str(tmp_path)])
     assert result.exit_code == 74
     assert "names no server" in result.stderr
+
+
+@pytest.fixture
+def silent(monkeypatch):
+    monkeypatch.setattr("zdqn.wire.remote.fetch_status", refuse)
+
+
+@pytest.mark.parametrize("servers", [True, False])
+def test_of_a_run_that_has_ended_the_summary_is_shown(silent, tmp_path, servers):
+    if servers:
+        record_endpoints(tmp_path, "learner", {"model": "tcp://l:1"})
+    RunFiles(tmp_path).summary.write_text('{"stop_reason": "updates", "updates": 1234}')
+    shown = CliRunner().invoke(application, ["status", str(tmp_path)])
+    assert shown.exit_code == 0
+    assert shown.stdout.splitlines()[0] == "the run has ended"
+    assert "updates           1,234" in shown.stdout
+    printed = CliRunner().invoke(application, ["status", str(tmp_path), "--json"])
+    assert json.loads(printed.stdout) == {"summary": {"stop_reason": "updates", "updates": 1234}}
+
+
+def test_a_run_of_one_process_is_shown_with_who_trains_it(silent, tmp_path):
+    RunFiles(tmp_path).summary.write_text('{"updates": 1234}')  # of an earlier start
+    with RunLock(RunFiles(tmp_path).lock):
+        shown = CliRunner().invoke(application, ["status", str(tmp_path)])
+        printed = CliRunner().invoke(application, ["status", str(tmp_path), "--json"])
+    assert shown.exit_code == 0
+    assert f"(process {os.getpid()} on " in shown.stdout
+    assert "1,234" not in shown.stdout
+    assert f"(process {os.getpid()} on " in json.loads(printed.stdout)["held_by"]
+
+
+def test_the_summary_of_an_earlier_start_is_not_taken_for_that_of_a_killed_one(
+    silent, run_directory
+):
+    files = RunFiles(Path(run_directory))
+    files.summary.write_text('{"updates": 1234}')
+    os.utime(files.summary, (1, 1))
+    files.metrics.write_text("{}")
+    shown = CliRunner().invoke(application, ["status", run_directory])
+    assert shown.exit_code == 69
+    assert "it was killed" in shown.stderr
+    assert f"--resume {run_directory}" in shown.stderr

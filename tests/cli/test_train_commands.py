@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from zdqn.cli.application import application
+from zdqn.config import load_config, to_toml
 
 
 @pytest.fixture
@@ -20,11 +21,16 @@ def invoke(monkeypatch, tmp_path):
         calls: list[tuple[Any, dict[str, Any]]] = []
 
         def stand_in(config, **arguments):
+            assert (
+                arguments["run_directory"].is_dir()
+                or "runs" not in arguments["run_directory"].parts
+            ), "a new one is made before it is used"
             calls.append((config, arguments))
             return {"stop_reason": "updates", "updates": 1234}
 
         monkeypatch.setattr(f"zdqn.launch.entry.{command}", stand_in)
-        result = CliRunner().invoke(application, [command, "tiny.toml", *words])
+        path = () if words[:1] == ("without",) else ("tiny.toml",)
+        result = CliRunner().invoke(application, [command, *path, *words[1 - len(path) :]])
         assert result.exit_code == 0, result.output
         ((config, arguments),) = calls
         return config, arguments, result
@@ -47,12 +53,32 @@ def test_short_options_are_overrides_and_win(invoke):
 
 
 @pytest.mark.parametrize("command", ["run", "train"])
+def test_a_run_that_is_gone_on_with_has_its_configuration(invoke, command):
+    Path("old/checkpoints").mkdir(parents=True)
+    Path("old/checkpoints/update-000000001.pt").touch()
+    changed = load_config("tiny.toml", ["run.seed=5", "algorithm.n_step=3"])
+    Path("old/config.toml").write_text(to_toml(changed))
+    config, arguments, _ = invoke(
+        command, "without", "--resume", "old", "--set", "algorithm.n_step=4"
+    )
+    assert (config.run.seed, config.algorithm.n_step) == (5, 4)
+    assert arguments["run_directory"] == arguments["resume"] == Path("old")
+    assert not arguments["overwrite"]
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_only_overwrite_overwrites(invoke, command):
+    assert not invoke(command)[1]["overwrite"]
+    assert invoke(command, "--overwrite")[1]["overwrite"]
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
 def test_a_run_directory_is_called_after_the_configuration(invoke, command):
     config, arguments, _ = invoke(command, "--set", "run.seed=2")
     assert config.run.seed == 2
     assert arguments["run_directory"].parent == Path("runs")
     assert arguments["run_directory"].name.endswith("-tiny")
-    assert arguments["run_directory"].is_dir()
+    assert not any(Path("runs").iterdir()), "nothing was written to it"
 
 
 def test_a_run_goes_on_in_the_folder_it_resumes(invoke):
@@ -62,3 +88,13 @@ def test_a_run_goes_on_in_the_folder_it_resumes(invoke):
     assert arguments["run_directory"] == arguments["resume"] == Path("old")
     _, arguments, _ = invoke("run", "--resume", "old", "--run-dir", "new")
     assert (arguments["run_directory"], arguments["resume"]) == (Path("new"), Path("old"))
+
+
+@pytest.mark.parametrize("command", ["run", "train", "learner"])
+@pytest.mark.parametrize("resume", ["nowhere", "."])
+def test_what_is_no_run_cannot_be_gone_on_with(tmp_path, monkeypatch, command, resume):
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(application, [command, "--resume", resume])
+    assert result.exit_code == 74
+    assert f"--resume is {resume}, which is no run directory with a checkpoint" in result.stderr
+    assert not any(tmp_path.iterdir())

@@ -1,5 +1,7 @@
 """Reading a configuration: files, overrides, origins, and what is said of a wrong one."""
 
+from typing import get_args, get_type_hints
+
 import pytest
 
 from zdqn.config import (
@@ -151,3 +153,24 @@ def test_files_that_cannot_be_read_are_named(tmp_path, write):
     (tmp_path / "latin.toml").write_bytes(b"# \xe4\n")
     with pytest.raises(ConfigError, match=r"latin.toml is not valid TOML"):
         load_config(tmp_path / "latin.toml")
+
+
+@pytest.mark.parametrize("none", ["none", "None", " NONE "])
+def test_a_value_that_may_be_absent_can_be_made_absent_again(write, none):
+    path = write("[stop]\nevaluation_return = 5.0\n[environment]\nmax_episode_steps = 9\n")
+    overrides = [f"stop.evaluation_return={none}", f"environment.max_episode_steps={none}"]
+    assert load_config(path, overrides) == Config()
+    optional = {
+        f"{section}.{key}"
+        for section, kind in get_type_hints(Config).items()
+        for key, hint in get_type_hints(kind).items()
+        if type(None) in get_args(hint)
+    }
+    assert load_config(None, [f"{key}={none}" for key in optional]) == Config()
+
+
+def test_elsewhere_none_is_a_word_like_any_other():
+    config = load_config(None, ["algorithm.target_network=none", "collector.compression=none"])
+    assert config.algorithm.target_network == config.collector.compression == "none"
+    with pytest.raises(ConfigError, match=r"stop\.updates"):
+        load_config(None, ["stop.updates=none"])

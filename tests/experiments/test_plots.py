@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import struct
 
 import pytest
@@ -79,3 +80,19 @@ def test_without_matplotlib_the_way_to_get_it_is_logged(tmp_path, monkeypatch, c
     with caplog.at_level(logging.INFO, logger="zdqn"):
         assert plot_learning_curve(tmp_path) is None
     assert 'pip install "zdqn[plot]"' in caplog.text
+
+
+@pytest.mark.parametrize("name", [r"$\frac{x$", "a$b$c", r"\alpha_{", "50% ^2", "{}", "a\nb"])
+def test_a_folder_may_be_called_what_would_be_a_formula(tmp_path, name):
+    pytest.importorskip("matplotlib")
+    (tmp_path / name).mkdir()
+    write_run(tmp_path / name)
+    size_of_png(plot_learning_curve(tmp_path / name))
+
+
+def test_a_folder_whose_name_is_no_text_has_a_picture_too(tmp_path):
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / os.fsdecode(b"na\xefve")
+    folder.mkdir()
+    write_run(folder)
+    size_of_png(plot_learning_curve(folder))

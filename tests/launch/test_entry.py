@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from zdqn.config import Config, LaunchSection
-from zdqn.errors import ConfigError, FileError
+from zdqn.config import Config, LaunchSection, load_config
+from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError
 from zdqn.launch import entry
 
 
@@ -77,3 +77,66 @@ def test_a_picture_that_cannot_be_written_does_not_spoil_a_run(tmp_path, monkeyp
     monkeypatch.setattr(entry, "plot_learning_curve", refuse)
     (tmp_path / "summary.json").write_text('{"updates": 3}')
     assert entry.finish(tmp_path) == {"updates": 3, "run_directory": str(tmp_path)}
+
+
+@pytest.mark.parametrize("error", [RuntimeError("from matplotlib"), ValueError("a formula")])
+def test_whatever_a_picture_stumbles_over_does_not_spoil_a_run(tmp_path, monkeypatch, error):
+    def refuse(_directory):
+        raise error
+
+    monkeypatch.setattr(entry, "plot_learning_curve", refuse)
+    (tmp_path / "summary.json").write_text('{"updates": 3}')
+    assert entry.finish(tmp_path) == {"updates": 3, "run_directory": str(tmp_path)}
+
+
+@pytest.mark.parametrize("function", [entry.run, entry.train])
+def test_a_refused_start_leaves_no_folder(tmp_path, monkeypatch, function):
+    monkeypatch.chdir(tmp_path)
+    for overrides in (["environment.id=CartPol-v1"], ["environment.function=m:f"]):
+        with pytest.raises(ConfigError):
+            function(load_config(None, [*overrides, "replay.samples_per_insert=1"]))
+        with pytest.raises(ConfigError):
+            function(
+                load_config(None, [*overrides, "replay.samples_per_insert=1"]),
+                run_directory=tmp_path / "named",
+            )
+    assert not (tmp_path / "named").exists()
+    assert not any((tmp_path / "runs").iterdir())
+
+
+@pytest.mark.parametrize(
+    "override",
+    ["memory.bind=tcp://0.0.0.0:7000", "learner.bind=tcp://0.0.0.0:7000", "learner.bind=nonsense",
+     "network.function=m:f"],
+)  # fmt: skip
+def test_what_a_process_would_refuse_is_refused_before_any_starts(made, tmp_path, override):
+    with pytest.raises(ConfigError, match=override.partition(".")[0]):
+        entry.run(load_config(None, [override]), run_directory=tmp_path / "named")
+    assert not made
+    assert not (tmp_path / "named").exists()
+
+
+@pytest.mark.parametrize("function", [entry.run, entry.train])
+def test_a_run_is_not_written_over_but_on_request(tmp_path, function):
+    (tmp_path / "best.pt").write_text("the best")
+    config = load_config(None, ["replay.samples_per_insert=1"])
+    with pytest.raises(RunDirectoryTakenError, match="already holds a run"):
+        function(config, run_directory=tmp_path)
+    assert (tmp_path / "best.pt").read_text() == "the best"
+
+
+def test_a_launched_run_is_told_whether_to_overwrite(made, tmp_path):
+    (tmp_path / "best.pt").write_text("the best")
+    (tmp_path / "endpoints.json").write_text("{}")
+    entry.run(Config(), run_directory=tmp_path, overwrite=True)
+    ((_, given), _) = made[0].made
+    assert given.overwrite
+    assert (tmp_path / "best.pt").exists(), "the learner removes it, once training begins"
+    assert not (tmp_path / "endpoints.json").exists(), "these servers are no more"
+
+
+def test_functions_that_are_given_are_in_the_configuration(made, tmp_path):
+    entry.run(Config(), environment=dict, network=list, run_directory=tmp_path)
+    ((config, _), _) = made[0].made
+    assert config.environment.function.startswith("builtins:dict sha256:")
+    assert config.network.function.startswith("builtins:list sha256:")

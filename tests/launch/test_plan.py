@@ -26,7 +26,12 @@ from zdqn.launch.plan import (
 )
 
 GIVEN = RunArguments(
-    run_directory=Path("r"), environment=dict, network=list, resume=Path("old"), insecure=True
+    run_directory=Path("r"),
+    environment=dict,
+    network=list,
+    resume=Path("old"),
+    overwrite=True,
+    insecure=True,
 )
 ENDPOINTS = {
     "memory": {"samples": "tcp://m:2", "transitions": "tcp://m:1"},
@@ -78,6 +83,7 @@ def test_addresses_that_were_chosen_stay():
                 "run_directory": Path("r"),
                 "network": list,
                 "resume": Path("old"),
+                "overwrite": True,
                 "insecure": True,
             },
         ),

@@ -293,3 +293,79 @@ def test_python_run_takes_closures(config, tmp_path):
     assert summary["updates"] == 50
     assert summary["best_evaluation_return"] == limit
     assert summary["run_directory"] == str(tmp_path / "run")
+
+
+def finish(process):
+    output, _ = process.communicate(timeout=100)
+    return process.returncode, output
+
+
+def test_a_run_of_one_process_goes_on_as_one_of_several_and_back(config, tmp_path):
+    steps = [0]
+    for updates, command in ((50, "train"), (80, "run"), (100, "train")):
+        how = ("--resume", "out") if len(steps) > 1 else (config, "--run-dir", "out")
+        code, output = finish(
+            start(command, *how, "--set", f"stop.updates={updates}", cwd=tmp_path)
+        )
+        assert code == 0, output
+        assert "KeyError" not in output
+        summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+        assert summary["updates"] == updates
+        steps.append(summary["environment_steps"])
+    assert steps == sorted(set(steps))
+    assert zdqn.load_config(tmp_path / "out" / "config.toml").stop.updates == 100
+
+
+def test_a_run_in_use_is_refused_to_others_and_goes_on(config, tmp_path):
+    process = start("run", config, "--run-dir", "x", "--set", "stop.updates=0", cwd=tmp_path)
+    wait_until((tmp_path / "x" / "metrics.jsonl").exists, "metrics")
+    before = (tmp_path / "x" / "endpoints.json").read_text()
+    for command in ("run", "train"):
+        code, output = finish(start(command, config, "--run-dir", "x", "--overwrite", cwd=tmp_path))
+        assert code == 73, output
+        assert f"zdqn run {config}" in output
+        assert f"(process {process.pid} on " in output
+    assert (tmp_path / "x" / "endpoints.json").read_text() == before
+    assert finish(start("stop", "x", cwd=tmp_path))[0] == 0
+    code, output = finish(process)
+    assert code == 0, output
+
+
+def test_a_refused_run_has_changed_nothing(config, tmp_path):
+    code, output = finish(start("train", config, "--run-dir", "x", cwd=tmp_path))
+    assert code == 0, output
+
+    def kept():
+        return {
+            path: path.read_bytes()
+            for path in (tmp_path / "x").rglob("*")
+            if path.is_file() and not path.name.endswith("lock")
+        }
+
+    before = kept()
+    for expected, words in (
+        (73, (config, "--run-dir", "x")),
+        (78, ("--resume", "x")),
+        (76, ("--resume", "x", "--set", "network.hidden=[8]", "--set", "stop.updates=90")),
+        (76, ("--resume", "x", "--set", "environment.id=Acrobot-v1", "--set", "stop.updates=90")),
+        (2, ("--resume", "x", "--overwrite")),
+    ):
+        code, output = finish(start("run", *words, cwd=tmp_path))
+        assert code == expected, output
+        assert "memory " not in output, "no process has started"
+        assert kept() == before
+
+
+def test_a_run_that_a_function_made_is_not_gone_on_with_without_it(config, tmp_path):
+    def make(**_):
+        return gymnasium.make("CartPole-v1", max_episode_steps=7)
+
+    quick = zdqn.load_config(config)
+    zdqn.run(quick, environment=make, run_directory=tmp_path / "run")
+    code, output = finish(start("run", "--resume", "run", "--set", "stop.updates=90", cwd=tmp_path))
+    assert code == 78, output
+    assert "was made by a Python function" in output
+    longer = zdqn.load_config(tmp_path / "run" / "config.toml", ["stop.updates=70"])
+    summary = zdqn.run(longer, environment=make, resume=tmp_path / "run")
+    assert summary["best_evaluation_return"] == 7
+    assert summary["updates"] == 70

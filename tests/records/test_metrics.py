@@ -44,7 +44,7 @@ def test_the_summarys_rates_are_those_of_this_start(clock):
     evaluate(earlier, 3.0)
     state = earlier.state_dict()
     metrics = Metrics()
-    metrics.load_state_dict(state, Counters(environment_steps=1_000, updates=100))
+    metrics.load_state_dict(state, Counters(environment_steps=1_000, updates=100), 3.0)
     clock["s"] += 4
     summary = metrics.summary(Counters(environment_steps=1_200, updates=120), "updates")
     assert (summary["wall_s"], summary["environment_steps_per_s"]) == (14.0, 50.0)

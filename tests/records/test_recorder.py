@@ -7,11 +7,13 @@ import pytest
 import torch
 
 from tests.roles.conftest import quick_config
+from zdqn.config import load_config
 from zdqn.core.agenda import Counters
 from zdqn.data import EnvironmentSpec, EvaluationScores, WeightVersion
 from zdqn.errors import FileError, RoleFailedError
 from zdqn.records.checkpoints import CheckpointDirectory, load_checkpoint
 from zdqn.records.recorder import Recorder
+from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.snapshots import Evaluation
 from zdqn.rl.optimizer import Update
@@ -127,9 +129,71 @@ def test_a_checkpoint_is_all_that_another_recorder_needs(recorder, tmp_path):
     loaded = CheckpointDirectory(tmp_path / "checkpoints", 2).newest()
     assert (loaded.training.version, loaded.training.totals) == (8, {"restarts": 1})
     other = Recorder(quick_config(), RunDirectory(tmp_path / "other"))
-    other.count_on(loaded.checkpoint, loaded.training)
+    best = load_checkpoint(tmp_path / "best.pt")
+    other.count_on(loaded.checkpoint, loaded.training, best)
     assert other.snapshots == 1
     assert (other.metrics.best_return, other.metrics.evaluations) == (4.0, 1)
+
+
+def test_the_score_to_beat_is_that_of_the_network_that_is_kept(recorder, tmp_path):
+    """One that was evaluated after the last checkpoint is not replaced by a worse one."""
+    recorder.save_checkpoint(SPEC, Counters(), trainer={"online": {}}, totals={}, version=0)
+    loaded = CheckpointDirectory(tmp_path / "checkpoints", 2).newest()
+    recorder.add_evaluation(evaluation(recorder, 10.0), SPEC)
+    again = Recorder(quick_config(), RunDirectory(tmp_path))
+    again.count_on(loaded.checkpoint, loaded.training, load_checkpoint(tmp_path / "best.pt"))
+    assert again.snapshots == again.metrics.evaluations == 1, "no number stands for two"
+    again.add_evaluation(evaluation(again, 5.0), SPEC)
+    assert load_checkpoint(tmp_path / "best.pt").evaluation_return == 10.0
+    assert again.metrics.best_return == 10.0
+    again.add_evaluation(evaluation(again, 11.0), SPEC)
+    assert load_checkpoint(tmp_path / "best.pt").evaluation_return == 11.0
+
+
+def test_no_score_is_written_down_before_its_network_is_kept(tmp_path):
+    class Watching(Sink):
+        def add_evaluation(self, evaluation):
+            self._take(load_checkpoint(tmp_path / "best.pt").evaluation_return)
+
+    watching = Watching()
+    recorder = Recorder(quick_config(), RunDirectory(tmp_path), (watching,))
+    for value in (1.0, 10.0, 5.0):
+        recorder.add_evaluation(evaluation(recorder, value), SPEC)
+    assert watching.taken == [1.0, 10.0, 10.0]
+
+
+def test_a_best_network_that_was_not_saved_is_no_score_to_beat(recorder, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as full:
+        full.setattr("os.fsync", fail)
+        recorder.add_evaluation(evaluation(recorder, 9.0), SPEC)
+    recorder.add_evaluation(evaluation(recorder, 8.0), SPEC)
+    assert load_checkpoint(tmp_path / "best.pt").evaluation_return == 8.0
+
+
+def test_a_run_of_its_own_begins_with_the_best_network_that_its_summary_names(recorder, tmp_path):
+    recorder.add_evaluation(evaluation(recorder, 4.0), SPEC)
+    recorder.save_checkpoint(SPEC, Counters(), trainer={"online": {}}, totals={}, version=0)
+    loaded = CheckpointDirectory(tmp_path / "checkpoints", 2).newest()
+    other = Recorder(quick_config("run.seed=4"), RunDirectory(tmp_path / "other"))
+    other.count_on(loaded.checkpoint, loaded.training, load_checkpoint(tmp_path / "best.pt"))
+    assert not any((tmp_path / "other").iterdir()), "nothing is written before training begins"
+    with RunClaim(tmp_path / "other") as claim:
+        other.begin(claim)
+    assert load_checkpoint(tmp_path / "other" / "best.pt").evaluation_return == 4.0
+    assert load_config(tmp_path / "other" / "config.toml").run.seed == 4
+    assert other.write_summary(Counters(), "x", {})["best_evaluation_return"] == 4.0
+
+
+def test_what_is_overwritten_goes_when_training_begins(recorder, tmp_path):
+    recorder.add_evaluation(evaluation(recorder, 4.0), SPEC)
+    with RunClaim(tmp_path, overwrite=True) as claim:
+        assert (tmp_path / "best.pt").exists()
+        recorder.begin(claim)
+    assert not (tmp_path / "best.pt").exists()
+    assert (tmp_path / "config.toml").exists()
 
 
 def test_what_cannot_be_saved_is_said_and_training_goes_on(recorder, monkeypatch, caplog):

@@ -1,5 +1,6 @@
 import csv
 import json
+import os
 import re
 import stat
 from pathlib import Path
@@ -69,6 +70,78 @@ def test_evaluations_have_one_header_even_over_a_restart(directory):
     }  # fmt: skip
     assert rows[1]["evaluator"] == 'a "name", with commas'
     assert len(rows) == 2
+
+
+@pytest.fixture
+def full_disk(monkeypatch):
+    """Make the disk full after so many bytes; give a way to make room again."""
+    write = os.write
+
+    def fill_up(room):
+        left = [room]
+
+        def write_some(descriptor, data):
+            if left[0] == 0:
+                raise OSError(28, "No space left on device")
+            written = write(descriptor, data[: left[0]])
+            left[0] -= written
+            return written
+
+        monkeypatch.setattr("zdqn.records.run_directory.os.write", write_some)
+        return lambda: monkeypatch.setattr("zdqn.records.run_directory.os.write", write)
+
+    return fill_up
+
+
+@pytest.mark.parametrize("room", [0, 10, 300])
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_a_line_is_written_whole_or_not_at_all_and_the_header_is_always_first(
+    directory, full_disk, room, earlier
+):
+    for number in range(earlier):
+        directory.add_evaluation(make_evaluation(number))
+        directory.add_metrics(MetricsRow(updates=number))
+    before = directory.evaluations.read_bytes() if earlier else b""
+    for add, path in (
+        (lambda: directory.add_evaluation(make_evaluation(1, "e" * 300)), directory.evaluations),
+        (lambda: directory.add_metrics(MetricsRow(updates=1)), directory.metrics),
+    ):
+        make_room = full_disk(room)
+        with pytest.raises(FileError, match=f"{path.name}: No space left"):
+            add()
+        make_room()
+        add()
+    assert directory.evaluations.read_bytes().startswith(before)
+    with directory.evaluations.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["snapshot"]) for row in rows] == [*range(earlier), 1]
+    lines = directory.metrics.read_text().splitlines()
+    assert [json.loads(line)["updates"] for line in lines] == [*range(earlier), 1]
+
+
+@pytest.mark.parametrize("left", ["", "snapshot,environ", None])
+def test_what_a_killed_process_left_half_written_is_cut_off(directory, left):
+    """Nothing, half a header, or half a line that is longer than what is read at once."""
+    if left is None:
+        directory.add_evaluation(make_evaluation(0))
+        left = directory.evaluations.read_bytes().decode() + "1,500," + "9" * 10_000
+    with directory.evaluations.open("w", newline="") as file:
+        file.write(left)
+    directory.add_evaluation(make_evaluation(2))
+    with directory.evaluations.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert tuple(rows[-1]) == EVALUATION_COLUMNS
+    assert rows[-1]["snapshot"] == "2"
+    assert len(rows) == 1 + (len(left) > 1000)
+
+
+def test_the_snapshots_that_were_evaluated_are_those_that_are_written_down(directory):
+    assert directory.evaluated_snapshots() == []
+    for number in (0, 2, 1):
+        directory.add_evaluation(make_evaluation(number))
+    with directory.evaluations.open("ab") as file:
+        file.write(b'\n\xff,\nx,1\n3,"half')
+    assert directory.evaluated_snapshots() == [0, 2, 1, 3]
 
 
 def test_config_and_summary_are_replaced_whole(directory):

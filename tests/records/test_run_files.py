@@ -8,7 +8,7 @@ import pytest
 from zdqn.errors import FileError
 from zdqn.records.run_files import (
     RunFiles,
-    choose_run_directory,
+    chosen_run_directory,
     make_run_directory,
     read_summary,
 )
@@ -69,7 +69,9 @@ def test_the_folder_that_is_chosen(tmp_path):
     (old / "checkpoints").mkdir(parents=True)
 
     def choose(given, resume):
-        return choose_run_directory(given, resume, parent=parent, stem="x")
+        with chosen_run_directory(given, resume, parent=parent, stem="x") as chosen:
+            assert given is not None or chosen.is_dir()
+            return chosen
 
     for useless in (old, tmp_path / "nowhere", Path(__file__)):
         with pytest.raises(FileError, match=r"--resume is .*no run directory with a checkpoint"):
@@ -77,6 +79,32 @@ def test_the_folder_that_is_chosen(tmp_path):
     assert not named.exists()
     (old / "checkpoints" / "update-000000001.pt").touch()
     assert choose(named, old) == named
-    assert named.is_dir()
+    assert not named.exists(), "it is made when the run begins"
     assert choose(None, old) == old
     assert choose(None, None).parent == parent
+    assert not any(parent.iterdir()), "nothing was written to it"
+
+
+def test_a_new_folder_stays_once_something_is_in_it(tmp_path):
+    with chosen_run_directory(None, None, parent=tmp_path, stem="x") as chosen:
+        (chosen / "something").touch()
+    assert chosen.is_dir()
+
+
+@pytest.mark.parametrize("name", ["config", "metrics", "evaluations", "summary", "best"])
+def test_what_training_leaves_makes_a_run(tmp_path, name):
+    files = RunFiles(tmp_path)
+    getattr(files, name).touch()
+    assert files.results() == [getattr(files, name)]
+
+
+def test_addresses_logs_locks_and_starts_alone_are_no_run(tmp_path):
+    files = RunFiles(tmp_path)
+    files.logs.mkdir()
+    files.checkpoints.mkdir()
+    for path in (files.endpoints, files.lock, files.launch_lock, files.learner_epoch,
+                 files.log_of("memory"), tmp_path / "notes.txt"):  # fmt: skip
+        path.touch()
+    assert files.results() == []
+    (files.checkpoints / "update-000000001.pt").touch()
+    assert files.results() == [files.checkpoints / "update-000000001.pt"]

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import resource
+import shutil
 import signal
 import socket
 import subprocess
@@ -229,13 +230,31 @@ def test_a_killed_learner_resumes_and_its_weights_are_newer(processes):
 
 def test_an_older_learner_is_fenced_out(processes):
     _, samples = processes.memory()
-    old, model = processes.learner(samples)
+    old, model = processes.learner(
+        samples, "tcp://127.0.0.1:0", "--set", "learner.checkpoint_period_updates=50"
+    )
     processes.start("collector", "--learner", model)
-    updates_of(model)
-    processes.learner(samples)  # the same run directory: the next epoch of the same run
+    updates_of(model, more_than=120)
+    copied = processes.folder / "elsewhere" / "run"  # as on a machine that does not see the lock
+    shutil.copytree(processes.folder / "run", copied)
+    processes.learner(samples, "tcp://127.0.0.1:0", "--run-dir", copied, "--resume", copied)
     assert old.end() == 75
     assert "a newer learner (epoch 2) has taken over" in old.log
     assert "Traceback" not in old.log
+
+
+def test_a_run_directory_has_one_learner_at_a_time_and_a_killed_one_lets_go(processes):
+    first, _ = processes.learner("tcp://127.0.0.1:1")
+    second = processes.start(
+        "learner", "run.toml", "--memory", "tcp://127.0.0.1:1", "--bind", "tcp://127.0.0.1:0",
+        "--run-dir", "run",
+    )  # fmt: skip
+    assert second.end() == 73
+    assert f"(process {first.process.pid} on " in second.log
+    assert "zdqn learner run.toml" in second.log
+    assert first.process.poll() is None
+    first.kill()
+    processes.learner("tcp://127.0.0.1:1")
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -3,12 +3,15 @@
 import json
 import os
 import signal
+from typing import Any
 
 import pytest
 import torch
 
 from tests.roles.conftest import Corridor, quick_config
-from zdqn.errors import ConfigError, EnvironmentFailedError
+from zdqn.config import load_config
+from zdqn.errors import ConfigError, EnvironmentFailedError, MismatchError, RunDirectoryTakenError
+from zdqn.experiments.scoring import score_checkpoint
 from zdqn.records.checkpoints import load_checkpoint
 from zdqn.roles.single import Single
 
@@ -132,3 +135,123 @@ def test_a_killed_worker_is_an_error_and_no_hang(tmp_path):
     processes = "collector.vectorization=async", "evaluator.vectorization=async"
     with pytest.raises(EnvironmentFailedError, match=r"process.*died"):
         train(tmp_path, *processes, environment=Dying)
+
+
+def kept(folder):
+    """Give every file of a run with its content, but for locks."""
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not path.name.endswith("lock")
+    }
+
+
+def test_a_run_goes_on_from_its_counters_and_weights(tmp_path):
+    first = train(tmp_path).summary
+    before = weights(tmp_path)
+    second = train(tmp_path, "stop.updates=60", resume=tmp_path).summary
+    assert second["updates"] == 60
+    for key in ("environment_steps", "episodes", "transitions", "evaluations", "wall_s"):
+        assert second[key] > first[key], key
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    for key in ("updates", "environment_steps", "episodes", "wall_s"):
+        assert [row[key] for row in rows] == sorted(row[key] for row in rows), key
+    assert not equal(before, weights(tmp_path))
+    third = train(tmp_path, "stop.updates=70", resume=tmp_path).summary
+    assert third["environment_steps"] > second["environment_steps"]
+
+
+def test_a_run_of_its_own_leaves_the_other_as_it_was(tmp_path):
+    train(tmp_path / "a")
+    before = kept(tmp_path / "a")
+    summary = train(tmp_path / "b", "stop.updates=45", resume=tmp_path / "a").summary
+    assert kept(tmp_path / "a") == before
+    best = load_checkpoint(tmp_path / "b" / "best.pt")
+    assert best.evaluation_return == summary["best_evaluation_return"]
+
+
+def test_going_on_draws_other_episodes_than_at_the_beginning(tmp_path):
+    frozen = ("algorithm.learning_rate=0", "exploration.epsilon_initial=0",
+              "exploration.epsilon_final=0", "evaluator.period_updates=0")  # fmt: skip
+    train(tmp_path, *frozen)
+    first = load_checkpoint(max((tmp_path / "checkpoints").iterdir())).counters
+    train(tmp_path, *frozen, "stop.updates=80", resume=tmp_path)
+    second = load_checkpoint(max((tmp_path / "checkpoints").iterdir())).counters
+    assert second.environment_steps - first.environment_steps > 0
+    assert (second.episodes, second.environment_steps) != (
+        2 * first.episodes, 2 * first.environment_steps
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("overrides", "options", "error"),
+    [
+        (("network.hidden=[8]", "stop.updates=60"), {}, MismatchError),
+        (("environment.id=Acrobot-v1", "stop.updates=60"), {}, MismatchError),
+        (("stop.updates=60",), {"environment": Corridor}, MismatchError),
+        (("stop.updates=40",), {}, ConfigError),
+        (("stop.updates=60", "algorithm.discount=2"), {}, ConfigError),
+    ],
+)
+def test_a_start_that_is_refused_has_changed_nothing(tmp_path, overrides, options, error):
+    train(tmp_path)
+    before = kept(tmp_path)
+    with pytest.raises(error):
+        train(tmp_path, *overrides, resume=tmp_path, **options)
+    with pytest.raises(RunDirectoryTakenError):
+        train(tmp_path, "stop.updates=60")
+    assert kept(tmp_path) == before
+
+
+def test_overwriting_is_beginning_anew(tmp_path):
+    train(tmp_path / "alone", "run.seed=1")
+    train(tmp_path / "run", "stop.updates=80")
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    (tmp_path / "run" / "endpoints.json").write_text("{}")
+    train(tmp_path / "run", "run.seed=1", overwrite=True)
+    assert equal(weights(tmp_path / "run"), weights(tmp_path / "alone"))
+    names = {path.name for path in (tmp_path / "run").rglob("*")}
+    assert names == {path.name for path in (tmp_path / "alone").rglob("*")} | {"notes.txt"}
+
+
+def test_a_folder_has_one_training_at_a_time(tmp_path):
+    with (
+        Single(quick_config(*BASE), run_directory=tmp_path),
+        pytest.raises(RunDirectoryTakenError, match=r"in use by .*\(process "),
+    ):
+        Single(quick_config(*BASE), run_directory=tmp_path, overwrite=True)
+
+
+@pytest.mark.parametrize(
+    "override", ["environment.id=CartPol-v1", "learner.device=cuda", "network.kind=nonsense"]
+)
+def test_a_refused_training_leaves_no_folder(tmp_path, override):
+    if override == "learner.device=cuda" and torch.cuda.is_available():
+        pytest.skip("it would not be refused")
+    with pytest.raises(ConfigError):
+        train(tmp_path / "new", override)
+    assert not (tmp_path / "new").exists()
+
+
+def make_small(spec):
+    return torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(5, spec.num_actions))
+
+
+def test_what_a_function_made_is_scored_and_gone_on_with_by_that_function_only(tmp_path, caplog):
+    functions: dict[str, Any] = {"environment": Corridor, "network": make_small}
+    train(tmp_path, **functions)
+    config = load_config(tmp_path / "config.toml")
+    assert "Corridor sha256:" in str(config.environment.function)
+    assert load_checkpoint(tmp_path / "best.pt").config == config
+    best: dict[str, Any] = {"path": tmp_path / "best.pt", "episodes": 2, "seed": 0}
+    for missing in functions:
+        some = {name: function for name, function in functions.items() if name != missing}
+        with pytest.raises(ConfigError, match=f"The {missing} was made by a Python function"):
+            score_checkpoint(**best, **some)
+        with pytest.raises((ConfigError, MismatchError)):
+            train(tmp_path, "stop.updates=60", resume=tmp_path, **some)
+    score_checkpoint(**best, **functions)
+    assert "comes from" not in caplog.text
+    score_checkpoint(**best, environment=lambda: Corridor(), network=make_small)
+    assert "The environment comes from" in caplog.text
+    train(tmp_path, "stop.updates=60", resume=tmp_path, **functions)

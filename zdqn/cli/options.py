@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -36,6 +36,16 @@ log_level_option = click.option(
 )
 bind_option = click.option(
     "--bind", metavar="ADDR", help="Listen here; port 0 takes free ports and prints them."
+)
+resume_option = click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN_DIR",
+    help="Go on from the newest checkpoint of a run, in its folder unless --run-dir is given, and "
+    "with its configuration unless CONFIG is given.",
+)
+overwrite_option = click.option(
+    "--overwrite", is_flag=True, help="Remove the run that is in the run directory."
 )
 insecure_option = click.option(
     "--insecure", is_flag=True, help="Allow an address that other machines reach, unencrypted."
@@ -83,6 +93,33 @@ def server_address(given: str | None, bind: str, *, server: str) -> str:
             address.path,
         )
     )
+
+
+def run_config(path: Path | None, resume: Path | None, overrides: Iterable[str]) -> Config:
+    """Read the configuration of a run; one that is gone on with has its own.
+
+    Args:
+        path: CONFIG, or None.
+        resume: run directory to go on from, or None.
+        overrides: what ``--set`` gave.
+
+    Raises:
+        UsageError: of click, when neither is given.
+        FileError: when there is nothing to go on from.
+    """
+    from zdqn.config import load_config
+    from zdqn.records.run_files import RunFiles, check_resumable
+
+    if path is None and resume is None:
+        raise click.UsageError(
+            "CONFIG is missing. Give a TOML file, such as configs/cartpole.toml, or --resume "
+            "RUN_DIR to go on with a run as it was configured.",
+            click.get_current_context(silent=True),
+        )
+    if path is None and resume is not None:
+        check_resumable(resume)
+        path = RunFiles(resume).config
+    return load_config(path, overrides)
 
 
 def client_config(path: Path | None, overrides: tuple[str, ...]) -> Config | None:

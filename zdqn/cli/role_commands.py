@@ -16,6 +16,9 @@ from zdqn.cli.options import (
     insecure_option,
     log_level_option,
     optional_config_argument,
+    overwrite_option,
+    resume_option,
+    run_config,
     server_address,
     set_option,
 )
@@ -79,58 +82,55 @@ def memory(
 
 
 @click.command()
-@config_argument
+@optional_config_argument
 @set_option
 @address_option("memory")
 @bind_option
 @insecure_option
 @click.option("--run-dir", type=FOLDER, help="Write results here, not into a new folder.")
-@click.option(
-    "--resume",
-    type=click.Path(path_type=Path),
-    metavar="RUN_DIR",
-    help="Go on from the newest checkpoint of a run, in its folder unless --run-dir is given.",
-)
+@resume_option
+@overwrite_option
 @log_level_option
 def learner(
-    config_path: Path,
+    config_path: Path | None,
     overrides: tuple[str, ...],
     memory: str | None,
     bind: str | None,
     insecure: bool,
     run_dir: Path | None,
     resume: Path | None,
+    overwrite: bool,
     log_level: str,
 ) -> None:
-    """Learn from the memory's batches; serve weights, actions and snapshots."""
-    from zdqn.config import load_config
+    """Learn from the memory's batches; serve weights, actions and snapshots.
+
+    CONFIG is a TOML file; a run that is gone on with has its own.
+    """
     from zdqn.launch.descriptors import raise_limit
     from zdqn.launch.logs import configure_logging
-    from zdqn.records.run_files import choose_run_directory
+    from zdqn.records.run_files import chosen_run_directory
     from zdqn.roles.learner.role import Learner
 
     configure_logging(log_level)
     raise_limit()
-    config = load_config(config_path, overrides)
+    config = run_config(config_path, resume, overrides)
     memory = server_address(memory, config.memory.bind, server="memory")
-    run_dir = choose_run_directory(
-        run_dir, resume, parent=config.run.directory, stem=config_path.stem
-    )
-    click.echo(f"run directory: {run_dir}")
-    with (
-        stop_on_signals() as stop,
-        Learner(
+    stem = config_path.stem if config_path is not None else ""
+    chosen = chosen_run_directory(run_dir, resume, parent=config.run.directory, stem=stem)
+    with chosen as directory, stop_on_signals() as stop:
+        click.echo(f"run directory: {directory}")
+        with Learner(
             config,
             memory=memory,
-            run_directory=run_dir,
+            run_directory=directory,
             bind=bind,
             insecure=insecure,
             resume=resume,
-            on_bound=_announcer("learner", run_dir),
+            overwrite=overwrite,
+            on_bound=_announcer("learner", directory),
             stop=stop,
-        ) as role,
-    ):
-        role.run()
+        ) as role:
+            role.run()
 
 
 @click.command()

@@ -16,6 +16,8 @@ from zdqn.cli.options import json_option
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from zdqn.records.run_files import RunFiles
+
 _LINKS = {"learner": "model", "memory": "samples"}
 """Server to the link on which it answers questions."""
 _TIMEOUT_S = 2.0
@@ -30,14 +32,21 @@ _target_argument = click.argument("target", metavar="[RUN_DIR|ADDR]", required=F
 def status(target: str | None, as_json: bool) -> None:
     """Show what every role of a running system does.
 
-    TARGET is a run directory or a server's address; by default the newest run in ./runs.
+    TARGET is a run directory or a server's address; by default the newest run in ./runs. Of a run
+    that has ended, show how.
     """
-    from zdqn.errors import ZdqnError
+    from zdqn.errors import FileError, ZdqnError
     from zdqn.wire.remote import fetch_status
 
+    directory = _run_directory(target)
     answers: dict[str, dict[str, Any]] = {}
     failures: list[ZdqnError] = []
-    for address in _server_addresses(target):
+    try:
+        addresses = _server_addresses(target)
+    except FileError as error:
+        addresses = []
+        failures.append(error)
+    for address in addresses:
         try:
             answer = fetch_status(address, _TIMEOUT_S)
         except ZdqnError as error:
@@ -45,6 +54,8 @@ def status(target: str | None, as_json: bool) -> None:
         else:
             answers[str(answer.pop("role"))] = {"address": address, **answer}
     if not answers:
+        if directory is not None and _show_what_is_left(directory, as_json=as_json):
+            return
         raise failures[0]
     if as_json:
         click.echo(json.dumps(answers, indent=2, default=str))
@@ -85,12 +96,12 @@ def _server_addresses(target: str | None) -> list[str]:
         FileError: when the run directory names no servers.
     """
     from zdqn.errors import FileError
-    from zdqn.records.endpoints import newest_run_directory, read_endpoints
+    from zdqn.records.endpoints import read_endpoints
     from zdqn.records.run_files import RunFiles
 
-    if target is not None and "://" in target:
-        return [target]
-    directory = Path(target) if target is not None else newest_run_directory(Path("runs"))
+    directory = _run_directory(target)
+    if directory is None:
+        return [str(target)]
     endpoints = read_endpoints(directory)
     addresses = [
         endpoints[server][link]
@@ -102,6 +113,55 @@ def _server_addresses(target: str | None) -> list[str]:
             f"{RunFiles(directory).endpoints} names no server. Give an address instead."
         )
     return addresses
+
+
+def _run_directory(target: str | None) -> Path | None:
+    """Give the run directory that is meant; None when an address is given."""
+    from zdqn.records.endpoints import newest_run_directory
+
+    if target is not None and "://" in target:
+        return None
+    return Path(target) if target is not None else newest_run_directory(Path("runs"))
+
+
+def _show_what_is_left(directory: Path, *, as_json: bool) -> bool:
+    """Show how a run ended, or who trains it without a server; False if neither is known."""
+    from zdqn.launch.summary import summary_lines
+    from zdqn.records.run_files import RunFiles, read_summary
+    from zdqn.records.run_lock import describe_holder
+
+    files = RunFiles(directory)
+    holder = describe_holder(files.lock) or describe_holder(files.launch_lock)
+    summary = {} if holder or _was_killed(files) else read_summary(directory)
+    if not (holder or summary):
+        if files.results():
+            click.echo(
+                f"{directory}: no process uses it, and its last start left no summary: it was "
+                f"killed. --resume {directory} goes on from its newest checkpoint, if it has one.",
+                err=True,
+            )
+        return False
+    if as_json:
+        click.echo(json.dumps({"held_by": holder} if holder else {"summary": summary}, indent=2))
+        return True
+    if holder:
+        click.echo(f"{directory} is in use by {holder}, but no server answers there.")
+        click.echo(f"Its numbers are in {files.metrics}, if it trains in one process.")
+        return True
+    click.echo("the run has ended")
+    for line in summary_lines(summary):
+        click.echo(line)
+    return True
+
+
+def _was_killed(files: RunFiles) -> bool:
+    """Whether the last start of a run ended without a summary; that of an earlier one may be there.
+
+    A start that ends in order writes its summary last.
+    """
+    if not (files.summary.exists() and files.metrics.exists()):
+        return False
+    return files.summary.stat().st_mtime < files.metrics.stat().st_mtime
 
 
 def _print_status(answers: Mapping[str, dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,15 +11,20 @@ import click
 
 from zdqn.cli.options import (
     FOLDER,
-    config_argument,
     insecure_option,
     log_level_option,
+    optional_config_argument,
+    overwrite_option,
+    resume_option,
+    run_config,
     set_option,
 )
 from zdqn.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
+
+    from zdqn.config import Config
 
 _run_dir_option = click.option(
     "--run-dir", type=FOLDER, help="Write results here, not into a new folder of run.directory."
@@ -27,39 +33,36 @@ _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Sets run
 
 
 @click.command()
-@config_argument
+@optional_config_argument
 @set_option
 @click.option("--collectors", type=click.IntRange(min=1), help="Sets launch.collectors.")
 @click.option("--evaluators", type=click.IntRange(min=0), help="Sets launch.evaluators.")
 @_seed_option
 @_run_dir_option
-@click.option(
-    "--resume",
-    type=click.Path(path_type=Path),
-    metavar="RUN_DIR",
-    help="Go on from the newest checkpoint of a run, in its folder unless --run-dir is given.",
-)
+@resume_option
+@overwrite_option
 @insecure_option
 @log_level_option
 def run(
-    config_path: Path,
+    config_path: Path | None,
     overrides: tuple[str, ...],
     collectors: int | None,
     evaluators: int | None,
     seed: int | None,
     run_dir: Path | None,
     resume: Path | None,
+    overwrite: bool,
     insecure: bool,
     log_level: str,
 ) -> None:
     """Train with all roles as processes of this machine.
 
+    CONFIG is a TOML file; a run that is gone on with has its own.
+
     Ctrl-C ends the run cleanly; twice ends it at once.
     """
-    from zdqn.config import load_config
     from zdqn.launch import entry
     from zdqn.launch.logs import configure_logging
-    from zdqn.records.run_files import choose_run_directory
 
     configure_logging(log_level)
     short = {
@@ -67,16 +70,16 @@ def run(
         "launch.evaluators": evaluators,
         "run.seed": seed,
     }
-    config = load_config(config_path, (*overrides, *_as_overrides(short)))
-    run_dir = choose_run_directory(
-        run_dir, resume, parent=config.run.directory, stem=config_path.stem
-    )
-    click.echo(f"run directory: {run_dir}", err=True)
-    with stop_on_signals(sys.exit) as stop:
+    config = run_config(config_path, resume, (*overrides, *_as_overrides(short)))
+    with (
+        _chosen(config, config_path, run_dir, resume) as run_dir,
+        stop_on_signals(sys.exit) as stop,
+    ):
         summary = entry.run(
             config,
             run_directory=run_dir,
             resume=resume,
+            overwrite=overwrite,
             insecure=insecure,
             log_level=log_level,
             stop=stop,
@@ -85,33 +88,49 @@ def run(
 
 
 @click.command()
-@config_argument
+@optional_config_argument
 @set_option
 @_seed_option
 @_run_dir_option
+@resume_option
+@overwrite_option
 @log_level_option
 def train(
-    config_path: Path,
+    config_path: Path | None,
     overrides: tuple[str, ...],
     seed: int | None,
     run_dir: Path | None,
+    resume: Path | None,
+    overwrite: bool,
     log_level: str,
 ) -> None:
-    """Train in one process, without sockets; the same seed gives the same weights."""
-    from zdqn.config import load_config
+    """Train in one process, without sockets; the same seed gives the same weights.
+
+    CONFIG is a TOML file; a run that is gone on with has its own.
+    """
     from zdqn.launch import entry
     from zdqn.launch.logs import configure_logging
-    from zdqn.records.run_files import choose_run_directory
 
     configure_logging(log_level)
-    config = load_config(config_path, (*overrides, *_as_overrides({"run.seed": seed})))
-    run_dir = choose_run_directory(
-        run_dir, None, parent=config.run.directory, stem=config_path.stem
-    )
-    click.echo(f"run directory: {run_dir}", err=True)
-    with stop_on_signals() as stop:
-        summary = entry.train(config, run_directory=run_dir, stop=stop)
+    config = run_config(config_path, resume, (*overrides, *_as_overrides({"run.seed": seed})))
+    with _chosen(config, config_path, run_dir, resume) as run_dir, stop_on_signals() as stop:
+        summary = entry.train(
+            config, run_directory=run_dir, resume=resume, overwrite=overwrite, stop=stop
+        )
     _print_summary(summary)
+
+
+@contextmanager
+def _chosen(
+    config: Config, config_path: Path | None, given: Path | None, resume: Path | None
+) -> Iterator[Path]:
+    """Choose the run directory, and say which it is."""
+    from zdqn.records.run_files import chosen_run_directory
+
+    stem = config_path.stem if config_path is not None else ""
+    with chosen_run_directory(given, resume, parent=config.run.directory, stem=stem) as chosen:
+        click.echo(f"run directory: {chosen}", err=True)
+        yield chosen
 
 
 def _as_overrides(values: Mapping[str, int | None]) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from zdqn.config.agreement import (
     AGREEMENTS,
+    FUNCTION_KEYS,
     check_agreement,
     describe_difference,
     shared_values,
@@ -41,6 +42,7 @@ from zdqn.config.schema import Config
 
 __all__ = [
     "AGREEMENTS",
+    "FUNCTION_KEYS",
     "AlgorithmSection",
     "CollectorSection",
     "Config",

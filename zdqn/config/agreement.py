@@ -46,6 +46,9 @@ AGREEMENTS: dict[tuple[str, str], tuple[str, ...]] = {
     ),
 }
 """Client and server to the sections and single keys in which the two must agree."""
+FUNCTION_KEYS = ("environment.function", "network.function")
+"""Keys that say which Python function was given in place of a name. They are not compared: who was
+given one knows it, and each start of a process by itself."""
 
 
 def shared_values(config: Config, client: str, server: str) -> dict[str, Any]:
@@ -62,7 +65,7 @@ def shared_values(config: Config, client: str, server: str) -> dict[str, Any]:
     return {
         key: value
         for key, value in flatten(config).items()
-        if key in agreed or key.partition(".")[0] in agreed
+        if (key in agreed or key.partition(".")[0] in agreed) and key not in FUNCTION_KEYS
     }
 
 

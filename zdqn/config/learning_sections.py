@@ -26,11 +26,19 @@ class EnvironmentSection(Section, frozen=True, kw_only=True):
     ] = ()
     max_episode_steps: Annotated[
         PositiveInt | None,
-        key("Time limit that truncates episodes. Absent: the environment's own."),
+        key("Time limit that truncates episodes. Absent (`none`): the environment's own."),
     ] = None
     frame_stack: Annotated[
         int, key("Frames in one observation; each travels and is stored once.", ge=1, le=32)
     ] = 1
+    function: Annotated[
+        str | None,
+        key(
+            "Written by zdqn where a Python function made the environment: its module, name and "
+            "hash. Only that function can take its place then; `--set environment.function=none` "
+            "goes back to `id`."
+        ),
+    ] = None
 
 
 class AlgorithmSection(Section, frozen=True, kw_only=True):
@@ -87,6 +95,13 @@ class NetworkSection(Section, frozen=True, kw_only=True):
         key("How weights begin; `default` is torch's own, `xavier` sets biases to 0.01."),
     ] = "default"
     dueling: Annotated[bool, key("Dueling heads: a state value plus centred advantages.")] = False
+    function: Annotated[
+        str | None,
+        key(
+            "Written by zdqn where a Python function made the network: its module, name and hash. "
+            "Only that function can take its place then."
+        ),
+    ] = None
 
 
 class ReplaySection(Section, frozen=True, kw_only=True):

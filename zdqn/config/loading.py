@@ -38,7 +38,8 @@ def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -
     Args:
         path: the file; None starts from the defaults.
         overrides: values that win over the file, as ``replay.capacity=5000``; the value is TOML,
-            and anything that is not is taken as a string.
+            and anything that is not is taken as a string; ``none`` makes a value absent that may
+            be.
 
     Returns:
         The validated configuration.
@@ -98,6 +99,8 @@ def parse_override(text: str) -> tuple[str, str, Any]:
         raise ConfigError(
             f'--set "{text}": section "{section}" has no key "{key}". {did_you_mean(key, fields)}'
         )
+    if written.lower() == "none" and type(None) in _alternatives(sections[section], key):
+        return section, key, None
     try:
         parsed = tomllib.loads(f"value = {written}")
     except (tomllib.TOMLDecodeError, RecursionError):
@@ -107,6 +110,11 @@ def parse_override(text: str) -> tuple[str, str, Any]:
             f'--set "{text}" holds more than one value. Give a --set of its own for each.'
         )
     return section, key, parsed["value"]
+
+
+def _alternatives(section: type, key: str) -> tuple[Any, ...]:
+    """Give the types that a key may have; none where it has one only."""
+    return get_args(get_type_hints(section)[key])
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

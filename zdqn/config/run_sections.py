@@ -26,7 +26,7 @@ class StopSection(Section, frozen=True, kw_only=True):
     episodes: Annotated[int, key("Episodes of all collectors.", ge=0)] = 0
     wall_s: Annotated[float, key("Seconds since the learner started.", ge=0)] = 0.0
     evaluation_return: Annotated[
-        float | None, key("Mean return of one evaluation. Absent means never.")
+        float | None, key("Mean return of one evaluation. Absent (`--set ...=none`) means never.")
     ] = None
 
 

@@ -89,7 +89,8 @@ def plot_learning_curve(run_directory: Path) -> Path | None:
     curve = read_learning_curve(run_directory)
     figure = Figure(figsize=_SIZE_INCHES, dpi=_DOTS_PER_INCH, layout="constrained")
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    figure.suptitle(run_directory.resolve().name, fontsize=11)
+    name = run_directory.resolve().name.encode(errors="replace").decode()
+    figure.suptitle(name, fontsize=11, parse_math=False)  # a folder's name is no formula
     _draw_returns(above, curve)
     _draw_learning(below, curve)
     path = RunFiles(run_directory).learning_curve

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
+import logging
+import re
+import tempfile
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec, EvaluationScores
 from zdqn.errors import ConfigError, FileError, MismatchError
+from zdqn.records.given_functions import check_environment_is_given, other_functions
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
@@ -17,7 +23,11 @@ from zdqn.roles.building import (
 )
 
 if TYPE_CHECKING:
+    from gymnasium.vector import VectorEnv
+
     from zdqn.rl.torch_policy import GreedyPolicy
+
+logger = logging.getLogger("zdqn")
 
 
 def load_policy(
@@ -35,6 +45,7 @@ def load_policy(
     Raises:
         FileError: when the file cannot be read.
         MismatchError: when it is no checkpoint of zdqn, or does not fit the network.
+        ConfigError: when a function made the network that is not given.
     """
     from zdqn.records.checkpoints import load_checkpoint
     from zdqn.rl.torch_policy import GreedyPolicy
@@ -61,8 +72,8 @@ def score_checkpoint(
         path: a file of ``checkpoints/``, or ``best.pt``.
         episodes: to play, >= 1.
         seed: of the environments; the same seed gives the same scores.
-        environment: makes an environment, if the run was given one.
-        network: makes the network, if the run was given one.
+        environment: makes an environment; the one that the run was given, if it was.
+        network: makes the network; the one that the run was given, if it was.
 
     Returns:
         Returns and lengths.
@@ -74,6 +85,7 @@ def score_checkpoint(
     from zdqn.envs import close_environments
 
     policy, config, spec = load_policy(path, network)
+    _warn_of_others(config, environment, network)
     section = config.evaluator
     environments, found = build_environments(
         config,
@@ -99,15 +111,25 @@ def score_checkpoint(
 
 
 def record_episode(
-    path: Path, *, video: Path, seed: int, network: NetworkFactory | None = None
+    path: Path,
+    *,
+    video: Path,
+    seed: int,
+    environment: EnvironmentFactory | None = None,
+    network: NetworkFactory | None = None,
 ) -> tuple[EvaluationScores, Path]:
     """Play one greedy episode and film it.
 
+    The film is named after the run, the checkpoint and the seed; it replaces no other. It is there
+    once it is whole.
+
     Args:
         path: a file of ``checkpoints/``, or ``best.pt``.
-        video: folder for the film.
+        video: folder for the film; made if it is missing.
         seed: of the environment.
-        network: makes the network, if the run was given one.
+        environment: makes an environment, also with ``render_mode="rgb_array"``; the one that the
+            run was given, if it was.
+        network: makes the network; the one that the run was given, if it was.
 
     Returns:
         The episode's score, and the film's path.
@@ -119,43 +141,90 @@ def record_episode(
     from gymnasium.error import DependencyNotInstalled
 
     from zdqn.core.evaluation import evaluate
-    from zdqn.envs import close_environments, make_environments
+    from zdqn.envs import close_environments, environment_spec
 
     policy, config, spec = load_policy(path, network)
-    section = config.environment
-    film = {"name": "RecordVideo", "kwargs": {"video_folder": str(video), "name_prefix": path.stem}}
-    wrappers = [{"name": item.name, "kwargs": item.kwargs} for item in section.wrappers]
-    older = set(video.glob("*.mp4"))
+    check_environment_is_given(config, environment)
+    _warn_of_others(config, environment, network)
+    made = [folder for folder in (video, *video.parents) if not folder.exists()]
     try:
-        environments = make_environments(
-            section.id,
-            kwargs={**section.kwargs, "render_mode": "rgb_array"},
-            wrappers=[*wrappers, film],
-            max_episode_steps=section.max_episode_steps,
-            count=1,
-            vectorization="sync",
-        )
-        try:
-            scores = evaluate(
-                environments,
-                spec,
-                policy.greedy_actions,
-                episodes=1,
-                seed=seed,
-                label="play",
-                stop=lambda: False,
-            )
-        finally:
-            close_environments(environments)
+        video.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=video, prefix=".film-") as unfinished:
+            environments = _filmed_environments(config, environment, Path(unfinished))
+            try:
+                _check_spec(
+                    path, spec, environment_spec(environments, config.environment.frame_stack)
+                )
+                scores = evaluate(
+                    environments,
+                    spec,
+                    policy.greedy_actions,
+                    episodes=1,
+                    seed=seed,
+                    label="play",
+                    stop=lambda: False,
+                )
+            finally:
+                close_environments(environments)
+            assert scores is not None
+            films = sorted(Path(unfinished).glob("*.mp4"))
+            if not films:
+                raise FileError(f"No film was written to {video}.")
+            return scores, _place(films[-1], video, f"{_name_of(path)}-seed-{seed}")
     except DependencyNotInstalled as error:
         raise ConfigError(
             f'Filming needs the video extra: pip install "zdqn[video]" ({error}).'
         ) from error
-    films = sorted(set(video.glob("*.mp4")) - older)
-    assert scores is not None
-    if not films:
-        raise FileError(f"No film was written to {video}.")
-    return scores, films[-1]
+    except OSError as error:
+        raise FileError(f"Cannot write a film to {video}: {error.strerror or error}.") from error
+    finally:
+        for folder in made:
+            with suppress(OSError):  # the film is in it
+                folder.rmdir()
+
+
+def _filmed_environments(
+    config: Config, environment: EnvironmentFactory | None, folder: Path
+) -> VectorEnv[Any, Any, Any]:
+    from zdqn.envs import make_environments
+
+    section = config.environment
+    film = {"name": "RecordVideo", "kwargs": {"video_folder": str(folder)}}
+    wrappers = [{"name": item.name, "kwargs": item.kwargs} for item in section.wrappers]
+    return make_environments(
+        environment or section.id,
+        kwargs={**section.kwargs, "render_mode": "rgb_array"},
+        wrappers=[*wrappers, film],
+        max_episode_steps=section.max_episode_steps,
+        count=1,
+        vectorization="sync",
+    )
+
+
+def _name_of(path: Path) -> str:
+    """Give run and checkpoint as a file name, such as ``first-best``."""
+    folder = path.resolve().parent
+    run = folder.parent if folder.name == "checkpoints" else folder
+    return re.sub(r"[^\w.-]+", "-", f"{run.name}-{path.stem}")
+
+
+def _place(film: Path, folder: Path, name: str) -> Path:
+    """Put a film into a folder, beside any of the same name."""
+    for number in itertools.count(1):
+        place = folder / (f"{name}.mp4" if number == 1 else f"{name}-{number}.mp4")
+        try:
+            place.touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        return film.replace(place)
+    raise AssertionError("unreachable")
+
+
+def _warn_of_others(
+    config: Config, environment: EnvironmentFactory | None, network: NetworkFactory | None
+) -> None:
+    for text in other_functions(config, environment, network):
+        logger.warning("%s", text)
 
 
 def _check_spec(path: Path, spec: EnvironmentSpec, found: EnvironmentSpec) -> None:

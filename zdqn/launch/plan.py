@@ -74,7 +74,8 @@ class RunArguments:
         run_directory: where the learner writes.
         environment: makes an environment, instead of the configuration's; may be a closure.
         network: makes a Q-network from a spec, likewise.
-        resume: checkpoint or run directory to go on from.
+        resume: run directory to go on from.
+        overwrite: let the learner remove the run that is in `run_directory`.
         insecure: let servers listen to other machines.
     """
 
@@ -82,6 +83,7 @@ class RunArguments:
     environment: Callable[..., Any] | None = None
     network: Callable[..., Any] | None = None
     resume: Path | None = None
+    overwrite: bool = False
     insecure: bool = False
 
 
@@ -108,6 +110,7 @@ def role_arguments(
             "run_directory": given.run_directory,
             "network": given.network,
             "resume": given.resume,
+            "overwrite": given.overwrite,
             "insecure": given.insecure,
         }
         return arguments if memory else None

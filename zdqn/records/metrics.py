@@ -46,22 +46,30 @@ class Metrics:
         """Give all that a later start of the learner must know, as plain values."""
         return {
             "wall_s": self.wall_s,
-            "best_return": self.best_return,
             "last_return": self.last_return,
             "evaluations": self.evaluations,
         }
 
-    def load_state_dict(self, state: dict[str, Any], counters: Counters) -> None:
+    def load_state_dict(
+        self,
+        state: dict[str, Any],
+        counters: Counters,
+        best_return: float | None,
+        *,
+        evaluations: int = 0,
+    ) -> None:
         """Count on from where `state_dict` was taken.
 
         Args:
             state: what it gave.
             counters: at that moment.
+            best_return: of the network that is kept as the best: that may be from later on.
+            evaluations: that are known to have been made: that may be more.
         """
         self._first = self._last = counters
         self._earlier_s = state["wall_s"]
-        self.best_return, self.last_return = state["best_return"], state["last_return"]
-        self.evaluations = state["evaluations"]
+        self.best_return, self.last_return = best_return, state["last_return"]
+        self.evaluations = max(state["evaluations"], evaluations)
 
     def add_evaluation(self, evaluation: Evaluation) -> bool:
         """Take note of an evaluation; True if it is the best so far."""

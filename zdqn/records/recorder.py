@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from zdqn.config import Config
+from zdqn.config import Config, to_toml
 from zdqn.core.agenda import Counters
 from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.errors import FileError, ZdqnError
@@ -23,6 +23,7 @@ from zdqn.wire.status import CollectorStatistics, MetricsRow
 
 if TYPE_CHECKING:
     from zdqn.records.checkpoints import Checkpoint, TrainingState
+    from zdqn.records.run_claim import RunClaim
     from zdqn.rl.optimizer import Update
 
 logger = logging.getLogger("zdqn.learner")
@@ -46,13 +47,48 @@ class Recorder:
         self._directory = directory
         self._sinks: tuple[Sink, ...] = (directory, *sinks)
         self._complained: set[int] = set()
+        self._best: Checkpoint | None = None
+        self._kept_return: float | None = None
         self.metrics = Metrics()
         self.snapshots = 0
 
-    def count_on(self, checkpoint: Checkpoint, training: TrainingState) -> None:
-        """Go on from where a checkpoint was saved."""
-        self.metrics.load_state_dict(training.metrics, checkpoint.counters)
-        self.snapshots = training.snapshots
+    def count_on(
+        self, checkpoint: Checkpoint, training: TrainingState, best: Checkpoint | None
+    ) -> None:
+        """Go on from where a checkpoint was saved.
+
+        Args:
+            checkpoint: what was saved.
+            training: what of it is needed to go on.
+            best: the best network so far, which may be from after the checkpoint; None if there is
+                none, or none that can be compared with those to come.
+        """
+        self._best = best
+        best_return = best.evaluation_return if best is not None else None
+        self._kept_return = best_return
+        # Evaluations from after the checkpoint are written down, and their numbers are taken.
+        written = self._directory.evaluated_snapshots()
+        self.metrics.load_state_dict(
+            training.metrics, checkpoint.counters, best_return, evaluations=len(written)
+        )
+        self.snapshots = max([training.snapshots, *(number + 1 for number in written)])
+
+    def begin(self, claim: RunClaim) -> None:
+        """Write the first files, now that training begins and nothing can be refused any more.
+
+        Args:
+            claim: to the directory; a run that is to be overwritten is removed.
+
+        Raises:
+            FileError: when they cannot be written.
+        """
+        from zdqn.records.checkpoints import save_checkpoint
+
+        claim.clear()
+        self._directory.write_config(to_toml(self._config))
+        if self._best is not None and not self._directory.best.exists():
+            save_checkpoint(self._directory.best, self._best)
+        self._best = None
 
     def report(
         self,
@@ -135,7 +171,6 @@ class Recorder:
 
     def add_evaluation(self, evaluation: Evaluation, spec: EnvironmentSpec) -> None:
         """Write an evaluation down, and keep its network if it is the best so far."""
-        self._tell(lambda sink: sink.add_evaluation(evaluation))
         best = self.metrics.add_evaluation(evaluation)
         scores = evaluation.scores
         logger.info(
@@ -147,8 +182,11 @@ class Recorder:
             len(scores.returns),
             " (best so far)" if best else "",
         )
-        if best:
+        # Not only if it is the best: the one before may not have been saved, on a full disk.
+        if self._kept_return is None or scores.mean > self._kept_return:
             self._save_best(evaluation.snapshot, scores.mean, spec)
+        # After that: whoever is killed in between has no score written down without its network.
+        self._tell(lambda sink: sink.add_evaluation(evaluation))
 
     def _save_best(
         self, snapshot: FrozenSnapshot, evaluation_return: float, spec: EnvironmentSpec
@@ -171,6 +209,8 @@ class Recorder:
             save_checkpoint(self._directory.best, checkpoint)
         except ZdqnError as error:
             logger.warning("the best model was not saved: %s", error)
+        else:
+            self._kept_return = evaluation_return
 
     def save_checkpoint(
         self,

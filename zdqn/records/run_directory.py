@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ EVALUATION_COLUMNS = (
 )
 
 
+_TAIL_BYTES = 4096
+
+
 class RunDirectory(RunFiles):
     """Writes a run's files. Every line is flushed, so that a killed run keeps what it wrote.
 
@@ -59,12 +63,7 @@ class RunDirectory(RunFiles):
 
     def add_metrics(self, row: MetricsRow) -> None:
         """Append a line to ``metrics.jsonl``."""
-        line = json.dumps(msgspec.structs.asdict(row)) + "\n"
-        try:
-            with self.metrics.open("a", encoding="utf-8") as file:
-                file.write(line)
-        except OSError as error:
-            raise _unwritable(self.metrics, error) from error
+        _append(self.metrics, json.dumps(msgspec.structs.asdict(row)) + "\n")
 
     def add_evaluation(self, evaluation: Evaluation) -> None:
         """Append a row to ``evaluations.csv``."""
@@ -84,32 +83,37 @@ class RunDirectory(RunFiles):
             round(evaluation.duration_s, 3),
             evaluation.evaluator,
         )
-        new = not self.evaluations.exists()
+        _append(self.evaluations, _csv_line(row), header=_csv_line(EVALUATION_COLUMNS))
+
+    def evaluated_snapshots(self) -> list[int]:
+        """Give the numbers of the snapshots in ``evaluations.csv``; what is damaged is left out."""
         try:
-            with self.evaluations.open("a", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file)
-                if new:
-                    writer.writerow(EVALUATION_COLUMNS)
-                writer.writerow(row)
-        except OSError as error:
-            raise _unwritable(self.evaluations, error) from error
+            with self.evaluations.open(newline="", encoding="utf-8", errors="replace") as file:
+                numbers = [row[0] for row in csv.reader(file) if row]
+        except (OSError, csv.Error):
+            return []
+        return [int(number) for number in numbers if number.isdecimal()]
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write ``summary.json``."""
         self._replace(self.summary, json.dumps(summary, indent=2) + "\n")
 
-    def run_id(self) -> str:
+    def run_id(self, *, anew: bool = False) -> str:
         """Give the run's identity: made once, by chance, and kept with the run.
 
         Two runs never have the same, whatever their folders are called; a run that goes on in its
         folder keeps its own.
+
+        Args:
+            anew: for a run that takes the place of the one in the folder.
 
         Raises:
             FileError: when it cannot be read or written.
         """
         path = self.identity
         try:
-            known = path.read_text(encoding="utf-8").strip() if path.exists() else ""
+            there = path.exists() and not anew
+            known = path.read_text(encoding="utf-8").strip() if there else ""
         except (OSError, UnicodeDecodeError) as error:
             raise FileError(
                 f"Cannot read {path}, which tells this run from others: {error}. Restore it, or "
@@ -148,6 +152,54 @@ class RunDirectory(RunFiles):
             with suppress(OSError):
                 temporary.unlink()
             raise _unwritable(path, error) from error
+
+
+def _csv_line(values: Iterable[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text).writerow(values)
+    return text.getvalue()
+
+
+def _append(path: Path, line: str, *, header: str = "") -> None:
+    """Append a line, whole or not at all; the first line of the file is the header.
+
+    A line that a process which was killed has left unfinished is cut off.
+
+    Raises:
+        FileError: when it cannot be written; the file is what it was then.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        try:
+            size = _end_of_whole_lines(descriptor)
+            os.ftruncate(descriptor, size)
+            try:
+                _write_all(descriptor, ((header if size == 0 else "") + line).encode())
+            except OSError:
+                with suppress(OSError):
+                    os.ftruncate(descriptor, size)
+                raise
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _end_of_whole_lines(descriptor: int) -> int:
+    """Give the size of a file up to its last end of a line."""
+    end = os.fstat(descriptor).st_size
+    while end:
+        start = max(end - _TAIL_BYTES, 0)
+        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
 
 
 def _unwritable(path: Path, error: OSError) -> FileError:

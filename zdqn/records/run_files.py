@@ -6,6 +6,8 @@ import itertools
 import json
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +76,16 @@ class RunFiles:
         return self.path / "endpoints.json"
 
     @property
+    def lock(self) -> Path:
+        """Held by the process that writes the run's files."""
+        return self.path / ".run.lock"
+
+    @property
+    def launch_lock(self) -> Path:
+        """Held by the ``zdqn run`` that started that process, and the others."""
+        return self.path / ".launch.lock"
+
+    @property
     def logs(self) -> Path:
         """The folder of the processes' logs."""
         return self.path / "logs"
@@ -81,6 +93,19 @@ class RunFiles:
     def log_of(self, process: str) -> Path:
         """Give the log of a process, such as ``collector-0``."""
         return self.logs / f"{process}.log"
+
+    def results(self) -> list[Path]:
+        """List what makes the folder one that holds a run: what its training has left there.
+
+        It is there from when training begins. Addresses, logs and the count of starts alone are
+        no run: a server that is up, or a start that was refused, has left them.
+        """
+        files = (
+            self.config, self.metrics, self.evaluations, self.summary, self.learning_curve,
+            self.best,
+        )  # fmt: skip
+        there = [path for path in files if path.exists()]
+        return [*there, *sorted(self.checkpoints.glob("update-*.pt"))]
 
 
 def read_summary(run_directory: Path) -> dict[str, Any]:
@@ -144,10 +169,14 @@ def open_run_directory(directory: Path) -> Path:
     return directory
 
 
-def choose_run_directory(
+@contextmanager
+def chosen_run_directory(
     given: Path | None, resume: Path | None, *, parent: str | Path, stem: str
-) -> Path:
+) -> Iterator[Path]:
     """Choose the folder of a run: the one named, the one gone on with, or else a new one.
+
+    One that is named is made when the run begins. A new one is made here, and is no more when it is
+    left with nothing in it, such as after a start that was refused.
 
     Args:
         given: by the user, or None.
@@ -155,19 +184,37 @@ def choose_run_directory(
         parent: where a new folder goes.
         stem: what a new folder is called after.
 
+    Yields:
+        The folder.
+
     Raises:
         FileError: when it cannot be made, or there is nothing to go on from.
     """
-    checkpoints = RunFiles(resume).checkpoints if resume is not None else None
-    if checkpoints is not None and not any(checkpoints.glob("*.pt")):  # before anything starts
+    if resume is not None:
+        check_resumable(resume)
+    named = given or resume
+    directory = named or make_run_directory(parent, stem)
+    try:
+        yield directory
+    finally:
+        if named is None:
+            with suppress(OSError):  # there is something in it
+                directory.rmdir()
+
+
+def check_resumable(resume: Path) -> None:
+    """Refuse to go on with what is no run, or with one that has saved no checkpoint yet.
+
+    Raises:
+        FileError: when there is nothing to go on from.
+    """
+    checkpoints = RunFiles(resume).checkpoints
+    if not any(checkpoints.glob("*.pt")):
         raise FileError(
             f"--resume is {resume}, which is no run directory with a checkpoint ({checkpoints} "
             f"holds none). Give the folder of a run that saved one, or leave --resume out to start "
-            f"anew."
+            f"anew (with --overwrite, where a run has begun)."
         )
-    if given is not None:
-        return open_run_directory(given)
-    return resume or make_run_directory(parent, stem)
 
 
 def _cannot_make(directory: Path, error: OSError) -> FileError:

@@ -60,6 +60,10 @@ class RunTotals:
         """Count what no living memory will tell again, such as a training without any."""
         self._latest[progress.session] = progress
 
+    def __len__(self) -> int:
+        """Count the sessions that were told of."""
+        return len(self._latest)
+
     def total(self, key: str) -> int:
         """Give a counter of `Progress`, over all memories."""
         return sum(getattr(progress, key) for progress in self._latest.values())

@@ -10,6 +10,7 @@ import numpy as np
 from zdqn.config import Config
 from zdqn.core.agenda import Limits, Periods
 from zdqn.data import EnvironmentSpec
+from zdqn.records.given_functions import check_environment_is_given, check_network_is_given
 from zdqn.rl.schedules import LinearSchedule
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ def build_environments(
         vectorization: "sync", "async" or "native".
 
     Raises:
-        ConfigError: when the configuration names what cannot be made, or what DQN cannot act in.
+        ConfigError: when the configuration names what cannot be made, or what DQN cannot act in,
+            or when a function made the environment that is not given now.
     """
+    check_environment_is_given(config, factory)
     from zdqn.envs import environment_spec, make_environments
 
     section = config.environment
@@ -100,8 +103,10 @@ def build_network(
         spec: of the environment.
 
     Raises:
-        ConfigError: when the network cannot be built for this environment.
+        ConfigError: when the network cannot be built for this environment, or when a function made
+            it that is not given now.
     """
+    check_network_is_given(config, factory)
     from zdqn.rl import networks
 
     section = config.network
@@ -137,6 +142,7 @@ def build_policy(
     from zdqn.rl.dense import ACTIVATIONS, DenseNetwork
     from zdqn.rl.greedy import DensePolicy
 
+    check_network_is_given(config, factory)
     section = config.network
     if factory is None and section.kind == "mlp" and section.activation in ACTIVATIONS:
         network = DenseNetwork.empty(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from math import inf
 from pathlib import Path
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zdqn.closing import Closing
-from zdqn.config import Config, to_toml
+from zdqn.config import Config
 from zdqn.core.agenda import NOTHING, Agenda, Counters
 from zdqn.data import WeightVersion
-from zdqn.errors import ConfigError
+from zdqn.errors import ConfigError, MismatchError
+from zdqn.records.given_functions import record_functions
 from zdqn.records.recorder import Recorder
+from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.snapshots import Evaluation
 from zdqn.records.totals import RunTotals
@@ -43,6 +46,7 @@ if TYPE_CHECKING:
     from zdqn.core.lockstep import Lockstep
     from zdqn.core.rollout import Rollout
     from zdqn.core.trainer import Trainer
+    from zdqn.records.resuming import Resumption
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -57,14 +61,19 @@ class Single(Closing):
 
     Args:
         config: of the run.
-        run_directory: where its files go; made if it is missing.
+        run_directory: where its files go; made if it is missing, and this process's alone.
         environment: makes an environment in place of ``environment.id``.
         network: makes the Q-network in place of ``network.kind``.
+        resume: run directory to go on from: network, optimizer and counters are those of its newest
+            checkpoint, replay and environments begin anew.
+        overwrite: remove the run that is in `run_directory`, once training begins.
         stop: set it to end `run`.
 
     Raises:
         ConfigError: when the configuration does not say when to learn, or cannot be built.
-        FileError: when the run directory cannot be written.
+        RunDirectoryTakenError: when another process or another run has the run directory.
+        MismatchError: when the run to go on from is of another network or environment.
+        FileError: when the run directory cannot be written, or holds no checkpoint to resume.
     """
 
     def __init__(
@@ -74,6 +83,8 @@ class Single(Closing):
         run_directory: Path,
         environment: EnvironmentFactory | None = None,
         network: NetworkFactory | None = None,
+        resume: Path | None = None,
+        overwrite: bool = False,
         stop: threading.Event | None = None,
     ) -> None:
         if config.replay.samples_per_insert == 0:
@@ -82,34 +93,77 @@ class Single(Closing):
                 "each other; one process must know when to do which. Set it to the samples per "
                 "transition, such as 3.2 for one update of 32 every 10 steps."
             )
+        config = record_functions(config, environment=environment, network=network)
         self._config = config
         self._stop = stop or threading.Event()
-        self._directory = RunDirectory(run_directory)
-        self._directory.write_config(to_toml(config))
-        use_threads(config.learner.threads)
+        with ExitStack() as stack:
+            claim = RunClaim(run_directory, resume=resume, overwrite=overwrite)
+            self._claim = stack.enter_context(claim)
+            self._directory = RunDirectory(run_directory)
+            use_threads(config.learner.threads)
+            resumption = self._load_resumption(resume)
+            self._make_environments(stack, environment)
+            self._trainer: Trainer = build_trainer(config, network, self._spec)
+            self._recorder = Recorder(config, self._directory)
+            self._earlier, self._earlier_totals = Counters(), RunTotals()
+            if resumption is not None:
+                self._count_on(resumption)
+            periods = replace(build_periods(config), publish_updates=0, republish_s=0.0)
+            self._agenda = Agenda(periods, build_limits(config))  # nothing is published: to nobody
+            self._returns: list[float] = []
+            self._rollout, self._lockstep = self._build()
+            self._open = stack.pop_all()
+
+    def _load_resumption(self, resume: Path | None) -> Resumption | None:
+        if resume is None:
+            return None
+        from zdqn.records.resuming import load_resumption
+
+        limits = build_limits(self._config)
+        return load_resumption(resume, self._config, limits, into=self._directory.path)
+
+    def _make_environments(self, stack: ExitStack, environment: EnvironmentFactory | None) -> None:
+        from zdqn.envs import close_environments
+
+        config = self._config
         evaluator, collector = config.evaluator, config.collector
         self._environments, self._spec = build_environments(
             config, environment, count=collector.environments, vectorization=collector.vectorization
         )
+        stack.callback(close_environments, self._environments)
         self._evaluation_environments, _ = build_environments(
             config,
             environment,
             count=min(evaluator.environments, evaluator.episodes),
             vectorization=evaluator.vectorization,
         )
-        self._trainer: Trainer = build_trainer(config, network, self._spec)
-        self._recorder = Recorder(config, self._directory)
-        periods = replace(build_periods(config), publish_updates=0, republish_s=0.0)  # to nobody
-        self._agenda = Agenda(periods, build_limits(config))
-        self._returns: list[float] = []
-        self._rollout, self._lockstep = self._build()
+        stack.callback(close_environments, self._evaluation_environments)
+
+    def _count_on(self, resumption: Resumption) -> None:
+        """Take over networks, optimizer and counters of the run that is gone on with."""
+        checkpoint, training = resumption.checkpoint, resumption.training
+        if checkpoint.spec != self._spec:
+            raise MismatchError(
+                f"{resumption.path} was trained on {checkpoint.spec.describe()}, but the "
+                f"environment gives {self._spec.describe()}."
+            )
+        self._trainer.load_state_dict(training.trainer)
+        self._recorder.count_on(checkpoint, training, resumption.best)
+        self._earlier_totals.load_state_dict(training.totals)
+        self._earlier = checkpoint.counters
+        logger.info(
+            "resuming from %s at %d updates; replay and environments begin anew",
+            resumption.path,
+            checkpoint.counters.updates,
+        )
 
     def _build(self) -> tuple[Rollout, Lockstep]:
         from zdqn.core.lockstep import Lockstep
         from zdqn.core.rollout import Rollout
 
         config = self._config
-        seeds = np.random.SeedSequence((config.run.seed, 0, 0)).spawn(2)
+        earlier = self._earlier  # other draws than those that the run began with
+        seeds = np.random.SeedSequence((config.run.seed, 0, earlier.updates)).spawn(2)
         rollout = Rollout(
             self._environments,
             self._spec,
@@ -131,7 +185,7 @@ class Single(Closing):
             batch_size=config.algorithm.batch_size,
             prioritized=prioritized,
             estimate=prioritized and config.replay.initial_priority == "collector",
-            epsilon=lambda environment_steps: epsilons.at(environment_steps, 1, 0),
+            epsilon=lambda steps: epsilons.at(earlier.environment_steps + steps, 1, 0),
             importance_exponent=build_importance_schedule(config),
             rng=np.random.default_rng(seeds[1]),
             staleness=self._recorder.metrics.staleness,
@@ -151,6 +205,8 @@ class Single(Closing):
         """
         logger.info("run directory %s", self._directory.path)
         logger.info("environment: %s", self._spec.describe())
+        self._claim.clear_servers()  # this run has none
+        self._recorder.begin(self._claim)
         self._do_what_is_due()
         while not (reason := self._end()) and not self._stop.is_set():
             self._lockstep.collect()
@@ -165,11 +221,12 @@ class Single(Closing):
 
     @property
     def _counters(self) -> Counters:
+        earlier = self._earlier
         return Counters(
-            environment_steps=self._rollout.environment_steps,
+            environment_steps=earlier.environment_steps + self._rollout.environment_steps,
             updates=self._trainer.updates,
-            episodes=self._rollout.episodes,
-            transitions=self._store.limiter.inserts,
+            episodes=earlier.episodes + self._rollout.episodes,
+            transitions=earlier.transitions + self._store.limiter.inserts,
             evaluation_return=self._recorder.metrics.last_return,
         )
 
@@ -215,7 +272,7 @@ class Single(Closing):
         self._recorder.add_evaluation(Evaluation(snapshot, scores, "train", duration_s), self._spec)
 
     def _report(self) -> None:
-        epsilon = self._epsilons.at(self._rollout.environment_steps, 1, 0)
+        epsilon = self._epsilons.at(self._counters.environment_steps, 1, 0)
         statistics = CollectorStatistics(
             epsilon=float(np.mean(epsilon)),
             episode_return_mean=sum(self._returns) / len(self._returns) if self._returns else None,
@@ -242,13 +299,14 @@ class Single(Closing):
 
     def _totals(self) -> RunTotals:
         """Give the counts as if a memory had told them, so that a distributed run can go on."""
-        totals, counters = RunTotals(), self._counters
+        totals = RunTotals()
+        totals.load_state_dict(self._earlier_totals.state_dict())
         totals.add(
             Progress(
-                session=0,
-                environment_steps=counters.environment_steps,
-                episodes=counters.episodes,
-                transitions=counters.transitions,
+                session=len(totals),  # a small number, unlike a memory's, that no start had yet
+                environment_steps=self._rollout.environment_steps,
+                episodes=self._rollout.episodes,
+                transitions=self._store.limiter.inserts,
                 blocks=0,
                 blocks_lost=0,
                 blocks_duplicated=0,
@@ -280,8 +338,5 @@ class Single(Closing):
         return TrainingResult(reason, summary, self._directory.path)
 
     def close(self) -> None:
-        """Close the environments."""
-        from zdqn.envs import close_environments
-
-        close_environments(self._environments)
-        close_environments(self._evaluation_environments)
+        """Close the environments, and let others have the run directory."""
+        self._open.close()

@@ -4,13 +4,11 @@ import json
 import re
 import socket
 import threading
-import tomllib
 
 import pytest
 
 from tests.roles.conftest import eventually, quick_config
 from tests.wire.fake_server import PONG, WELCOME
-from zdqn.config import to_dict
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import (
     AddressInUseError,
@@ -99,7 +97,7 @@ def again(make, address, until):
 # --- the constructor ------------------------------------------------------------------------------
 
 
-def test_made_it_is_bound_counted_and_has_written_its_configuration(make, tmp_path):
+def test_made_it_is_bound_and_counted(make, tmp_path):
     told: list[dict[str, str]] = []
     config = quick_config("run.seed=9")
     learner = make(config, on_bound=told.append)
@@ -108,7 +106,6 @@ def test_made_it_is_bound_counted_and_has_written_its_configuration(make, tmp_pa
     )
     assert weights.port == model.port - 1
     assert told == [learner.endpoints]
-    assert tomllib.loads((tmp_path / "run" / "config.toml").read_text()) == to_dict(config)
     assert (tmp_path / "run" / "learner_epoch").read_text() == "1\n"
 
 
@@ -172,9 +169,18 @@ def test_closing_lets_go_of_both_addresses_and_may_be_done_twice(make, pair, unt
 
 def test_a_run_without_a_checkpoint_cannot_be_resumed(make, tmp_path):
     (tmp_path / "earlier").mkdir()
-    learner = make(resume=tmp_path / "earlier")
     with pytest.raises(FileError, match=r"there is no checkpoint in .*earlier"):
-        learner.run()
+        make(resume=tmp_path / "earlier")
+
+
+def test_a_run_that_goes_on_keeps_its_identity_and_one_that_overwrites_has_its_own(make, tmp_path):
+    def identity(**options):
+        make(**options).close()
+        return (tmp_path / "run" / "run_id").read_text()
+
+    first = identity()
+    assert identity() == first
+    assert identity(overwrite=True) != first
 
 
 def test_a_memory_that_does_not_come_is_not_waited_for_without_end(make, nobody):

@@ -12,15 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zdqn.closing import Closing
-from zdqn.config import Config, shared_values, to_toml
+from zdqn.config import Config, shared_values
 from zdqn.core.agenda import Agenda, Counters
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import RoleFailedError
+from zdqn.records.given_functions import record_functions
 from zdqn.records.recorder import Recorder
+from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.totals import RunTotals
 from zdqn.records.training_result import TrainingResult
 from zdqn.roles.building import (
+    EnvironmentFactory,
     NetworkFactory,
     build_importance_schedule,
     build_limits,
@@ -44,7 +47,7 @@ from zdqn.wire.status import RunStatus
 
 if TYPE_CHECKING:
     from zdqn.core.trainer import Trainer
-    from zdqn.records.checkpoints import Checkpoint
+    from zdqn.records.resuming import Resumption
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -58,11 +61,13 @@ class Learner(Closing):
     Args:
         config: of the run.
         memory: REQ/REP address of the memory.
-        run_directory: where its files go; made if it is missing.
+        run_directory: where its files go; made if it is missing, and this process's alone.
         bind: REQ/REP address instead of ``learner.bind``.
         insecure: allow an address that other machines can reach.
+        environment: that collectors and evaluators are given; here it is recorded.
         network: makes the Q-network in place of ``network.kind``.
         resume: run directory to go on from; its newest checkpoint is loaded.
+        overwrite: remove the run that is in `run_directory`, once training begins.
         on_bound: told the real endpoints, ``model`` and ``weights``.
         context: where sockets live; by default one of its own.
         stop: set it to end `run`.
@@ -70,6 +75,8 @@ class Learner(Closing):
     Raises:
         ConfigError: for an address that cannot be used.
         AddressInUseError: when another process holds it.
+        RunDirectoryTakenError: when another process or another run has the run directory.
+        MismatchError: when the run to go on from is of another network or environment.
         FileError: when the run directory cannot be written, or holds no checkpoint to resume.
     """
 
@@ -81,8 +88,10 @@ class Learner(Closing):
         run_directory: Path,
         bind: str | None = None,
         insecure: bool = False,
+        environment: EnvironmentFactory | None = None,
         network: NetworkFactory | None = None,
         resume: Path | None = None,
+        overwrite: bool = False,
         on_bound: Callable[[dict[str, str]], None] | None = None,
         context: Context | None = None,
         stop: threading.Event | None = None,
@@ -93,15 +102,18 @@ class Learner(Closing):
         check_bind(address, parameter=parameter, insecure=insecure)
         memory_address = parse_address(memory, parameter="--memory")
         check_resolves(memory_address, parameter="--memory")
+        if config.environment.function is None and config.network.function is None:
+            config = record_functions(config, environment=environment, network=network)
         self._config = config
         self._network = network
-        self._resume = resume
         self._stop = stop or threading.Event()
         self._stop_reason = ""
         self._session = new_session()
-        self._directory = RunDirectory(run_directory)
-        self._run_id = self._directory.run_id()
         with ExitStack() as stack:
+            claim = RunClaim(run_directory, resume=resume, overwrite=overwrite)
+            self._claim = stack.enter_context(claim)
+            self._resumption = self._load_resumption(resume, run_directory)
+            self._directory = RunDirectory(run_directory)
             self._node = stack.enter_context(Node(context))
             server, publisher = self._node.server_and(self._node.publisher, address)
             stack.enter_context(publisher)
@@ -110,8 +122,8 @@ class Learner(Closing):
                 "model": str(server.address.advertised()),
                 "weights": str(publisher.address.advertised()),
             }
+            self._run_id = self._directory.run_id(anew=overwrite)
             self._epoch = self._directory.next_learner_epoch()
-            self._directory.write_config(to_toml(config))
             self._server = stack.enter_context(
                 ModelServer(
                     server,
@@ -169,7 +181,7 @@ class Learner(Closing):
         with ExitStack() as stack:
             self._board.enter("loading torch")
             use_threads(self._config.learner.threads)
-            checkpoint = self._load_checkpoint()
+            self._count_on()
             self._board.enter("waiting for the memory")
             stack.enter_context(self._memory)
             self._memory.join()
@@ -179,32 +191,35 @@ class Learner(Closing):
                 return self._finish_untrained()
             self._board.enter("building the network")
             logger.info("environment: %s", spec.describe())
-            trainer = self._make_trainer(spec, checkpoint)
+            trainer = self._make_trainer(spec)
             self._memory.introduce()
             samples = stack.enter_context(self._make_samples(spec))
             loop = self._make_loop(trainer, spec, samples)
+            self._recorder.begin(self._claim)
             self._board.enter("training")
             limit = loop.run()
             self._check_failures()
             return self._finish(loop, samples, limit)
 
-    def _load_checkpoint(self) -> Checkpoint | None:
-        if self._resume is None:
+    def _load_resumption(self, resume: Path | None, into: Path) -> Resumption | None:
+        if resume is None:
             return None
-        from zdqn.records.checkpoints import CheckpointDirectory
+        from zdqn.records.resuming import load_resumption
 
-        path = RunDirectory(self._resume).checkpoints
-        loaded = CheckpointDirectory(path, self._config.learner.checkpoints_kept).newest()
-        for warning in loaded.warnings:
-            logger.warning("%s", warning)
-        checkpoint, training = loaded.checkpoint, loaded.training
+        return load_resumption(resume, self._config, build_limits(self._config), into=into)
+
+    def _count_on(self) -> None:
+        """Take over the counters of the run that is gone on with."""
+        if self._resumption is None:
+            return
+        checkpoint, training = self._resumption.checkpoint, self._resumption.training
         self._totals.load_state_dict(training.totals)
-        self._recorder.count_on(checkpoint, training)
+        self._recorder.count_on(checkpoint, training, self._resumption.best)
         self._publications.count_on(training.version)
         self._board.count_on(checkpoint.counters)
         self._server.agree(checkpoint.spec, "the checkpoint")
-        logger.info("resuming from %s at %d updates", loaded.path, checkpoint.counters.updates)
-        return checkpoint
+        path, updates = self._resumption.path, checkpoint.counters.updates
+        logger.info("resuming from %s at %d updates", path, updates)
 
     def _hello(self) -> Hello:
         spec = self._server.spec
@@ -230,12 +245,13 @@ class Learner(Closing):
             self._board.waits_for("a collector, to learn what the environment looks like")
         return None
 
-    def _make_trainer(self, spec: EnvironmentSpec, checkpoint: Checkpoint | None) -> Trainer:
+    def _make_trainer(self, spec: EnvironmentSpec) -> Trainer:
         from zdqn.rl.torch_policy import GreedyPolicy
 
         trainer = build_trainer(self._config, self._network, spec)
-        if checkpoint is not None and checkpoint.training is not None:
-            trainer.load_state_dict(checkpoint.training.trainer)
+        if self._resumption is not None:
+            trainer.load_state_dict(self._resumption.training.trainer)
+            self._resumption = None  # its tensors are in use, or of no use any more
         self._server.act_with(
             GreedyPolicy(copy.deepcopy(trainer.online)),
             between_updates=trainer.device.type == "cpu",
@@ -306,17 +322,15 @@ class Learner(Closing):
         loop.save_checkpoint()
         if limit and limit != "evaluation_return":
             self._evaluate_the_rest(loop, limit)
+            loop.save_checkpoint()  # again, for whoever goes on to know of these evaluations
         return self._part(reason, loop.counters, samples.waited_s, verdict)
 
     def _finish_untrained(self) -> TrainingResult:
         reason = self._reason()
         logger.info("training is over: %s", reason)
-        totals = self._totals  # of the earlier starts that this one was to go on from
-        counters = Counters(
-            environment_steps=totals.environment_steps,
-            episodes=totals.episodes,
-            transitions=totals.transitions,
-        )
+        resumption = self._resumption
+        counters = resumption.checkpoint.counters if resumption is not None else Counters()
+        self._recorder.begin(self._claim)
         return self._part(reason, counters, 0.0, "")
 
     def _evaluate_the_rest(self, loop: TrainingLoop, limit: str) -> None:
