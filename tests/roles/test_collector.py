@@ -16,12 +16,14 @@ from zdqn.config import to_dict
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, EnvironmentFailedError, MismatchError
 from zdqn.rl.schedules import ladder_epsilons
+from zdqn.roles.acting.local_policy import LocalPolicy
 from zdqn.roles.collector import Collector, CollectorResult
 from zdqn.wire import block_payload, codec, payloads
 from zdqn.wire.memory_messages import BlockHeader
 from zdqn.wire.model_messages import ActionRequest, Actions, Weights, WeightsRequest
 from zdqn.wire.protocol import ErrorReply, Goodbye, Hello, Ping, Refusal, Spec
 from zdqn.wire.status import CollectorStatistics, RefusalStatistics
+from zdqn.wire.transition_sockets import TransitionSender
 
 SPEC = EnvironmentSpec((5,), "float32", 2)
 NOTHING = CollectorResult(0, 0, 0, 0, 0)
@@ -240,10 +242,12 @@ def test_epsilon_follows_what_the_learner_answers_to_pings(world, until):
     pong = msgspec.structs.replace(PONG, environment_steps=800, collectors=1)
 
     def hear():
-        until(lambda: world.learner.count(Ping) >= 2)  # the answer to the first is there then
+        pings = world.learner.count(Ping)
+        world.learner.add("Ping", pong)  # the second from now on; the third says that it came
+        until(lambda: world.learner.count(Ping) >= pings + 3)
         world.track.at, world.track.then = 2, world.stop.set
 
-    world.collect(*DECAY, steps=1, then=hear, Ping=[pong], WeightsRequest=[weights(steps=500)])
+    world.collect(*DECAY, steps=1, then=hear, WeightsRequest=[weights(steps=500)])
     assert world.told(world.learner).epsilon == 0.2
 
 
@@ -260,7 +264,7 @@ def test_seed_and_place_decide_what_happens(fake, context, loopback):
     def play(seed, index):
         world = World(fake, context, loopback)
         world.collect(*DECAY, steps=40, welcome={"seed": seed, "index": index})
-        return world.track.seeds, world.track.actions
+        return world.track.seeds[0], world.track.actions
 
     first = play(1, 0)
     assert first == play(1, 0)
@@ -323,6 +327,35 @@ def test_an_environment_that_raises_ends_it_with_its_name_and_goodbyes(world):
         world.collect(steps=3, then=fail)
     assert world.told(world.memory).environment_steps == 2
     assert world.told(world.learner).environment_steps == 2
+
+
+@pytest.fixture
+def closed(monkeypatch):
+    """Notes with what policies and senders are closed."""
+    noted: list[object] = []
+    for kind in (LocalPolicy, TransitionSender):
+
+        def close(self, *linger, kind=kind, really=kind.close):
+            noted.append((kind, *linger))
+            really(self, *linger)
+
+        monkeypatch.setattr(kind, "close", close)
+    return noted
+
+
+def test_if_it_leaves_a_run_that_goes_on_its_last_blocks_still_go(world, closed):
+    world.collect()
+    assert closed == [(TransitionSender, None), (LocalPolicy,)]
+
+
+def test_if_the_run_is_over_nobody_waits_for_them(world, closed):
+    world.collect(steps=3, then=lambda: world.end_by("learner", ENDING))
+    assert closed == [(TransitionSender, 0), (LocalPolicy,)]
+
+
+def test_nor_if_the_weights_said_so(world, closed):
+    world.collect(WeightsRequest=[weights(stopping=True)])
+    assert closed == [(TransitionSender, 0), (LocalPolicy,)]
 
 
 # --- blocks that the memory refuses ---------------------------------------------------------------
