@@ -123,19 +123,6 @@ def test_only_uint8_images_are_scaled() -> None:
     np.testing.assert_array_equal(values(build(integers, kind="mlp"), array), unscaled)
 
 
-def test_stacked_colour_frames_become_channels_frame_by_frame() -> None:
-    spec = EnvironmentSpec((5, 6, 2), "float32", 2, frame_stack=3)
-    array = observations(spec)
-    images = np.empty((3, 6, 5, 6), np.float32)
-    for frame in range(3):
-        for channel in range(2):
-            images[:, frame * 2 + channel] = array[:, frame, :, :, channel]
-    network = build(spec, kind="cnn")
-    assert isinstance(network, nn.Sequential)
-    first: Tensor = network[0](torch.from_numpy(array))
-    np.testing.assert_array_equal(first.numpy(), images)
-
-
 def test_channels_may_come_first() -> None:
     last = EnvironmentSpec((6, 7, 2), "float32", 2)
     first = EnvironmentSpec((2, 6, 7), "float32", 2)

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -36,14 +35,6 @@ def test_a_policy_chooses_the_action_of_the_highest_value(count: int) -> None:
     actions = policy.greedy_actions(observations(count))
     assert actions.dtype == np.int64
     assert actions.tolist() == [max(range(3), key=lambda a: row[a]) for row in values]
-
-
-def test_of_equal_values_the_first_is_chosen() -> None:
-    level = network()
-    with torch.no_grad():
-        for parameter in level.parameters():
-            parameter.zero_()
-    assert GreedyPolicy(level).greedy_actions(observations(3)).tolist() == [0, 0, 0]
 
 
 def test_acting_builds_no_graph_and_takes_read_only_observations() -> None:

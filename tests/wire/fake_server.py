@@ -41,5 +41,9 @@ class FakeServer:
                     body = answer if isinstance(answer, bytes) else codec.encode(answer)
                     self._server.reply(request, body)
 
+    def add(self, kind, answer):
+        """Give this answer, too, after those that are left; for ever if it is the last."""
+        self._queues[kind].append(answer)
+
     def count(self, kind):
         return sum(isinstance(header, kind) for header in self.heard)

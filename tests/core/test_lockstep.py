@@ -1,0 +1,197 @@
+"""The order of acting, storing and learning, with parts that only take notes."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from zdqn.core.lockstep import Lockstep
+from zdqn.data import Batch, EnvironmentSpec, WeightVersion
+from zdqn.rl.importance import importance_weights
+from zdqn.rl.staleness import Staleness
+
+SPEC = EnvironmentSpec((3,), "float32", 3)
+OBSERVATIONS = np.eye(3, dtype=np.float32)[[2, 0]]
+
+
+class Rollout:
+    """Two environments; a block is complete after three steps, or is none."""
+
+    def __init__(self, blocks=()):
+        self.observations = OBSERVATIONS
+        self.environment_steps = 0
+        self.blocks = list(blocks)
+        self.steps: list[tuple[Any, ...]] = []
+        self.left = 3
+
+    @property
+    def full(self):
+        return self.left == 0
+
+    def step(self, actions, version, chosen_q=None, best_q=None):
+        assert not self.full
+        self.steps.append((actions.tolist(), version, chosen_q, best_q))
+        self.environment_steps += 2
+        self.left -= 1
+
+    def take_block(self):
+        assert self.full
+        self.left = 3
+        return self.blocks.pop(0)
+
+
+class Store:
+    """Allows some draws, and gives transitions of the versions 1, 3 and of another epoch."""
+
+    def __init__(self, draws=0):
+        self.draws = draws
+        self.inserted: list[Any] = []
+        self.priorities: list[tuple[list[int], list[float]]] = []
+
+    def insert(self, block):
+        self.inserted.append(block)
+
+    def allowed_batches(self, batch_size, batches):
+        assert (batch_size, batches) == (3, 1)
+        return min(self.draws, batches)
+
+    def draw(self, batch_size, batches):
+        assert (batch_size, batches) == (3, 1)
+        self.draws -= 1
+        zeros = np.zeros(3, np.float32)
+        versions = [WeightVersion(1, 1).pack(), WeightVersion(1, 3).pack(), 4]
+        return Batch(
+            OBSERVATIONS[[0, 0, 0]], np.zeros(3, np.int64), zeros, zeros, OBSERVATIONS[[0, 0, 0]],
+            np.array([7, 8, 9]), np.array([0.5, 0.25, 0.125]), np.array(versions),
+        )  # fmt: skip
+
+    def update_priorities(self, keys, priorities):
+        self.priorities.append((keys.tolist(), priorities.tolist()))
+
+
+class Trainer:
+    """Values of an action are its column of a matrix; an update is a number."""
+
+    def __init__(self, updates=0):
+        self.online = nn.Linear(3, 3, bias=False)
+        with torch.no_grad():
+            self.online.weight.copy_(torch.tensor([[0.0, 9, 1], [5, 0, 3], [2, 0, 0]]))
+        self.updates = updates
+        self.weights: list[Any] = []
+
+    def prepare(self, batch, batch_size, weights):
+        assert len(batch) == batch_size == 3
+        self.weights.append(weights)
+        return [self.updates]
+
+    def update(self, prepared):
+        assert prepared == self.updates
+        self.updates += 1
+        return SimpleNamespace(number=prepared, priorities=torch.tensor([0.5, 2.0, prepared]))
+
+
+def make(rollout=None, store=None, trainer=None, **options):
+    settings: dict[str, Any] = {
+        "batch_size": 3, "prioritized": False, "estimate": False,
+        "epsilon": lambda steps: 0.0, "importance_exponent": lambda updates: 1.0,
+        "rng": np.random.default_rng(0), "staleness": Staleness(), **options,
+    }  # fmt: skip
+    parts = rollout or Rollout(), SPEC, store or Store(), trainer or Trainer()
+    return Lockstep(*cast("Any", parts), **settings)
+
+
+# --- acting ---------------------------------------------------------------------------------------
+
+
+def test_it_steps_until_a_block_is_complete_and_stores_it():
+    rollout, store = Rollout(["a block", "another"]), Store()
+    lockstep = make(rollout, store)
+    lockstep.collect()
+    assert (len(rollout.steps), store.inserted) == (3, ["a block"])
+    lockstep.collect()
+    assert (len(rollout.steps), store.inserted) == (6, ["a block", "another"])
+
+
+def test_where_no_transition_is_complete_nothing_is_stored():
+    store = Store()
+    make(Rollout([None]), store).collect()
+    assert store.inserted == []
+
+
+def test_it_acts_greedily_with_the_networks_of_now():
+    rollout = Rollout(["a block"])
+    make(rollout, trainer=Trainer(updates=5)).collect()
+    version = WeightVersion(1, 5).pack()
+    assert rollout.steps == [([1, 1], version, None, None)] * 3
+
+
+def test_estimates_go_with_the_steps():
+    rollout = Rollout(["a block"])
+    make(rollout, estimate=True).collect()
+    actions, _, chosen_q, best_q = rollout.steps[0]
+    assert actions == [1, 1]
+    assert chosen_q.tolist() == best_q.tolist() == [3, 5]
+
+
+def test_epsilon_follows_the_environment_steps():
+    asked = []
+
+    def epsilon(steps):
+        asked.append(steps)
+        return 0.0
+
+    make(Rollout([None, None]), epsilon=epsilon).collect()
+    assert asked == [0, 2, 4]
+
+
+def test_each_environment_may_explore_with_its_own_epsilon():
+    rollout = Rollout([None] * 50)
+    lockstep = make(rollout, epsilon=lambda steps: np.array([0.0, 1.0]))
+    for _ in range(50):
+        lockstep.collect()
+    first, second = zip(*(actions for actions, *_ in rollout.steps), strict=True)
+    assert set(first) == {1}
+    assert set(second) == {0, 1, 2}
+
+
+# --- learning -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("allowed", "most", "made"), [(0, 9, 0), (3, 9, 3), (3, 2, 2), (3, 0, 0), (3, None, 3)]
+)
+def test_it_makes_the_updates_that_are_due_but_no_more_than_it_was_told(allowed, most, made):
+    store, trainer = Store(draws=allowed), Trainer()
+    lockstep = make(store=store, trainer=trainer)
+    assert lockstep.update is None
+    assert (lockstep.learn() if most is None else lockstep.learn(most)) == made
+    assert (trainer.updates, store.draws) == (made, allowed - made)
+    update = cast("Any", lockstep.update)
+    assert (update.number if update is not None else -1) == made - 1
+
+
+def test_without_priorities_nothing_is_weighted_or_written_back():
+    store, trainer = Store(draws=2), Trainer()
+    make(store=store, trainer=trainer).learn()
+    assert (trainer.weights, store.priorities) == ([None, None], [])
+
+
+def test_with_priorities_rare_draws_weigh_more_and_what_was_learned_is_written_back():
+    store, trainer = Store(draws=2), Trainer(updates=4)
+    exponents = {4: 0.5, 5: 1.0}
+    make(
+        store=store, trainer=trainer, prioritized=True, importance_exponent=exponents.__getitem__
+    ).learn()
+    probabilities = np.array([0.5, 0.25, 0.125])
+    for given, exponent in zip(trainer.weights, (0.5, 1.0), strict=True):
+        assert np.array_equal(given, importance_weights(probabilities, exponent))
+    assert store.priorities == [([7, 8, 9], [0.5, 2, 4]), ([7, 8, 9], [0.5, 2, 5])]
+
+
+def test_the_age_of_what_is_learned_from_is_counted_in_updates():
+    staleness = Staleness()
+    make(store=Store(draws=2), trainer=Trainer(updates=5), staleness=staleness).learn()
+    assert staleness.mean == ((5 - 1) + (5 - 3) + (6 - 1) + (6 - 3)) / 4
