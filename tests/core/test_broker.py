@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from zdqn.core.broker import MemoryBroker
+from zdqn.core.broker import Draw, MemoryBroker
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FencedError, MismatchError, ProtocolError
 from zdqn.wire import codec, payloads
@@ -31,8 +31,10 @@ def start(spec, make_broker, make_sender):
 
 
 def read(result, spec):
-    assert isinstance(result, np.ndarray)
-    return payloads.read_batches(codec.decode(result.tobytes()), spec)
+    assert isinstance(result, Draw)
+    header, batch = payloads.read_batches(codec.decode(result.message.tobytes()), spec)
+    assert result.transitions == header.batch_size * header.batches
+    return header, batch
 
 
 def ask(broker, **changes):

@@ -118,6 +118,29 @@ def test_what_was_written_off_and_comes_after_all_is_not_lost():
     assert (ledger.received, ledger.lost) == (3, 1)
 
 
+@pytest.mark.parametrize(("refused", "came", "lost"), [(0, 4, 3), (2, 4, 1), (3, 4, 0), (9, 4, 0)])
+def test_what_was_sent_is_stored_refused_or_lost_and_never_two_of_them(refused, came, lost):
+    ledger = Ledger()
+    accept(ledger, 1, 0)
+    for _ in range(refused):
+        ledger.refuse(1)
+    assert ledger.write_off(1, came) == lost
+    ledger = Ledger()
+    accept(ledger, 1, 0)
+    for _ in range(refused):
+        ledger.refuse(1)
+    accept(ledger, 1, came)
+    assert ledger.lost == lost
+    accept(ledger, 1, came + 2)
+    assert ledger.lost == lost + 1, "earlier refusals excuse nothing later"
+
+
+def test_a_refused_block_of_a_stranger_opens_no_account():
+    ledger = Ledger()
+    ledger.refuse(1)
+    assert ledger.accounts == {}
+
+
 @pytest.mark.parametrize("blocks_sent", [0, 1, 2])
 def test_nothing_is_written_off_when_all_came(blocks_sent):
     ledger = Ledger()

@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+import zmq
 
+from zdqn.core.broker import Draw
 from zdqn.errors import FencedError, ProtocolError
 from zdqn.roles.sample_line import SampleLine
 from zdqn.wire import codec
+from zdqn.wire.desk import RefusedError
 from zdqn.wire.memory_messages import NotReady, Progress, SampleRequest
 from zdqn.wire.protocol import ErrorReply, Refusal
 from zdqn.wire.request_sockets import Request
@@ -22,6 +25,7 @@ class FakeBroker:
 
     def __init__(self):
         self.left = 0
+        self.sampled = 0
         self.refusal = None
         self.fenced = set()
         self.priorities = []
@@ -39,13 +43,18 @@ class FakeBroker:
         if not self.left:
             return NOT_READY
         self.left -= 1
-        return np.full(1, header.session, np.uint8)
+        self.sampled += 4
+        return Draw(np.full(1, header.session, np.uint8), 4)
+
+    def give_back(self, draw):
+        self.sampled -= draw.transitions
 
 
 class Line:
     def __init__(self):
         self.broker = FakeBroker()
         self.replies: list[tuple[object, object]] = []
+        self.gone: set[int] = set()
         self.now_s = 5.0
         self.object = SampleLine(self.broker, self._reply, clock=lambda: self.now_s)  # type: ignore[arg-type]
 
@@ -53,11 +62,14 @@ class Line:
         answer = (
             int(message[0]) if isinstance(message, np.ndarray) else codec.decode(message).header
         )
+        if request.body[0] in self.gone:
+            return False
         self.replies.append((request.body.tobytes(), answer))
+        return True
 
     def ask(self, session, wait_ms=1_000):
         header = SampleRequest(batch_size=4, session=session, wait_ms=wait_ms)
-        request = Request([], memoryview(bytes([session])))
+        request = Request([zmq.Frame(bytes([session]))], memoryview(bytes([session])))
         return self.object.take(request, header, codec.decode(codec.encode(header)))
 
 
@@ -93,6 +105,28 @@ def test_a_later_one_does_not_overtake_but_one_that_does_not_wait_may(line):
     assert line.replies == []
     assert line.ask(3, wait_ms=0) is None
     assert [answer for _, answer in line.replies] == [3]
+
+
+def test_what_reaches_nobody_is_not_sampled_and_costs_only_one_try(line):
+    for _ in range(3):
+        line.ask(1)
+    line.ask(2)
+    line.gone.add(1)
+    line.broker.left = 2
+    line.object.advance()
+    assert line.replies == [(b"\x02", 2)]
+    assert line.broker.sampled == 4
+    assert len(line.object) == 0
+
+
+def test_no_more_wait_than_learners_can_have_on_their_way(line):
+    for _ in range(256):
+        assert line.ask(1) is None
+    with pytest.raises(RefusedError, match="256 sample requests wait here already") as refused:
+        line.ask(2)
+    assert refused.value.code is Refusal.NOT_SERVING
+    line.ask(2, wait_ms=0)
+    assert len(line.object) == 256
 
 
 def test_patience_ends_with_the_reason(line):

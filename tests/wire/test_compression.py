@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from zdqn.core.broker import MemoryBroker
+from zdqn.core.broker import Draw, MemoryBroker
 from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, ProtocolError
@@ -81,7 +81,9 @@ def test_a_memory_stores_the_same_from_either(kind, make_block):
             block_payload.encode_block(header_for(block, SPEC, compressed_as), block)
         )
         assert store.size == 12
-        return broker.sample(SampleRequest(batch_size=8))
+        draw = broker.sample(SampleRequest(batch_size=8))
+        assert isinstance(draw, Draw)
+        return draw.message
 
     np.testing.assert_array_equal(sample(kind), sample("none"))
 

@@ -52,13 +52,38 @@ def test_what_is_no_request_is_dropped_and_good_clients_are_served(context, loop
     assert server.receive() is None
 
 
-def test_a_client_that_has_gone_is_not_waited_for(context, loopback, plain):
+def test_answers_to_one_who_does_not_read_them_are_bounded_and_it_is_said(context, loopback, plain):
+    server = Server(context, loopback)
+    deaf = plain(zmq.DEALER, server.address, rcvhwm=1, rcvbuf=4_096)
+    deaf.send_multipart([b"", b"question"])
+    request = receive_request(server)
+    answer = bytes(1 << 20)
+    sent = 0
+    while server.reply(request, answer):
+        sent += 1
+        assert sent < 200, "without bound"
+    good = plain(zmq.REQ, server.address)
+    good.send(b"x")
+    assert server.reply(receive_request(server), b"ok")
+    assert good.recv() == b"ok"
+
+
+def test_requests_of_one_connection_have_one_sender(context, loopback, plain):
+    server = Server(context, loopback)
+    one, other = plain(zmq.DEALER, server.address), plain(zmq.DEALER, server.address)
+    for client in (one, one, other):
+        client.send_multipart([b"", b"x"])
+    senders = [receive_request(server).sender for _ in range(3)]
+    assert len(set(senders)) == 2
+
+
+def test_a_client_that_has_gone_is_not_waited_for(context, loopback, plain, until):
     server = Server(context, loopback)
     gone = plain(zmq.REQ, server.address)
     gone.send(b"x")
     request = receive_request(server)
     gone.close(0)
-    server.reply(request, bytes(100_000))
+    until(lambda: not server.reply(request, bytes(100_000)))
     alive = plain(zmq.REQ, server.address)
     alive.send(b"y")
     server.reply(receive_request(server), b"ok")

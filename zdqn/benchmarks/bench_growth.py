@@ -131,7 +131,7 @@ def _prioritized_sampler(broker: MemoryBroker) -> Callable[[], None]:
         reply = broker.sample(request)
         if isinstance(reply, NotReady):
             raise RoleFailedError("A replay that was filled has nothing to sample.")
-        keys = payloads.read_batches(codec.decode(reply.data), spec)[1].keys
+        keys = payloads.read_batches(codec.decode(reply.message.data), spec)[1].keys
 
     return sample
 

@@ -6,7 +6,7 @@ No sockets, no clock: the role hands in messages and sends what comes back.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,18 @@ from zdqn.wire import codec, payloads
 from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest
 
 _MAX_BATCH_BYTES = 512 * 1024**2
+
+
+class Draw(NamedTuple):
+    """A reply with batches.
+
+    Attributes:
+        message: to be sent, shape (bytes,), dtype uint8.
+        transitions: in it, counted as sampled; `MemoryBroker.give_back` if it cannot be sent.
+    """
+
+    message: NDArray[np.uint8]
+    transitions: int
 
 
 class MemoryBroker:
@@ -109,14 +121,14 @@ class MemoryBroker:
         """
         self._fence.check(request.session)
 
-    def sample(self, request: SampleRequest) -> NDArray[np.uint8] | NotReady:
+    def sample(self, request: SampleRequest) -> Draw | NotReady:
         """Draw what may be drawn now.
 
         Args:
             request: how much is wanted.
 
         Returns:
-            The encoded reply with 1 to `request.batches` batches, or why there is none.
+            The reply with 1 to `request.batches` batches, or why there is none.
 
         Raises:
             ProtocolError: when the request asks for what can never be had.
@@ -134,7 +146,11 @@ class MemoryBroker:
         )
         buffer, batch = payloads.allocate_batches(header, store.spec)
         store.draw(request.batch_size, allowed, out=batch)
-        return buffer
+        return Draw(buffer, request.batch_size * allowed)
+
+    def give_back(self, draw: Draw) -> None:
+        """Count a draw as not sampled, as it reached nobody."""
+        self.store.limiter.sampled(-draw.transitions)
 
     def _check_request(self, request: SampleRequest) -> None:
         self.store.limiter.check_batch_size(request.batch_size)

@@ -19,6 +19,18 @@ _JOINED_SHARE = 64
 """Blocks are joined when together they fill at most this fraction of the frame ring."""
 
 
+class RefusedBlock(NamedTuple):
+    """A block that was not taken.
+
+    Attributes:
+        sender: session of the collector that it says it is of; None if it says nothing.
+        error: why.
+    """
+
+    sender: int | None
+    error: MismatchError
+
+
 class Refused(NamedTuple):
     """What was refused of one collector.
 
@@ -64,25 +76,20 @@ class Intake:
         """Take blocks of this run, and of none, from now on, and of no other run."""
         self._run_id, self._origins = run_id, ()
 
-    def insert_together(self, messages: Sequence[bytes | memoryview]) -> list[MismatchError]:
+    def insert_together(self, messages: Sequence[bytes | memoryview]) -> list[RefusedBlock]:
         """Check and store several blocks, as one where that is possible and quicker.
 
         Args:
             messages: in the order in which they came.
 
         Returns:
-            Why blocks were refused, an error for each; the others are stored.
+            The blocks that were refused; the others are stored.
         """
         joins = len(messages) > 1 and self._store.block_bytes < _JOINED_BELOW_BYTES
         if joins and self._insert_joined(messages):
             return []
-        errors = []
-        for message in messages:
-            try:
-                self.insert(message)
-            except MismatchError as error:
-                errors.append(error)
-        return errors
+        refused = (self._try_insert(message) for message in messages)
+        return [block for block in refused if block is not None]
 
     def _insert_joined(self, messages: Sequence[bytes | memoryview]) -> bool:
         """Store blocks as one; False, with nothing done, when there is anything odd about them."""
@@ -118,6 +125,11 @@ class Intake:
             ProtocolError: when it is malformed; it was refused and counted.
             MismatchError: when it is of another environment; likewise.
         """
+        refused = self._try_insert(message)
+        if refused is not None:
+            raise refused.error
+
+    def _try_insert(self, message: bytes | memoryview) -> RefusedBlock | None:
         spec = self._store.spec
         assert spec is not None
         sender: int | None = None
@@ -128,15 +140,17 @@ class Intake:
             self._check_origin(header)
             block = block_payload.read_block(decoded, spec)
         except MismatchError as error:
-            raise self._refuse(error, sender) from error
+            return RefusedBlock(sender, self._refuse(error, sender))
         if self._accept(header):
             self._store.insert(block)
+        return None
 
     def _refuse(self, error: MismatchError, sender: int | None) -> MismatchError:
         """Count a refused block, and give the error with its sender named."""
         self.refused += 1
         if sender is None:
             return type(error)(f"{error}; nobody can say who sent it")
+        self.ledger.refuse(sender)
         before = self.refusals.pop(sender, Refused(0, ""))
         self.refusals[sender] = Refused(before.blocks + 1, str(error))
         while len(self.refusals) > _MOST_SENDERS:

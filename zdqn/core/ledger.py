@@ -18,12 +18,21 @@ class SessionAccount:
         environment_steps: its own count in its last block.
         episodes: its own count in its last block.
         written_off: blocks at its end that count as lost, unless they come after all.
+        refused: blocks that came and were refused, since the last that was accepted: they leave a
+            gap in the numbers, and are not lost.
     """
 
     next_sequence: int
     environment_steps: int = 0
     episodes: int = 0
     written_off: int = 0
+    refused: int = 0
+
+    def take_gap(self, blocks: int) -> int:
+        """Give how many of the missing blocks were not refused, and so are lost."""
+        excused = min(blocks, self.refused)
+        self.refused -= excused
+        return blocks - excused
 
 
 class Ledger:
@@ -76,13 +85,20 @@ class Ledger:
         self.lost -= account.written_off  # it came after all
         account.written_off = 0
         self.received += 1
-        self.lost += sequence - account.next_sequence
+        self.lost += account.take_gap(sequence - account.next_sequence)
+        account.refused = 0
         account.next_sequence = sequence + 1
         # cumulative counts, so that the steps in a lost block are not lost too
         self.environment_steps += max(environment_steps - account.environment_steps, 0)
         self.episodes += max(episodes - account.episodes, 0)
         account.environment_steps, account.episodes = environment_steps, episodes
         return True
+
+    def refuse(self, session: int) -> None:
+        """Take note that a block came, and was refused."""
+        account = self.accounts.get(session)
+        if account is not None:
+            account.refused += 1
 
     def are_new(self, blocks: Iterable[tuple[int, int]]) -> bool:
         """Whether `accept` would take all of these blocks, in this order.
@@ -112,7 +128,7 @@ class Ledger:
         account = self.accounts.get(session)
         if account is None:
             return 0
-        missing = max(blocks_sent - account.next_sequence, 0)
+        missing = max(blocks_sent - account.next_sequence - account.refused, 0)
         self.lost += missing - account.written_off
         account.written_off = missing
         return missing

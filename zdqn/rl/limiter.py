@@ -158,7 +158,7 @@ class SamplesPerInsertLimiter:
         self.inserts += count
 
     def sampled(self, count: int) -> None:
-        """Count `count` transitions as sampled."""
+        """Count `count` transitions as sampled; a negative one takes back what reached nobody."""
         self.samples += count
 
     def state_dict(self) -> dict[str, Any]:

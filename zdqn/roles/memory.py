@@ -17,8 +17,7 @@ import msgspec
 
 from zdqn.closing import Closing
 from zdqn.config import Config, check_agreement
-from zdqn.core.intake import name_by_number
-from zdqn.roles.complaints import Complaints
+from zdqn.core.intake import RefusedBlock, name_by_number
 from zdqn.roles.farewell import Farewell
 from zdqn.roles.replaying import build_broker
 from zdqn.roles.sample_line import SampleLine
@@ -31,6 +30,7 @@ from zdqn.wire.memory_messages import SampleRequest
 from zdqn.wire.node import Node
 from zdqn.wire.peers import Peer
 from zdqn.wire.protocol import Hello, Statistics
+from zdqn.wire.quiet_log import QuietLog
 from zdqn.wire.sockets import LINGER_MS, Context, Waiter
 from zdqn.wire.status import (
     CollectorStatistics,
@@ -99,7 +99,7 @@ class Memory(Closing):
         self._farewell = Farewell(config.links.ping_period_s)
         self._broker = build_broker(config, session=session, name_of=self._name_of)
         self._departed: deque[tuple[float, Peer]] = deque()
-        self._complaints = Complaints(logger)
+        self._complaints = QuietLog(logger)
         self._reading = True
         self._held_since_s = time.monotonic()
         self._holding_s = 0.0
@@ -193,11 +193,17 @@ class Memory(Closing):
         copy = store.block_bytes < COPY_RECEIVED_BELOW_BYTES
         for _ in range(_ROUNDS_IN_A_ROW):
             messages = self._receive_blocks(store.wanted_blocks(_BLOCKS_TOGETHER), copy)
-            for error in intake.insert_together(messages):
-                self._complaints.say(str(error), intake.refused)
+            for refused in intake.insert_together(messages):
+                self._complain(refused)
             if len(messages) < _BLOCKS_TOGETHER:
                 break
         self._inserting_s += time.monotonic() - started_s
+
+    def _complain(self, refused: RefusedBlock) -> None:
+        known = refused.sender in self._desk.peers.peers
+        kind = (refused.sender if known else None, type(refused.error))
+        text, so_far = str(refused.error), self._broker.intake.refused
+        self._complaints.say(logging.WARNING, kind, "refused %s (%d refused so far)", text, so_far)
 
     def _receive_blocks(self, most: int, copy: bool) -> list[bytes | memoryview]:
         messages: list[bytes | memoryview] = []

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from zdqn.core.broker import MemoryBroker
 from zdqn.errors import ZdqnError
 from zdqn.wire import codec
-from zdqn.wire.desk import refusal
+from zdqn.wire.desk import RefusedError, refusal
 from zdqn.wire.memory_messages import NotReady, SampleRequest
-from zdqn.wire.protocol import Header
+from zdqn.wire.protocol import Header, Refusal
 from zdqn.wire.request_sockets import Request, Sendable
+
+_MOST_WAITING = 256
+"""A learner has at most 64 on their way (learner.requests_in_flight)."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class SampleLine:
 
     Args:
         broker: draws the batches.
-        reply: sends an answer.
+        reply: sends an answer; False if nobody was there to take it.
         clock: seconds that never go back.
 
     Attributes:
@@ -38,7 +41,7 @@ class SampleLine:
     def __init__(
         self,
         broker: MemoryBroker,
-        reply: Callable[[Request, Sendable], None],
+        reply: Callable[[Request, Sendable], bool],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -63,8 +66,13 @@ class SampleLine:
         Raises:
             ProtocolError: when it, or what rides on it, breaks the protocol.
             FencedError: when a newer learner has taken over.
+            RefusedError: when too many wait already.
         """
         self._broker.take_priorities(header, message)
+        if header.wait_ms and len(self._waiting) >= _MOST_WAITING:
+            raise RefusedError(
+                Refusal.NOT_SERVING, f"{_MOST_WAITING} sample requests wait here already"
+            )
         waiting = _Waiting(self._clock() + header.wait_ms / 1000, request, header)
         if self._waiting and header.wait_ms:  # others wait longer already
             self._waiting.append(waiting)
@@ -79,6 +87,8 @@ class SampleLine:
         """Answer those that can be given something, or have waited long enough."""
         now_s = self._clock()
         for _ in range(len(self._waiting)):
+            if not self._waiting:  # others of a client that has gone were dropped
+                break
             waiting = self._waiting.popleft()
             answer = self._try_or_refuse(waiting)
             if isinstance(answer, NotReady) and now_s < waiting.deadline_s:
@@ -99,9 +109,15 @@ class SampleLine:
         result = self._broker.sample(waiting.header)
         if isinstance(result, NotReady):
             return result
-        self._reply(waiting.request, result)
+        if not self._reply(waiting.request, result.message):
+            self._broker.give_back(result)
+            self._forget(waiting.request.sender)
         self.sampling_s += self._clock() - started_s
         return None
+
+    def _forget(self, sender: bytes) -> None:
+        """Drop what a client asked for that has gone: its answers would go to nobody."""
+        self._waiting = deque(item for item in self._waiting if item.request.sender != sender)
 
     def _try_or_refuse(self, waiting: _Waiting) -> Header | None:
         """Try again; what it asks for may have become impossible by now."""

@@ -35,6 +35,7 @@ from zdqn.wire.protocol import (
     Stop,
     Welcome,
 )
+from zdqn.wire.quiet_log import QuietLog
 from zdqn.wire.request_sockets import Request, Server
 from zdqn.wire.status import OF_CLIENTS
 
@@ -160,6 +161,7 @@ class Desk:
         self._host = host
         self._session = session
         self._logger = logger
+        self._quiet = QuietLog(logger, clock=clock)
         self._clock = clock
         self._next_look_s = 0.0
         self._descriptors = DescriptorWatch(role, logger)
@@ -232,9 +234,9 @@ class Desk:
         self._next_look_s = now_s + _PEERS_EVERY_S
         self._descriptors.look()
         for peer in self.peers.newly_dead(now_s):
-            self._logger.warning(
-                "%s has been silent for %.0f s: taken for dead", peer.name, now_s - peer.last_seen_s
-            )
+            dead = ("dead", peer.session)
+            text = "%s has been silent for %.0f s: taken for dead"
+            self._quiet.say(logging.WARNING, dead, text, peer.name, now_s - peer.last_seen_s)
             self._host.departed(peer, died=True)
 
     def living(self, role: str) -> list[Peer]:
@@ -256,7 +258,9 @@ class Desk:
         met = hello.session in self.peers.peers
         peer = self.peers.hello(hello.role, hello.name, hello.session, self._clock(), hello.run_id)
         if not met:
-            self._logger.info("%s has joined as %s %d", hello.name, hello.role, peer.index)
+            joined = ("joined", hello.session)
+            text = "%s has joined as %s %d"
+            self._quiet.say(logging.INFO, joined, text, hello.name, hello.role, peer.index)
         told = self._host.particulars()
         return Welcome(
             run_id=self.run_id,

@@ -15,6 +15,8 @@ from zdqn.wire.sockets import COPY_SENT_BELOW_BYTES, SLICE_MS, Link, SocketMaker
 
 Sendable: TypeAlias = bytes | NDArray[np.uint8]
 
+_MOST_UNREAD = 64
+"""Answers that are kept for a client that does not read them; as many as it may have asked for."""
 _REPEATS = 8
 """Unanswered repetitions of a question that a server finds when it comes; older ones stay."""
 
@@ -32,6 +34,11 @@ class Request:
         self._envelope = envelope
         self.body = body
 
+    @property
+    def sender(self) -> bytes:
+        """Give what tells this connection from others."""
+        return self._envelope[0].bytes
+
 
 class Server(Link):
     """ROUTER that speaks the REP envelope, so that any plain REQ socket can be its client.
@@ -44,6 +51,8 @@ class Server(Link):
     def __init__(self, maker: SocketMaker, address: Address) -> None:
         super().__init__(maker.socket(zmq.ROUTER))
         self._socket.sndtimeo = 0
+        self._socket.sndhwm = _MOST_UNREAD
+        self._socket.router_mandatory = True  # say so when nobody is there to be answered
         self._bind(address)
         self._signal = select.poll()
         self._signal.register(self._socket.fileno(), select.POLLIN)
@@ -71,15 +80,24 @@ class Server(Link):
                 body = frames.pop()
                 return Request(frames, body.buffer)
 
-    def reply(self, request: Request, message: Sendable) -> None:
-        """Answer; a client that has gone is not waited for."""
+    def reply(self, request: Request, message: Sendable) -> bool:
+        """Answer; a client that has gone, or does not read its answers, is not waited for.
+
+        Returns:
+            False if the answer was dropped.
+        """
         view = memoryview(message)  # type: ignore[arg-type] # arrays are buffers
         try:
             for frame in request._envelope:
                 self._socket.send(frame, zmq.SNDMORE, copy=False)
             self._socket.send(view, 0, view.nbytes < COPY_SENT_BELOW_BYTES)
         except zmq.Again:
-            pass  # the client does not read its answers: its loss
+            return False
+        except zmq.ZMQError as error:
+            if error.errno != zmq.EHOSTUNREACH:
+                raise
+            return False
+        return True
 
 
 class Client(Link):

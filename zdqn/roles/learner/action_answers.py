@@ -35,7 +35,7 @@ class ActionAnswers:
         weight_version: of the weights that it acts with; -1 before the first.
     """
 
-    def __init__(self, reply: Callable[[Request, Sendable], None]) -> None:
+    def __init__(self, reply: Callable[[Request, Sendable], object]) -> None:
         self._reply = reply
         self._policy: Greedy | None = None
         self._tried_version = -1

@@ -19,6 +19,7 @@ from zdqn.wire.desk import RefusedError
 from zdqn.wire.model_messages import Claim, EvaluationResult, NothingToEvaluate, Snapshot, Weights
 from zdqn.wire.peers import Peer
 from zdqn.wire.protocol import Acknowledged, Refusal
+from zdqn.wire.quiet_log import QuietLog
 from zdqn.wire.request_sockets import Request, Sendable
 
 logger = logging.getLogger("zdqn.learner")
@@ -40,7 +41,7 @@ class EvaluationLine:
         self,
         config: Config,
         run_id: str,
-        reply: Callable[[Request, Sendable], None],
+        reply: Callable[[Request, Sendable], object],
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -48,6 +49,7 @@ class EvaluationLine:
         self._run_id = run_id
         self._reply = reply
         self._clock = clock
+        self._log = QuietLog(logger, clock=clock)
         self._queue = EvaluationQueue()
         self._waiting: deque[tuple[float, Request, Claim]] = deque()
         self._evaluations: deque[Evaluation] = deque()
@@ -143,7 +145,8 @@ class EvaluationLine:
             raise ProtocolError("an evaluation holds a return that is not finite")
         snapshot = self._queue.complete(header.session, header.snapshot)
         if snapshot is None:
-            logger.info("dropped a second result for snapshot %d", header.snapshot)
+            text = "dropped a second result for snapshot %d"
+            self._log.say(logging.INFO, "second result", text, header.snapshot)
             return Acknowledged()
         peer = clients.get(header.session)
         name = peer.name if peer is not None else f"{header.session:016x}"
