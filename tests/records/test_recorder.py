@@ -64,6 +64,15 @@ def evaluation(recorder, *returns):
     return Evaluation(snapshot, EvaluationScores(returns, (1,) * len(returns)), "e-0", 0.5)
 
 
+def test_every_sink_is_told_the_end_though_one_of_them_fails(tmp_path):
+    full, sink = Sink(), Sink()
+    full.full = True
+    recorder = Recorder(quick_config(), RunDirectory(tmp_path), (full, sink))
+    with pytest.raises(FileError, match="No space left"):
+        recorder.write_summary(Counters(), "updates", {})
+    assert sink.taken == ["updates"]
+
+
 def test_the_directory_and_every_other_sink_are_told_everything(recorder, sink, tmp_path):
     report(recorder, 7)
     recorder.add_evaluation(evaluation(recorder, 1.0), SPEC)

@@ -153,8 +153,14 @@ class Recorder:
             **more,
             "run_directory": str(self._directory.path),
         }
+        failures = []
         for sink in self._sinks:
-            sink.write_summary(summary)
+            try:
+                sink.write_summary(summary)
+            except FileError as error:  # the others are told all the same
+                failures.append(error)
+        if failures:
+            raise failures[0]
         return summary
 
     def _tell(self, write: Callable[[Sink], None]) -> None:

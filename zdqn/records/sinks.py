@@ -13,7 +13,7 @@ class Sink(Protocol):
     """Takes what a run brings, as it comes; a `zdqn.records.run_directory.RunDirectory` is one.
 
     A method may raise `zdqn.errors.FileError`: it is logged, training goes on, and what it did not
-    take is missing there.
+    take is missing there. That of `write_summary` is raised once all have been told.
     """
 
     def add_metrics(self, row: MetricsRow) -> None:
