@@ -96,7 +96,7 @@ class World:
         says = msgspec.structs.replace(WELCOME, data_endpoint=endpoint)
         self.memory = self.fake(**{"Hello": [says], **(of_memory or {})})
         tells = {"config": to_dict(config), "memory": str(self.memory.address), **(welcome or {})}
-        says = msgspec.structs.replace(WELCOME, role="learner", **tells)
+        says = msgspec.structs.replace(WELCOME, **tells)
         prepared = {"Hello": [says], "WeightsRequest": [weights()], **of_learner}
         self.learner = self.fake(**prepared)
         self.track = Track(steps, then or self.stop.set)
@@ -413,12 +413,6 @@ def test_a_memory_of_ones_own_choice_is_joined_in_place_of_the_learners(world, f
     other = fake(Hello=[OVER])
     assert world.collect(options={"memory": str(other.address)}) == NOTHING
     assert (other.count(Hello), world.memory.heard) == (1, [])
-
-
-def test_a_learner_in_the_memorys_place_is_refused(world):
-    learner = msgspec.structs.replace(WELCOME, role="learner")
-    with pytest.raises(MismatchError, match="is a learner, not a memory"):
-        world.collect(of_memory={"Hello": [learner]})
 
 
 @pytest.mark.parametrize("address", ["somewhere", "tcp://no.such.host.invalid:5"])

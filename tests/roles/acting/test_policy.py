@@ -23,9 +23,7 @@ from zdqn.wire.protocol import ErrorReply, Refusal
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
 LEARNER = parse_address("tcp://learner.example:5558", parameter="a test")
-OF_LEARNER = msgspec.structs.replace(
-    WELCOME, role="learner", run_id="r", data_endpoint="tcp://127.0.0.1:5557"
-)
+OF_LEARNER = msgspec.structs.replace(WELCOME, run_id="r", data_endpoint="tcp://127.0.0.1:5557")
 OBSERVATION = np.ones((1, 4), np.float32)
 GREEDY = Exploration(np.zeros(1, bool), np.zeros(1, np.int64))
 LINEAR = {"head.weight": np.zeros((2, 4), np.float32), "head.bias": np.eye(2, dtype=np.float32)[1]}
