@@ -22,10 +22,10 @@ from zdqn.core.store import TransitionStore
 from zdqn.core.trainer import Trainer
 from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.rl.exploration import explore
+from zdqn.rl.greedy import Greedy
 from zdqn.rl.importance import importance_weights
 from zdqn.rl.optimizer import Update
 from zdqn.rl.staleness import Staleness
-from zdqn.rl.torch_policy import GreedyPolicy
 
 
 class Lockstep:
@@ -36,6 +36,7 @@ class Lockstep:
         spec: of them.
         store: the replay with its limiter, whose ratio decides when updates are due.
         trainer: the networks, and how they learn from a batch.
+        policy: acts with the trainer's online network, whose mode it does not touch.
         batch_size: transitions of one update.
         prioritized: whether to weight by importance and to write priorities back.
         estimate: whether new transitions get the network's own TD error as priority.
@@ -54,6 +55,7 @@ class Lockstep:
         spec: EnvironmentSpec,
         store: TransitionStore,
         trainer: Trainer,
+        policy: Greedy,
         *,
         batch_size: int,
         prioritized: bool,
@@ -67,7 +69,7 @@ class Lockstep:
         self._spec = spec
         self._store = store
         self._trainer = trainer
-        self._policy = GreedyPolicy(trainer.online)
+        self._policy = policy
         self._batch_size = batch_size
         self._prioritized = prioritized
         self._estimate = estimate

@@ -106,6 +106,7 @@ class Single(Closing):
     def _build(self) -> tuple[Rollout, Lockstep]:
         from zdqn.core.lockstep import Lockstep
         from zdqn.core.rollout import Rollout
+        from zdqn.rl.torch_policy import GreedyPolicy
 
         config = self._config
         seeds = np.random.SeedSequence((config.run.seed, 0, 0)).spawn(2)
@@ -122,11 +123,13 @@ class Single(Closing):
         self._store.make_room(self._spec)
         epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"
+        self._policy = GreedyPolicy(self._trainer.online)
         lockstep = Lockstep(
             rollout,
             self._spec,
             self._store,
             self._trainer,
+            self._policy,
             batch_size=config.algorithm.batch_size,
             prioritized=prioritized,
             estimate=prioritized and config.replay.initial_priority == "collector",
@@ -148,8 +151,14 @@ class Single(Closing):
             EnvironmentFailedError: when the environment raises or misbehaves.
             RoleFailedError: when the loss is no number any more.
         """
+        from zdqn.rl.torch_seeding import seeded
+
         logger.info("run directory %s", self._directory.path)
         logger.info("environment: %s", self._spec.describe())
+        with seeded(self._config.run.seed, self._trainer.device):
+            return self._train()
+
+    def _train(self) -> TrainingResult:
         self._do_what_is_due()
         while not (reason := self._end()) and not self._stop.is_set():
             self._lockstep.collect()
@@ -189,11 +198,10 @@ class Single(Closing):
     def _evaluate(self) -> None:
         from zdqn.core.evaluation import evaluate
         from zdqn.rl.exploration import epsilon_greedy
-        from zdqn.rl.torch_policy import GreedyPolicy
 
         section = self._config.evaluator
         seed = evaluation_seed(self._config.run.seed, self._recorder.snapshots)
-        policy, rng = GreedyPolicy(self._trainer.online), np.random.default_rng(seed)
+        policy, rng = self._policy, np.random.default_rng(seed)
         version = WeightVersion(1, self._trainer.updates)
         snapshot = self._recorder.freeze(self._trainer.weights(), self._counters, version)
         started_s = time.monotonic()
