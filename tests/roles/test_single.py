@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from tests.roles.conftest import Corridor, quick_config
-from zdqn.errors import ConfigError, EnvironmentFailedError
+from zdqn.errors import ConfigError, EnvironmentFailedError, RoleFailedError
 from zdqn.records.checkpoints import load_checkpoint
 from zdqn.roles.single import Single
 
@@ -106,9 +106,14 @@ def test_without_a_ratio_one_process_cannot_know_when_to_learn(tmp_path):
         train(tmp_path, "replay.samples_per_insert=0")
 
 
-def test_a_diverged_loss_ends_the_run_with_advice(tmp_path):
-    from zdqn.errors import RoleFailedError
+@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+def test_a_loss_that_is_no_number_ends_the_run_with_advice(tmp_path, kind):
+    kinds = f"replay.kind={kind}", "algorithm.loss=squared"
+    with pytest.raises(RoleFailedError, match=r"updates.*Lower algorithm.learning_rate \(1e\+30\)"):
+        train(tmp_path, *kinds, "algorithm.learning_rate=1e30", "stop.updates=200")
 
+
+def test_a_diverged_loss_ends_the_run_with_advice(tmp_path):
     with pytest.raises(RoleFailedError, match=r"Lower algorithm.learning_rate \(1e\+30\)"):
         train(tmp_path, "algorithm.learning_rate=1e30", "stop.updates=200")
 

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from zdqn.config import Config
 from zdqn.core.agenda import Counters
+from zdqn.core.divergence import Divergence
 from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.errors import FileError, ZdqnError
-from zdqn.records.metrics import Metrics, check_loss
+from zdqn.records.metrics import Metrics
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.sinks import Sink
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
@@ -38,6 +39,7 @@ class Recorder:
 
     Attributes:
         metrics: time, rates and evaluations so far.
+        divergence: told of what is learned from.
         snapshots: taken so far.
     """
 
@@ -47,6 +49,10 @@ class Recorder:
         self._sinks: tuple[Sink, ...] = (directory, *sinks)
         self._complained: set[int] = set()
         self.metrics = Metrics()
+        self.divergence = Divergence(
+            learning_rate=config.algorithm.learning_rate,
+            max_gradient_norm=config.algorithm.max_gradient_norm,
+        )
         self.snapshots = 0
 
     def count_on(self, checkpoint: Checkpoint, training: TrainingState) -> None:
@@ -73,7 +79,7 @@ class Recorder:
         """
         row = self.metrics.row(counters, update=update, collectors=collectors)
         if update is not None:
-            check_loss(row, self._config.algorithm.learning_rate)
+            self.divergence.check_loss(update.loss, row.updates)
         self._tell(lambda sink: sink.add_metrics(row))
         return row
 

@@ -137,6 +137,7 @@ class Single(Closing):
             importance_exponent=build_importance_schedule(config),
             rng=np.random.default_rng(seeds[1]),
             staleness=self._recorder.metrics.staleness,
+            divergence=self._recorder.divergence,
         )
         self._epsilons = epsilons
         return rollout, lockstep
@@ -149,7 +150,7 @@ class Single(Closing):
 
         Raises:
             EnvironmentFailedError: when the environment raises or misbehaves.
-            RoleFailedError: when the loss is no number any more.
+            RoleFailedError: when a loss or priority is no number any more.
         """
         from zdqn.rl.torch_seeding import seeded
 
@@ -188,6 +189,9 @@ class Single(Closing):
         due = self._agenda.due(self._recorder.metrics.wall_s, self._counters)
         if due is NOTHING:
             return
+        update = self._lockstep.update
+        if update is not None and (due.snapshot or due.checkpoint):
+            self._recorder.divergence.check_loss(update.loss, self._trainer.updates)
         if due.snapshot:
             self._evaluate()
         if due.checkpoint:

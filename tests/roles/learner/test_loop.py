@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from zdqn.core.agenda import Agenda, Limits, Periods
+from zdqn.core.divergence import Divergence
 from zdqn.data import Batch, EnvironmentSpec, EvaluationScores, WeightVersion
+from zdqn.errors import RoleFailedError
 from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
@@ -76,6 +78,7 @@ class FakeTrainer:
     def __init__(self):
         self.updates = 0
         self.importance = []
+        self.fails_at = 0
 
     def prepare(self, sampled, size, weights):
         self.importance.append(None if weights is None else weights.tolist())
@@ -83,8 +86,10 @@ class FakeTrainer:
 
     def update(self, _prepared):
         self.updates += 1
-        errors = torch.full((SIZE,), float(self.updates))
-        return Update(errors, torch.tensor(0.5), {}, torch.zeros(()))
+        errors, loss = torch.full((SIZE,), float(self.updates)), torch.tensor(0.5)
+        if self.updates == self.fails_at:
+            errors[1] = loss = torch.tensor(torch.nan)
+        return Update(errors, loss, {}, torch.zeros(()))
 
     def weights(self):
         return {"weight": np.full(1, self.updates, np.float32)}
@@ -132,6 +137,7 @@ class FakeRecorder:
 
     def __init__(self):
         self.metrics = Metrics()
+        self.divergence = Divergence(learning_rate=0.1, max_gradient_norm=0.0)
         self.rows = []
         self.evaluations = []
         self.checkpoints = []
@@ -226,6 +232,24 @@ def test_prioritized_replay_is_weighted_and_priorities_go_back_by_key():
         ([10, 11, 12, 13], [1.0] * 4),
         ([14, 15, 16, 17], [2.0] * 4),
     ]
+
+
+def test_a_priority_that_is_no_number_is_never_sent_and_ends_the_learner():
+    setting = Setting(batch(3), beta=lambda updates: 1.0)
+    setting.trainer.fails_at = 2
+    with pytest.raises(RoleFailedError, match=r"after 2 updates 1 of the 4 priorities"):
+        setting.run()
+    assert setting.samples.written_back == [([0, 1, 2, 3], [1.0] * 4)]
+
+
+@pytest.mark.parametrize("period", ["checkpoint_updates", "snapshot_updates"])
+def test_what_has_diverged_is_neither_saved_nor_evaluated(period):
+    setting = Setting(batch(3), periods=Periods(publish_updates=100, **{period: 2}))
+    setting.trainer.fails_at = 2
+    with pytest.raises(RoleFailedError, match="after 2 updates the loss"):
+        setting.run()
+    assert setting.recorder.checkpoints == []
+    assert [snapshot.updates for snapshot in setting.model.offered if snapshot.updates] == []
 
 
 def test_beta_0_undoes_nothing():

@@ -140,7 +140,7 @@ class TrainingLoop:
         Raises:
             MismatchError: when the memory refuses.
             FencedError: when a newer learner has taken over.
-            RoleFailedError: when the loss is no number any more.
+            RoleFailedError: when a loss or priority is no number any more.
         """
         self._board.begin(self._model.collector_statistics())
         while not self._stop.is_set():
@@ -175,12 +175,16 @@ class TrainingLoop:
         self._recorder.metrics.staleness.add(
             sampled.weight_versions, self._publications.weight_version
         )
+        divergence = self._recorder.divergence
+        divergence.saw(sampled.rewards)
         weights = self._importance_weights(sampled)
         prepared = self._trainer.prepare(sampled, size, weights)
         for batch, training_batch in zip(sampled.split(size), prepared, strict=True):
             update = self._update = self._trainer.update(training_batch)
             if weights is not None:
-                self._samples.write_back(batch.keys, update.priorities.cpu().numpy())
+                priorities = update.priorities.cpu().numpy()
+                divergence.check_priorities(priorities, self._trainer.updates)
+                self._samples.write_back(batch.keys, priorities)
             self._do_what_is_due()
             self._model.serve_between_updates()
             if self._stop.is_set():
@@ -203,6 +207,8 @@ class TrainingLoop:
             self.publish()
         if due.republish:
             self._publications.republish()
+        if self._update is not None and (due.snapshot or due.checkpoint):
+            self._recorder.divergence.check_loss(self._update.loss, self._trainer.updates)
         if due.snapshot:
             self._offer_snapshot()
         if due.checkpoint:

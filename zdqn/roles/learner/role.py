@@ -159,7 +159,7 @@ class Learner(Closing):
         Raises:
             MismatchError: when the memory refuses.
             FencedError: when a newer learner has taken over.
-            RoleFailedError: when the network's loss is no number any more, or the model server
+            RoleFailedError: when a loss or priority is no number any more, or the model server
                 broke.
         """
         logger.info("serving the model at %s", self.endpoints["model"])
