@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -52,6 +53,8 @@ class Recorder:
         self.divergence = Divergence(
             learning_rate=config.algorithm.learning_rate,
             max_gradient_norm=config.algorithm.max_gradient_norm,
+            discount=config.algorithm.discount,
+            n_step=config.algorithm.n_step,
         )
         self.snapshots = 0
 
@@ -59,6 +62,8 @@ class Recorder:
         """Go on from where a checkpoint was saved."""
         self.metrics.load_state_dict(training.metrics, checkpoint.counters)
         self.snapshots = training.snapshots
+        # Of a checkpoint that does not tell, the network may know larger rewards than come now.
+        self.divergence.largest_return = training.metrics.get("largest_return", inf)
 
     def report(
         self,
@@ -80,8 +85,19 @@ class Recorder:
         row = self.metrics.row(counters, update=update, collectors=collectors)
         if update is not None:
             self.divergence.check_loss(update.loss, row.updates)
+            self._warn_of_divergence(row)
         self._tell(lambda sink: sink.add_metrics(row))
         return row
+
+    def _warn_of_divergence(self, row: MetricsRow) -> None:
+        warning = self.divergence.look(
+            updates=row.updates,
+            environment_steps=row.environment_steps,
+            q_mean=row.q_mean,
+            td_error_mean=row.td_error_mean,
+        )
+        if warning:
+            logger.warning("%s", warning)
 
     def freeze(
         self, arrays: dict[str, NDArray[Any]], counters: Counters, weight_version: WeightVersion
@@ -206,7 +222,10 @@ class Recorder:
             training=TrainingState(
                 trainer=trainer,
                 totals=totals,
-                metrics=self.metrics.state_dict(),
+                metrics={
+                    **self.metrics.state_dict(),
+                    "largest_return": self.divergence.largest_return,
+                },
                 snapshots=self.snapshots,
                 version=version,
             ),

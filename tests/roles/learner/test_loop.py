@@ -137,7 +137,9 @@ class FakeRecorder:
 
     def __init__(self):
         self.metrics = Metrics()
-        self.divergence = Divergence(learning_rate=0.1, max_gradient_norm=0.0)
+        self.divergence = Divergence(
+            learning_rate=0.1, max_gradient_norm=0.0, discount=0.9, n_step=1
+        )
         self.rows = []
         self.evaluations = []
         self.checkpoints = []
