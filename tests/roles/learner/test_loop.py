@@ -108,6 +108,8 @@ class FakeModel:
         self.turns = 0
         self.at_turn: Callable[[int], None] = lambda turn: None
         self.collectors = 1
+        self.evaluators = 1
+        self.room = 1_000
 
     def publish(self, published):
         if not isinstance(published, bytes):  # the same is broadcast as bytes
@@ -115,6 +117,7 @@ class FakeModel:
 
     def offer(self, snapshot):
         self.offered.append(snapshot)
+        return max(0, len(self.offered) - self.room)
 
     def take_evaluations(self):
         taken, self.evaluations = self.evaluations, []
@@ -125,8 +128,7 @@ class FakeModel:
         self.at_turn(self.turns)
 
     def living(self, role):
-        assert role == "collector"
-        return self.collectors
+        return {"collector": self.collectors, "evaluator": self.evaluators}[role]
 
     def collector_statistics(self):
         return [CollectorStatistics(epsilon=0.5)]
@@ -181,7 +183,7 @@ class FakeBoard:
 class Setting:
     """A loop and the fakes around it."""
 
-    def __init__(self, *replies, periods=None, beta=None, **limits):
+    def __init__(self, *replies, periods=None, beta=None, planned=True, **limits):
         self.stop = threading.Event()
         self.samples = FakeSamples(self.stop, *replies)
         self.trainer = FakeTrainer()
@@ -203,6 +205,7 @@ class Setting:
             agenda=Agenda(periods or Periods(publish_updates=1), Limits(**limits)),
             board=self.board,  # type: ignore[arg-type]
             stop=self.stop,
+            evaluators_planned=planned,
         )
 
     def run(self):
@@ -339,6 +342,35 @@ def test_snapshots_are_of_the_weights_at_that_moment():
     setting.run()
     assert [snapshot.updates for snapshot in setting.model.offered] == [0, 2, 4]
     assert [snapshot.arrays["weight"].item() for snapshot in setting.model.offered] == [0, 2, 4]
+
+
+EVERY_UPDATE = Periods(publish_updates=100, snapshot_updates=1)
+
+
+def test_snapshots_that_are_dropped_for_newer_ones_are_counted_and_said_once(caplog):
+    setting = Setting(batch(5), periods=EVERY_UPDATE)
+    setting.model.room = 2
+    setting.run()
+    assert setting.loop.snapshots_dropped == 4
+    assert caplog.text.count("dropped and never scored") == 1
+    assert "evaluator.period_" in caplog.text
+
+
+def test_no_snapshot_is_taken_where_nobody_will_ever_come(caplog):
+    setting = Setting(batch(5), periods=EVERY_UPDATE, planned=False)
+    setting.model.evaluators = 0
+    setting.model.at_turn = lambda turn: setattr(setting.model, "evaluators", int(turn >= 4))
+    setting.run()
+    assert [snapshot.updates for snapshot in setting.model.offered] == [5], "one has joined"
+    assert setting.recorder.frozen == 1
+    assert caplog.text.count("no snapshot is taken") == 1
+
+
+def test_snapshots_wait_for_an_evaluator_that_is_planned():
+    setting = Setting(batch(2), periods=EVERY_UPDATE)
+    setting.model.evaluators = 0
+    setting.run()
+    assert [snapshot.updates for snapshot in setting.model.offered] == [0, 1, 2]
 
 
 def test_the_last_snapshot_is_taken_once():
