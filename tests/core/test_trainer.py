@@ -522,3 +522,24 @@ def test_how_images_lie_in_memory_changes_no_update(spec: EnvironmentSpec) -> No
     first, second = (trainer.weights() for trainer in trainers)
     for name, array in first.items():
         np.testing.assert_allclose(array, second[name], rtol=1e-3, atol=1e-5, err_msg=name)
+
+
+@ignore_deprecations
+@pytest.mark.parametrize("target_network", ["hard", "none"])
+def test_compiled_and_eager_updates_gather_the_same_statistics(target_network: str) -> None:
+    def build() -> nn.Module:
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Linear(3, 8, bias=False), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 4)
+        )
+
+    states = []
+    for compiled in (False, True):
+        trainer = make_trainer(build(), target_network=target_network, compile=compiled)
+        train(trainer, 3)
+        states.append(trainer.weights())
+    eager, graph = states
+    passes = 2 if target_network == "none" else 1  # of the network that learns, an update
+    assert eager["1.num_batches_tracked"] == graph["1.num_batches_tracked"] == 3 * passes
+    assert abs(eager["1.running_mean"]).max() > 0.01
+    np.testing.assert_allclose(flat(graph), flat(eager), atol=1e-5)

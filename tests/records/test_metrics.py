@@ -3,11 +3,9 @@ import torch
 
 from zdqn.core.agenda import Counters
 from zdqn.data import EvaluationScores
-from zdqn.errors import RoleFailedError
-from zdqn.records.metrics import Metrics, check_loss
+from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.rl.optimizer import Update
-from zdqn.wire.status import MetricsRow
 
 
 @pytest.fixture
@@ -66,13 +64,3 @@ def test_a_row_shows_the_newest_update(clock):
     written = row(Metrics(), Counters(updates=1), update)
     assert (written.loss, written.td_error_mean, written.q_mean) == (0.5, 2.0, 2.0)
     assert written.gradient_norm is None, "what is no finite number is none"
-
-
-@pytest.mark.parametrize("loss", [0.0, 1e30])
-def test_a_finite_loss_is_one(loss):
-    check_loss(MetricsRow(loss=loss), 0.1)
-
-
-def test_a_loss_that_is_none_is_refused_with_the_learning_rate():
-    with pytest.raises(RoleFailedError, match=r"after 7 updates.*learning_rate \(0\.25\)"):
-        check_loss(MetricsRow(updates=7), 0.25)

@@ -110,6 +110,26 @@ def test_a_loss_that_is_no_number_ends_training_with_advice(recorder):
         report(recorder, 5, update)
 
 
+def test_values_that_cannot_be_are_warned_of_once(recorder, caplog):
+    recorder.divergence.saw(np.ones(2, np.float32))
+    update = Update(
+        torch.ones(2), torch.tensor(0.5), {"q_mean": torch.tensor(2.3e7)}, torch.zeros(())
+    )
+    for updates in (500, 600, 700):
+        report(recorder, updates, update)
+    assert caplog.text.count("values have left what rewards and discount allow") == 1
+    assert "after 500 updates q_mean is 2.3e+07" in caplog.text
+
+
+def test_the_rewards_of_an_earlier_start_count_for_what_values_may_be(recorder, tmp_path):
+    recorder.divergence.saw(np.array([-30.0], np.float32))
+    recorder.save_checkpoint(SPEC, Counters(), trainer={"online": {}}, totals={}, version=0)
+    loaded = CheckpointDirectory(tmp_path / "checkpoints", 2).newest()
+    other = Recorder(quick_config(), RunDirectory(tmp_path / "other"))
+    other.count_on(loaded.checkpoint, loaded.training, None)
+    assert other.divergence.largest_return == 30.0
+
+
 def test_snapshots_are_numbered_and_say_where_training_was(recorder):
     first = recorder.freeze(ARRAYS, Counters(10, 5, 2), WeightVersion(1, 3))
     second = recorder.freeze(ARRAYS, Counters(20, 6, 3), WeightVersion(1, 4))

@@ -5,17 +5,21 @@ def make_snapshot(number):
     return FrozenSnapshot(number, 1, 0, 0, 0, 0.0, {})
 
 
+def claim_all(queue, *sessions):
+    claims = [queue.claim(session) for session in sessions]
+    return [claim.number if claim else None for claim in claims]
+
+
 def test_each_snapshot_goes_to_one_evaluator_in_order():
-    queue = EvaluationQueue()
+    queue = EvaluationQueue(9)
     for number in range(3):
         queue.offer(make_snapshot(number))
-    claims = [queue.claim(session) for session in (1, 2, 3, 4)]
-    assert [claim.number if claim else None for claim in claims] == [0, 1, 2, None]
+    assert claim_all(queue, 1, 2, 3, 4) == [0, 1, 2, None]
     assert len(queue) == 3
 
 
 def test_a_result_counts_once_and_only_from_who_holds_the_snapshot():
-    queue = EvaluationQueue()
+    queue = EvaluationQueue(9)
     snapshot = make_snapshot(0)
     queue.offer(snapshot)
     assert queue.complete(1, 0) is None  # nobody has claimed it
@@ -28,7 +32,7 @@ def test_a_result_counts_once_and_only_from_who_holds_the_snapshot():
 
 
 def test_the_snapshot_of_a_dead_evaluator_is_the_next_to_go_out():
-    queue = EvaluationQueue()
+    queue = EvaluationQueue(9)
     for number in range(2):
         queue.offer(make_snapshot(number))
     queue.claim(1)
@@ -42,7 +46,7 @@ def test_the_snapshot_of_a_dead_evaluator_is_the_next_to_go_out():
 
 
 def test_claiming_again_hands_out_the_same_one_when_the_answer_was_lost():
-    queue = EvaluationQueue()
+    queue = EvaluationQueue(9)
     for number in range(2):
         queue.offer(make_snapshot(number))
     assert queue.claim(1) is queue.claim(1)
@@ -52,8 +56,28 @@ def test_claiming_again_hands_out_the_same_one_when_the_answer_was_lost():
     assert len(queue) == 2
 
 
+def test_the_newest_wait_and_those_that_are_dropped_for_them_are_counted():
+    queue = EvaluationQueue(most_waiting=3)
+    for number in range(8):
+        queue.offer(make_snapshot(number))
+    assert (len(queue), queue.dropped) == (3, 5)
+    assert claim_all(queue, 1, 2, 3) == [5, 6, 7]
+
+
+def test_what_an_evaluator_holds_is_not_dropped_not_even_when_it_dies():
+    queue = EvaluationQueue(most_waiting=2)
+    queue.offer(make_snapshot(0))
+    queue.claim(1)
+    for number in (1, 2):
+        queue.offer(make_snapshot(number))
+    assert claim_all(queue, 1) == [0], "its answer was lost"
+    queue.release(1)
+    assert (len(queue), queue.dropped) == (3, 0)
+    assert claim_all(queue, 2, 3, 4) == [0, 1, 2]
+
+
 def test_releasing_one_that_holds_nothing_changes_nothing():
-    queue = EvaluationQueue()
+    queue = EvaluationQueue(9)
     queue.offer(make_snapshot(0))
     queue.release(9)
     assert len(queue) == 1

@@ -202,9 +202,46 @@ def test_exponent_zero_is_uniform():
 def test_each_batch_is_stratified():
     replay = make(prioritized=True, capacity=64, frames=64)
     insert_some(replay, 64)
-    # 4 batches of 16 over 64 equal items: 64 strata of one item each, every fourth in a batch.
-    for number, batch in enumerate(replay.sample(16, 4).split(16)):
-        assert batch.keys.tolist() == list(range(number, 64, 4))
+    # 4 batches of 16 over 64 equal items: 64 strata of one item each, one of every four in a batch.
+    batches = np.array([batch.keys for batch in replay.sample(16, 4).split(16)])
+    assert (batches // 4 == np.arange(16)).all()
+    assert sorted(batches.ravel().tolist()) == list(range(64))
+
+
+def overlaps(batches):
+    """Share of a batch that stands in another, by how far apart the two are in a reply."""
+    count = len(batches)
+    return np.array(
+        [
+            np.mean([np.isin(batches[i], batches[i - apart]).mean() for i in range(apart, count)])
+            for apart in sorted({1, count // 2, count - 1})
+        ]
+    )
+
+
+@pytest.mark.parametrize("prioritized", [True, False])
+@pytest.mark.parametrize(("items", "size", "batches"), [(1_000, 64, 16), (200, 32, 8), (50, 8, 2)])
+def test_batches_of_a_reply_have_no_more_in_common_than_independent_ones(
+    prioritized, items, size, batches
+):
+    replay = make(prioritized=prioritized, capacity=items, frames=items, exponent=1.0)
+    insert_some(replay, items, priorities=np.random.default_rng(1).lognormal(size=items))
+    replies = 20_000 // (size * batches) + 40
+    drawn = [replay.sample(size, batches).keys.reshape(batches, size) for _ in range(replies)]
+    alone = [[replay.sample(size).keys for _ in range(batches)] for _ in range(replies)]
+    together, apart = (np.mean([overlaps(r) for r in some], axis=0) for some in (drawn, alone))
+    assert (together < 1.1 * apart).all()
+    assert together.max() < 1.25 * together.min(), "neighbours are no more alike than others"
+
+
+def test_a_reply_of_one_batch_takes_no_lots():
+    replay, other = (make(prioritized=True, capacity=64, frames=64) for _ in range(2))
+    for each in (replay, other):
+        insert_some(each, 64, priorities=np.random.default_rng(1).lognormal(size=64))
+    rng = np.random.default_rng(0)
+    for _ in range(3):
+        strata = (np.arange(16) + rng.random(16)) * (other._priorities.total / 16)
+        assert replay.sample(16).keys.tolist() == other._priorities._tree.find(strata).tolist()
 
 
 def test_a_new_item_gets_the_highest_priority_or_its_own():

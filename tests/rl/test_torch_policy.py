@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -67,3 +68,57 @@ def test_a_few_and_many_observations_get_the_same_values() -> None:
     policy, many = GreedyPolicy(network()), observations(20_000)
     one_by_one = np.concatenate([policy.q_values(each[None]) for each in many[:50]])
     np.testing.assert_allclose(policy.q_values(many)[:50], one_by_one, rtol=1e-4, atol=1e-6)
+
+
+class Counting(nn.Module):
+    """Has a buffer that training puts a new tensor for."""
+
+    count: torch.Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.count = self.count + 1
+        return values + self.count
+
+
+def with_modes() -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3), Counting()
+    return nn.Sequential(*layers)
+
+
+def buffer(network: nn.Module, name: str) -> float:
+    return float(network.get_buffer(name))
+
+
+def test_acting_never_touches_the_mode_of_a_network_that_trains() -> None:
+    trained = with_modes()
+    trained[2].eval()  # frozen by its owner
+    modes = [module.training for module in trained.modules()]
+    policy = GreedyPolicy(trained)
+    first = policy.q_values(observations(40))
+    assert [module.training for module in trained.modules()] == modes
+    assert buffer(trained, "1.num_batches_tracked") == 0
+    np.testing.assert_array_equal(policy.q_values(observations(40)), first)
+
+
+def test_a_policy_acts_with_all_that_training_has_changed() -> None:
+    trained = with_modes()
+    policy = GreedyPolicy(trained)
+    optimizer = torch.optim.SGD(trained.parameters(), 0.1)
+    for _ in range(3):
+        optimizer.zero_grad()
+        trained(torch.from_numpy(observations(40))).square().sum().backward()
+        optimizer.step()
+    fresh = with_modes()
+    fresh.load_state_dict(trained.state_dict())
+    assert buffer(trained, "4.count") == 3
+    np.testing.assert_array_equal(
+        policy.q_values(observations(9)), GreedyPolicy(fresh).q_values(observations(9))
+    )
+    policy.load(weights_to_arrays(with_modes()))
+    assert buffer(trained, "4.count") == 0

@@ -7,10 +7,17 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from tests.roles.conftest import Corridor, quick_config
 from zdqn.config import load_config
-from zdqn.errors import ConfigError, EnvironmentFailedError, MismatchError, RunDirectoryTakenError
+from zdqn.errors import (
+    ConfigError,
+    EnvironmentFailedError,
+    MismatchError,
+    RoleFailedError,
+    RunDirectoryTakenError,
+)
 from zdqn.experiments.scoring import score_checkpoint
 from zdqn.records.checkpoints import load_checkpoint
 from zdqn.roles.single import Single
@@ -108,9 +115,14 @@ def test_without_a_ratio_one_process_cannot_know_when_to_learn(tmp_path):
         train(tmp_path, "replay.samples_per_insert=0")
 
 
-def test_a_diverged_loss_ends_the_run_with_advice(tmp_path):
-    from zdqn.errors import RoleFailedError
+@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+def test_a_loss_that_is_no_number_ends_the_run_with_advice(tmp_path, kind):
+    kinds = f"replay.kind={kind}", "algorithm.loss=squared"
+    with pytest.raises(RoleFailedError, match=r"updates.*Lower algorithm.learning_rate \(1e\+30\)"):
+        train(tmp_path, *kinds, "algorithm.learning_rate=1e30", "stop.updates=200")
 
+
+def test_a_diverged_loss_ends_the_run_with_advice(tmp_path):
     with pytest.raises(RoleFailedError, match=r"Lower algorithm.learning_rate \(1e\+30\)"):
         train(tmp_path, "algorithm.learning_rate=1e30", "stop.updates=200")
 
@@ -121,6 +133,40 @@ def test_metrics_count_up_and_the_summary_agrees(tmp_path):
     assert [row["updates"] for row in rows] == sorted(row["updates"] for row in rows)
     assert rows[-1]["updates"] == result.summary["updates"] == 300
     assert rows[-1]["transitions"] == result.summary["transitions"]
+
+
+def with_modes(spec):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = nn.Linear(4, 16), nn.BatchNorm1d(16), nn.Dropout(0.5), nn.Linear(16, 2)
+        return nn.Sequential(*layers)
+
+
+MODES = ("stop.updates=40",)
+
+
+def test_one_process_and_several_train_a_network_in_the_same_mode(tmp_path, system):
+    """Each update is a batch that the normalization has seen, whoever acts in between."""
+    train(tmp_path / "train", *MODES, network=with_modes)
+    config = quick_config(*BASE, *MODES)
+    learner = system.learner(config, system.memory(config), network=with_modes)
+    system.collector(config, learner, network=with_modes)
+    system.evaluator(config, learner, network=with_modes)
+    for folder in (tmp_path / "train", learner.result().run_directory):
+        trained = weights(folder)
+        assert int(trained["1.num_batches_tracked"]) == 40
+        assert trained["1.running_mean"].abs().max() > 0.01
+
+
+def test_what_dropout_drops_is_the_same_for_a_seed(tmp_path):
+    before = torch.get_rng_state()
+    for name in ("one", "two"):
+        torch.rand(7)  # what the program has drawn before does not matter
+        train(tmp_path / name, *MODES, network=with_modes)
+    assert equal(weights(tmp_path / "one"), weights(tmp_path / "two"))
+    torch.set_rng_state(before)
+    train(tmp_path / "three", *MODES, network=with_modes)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 class Dying(Corridor):

@@ -137,6 +137,14 @@ class EvaluatorSection(Section, frozen=True, kw_only=True):
     ] = 0
     period_updates: Annotated[int, key("Updates between two; 0 does not count.", ge=0)] = 0
     period_episodes: Annotated[int, key("Episodes between two; 0 does not count.", ge=0)] = 0
+    waiting_snapshots: Annotated[
+        int,
+        key(
+            "Snapshots that wait for an evaluator at most, each a copy of the network in the "
+            "learner's memory; one more, and the oldest is dropped.",
+            ge=1,
+        ),
+    ] = 16
     episodes: Annotated[int, key("Episodes of one evaluation.", ge=1)] = 20
     epsilon: Annotated[float, key("Share of random actions; 0 is greedy.", ge=0, le=1)] = 0.0
     environments: Annotated[int, key("Environments stepped together.", ge=1)] = 10

@@ -17,15 +17,16 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from zdqn.core.divergence import Divergence
 from zdqn.core.rollout import Rollout
 from zdqn.core.store import TransitionStore
 from zdqn.core.trainer import Trainer
 from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.rl.exploration import explore
+from zdqn.rl.greedy import Greedy
 from zdqn.rl.importance import importance_weights
 from zdqn.rl.optimizer import Update
 from zdqn.rl.staleness import Staleness
-from zdqn.rl.torch_policy import GreedyPolicy
 
 
 class Lockstep:
@@ -36,6 +37,7 @@ class Lockstep:
         spec: of them.
         store: the replay with its limiter, whose ratio decides when updates are due.
         trainer: the networks, and how they learn from a batch.
+        policy: acts with the trainer's online network, whose mode it does not touch.
         batch_size: transitions of one update.
         prioritized: whether to weight by importance and to write priorities back.
         estimate: whether new transitions get the network's own TD error as priority.
@@ -43,6 +45,7 @@ class Lockstep:
         importance_exponent: updates so far to beta.
         rng: for exploration.
         staleness: told what was learned from; a version is an update here.
+        divergence: told of returns; ends training when it goes wrong.
 
     Attributes:
         update: the newest update, or None.
@@ -54,6 +57,7 @@ class Lockstep:
         spec: EnvironmentSpec,
         store: TransitionStore,
         trainer: Trainer,
+        policy: Greedy,
         *,
         batch_size: int,
         prioritized: bool,
@@ -62,12 +66,13 @@ class Lockstep:
         importance_exponent: Callable[[int], float],
         rng: np.random.Generator,
         staleness: Staleness,
+        divergence: Divergence,
     ) -> None:
         self._rollout = rollout
         self._spec = spec
         self._store = store
         self._trainer = trainer
-        self._policy = GreedyPolicy(trainer.online)
+        self._policy = policy
         self._batch_size = batch_size
         self._prioritized = prioritized
         self._estimate = estimate
@@ -76,6 +81,7 @@ class Lockstep:
         self._rng = rng
         self.update: Update | None = None
         self._staleness = staleness
+        self._divergence = divergence
 
     def collect(self) -> None:
         """Step the environments until a block is complete, and store it."""
@@ -85,6 +91,7 @@ class Lockstep:
         block = rollout.take_block()
         if block is not None:
             self._store.insert(block)
+            self._divergence.saw(block.records["reward"])
 
     def _step(self) -> None:
         rollout = self._rollout
@@ -108,6 +115,9 @@ class Lockstep:
 
         Returns:
             How many were made.
+
+        Raises:
+            RoleFailedError: when a priority is no number any more.
         """
         updates = 0
         while updates < most_updates and self._store.allowed_batches(self._batch_size, 1):
@@ -125,4 +135,6 @@ class Lockstep:
         (prepared,) = self._trainer.prepare(batch, self._batch_size, weights)
         self.update = self._trainer.update(prepared)
         if self._prioritized:
-            self._store.update_priorities(batch.keys, self.update.priorities.cpu().numpy())
+            priorities = self.update.priorities.cpu().numpy()
+            self._divergence.check_priorities(priorities, self._trainer.updates)
+            self._store.update_priorities(batch.keys, priorities)

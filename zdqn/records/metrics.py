@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zdqn.core.agenda import Counters
-from zdqn.errors import RoleFailedError
 from zdqn.records.snapshots import Evaluation
 from zdqn.rl.staleness import Staleness
 from zdqn.wire.status import CollectorStatistics, MetricsRow
@@ -146,24 +145,6 @@ class Metrics:
             "updates_per_s": round(updates_per_s, 1),
             "staleness_mean": round(self.staleness.mean, 4),
         }
-
-
-def check_loss(row: MetricsRow, learning_rate: float) -> None:
-    """Refuse to go on when learning diverged.
-
-    Args:
-        row: of metrics, after an update of this start.
-        learning_rate: for the advice.
-
-    Raises:
-        RoleFailedError: when the loss is no finite number.
-    """
-    if row.loss is None:
-        raise RoleFailedError(
-            f"The loss is not a finite number any more after {row.updates} updates: learning "
-            f"diverged. Lower algorithm.learning_rate ({learning_rate:g}), or set "
-            f"algorithm.max_gradient_norm (such as 10)."
-        )
 
 
 def _number(value: Any) -> float | None:

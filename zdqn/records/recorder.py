@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
 from zdqn.config import Config, to_toml
 from zdqn.core.agenda import Counters
+from zdqn.core.divergence import Divergence
 from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.errors import FileError, ZdqnError
-from zdqn.records.metrics import Metrics, check_loss
+from zdqn.records.metrics import Metrics
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.sinks import Sink
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
@@ -39,6 +41,7 @@ class Recorder:
 
     Attributes:
         metrics: time, rates and evaluations so far.
+        divergence: told of what is learned from.
         snapshots: taken so far.
     """
 
@@ -50,6 +53,12 @@ class Recorder:
         self._best: Checkpoint | None = None
         self._kept_return: float | None = None
         self.metrics = Metrics()
+        self.divergence = Divergence(
+            learning_rate=config.algorithm.learning_rate,
+            max_gradient_norm=config.algorithm.max_gradient_norm,
+            discount=config.algorithm.discount,
+            n_step=config.algorithm.n_step,
+        )
         self.snapshots = 0
 
     def count_on(
@@ -72,6 +81,8 @@ class Recorder:
             training.metrics, checkpoint.counters, best_return, evaluations=len(written)
         )
         self.snapshots = max([training.snapshots, *(number + 1 for number in written)])
+        # Of a checkpoint that does not tell, the network may know larger rewards than come now.
+        self.divergence.largest_return = training.metrics.get("largest_return", inf)
 
     def begin(self, claim: RunClaim) -> None:
         """Write the first files, now that training begins and nothing can be refused any more.
@@ -109,9 +120,20 @@ class Recorder:
         """
         row = self.metrics.row(counters, update=update, collectors=collectors)
         if update is not None:
-            check_loss(row, self._config.algorithm.learning_rate)
+            self.divergence.check_loss(update.loss, row.updates)
+            self._warn_of_divergence(row)
         self._tell(lambda sink: sink.add_metrics(row))
         return row
+
+    def _warn_of_divergence(self, row: MetricsRow) -> None:
+        warning = self.divergence.look(
+            updates=row.updates,
+            environment_steps=row.environment_steps,
+            q_mean=row.q_mean,
+            td_error_mean=row.td_error_mean,
+        )
+        if warning:
+            logger.warning("%s", warning)
 
     def freeze(
         self, arrays: dict[str, NDArray[Any]], counters: Counters, weight_version: WeightVersion
@@ -246,7 +268,10 @@ class Recorder:
             training=TrainingState(
                 trainer=trainer,
                 totals=totals,
-                metrics=self.metrics.state_dict(),
+                metrics={
+                    **self.metrics.state_dict(),
+                    "largest_return": self.divergence.largest_return,
+                },
                 snapshots=self.snapshots,
                 version=version,
             ),

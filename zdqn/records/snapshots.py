@@ -1,4 +1,4 @@
-"""Frozen snapshots that wait for an evaluator: each is scored exactly once."""
+"""Frozen snapshots that wait for an evaluator: each is scored once, or dropped for newer ones."""
 
 from __future__ import annotations
 
@@ -52,15 +52,28 @@ class Evaluation:
 
 
 class EvaluationQueue:
-    """Hands each snapshot to one evaluator, and again if that one dies."""
+    """Hands each snapshot to one evaluator, and again if that one dies.
 
-    def __init__(self) -> None:
+    Args:
+        most_waiting: how many may wait, >= 1; the newest stay. One that an evaluator held and gave
+            back may wait beyond that.
+
+    Attributes:
+        dropped: snapshots that will never be scored.
+    """
+
+    def __init__(self, most_waiting: int) -> None:
+        self._most_waiting = most_waiting
+        self.dropped = 0
         self._waiting: deque[FrozenSnapshot] = deque()
         self._claimed: dict[int, tuple[int, FrozenSnapshot]] = {}
 
     def offer(self, snapshot: FrozenSnapshot) -> None:
-        """Put a snapshot at the end of the queue."""
+        """Put a snapshot at the end of the queue, in place of the oldest if too many wait."""
         self._waiting.append(snapshot)
+        while len(self._waiting) > self._most_waiting:
+            self._waiting.popleft()
+            self.dropped += 1
 
     def claim(self, session: int) -> FrozenSnapshot | None:
         """Give the oldest waiting snapshot to an evaluator; one that it held goes back first."""
@@ -91,5 +104,5 @@ class EvaluationQueue:
             self._waiting.appendleft(self._claimed.pop(number)[1])
 
     def __len__(self) -> int:
-        """Count the snapshots that have no result yet."""
+        """Count the snapshots that may still get a result."""
         return len(self._waiting) + len(self._claimed)

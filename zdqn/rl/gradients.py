@@ -98,6 +98,7 @@ class Functional(Differentiation):
     def __init__(self, online: nn.Module, target: nn.Module) -> None:
         self._online = online
         self._target = target
+        self._buffers = dict(online.named_buffers())
 
     def __call__(
         self,
@@ -107,14 +108,25 @@ class Functional(Differentiation):
     ) -> Descent:
         """Take the gradients of a loss in these parameters."""
 
-        def target(observations: Tensor) -> Tensor:
-            return cast(Tensor, functional_call(self._target, target_parameters, (observations,)))
+        def loss_of(weights: dict[str, Tensor]) -> tuple[Tensor, tuple[Seen, dict[str, Tensor]]]:
+            # Copies, as what is from outside may not be written to here: a batch normalization
+            # writes down its statistics.
+            buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
 
-        def loss_of(weights: dict[str, Tensor]) -> tuple[Tensor, Seen]:
             def online(observations: Tensor) -> Tensor:
-                return cast(Tensor, functional_call(self._online, weights, (observations,)))
+                tensors = {**weights, **buffers}
+                return cast(Tensor, functional_call(self._online, tensors, (observations,)))
 
-            return compute_loss(online, target)
+            def target(observations: Tensor) -> Tensor:
+                tensors = dict(target_parameters)
+                if self._target is self._online:
+                    tensors.update(buffers)
+                return cast(Tensor, functional_call(self._target, tensors, (observations,)))
 
-        gradients, (loss, seen) = grad_and_value(loss_of, has_aux=True)(parameters)
+            loss, seen = compute_loss(online, target)
+            return loss, (seen, buffers)
+
+        gradients, (loss, (seen, buffers)) = grad_and_value(loss_of, has_aux=True)(parameters)
+        for name, buffer in self._buffers.items():
+            buffer.copy_(buffers[name])
         return Descent(gradients, loss, seen)

@@ -136,7 +136,9 @@ class Priorities:
         """Draw slots, with replacement; `total` must not be 0.
 
         The sum of all priorities is cut into `batches * batch_size` equal strata, and one slot
-        drawn from each. They are dealt round-robin, so that each batch is stratified too.
+        drawn from each. Of `batches` neighbouring strata each batch gets one, by lot: so each batch
+        is stratified too. Dealt in turn, neighbouring strata, often the same slot, would always go
+        to neighbouring batches, and those be half the same.
 
         Args:
             batch_size: slots of a batch, >= 1.
@@ -150,7 +152,9 @@ class Priorities:
         count = batch_size * batches
         strata = np.arange(count) + rng.random(count)
         total = self._tree.total
-        slots = self._tree.find(strata * (total / count)).reshape(batch_size, batches).T.ravel()
+        slots = self._tree.find(strata * (total / count))
+        if batches > 1:
+            slots = rng.permuted(slots.reshape(batch_size, batches), axis=1).T.ravel()
         np.divide(self._tree.get(slots), total, out=probabilities)
         return slots
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -19,12 +20,15 @@ class GreedyPolicy(Greedy):
     """A network to act with.
 
     Args:
-        network: on any device; put into evaluation mode, and shared, not copied. A network that
-            is also trained is better copied first if it has dropout or batch normalization.
+        network: on any device; its weights are shared, not copied, and it stays in the mode that it
+            is in. So a network can be acted with and trained in turns.
+
+    Attributes:
+        network: a view of it, always in evaluation mode.
     """
 
     def __init__(self, network: nn.Module) -> None:
-        self.network = network.eval()
+        self.network = evaluation_view(network)
         self._device = _device(network)
         self._dense = dense_view(network)
 
@@ -40,6 +44,24 @@ class GreedyPolicy(Greedy):
     def load(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take over weights, in place."""
         load_arrays(self.network, arrays)
+
+
+def evaluation_view(network: nn.Module) -> nn.Module:
+    """Make a network in evaluation mode on the memory of one that may be in training.
+
+    Args:
+        network: left as it is.
+
+    Returns:
+        The same modules anew, with modes of their own and with the parameters and buffers of
+        `network`: what trains one or loads into it, changes both.
+    """
+    # The tables that hold them are shared, not only the tensors: some layers put new tensors there.
+    tables = [
+        table for module in network.modules() for table in (module._parameters, module._buffers)
+    ]
+    view = copy.deepcopy(network, {id(table): table for table in tables})
+    return view.eval()
 
 
 def _device(network: nn.Module) -> torch.device:

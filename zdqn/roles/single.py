@@ -160,6 +160,7 @@ class Single(Closing):
     def _build(self) -> tuple[Rollout, Lockstep]:
         from zdqn.core.lockstep import Lockstep
         from zdqn.core.rollout import Rollout
+        from zdqn.rl.torch_policy import GreedyPolicy
 
         config = self._config
         earlier = self._earlier  # other draws than those that the run began with
@@ -177,11 +178,13 @@ class Single(Closing):
         self._store.make_room(self._spec)
         epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"
+        self._policy = GreedyPolicy(self._trainer.online)
         lockstep = Lockstep(
             rollout,
             self._spec,
             self._store,
             self._trainer,
+            self._policy,
             batch_size=config.algorithm.batch_size,
             prioritized=prioritized,
             estimate=prioritized and config.replay.initial_priority == "collector",
@@ -189,6 +192,7 @@ class Single(Closing):
             importance_exponent=build_importance_schedule(config),
             rng=np.random.default_rng(seeds[1]),
             staleness=self._recorder.metrics.staleness,
+            divergence=self._recorder.divergence,
         )
         self._epsilons = epsilons
         return rollout, lockstep
@@ -201,12 +205,18 @@ class Single(Closing):
 
         Raises:
             EnvironmentFailedError: when the environment raises or misbehaves.
-            RoleFailedError: when the loss is no number any more.
+            RoleFailedError: when a loss or priority is no number any more.
         """
+        from zdqn.rl.torch_seeding import seeded
+
         logger.info("run directory %s", self._directory.path)
         logger.info("environment: %s", self._spec.describe())
         self._claim.clear_servers()  # this run has none
         self._recorder.begin(self._claim)
+        with seeded(self._config.run.seed, self._trainer.device):
+            return self._train()
+
+    def _train(self) -> TrainingResult:
         self._do_what_is_due()
         while not (reason := self._end()) and not self._stop.is_set():
             self._lockstep.collect()
@@ -237,6 +247,9 @@ class Single(Closing):
         due = self._agenda.due(self._recorder.metrics.wall_s, self._counters)
         if due is NOTHING:
             return
+        update = self._lockstep.update
+        if update is not None and (due.snapshot or due.checkpoint):
+            self._recorder.divergence.check_loss(update.loss, self._trainer.updates)
         if due.snapshot:
             self._evaluate()
         if due.checkpoint:
@@ -247,11 +260,10 @@ class Single(Closing):
     def _evaluate(self) -> None:
         from zdqn.core.evaluation import evaluate
         from zdqn.rl.exploration import epsilon_greedy
-        from zdqn.rl.torch_policy import GreedyPolicy
 
         section = self._config.evaluator
         seed = evaluation_seed(self._config.run.seed, self._recorder.snapshots)
-        policy, rng = GreedyPolicy(self._trainer.online), np.random.default_rng(seed)
+        policy, rng = self._policy, np.random.default_rng(seed)
         version = WeightVersion(1, self._trainer.updates)
         snapshot = self._recorder.freeze(self._trainer.weights(), self._counters, version)
         started_s = time.monotonic()

@@ -33,7 +33,7 @@ class Line:
 
     def offer(self, number):
         arrays = {"weight": np.full(2, number, np.float32)}
-        self.object.offer(FrozenSnapshot(number, 1 << 32, 10, 5, 2, 0.0, arrays))
+        return self.object.offer(FrozenSnapshot(number, 1 << 32, 10, 5, 2, 0.0, arrays))
 
     def claim(self, session, wait_ms=1_000):
         request = Request([], memoryview(b""))
@@ -63,6 +63,14 @@ def test_each_snapshot_goes_to_one_evaluator_with_all_that_it_needs(line):
     assert header.weights.run_id == "r"
     assert line.object.waits
     assert not line.object.advance(over=False)
+
+
+def test_no_more_wait_than_the_configuration_says_and_the_rest_is_told_of(line):
+    assert [line.offer(number) for number in range(18)] == [0] * 16 + [1, 2]
+    assert line.object.unevaluated == 16
+    line.claim(1)
+    assert line.object.advance(over=False)
+    assert line.replies[0].snapshot == 2
 
 
 def test_patience_ends_with_nothing_and_so_does_the_run(line):

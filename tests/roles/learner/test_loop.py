@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from zdqn.core.agenda import Agenda, Limits, Periods
+from zdqn.core.divergence import Divergence
 from zdqn.data import Batch, EnvironmentSpec, EvaluationScores, WeightVersion
+from zdqn.errors import RoleFailedError
 from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
@@ -76,6 +78,7 @@ class FakeTrainer:
     def __init__(self):
         self.updates = 0
         self.importance = []
+        self.fails_at = 0
 
     def prepare(self, sampled, size, weights):
         self.importance.append(None if weights is None else weights.tolist())
@@ -83,8 +86,10 @@ class FakeTrainer:
 
     def update(self, _prepared):
         self.updates += 1
-        errors = torch.full((SIZE,), float(self.updates))
-        return Update(errors, torch.tensor(0.5), {}, torch.zeros(()))
+        errors, loss = torch.full((SIZE,), float(self.updates)), torch.tensor(0.5)
+        if self.updates == self.fails_at:
+            errors[1] = loss = torch.tensor(torch.nan)
+        return Update(errors, loss, {}, torch.zeros(()))
 
     def weights(self):
         return {"weight": np.full(1, self.updates, np.float32)}
@@ -103,6 +108,8 @@ class FakeModel:
         self.turns = 0
         self.at_turn: Callable[[int], None] = lambda turn: None
         self.collectors = 1
+        self.evaluators = 1
+        self.room = 1_000
 
     def publish(self, published):
         if not isinstance(published, bytes):  # the same is broadcast as bytes
@@ -110,6 +117,7 @@ class FakeModel:
 
     def offer(self, snapshot):
         self.offered.append(snapshot)
+        return max(0, len(self.offered) - self.room)
 
     def take_evaluations(self):
         taken, self.evaluations = self.evaluations, []
@@ -120,8 +128,7 @@ class FakeModel:
         self.at_turn(self.turns)
 
     def living(self, role):
-        assert role == "collector"
-        return self.collectors
+        return {"collector": self.collectors, "evaluator": self.evaluators}[role]
 
     def collector_statistics(self):
         return [CollectorStatistics(epsilon=0.5)]
@@ -132,6 +139,9 @@ class FakeRecorder:
 
     def __init__(self):
         self.metrics = Metrics()
+        self.divergence = Divergence(
+            learning_rate=0.1, max_gradient_norm=0.0, discount=0.9, n_step=1
+        )
         self.rows = []
         self.evaluations = []
         self.checkpoints = []
@@ -173,7 +183,7 @@ class FakeBoard:
 class Setting:
     """A loop and the fakes around it."""
 
-    def __init__(self, *replies, periods=None, beta=None, **limits):
+    def __init__(self, *replies, periods=None, beta=None, planned=True, **limits):
         self.stop = threading.Event()
         self.samples = FakeSamples(self.stop, *replies)
         self.trainer = FakeTrainer()
@@ -195,6 +205,7 @@ class Setting:
             agenda=Agenda(periods or Periods(publish_updates=1), Limits(**limits)),
             board=self.board,  # type: ignore[arg-type]
             stop=self.stop,
+            evaluators_planned=planned,
         )
 
     def run(self):
@@ -226,6 +237,24 @@ def test_prioritized_replay_is_weighted_and_priorities_go_back_by_key():
         ([10, 11, 12, 13], [1.0] * 4),
         ([14, 15, 16, 17], [2.0] * 4),
     ]
+
+
+def test_a_priority_that_is_no_number_is_never_sent_and_ends_the_learner():
+    setting = Setting(batch(3), beta=lambda updates: 1.0)
+    setting.trainer.fails_at = 2
+    with pytest.raises(RoleFailedError, match=r"after 2 updates 1 of the 4 priorities"):
+        setting.run()
+    assert setting.samples.written_back == [([0, 1, 2, 3], [1.0] * 4)]
+
+
+@pytest.mark.parametrize("period", ["checkpoint_updates", "snapshot_updates"])
+def test_what_has_diverged_is_neither_saved_nor_evaluated(period):
+    setting = Setting(batch(3), periods=Periods(publish_updates=100, **{period: 2}))
+    setting.trainer.fails_at = 2
+    with pytest.raises(RoleFailedError, match="after 2 updates the loss"):
+        setting.run()
+    assert setting.recorder.checkpoints == []
+    assert [snapshot.updates for snapshot in setting.model.offered if snapshot.updates] == []
 
 
 def test_beta_0_undoes_nothing():
@@ -313,6 +342,35 @@ def test_snapshots_are_of_the_weights_at_that_moment():
     setting.run()
     assert [snapshot.updates for snapshot in setting.model.offered] == [0, 2, 4]
     assert [snapshot.arrays["weight"].item() for snapshot in setting.model.offered] == [0, 2, 4]
+
+
+EVERY_UPDATE = Periods(publish_updates=100, snapshot_updates=1)
+
+
+def test_snapshots_that_are_dropped_for_newer_ones_are_counted_and_said_once(caplog):
+    setting = Setting(batch(5), periods=EVERY_UPDATE)
+    setting.model.room = 2
+    setting.run()
+    assert setting.loop.snapshots_dropped == 4
+    assert caplog.text.count("dropped and never scored") == 1
+    assert "evaluator.period_" in caplog.text
+
+
+def test_no_snapshot_is_taken_where_nobody_will_ever_come(caplog):
+    setting = Setting(batch(5), periods=EVERY_UPDATE, planned=False)
+    setting.model.evaluators = 0
+    setting.model.at_turn = lambda turn: setattr(setting.model, "evaluators", int(turn >= 4))
+    setting.run()
+    assert [snapshot.updates for snapshot in setting.model.offered] == [5], "one has joined"
+    assert setting.recorder.frozen == 1
+    assert caplog.text.count("no snapshot is taken") == 1
+
+
+def test_snapshots_wait_for_an_evaluator_that_is_planned():
+    setting = Setting(batch(2), periods=EVERY_UPDATE)
+    setting.model.evaluators = 0
+    setting.run()
+    assert [snapshot.updates for snapshot in setting.model.offered] == [0, 1, 2]
 
 
 def test_the_last_snapshot_is_taken_once():

@@ -50,13 +50,18 @@ class EvaluationLine:
         self._reply = reply
         self._clock = clock
         self._log = QuietLog(logger, clock=clock)
-        self._queue = EvaluationQueue()
+        self._queue = EvaluationQueue(config.evaluator.waiting_snapshots)
         self._waiting: deque[tuple[float, Request, Claim]] = deque()
         self._evaluations: deque[Evaluation] = deque()
 
-    def offer(self, snapshot: FrozenSnapshot) -> None:
-        """Have a snapshot evaluated."""
+    def offer(self, snapshot: FrozenSnapshot) -> int:
+        """Have a snapshot evaluated.
+
+        Returns:
+            How many were dropped so far, as more waited than ``evaluator.waiting_snapshots``.
+        """
         self._queue.offer(snapshot)
+        return self._queue.dropped
 
     def release(self, session: int) -> None:
         """Give what an evaluator that has gone held to another."""

@@ -54,8 +54,8 @@ class Model(Protocol):
     def publish(self, published: Published) -> None:
         """Take over the newest weights."""
 
-    def offer(self, snapshot: FrozenSnapshot) -> None:
-        """Have a snapshot evaluated."""
+    def offer(self, snapshot: FrozenSnapshot) -> int:
+        """Have a snapshot evaluated; gives how many were dropped so far."""
 
     def take_evaluations(self) -> list[Evaluation]:
         """Give the evaluations that came in since the last call."""
@@ -86,6 +86,10 @@ class TrainingLoop:
         agenda: says what is due.
         board: says how it goes.
         stop: ends it from outside.
+        evaluators_planned: whether snapshots are taken though no evaluator is alive yet.
+
+    Attributes:
+        snapshots_dropped: snapshots for which newer ones came before an evaluator.
     """
 
     def __init__(
@@ -103,6 +107,7 @@ class TrainingLoop:
         agenda: Agenda,
         board: StatusBoard,
         stop: threading.Event,
+        evaluators_planned: bool = True,
     ) -> None:
         self._trainer = trainer
         self._spec = spec
@@ -118,6 +123,9 @@ class TrainingLoop:
         self._stop = stop
         self._update: Update | None = None
         self._counted = totals.counted()
+        self._evaluators_planned = evaluators_planned
+        self._said_unevaluated = False
+        self.snapshots_dropped = 0
 
     @property
     def counters(self) -> Counters:
@@ -140,7 +148,7 @@ class TrainingLoop:
         Raises:
             MismatchError: when the memory refuses.
             FencedError: when a newer learner has taken over.
-            RoleFailedError: when the loss is no number any more.
+            RoleFailedError: when a loss or priority is no number any more.
         """
         self._board.begin(self._model.collector_statistics())
         while not self._stop.is_set():
@@ -175,12 +183,16 @@ class TrainingLoop:
         self._recorder.metrics.staleness.add(
             sampled.weight_versions, self._publications.weight_version
         )
+        divergence = self._recorder.divergence
+        divergence.saw(sampled.rewards)
         weights = self._importance_weights(sampled)
         prepared = self._trainer.prepare(sampled, size, weights)
         for batch, training_batch in zip(sampled.split(size), prepared, strict=True):
             update = self._update = self._trainer.update(training_batch)
             if weights is not None:
-                self._samples.write_back(batch.keys, update.priorities.cpu().numpy())
+                priorities = update.priorities.cpu().numpy()
+                divergence.check_priorities(priorities, self._trainer.updates)
+                self._samples.write_back(batch.keys, priorities)
             self._do_what_is_due()
             self._model.serve_between_updates()
             if self._stop.is_set():
@@ -203,6 +215,8 @@ class TrainingLoop:
             self.publish()
         if due.republish:
             self._publications.republish()
+        if self._update is not None and (due.snapshot or due.checkpoint):
+            self._recorder.divergence.check_loss(self._update.loss, self._trainer.updates)
         if due.snapshot:
             self._offer_snapshot()
         if due.checkpoint:
@@ -216,8 +230,30 @@ class TrainingLoop:
         self._model.publish(self._publications.publish(weights, self.counters, stopping=stopping))
 
     def _offer_snapshot(self) -> None:
+        if not (self._evaluators_planned or self._model.living("evaluator")):
+            self._say_unevaluated(
+                "launch.evaluators is 0 and no evaluator has joined: as long as that is so, no "
+                "snapshot is taken and no best.pt written. Start one with zdqn evaluator, or set "
+                "launch.evaluators"
+            )
+            return
         version = self._publications.weight_version
-        self._model.offer(self._recorder.freeze(self._trainer.weights(), self.counters, version))
+        snapshot = self._recorder.freeze(self._trainer.weights(), self.counters, version)
+        dropped, self.snapshots_dropped = self.snapshots_dropped, self._model.offer(snapshot)
+        if self.snapshots_dropped > dropped:
+            self._say_unevaluated(
+                f"evaluators ({self._model.living('evaluator')} alive) are slower than "
+                f"evaluator.period_...: as snapshot {snapshot.number} came, the oldest that waited "
+                f"was dropped and never scored, and so it goes on. The newest "
+                f"evaluator.waiting_snapshots are kept; the summary counts the others. Start more "
+                f"evaluators, or set a longer period or fewer evaluator.episodes"
+            )
+
+    def _say_unevaluated(self, why: str) -> None:
+        """Say once why snapshots are not scored."""
+        if not self._said_unevaluated:
+            self._said_unevaluated = True
+            logger.warning("%s", why)
 
     def offer_last_snapshot(self, limit: str) -> None:
         """Have the final weights evaluated, unless they were."""

@@ -31,6 +31,7 @@ from zdqn.roles.building import (
     build_trainer,
     use_threads,
 )
+from zdqn.roles.learner.last_evaluations import LastEvaluations
 from zdqn.roles.learner.loop import TrainingLoop
 from zdqn.roles.learner.memory_link import MemoryLink
 from zdqn.roles.learner.model_server import ModelServer
@@ -172,7 +173,7 @@ class Learner(Closing):
         Raises:
             MismatchError: when the memory refuses.
             FencedError: when a newer learner has taken over.
-            RoleFailedError: when the network's loss is no number any more, or the model server
+            RoleFailedError: when a loss or priority is no number any more, or the model server
                 broke.
         """
         logger.info("serving the model at %s", self.endpoints["model"])
@@ -288,6 +289,7 @@ class Learner(Closing):
             agenda=Agenda(build_periods(config), build_limits(config)),
             board=self._board,
             stop=self._stop,
+            evaluators_planned=config.launch.evaluators > 0,
         )
 
     # --- the end ----------------------------------------------------------------------------------
@@ -321,9 +323,9 @@ class Learner(Closing):
         loop.publish(stopping=True)
         loop.save_checkpoint()
         if limit and limit != "evaluation_return":
-            self._evaluate_the_rest(loop, limit)
+            LastEvaluations(self._config, self._server, self._board, self._stop).wait(loop, limit)
             loop.save_checkpoint()  # again, for whoever goes on to know of these evaluations
-        return self._part(reason, loop.counters, samples.waited_s, verdict)
+        return self._part(reason, loop.counters, samples.waited_s, verdict, loop.snapshots_dropped)
 
     def _finish_untrained(self) -> TrainingResult:
         reason = self._reason()
@@ -331,26 +333,10 @@ class Learner(Closing):
         resumption = self._resumption
         counters = resumption.checkpoint.counters if resumption is not None else Counters()
         self._recorder.begin(self._claim)
-        return self._part(reason, counters, 0.0, "")
-
-    def _evaluate_the_rest(self, loop: TrainingLoop, limit: str) -> None:
-        """Wait for the evaluations that are due, and for one of the final weights."""
-        if not self._server.living("evaluator"):
-            return
-        loop.offer_last_snapshot(limit)
-        self._board.enter("waiting for evaluations")
-
-        def done() -> bool:
-            loop.take_evaluations()
-            left = self._server.unevaluated
-            if left:
-                self._board.waits_for(f"{left} evaluations")
-            return left == 0 or self._stop.is_set() or not self._server.living("evaluator")
-
-        _wait_until(done, None)
+        return self._part(reason, counters, 0.0, "", 0)
 
     def _part(
-        self, reason: str, counters: Counters, waited_s: float, verdict: str
+        self, reason: str, counters: Counters, waited_s: float, verdict: str, dropped: int
     ) -> TrainingResult:
         """Let everybody go, end the memory, and write the summary."""
         self._board.enter("finishing")
@@ -363,6 +349,7 @@ class Learner(Closing):
             reason,
             {
                 "snapshots_unevaluated": self._server.unevaluated,
+                "snapshots_dropped": dropped,
                 "samples": memory.samples,
                 "samples_per_insert": memory.samples_per_insert,
                 "blocks": totals.total("blocks"),

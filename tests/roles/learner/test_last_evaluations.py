@@ -1,0 +1,81 @@
+"""The end of a run's evaluations, with fakes for all who take part."""
+
+import threading
+
+import pytest
+
+from tests.roles.conftest import quick_config
+from zdqn.roles.learner.last_evaluations import LastEvaluations
+
+
+class Setting:
+    """Evaluators, snapshots and board in one; each look brings a result until somebody dies."""
+
+    def __init__(self, *, unevaluated=2, living=1, results=10):
+        self.unevaluated = unevaluated
+        self.alive = living
+        self.results = results
+        self.offered = []
+        self.said = []
+        self.stop = threading.Event()
+
+    def living(self, role):
+        assert role == "evaluator"
+        return self.alive
+
+    def offer_last_snapshot(self, limit):
+        self.offered.append(limit)
+        self.unevaluated += 1
+
+    def take_evaluations(self):
+        if self.results and self.unevaluated:
+            self.results -= 1
+            self.unevaluated -= 1
+        elif self.unevaluated:
+            self.alive = 0
+
+    def enter(self, phase):
+        self.said.append(phase)
+
+    def waits_for(self, what):
+        self.said.append(what)
+
+    def wait(self):
+        config = quick_config("links.dead_after_s=2.5")
+        LastEvaluations(config, self, self, self.stop).wait(self, "updates")
+
+
+def test_what_is_due_is_waited_for_and_the_final_weights_too(caplog):
+    setting = Setting()
+    setting.wait()
+    assert (setting.offered, setting.unevaluated) == (["updates"], 0)
+    assert setting.said == ["waiting for evaluations", "2 evaluations", "1 evaluations"]
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize(("results", "left"), [(2, "1 snapshot stays"), (0, "3 snapshots stay")])
+def test_an_evaluator_that_falls_silent_costs_its_evaluations_with_a_word(caplog, results, left):
+    setting = Setting(results=results)
+    setting.wait()
+    assert f"{left} without a score" in caplog.text
+    assert "links.dead_after_s = 2.5 s" in caplog.text
+
+
+def test_without_an_evaluator_what_waits_is_said_and_nothing_more_is_offered(caplog):
+    setting = Setting(living=0, results=0)
+    setting.wait()
+    assert setting.offered == []
+    assert "2 snapshots stay without a score" in caplog.text
+
+
+def test_where_nothing_waits_nothing_is_said(caplog):
+    Setting(living=0, unevaluated=0).wait()
+    assert caplog.text == ""
+
+
+def test_whoever_asks_to_stop_is_not_kept_waiting(caplog):
+    setting = Setting(results=0)
+    setting.stop.set()
+    setting.alive = 1
+    setting.wait()
+    assert caplog.text == ""
