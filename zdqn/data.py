@@ -201,12 +201,15 @@ class EpisodeStatistics:
     """How one episode went.
 
     Attributes:
-        total_reward: undiscounted sum of rewards (the "return" in the sense of a score).
+        total_reward: undiscounted sum of the environment's own rewards, under all configured
+            wrappers (the "return" in the sense of a score).
         length: environment steps.
+        cut: whether an evaluation cut it off, as it had not ended after many steps.
     """
 
     total_reward: float
     length: int
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,17 +217,26 @@ class EvaluationScores:
     """What an evaluation measured, one entry an episode.
 
     Attributes:
-        returns: undiscounted sums of rewards.
+        returns: undiscounted sums of the environment's own rewards.
         lengths: environment steps.
+        cut: how many episodes were cut off, as they had not ended after many steps.
     """
 
     returns: tuple[float, ...] = field(default=())
     lengths: tuple[int, ...] = field(default=())
+    cut: int = 0
 
     @property
     def mean(self) -> float:
         """Mean return."""
         return float(np.mean(self.returns))
+
+    @property
+    def cut_text(self) -> str:
+        """What to say of episodes that were cut off; "" if none was."""
+        if not self.cut:
+            return ""
+        return f", {self.cut} of them cut off after {max(self.lengths)} steps"
 
     @property
     def deviation(self) -> float:

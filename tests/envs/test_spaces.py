@@ -1,13 +1,12 @@
-"""Spaces that are taken, adapted, refused; an observation that is not what was declared."""
+"""Spaces that are taken, adapted, refused."""
 
-import gymnasium
 import numpy as np
 import pytest
 from gymnasium import spaces
 
 from tests.envs.shaped import Shaped, build
 from zdqn.envs import environment_spec, reset_environments
-from zdqn.envs.spaces import CheckedObservations, adapt_spaces, check_spaces
+from zdqn.envs.spaces import adapt_spaces, check_spaces
 from zdqn.errors import ConfigError
 
 
@@ -71,47 +70,6 @@ def test_actions_that_start_elsewhere_are_numbered_from_0():
 
 
 # --- observations that are not what was declared --------------------------------------------------
-
-
-class Misdeclared(gymnasium.Env):
-    """Observes what it is told to."""
-
-    observation_space = spaces.Box(0, 255, (4,), np.uint8)
-    action_space = spaces.Discrete(2)
-
-    def __init__(self, observation):
-        self.observation = observation
-
-    def reset(self, *, seed=None, options=None):
-        return self.observation, {"seed": seed, "options": options}
-
-    def step(self, action):
-        return self.observation, float(action), False, True, {"info": 1}
-
-
-def test_what_was_declared_passes_unchanged_with_all_that_belongs_to_it():
-    observation = np.arange(4, dtype=np.uint8)
-    checked = CheckedObservations(Misdeclared(observation))
-    seen, info = checked.reset(seed=3, options={"level": 2})
-    assert seen is observation
-    assert info == {"seed": 3, "options": {"level": 2}}
-    assert checked.step(1) == (observation, 1.0, False, True, {"info": 1})
-
-
-@pytest.mark.parametrize(
-    ("observation", "said"),
-    [
-        (np.zeros((2, 2), np.uint8), r"an array of shape \(2, 2\), dtype uint8"),
-        (np.zeros(4, np.float32), "dtype float32"),
-        ([0, 0, 0, 0], "is list"),
-        (None, "is NoneType"),
-    ],
-)
-def test_anything_else_is_refused_at_a_reset_and_at_a_step(observation, said):
-    checked = CheckedObservations(Misdeclared(observation))
-    for call in (checked.reset, lambda: checked.step(0)):
-        with pytest.raises(TypeError, match=said + r".*declares shape \(4,\), dtype uint8"):
-            call()
 
 
 # --- checks by themselves -------------------------------------------------------------------------

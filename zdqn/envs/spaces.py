@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium
-import numpy as np
 from gymnasium import spaces
 from gymnasium.wrappers import FlattenObservation, ReshapeObservation, TransformAction
 
@@ -79,59 +78,6 @@ def check_spaces(
         raise ConfigError(
             f"The environment's action space is {actions}, but a native vectorized environment "
             'must number its actions from 0. Use vectorization = "sync" or "async".'
-        )
-
-
-class CheckedObservations(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Refuses observations that are not what the observation space declares.
-
-    Gymnasium's vector environments would cast and reshape them without a word: floats become a
-    uint8 space's zeros, and a 2 by 2 array four numbers.
-
-    Args:
-        environment: observes a Box, all other wrappers applied.
-    """
-
-    def __init__(self, environment: gymnasium.Env[Any, Any]) -> None:
-        super().__init__(environment)
-        self._shape = environment.observation_space.shape
-        self._dtype = environment.observation_space.dtype
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Reset and check.
-
-        Raises:
-            TypeError: naming what came and what is declared.
-        """
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._check(observation)
-        return observation, info
-
-    def step(self, action: Any) -> Any:
-        """Step and check.
-
-        Raises:
-            TypeError: naming what came and what is declared.
-        """
-        result = self.env.step(action)
-        self._check(result[0])
-        return result
-
-    def _check(self, observation: Any) -> None:
-        if (
-            isinstance(observation, np.ndarray)
-            and observation.shape == self._shape
-            and observation.dtype == self._dtype
-        ):
-            return
-        found = type(observation).__name__
-        if isinstance(observation, np.ndarray):
-            found = f"an array of shape {observation.shape}, dtype {observation.dtype}"
-        raise TypeError(
-            f"the observation is {found}, but observation_space declares shape {self._shape}, "
-            f"dtype {self._dtype}"
         )
 
 
