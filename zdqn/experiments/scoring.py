@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec, EvaluationScores
 from zdqn.errors import ConfigError, FileError, MismatchError
+from zdqn.rl.exploration import epsilon_greedy
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
-    build_environments,
+    build_evaluation_environments,
     build_network,
     use_threads,
 )
@@ -55,7 +60,10 @@ def score_checkpoint(
     environment: EnvironmentFactory | None = None,
     network: NetworkFactory | None = None,
 ) -> EvaluationScores:
-    """Play greedy episodes with a checkpoint's network.
+    """Play episodes with a checkpoint's network, as an evaluator of its run does.
+
+    Actions are greedy but for a share of ``evaluator.epsilon``; the same seed as in the run gives
+    the same scores.
 
     Args:
         path: a file of ``checkpoints/``, or ``best.pt``.
@@ -74,19 +82,13 @@ def score_checkpoint(
     from zdqn.envs import close_environments
 
     policy, config, spec = load_policy(path, network)
-    section = config.evaluator
-    environments, found = build_environments(
-        config,
-        environment,
-        count=min(section.environments, episodes),
-        vectorization=section.vectorization,
-    )
+    environments, found = build_evaluation_environments(config, environment, episodes=episodes)
     try:
         _check_spec(path, spec, found)
         scores = evaluate(
             environments,
             spec,
-            policy.greedy_actions,
+            _acting(policy, config, spec, seed),
             episodes=episodes,
             seed=seed,
             label="evaluate",
@@ -101,7 +103,7 @@ def score_checkpoint(
 def record_episode(
     path: Path, *, video: Path, seed: int, network: NetworkFactory | None = None
 ) -> tuple[EvaluationScores, Path]:
-    """Play one greedy episode and film it.
+    """Play one episode and film it, with the share of random actions of an evaluation.
 
     Args:
         path: a file of ``checkpoints/``, or ``best.pt``.
@@ -134,12 +136,13 @@ def record_episode(
             max_episode_steps=section.max_episode_steps,
             count=1,
             vectorization="sync",
+            cut_after_steps=config.evaluator.max_episode_steps,
         )
         try:
             scores = evaluate(
                 environments,
                 spec,
-                policy.greedy_actions,
+                _acting(policy, config, spec, seed),
                 episodes=1,
                 seed=seed,
                 label="play",
@@ -156,6 +159,16 @@ def record_episode(
     if not films:
         raise FileError(f"No film was written to {video}.")
     return scores, films[-1]
+
+
+def _acting(
+    policy: GreedyPolicy, config: Config, spec: EnvironmentSpec, seed: int
+) -> Callable[[NDArray[Any]], NDArray[np.int64]]:
+    """Give a policy that acts as in an evaluation of the run with this seed."""
+    epsilon, rng = config.evaluator.epsilon, np.random.default_rng(seed)
+    return lambda observations: epsilon_greedy(
+        policy.greedy_actions(observations), spec.num_actions, epsilon, rng
+    )
 
 
 def _check_spec(path: Path, spec: EnvironmentSpec, found: EnvironmentSpec) -> None:

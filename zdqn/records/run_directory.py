@@ -34,6 +34,7 @@ EVALUATION_COLUMNS = (
     "episodes",
     "duration_s",
     "evaluator",
+    "cut",
 )
 
 
@@ -83,6 +84,7 @@ class RunDirectory(RunFiles):
             len(scores.returns),
             round(evaluation.duration_s, 3),
             evaluation.evaluator,
+            scores.cut,
         )
         new = not self.evaluations.exists()
         try:

@@ -125,6 +125,7 @@ class EvaluationResult(Header, frozen=True):
         snapshot: number of the snapshot.
         episodes: episodes played.
         duration_s: seconds it took.
+        cut: how many of the episodes were cut off, as they had not ended after many steps.
     """
 
     kind = Kind.EVALUATION_RESULT
@@ -132,3 +133,4 @@ class EvaluationResult(Header, frozen=True):
     snapshot: Rows
     episodes: SomeRows
     duration_s: Annotated[float, Meta(ge=0, le=1e9)]
+    cut: Rows = 0

@@ -26,6 +26,7 @@ from zdqn.roles.building import (
     build_limits,
     build_periods,
     build_trainer,
+    evaluation_deadline_s,
     use_threads,
 )
 from zdqn.roles.learner.loop import TrainingLoop
@@ -328,7 +329,10 @@ class Learner(Closing):
                 self._board.waits_for(f"{left} evaluations")
             return left == 0 or self._stop.is_set() or not self._server.living("evaluator")
 
-        _wait_until(done, None)
+        left_s = evaluation_deadline_s(self._config) - self._recorder.metrics.wall_s
+        _wait_until(done, max(left_s, 0.0))
+        if self._server.unevaluated:
+            logger.warning("%d snapshots are not evaluated", self._server.unevaluated)
 
     def _part(
         self, reason: str, counters: Counters, waited_s: float, verdict: str
