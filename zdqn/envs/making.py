@@ -23,6 +23,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
 from zdqn.envs.guarding import CHOSEN_LIMIT, Guarded, OwnRewards, time_limit
 from zdqn.envs.resolving import MISSING_PACKAGE, Factory, name_of, resolve, resolve_wrapper
+from zdqn.envs.running_statistics import check_running_statistics
 from zdqn.envs.spaces import adapt_spaces, check_spaces
 from zdqn.envs.worker_processes import WorkerError, WorkerProcesses, describe_error
 from zdqn.errors import ConfigError, EnvironmentFailedError, ZdqnError, did_you_mean
@@ -120,13 +121,14 @@ def _make_one(plan: _Plan) -> gymnasium.Env[Any, Any]:
     if os.getpid() != plan.owner_pid:
         _leave_signals_to_owner()
     with _constructing(f'"{plan.name}"', "environment.kwargs", plan.kwargs):
-        environment = _make_unwrapped(plan)
+        made = environment = _make_unwrapped(plan)
     own_rewards = None
     if plan.wrappers:
         environment = own_rewards = OwnRewards(environment)
     for name, wrapper, wrapper_kwargs in plan.wrappers:
         with _constructing(f'the wrapper "{name}"', "its kwargs", wrapper_kwargs):
             environment = wrapper(environment, **wrapper_kwargs)
+    check_running_statistics(environment, made=made)
     limit = plan.cut_after_steps
     if limit == 0:
         limit = None if time_limit(environment) else CHOSEN_LIMIT
@@ -249,6 +251,7 @@ def _make_native(plan: _Plan, count: int) -> VectorEnv[Any, Any, Any]:
         environments = gymnasium.make_vec(
             plan.source, num_envs=count, vectorization_mode="vector_entry_point", **kwargs
         )
+    check_running_statistics(environments, made=environments)
     check_spaces(
         environments.single_observation_space, environments.single_action_space, way_out=way_out
     )
