@@ -29,17 +29,27 @@ class EnvironmentSpec:
         observation_dtype: NumPy name of a frame's dtype, one of `ALLOWED_DTYPES`.
         num_actions: number of discrete actions, numbered from 0.
         frame_stack: frames in one observation, >= 1.
+        observation_bound: largest magnitude of an image's integers, in [1, 65535], where its space
+            declares one and it is not that of every uint8 image, 255; else 0.
     """
 
     observation_shape: tuple[int, ...]
     observation_dtype: str
     num_actions: int
     frame_stack: int = 1
+    observation_bound: int = 0
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of a frame."""
         return np.dtype(self.observation_dtype)
+
+    @property
+    def observation_scale(self) -> float:
+        """What brings the integers of an image into [-1, 1] as a factor; 1 where none does."""
+        if self.observation_bound:
+            return 1.0 / self.observation_bound
+        return 1.0 / 255.0 if self.observation_dtype == "uint8" else 1.0
 
     @cached_property
     def frame_bytes(self) -> int:
@@ -84,7 +94,8 @@ class EnvironmentSpec:
         shape = ", ".join(map(str, self.observation_shape)) + (
             "," if len(self.observation_shape) == 1 else ""
         )
-        return f"{self.observation_dtype} ({shape}){stack}, {self.num_actions} actions"
+        bound = f" up to {self.observation_bound}" if self.observation_bound else ""
+        return f"{self.observation_dtype}{bound} ({shape}){stack}, {self.num_actions} actions"
 
 
 def record_dtype(frame_stack: int) -> np.dtype[Any]:

@@ -82,6 +82,16 @@ def test_anything_else_is_refused_at_a_reset_and_at_a_step(observation, said):
             call()
 
 
+def test_an_image_of_larger_integers_than_declared_is_refused_and_not_misscaled():
+    class Lying(Scripted):
+        observation_space = spaces.Box(0, 1, (2, 2), np.uint8)
+
+    image = np.array([[0, 1], [1, 0]], np.uint8)
+    assert Guarded(Lying(image)).reset()[0] is image
+    with pytest.raises(TypeError, match="holds 255, but observation_space declares at most 1"):
+        Guarded(Lying(image * 255)).reset()
+
+
 # --- rewards and flags ----------------------------------------------------------------------------
 
 

@@ -1,18 +1,46 @@
 """Spaces that are taken, adapted, refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from gymnasium import spaces
 
 from tests.envs.shaped import Shaped, build
 from zdqn.envs import environment_spec, reset_environments
-from zdqn.envs.spaces import adapt_spaces, check_spaces
+from zdqn.envs.spaces import adapt_spaces, check_spaces, image_bound
 from zdqn.errors import ConfigError
 
 
 def test_the_spec_says_what_the_environment_is():
     spec = environment_spec(build(), 4)
     assert spec.describe() == "float32 (4,), 4 frames stacked, 2 actions"
+
+
+@pytest.mark.parametrize(
+    ("space", "bound"),
+    [
+        (spaces.Box(0, 1, (4, 4, 2), np.uint8), 1),
+        (spaces.Box(0, 200, (4, 4), np.uint8), 200),
+        (spaces.Box(-3, 1, (4, 4), np.int8), 3),
+        (spaces.Box(0, 65535, (4, 4), np.uint16), 65535),
+        (spaces.Box(0, np.array([[2, 9], [1, 4]]), (2, 2), np.int64), 9),
+        (spaces.Box(0, 255, (4, 4), np.uint8), 0),  # as every uint8 image
+        (spaces.Box(0, 70_000, (4, 4), np.int32), 0),  # too large to mean anything
+        (spaces.Box(-(2**63), 2**63 - 2, (4, 4), np.int64), 0),
+        (spaces.Box(0, 0, (4, 4), np.int8), 0),
+        (spaces.Box(0, 1, (4, 4), np.bool_), 0),  # type: ignore[arg-type]
+        (spaces.Box(0, 3, (4, 4), np.float32), 0),
+        (spaces.Box(0, 3, (16,), np.uint8), 0),  # no image
+    ],
+    ids=str,
+)
+def test_the_bound_of_an_images_integers_is_that_of_its_space(space, bound):
+    assert image_bound(space) == bound
+    spec = environment_spec(build(Shaped, kwargs={"observation_space": space}))
+    assert spec.observation_bound == bound
+    assert (f"up to {bound}" in spec.describe()) == (bound > 0)
+    assert spec.digest == dataclasses.replace(spec, observation_bound=0).digest  # as the bytes are
 
 
 @pytest.mark.parametrize("frame_stack", [0, -1])

@@ -13,6 +13,8 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from zdqn.envs.spaces import image_bound
+
 CHOSEN_LIMIT = 10_000
 """Steps after which an evaluation cuts off an episode of an environment without a time limit."""
 
@@ -76,6 +78,8 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
         super().__init__(environment)
         self._shape = environment.observation_space.shape
         self._dtype = environment.observation_space.dtype
+        space = environment.observation_space
+        self._bound = image_bound(space) if isinstance(space, gymnasium.spaces.Box) else 0
         self._own_rewards = own_rewards
         self._limit = math.inf if limit is None else limit
         self._length = 0
@@ -130,6 +134,8 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
             and observation.shape == self._shape
             and observation.dtype == self._dtype
         ):
+            if self._bound:
+                self._check_bound(observation)
             return
         found = type(observation).__name__
         if isinstance(observation, np.ndarray):
@@ -138,6 +144,14 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
             f"the observation is {found}, but observation_space declares shape "
             f"{self._shape}, dtype {self._dtype}"
         )
+
+    def _check_bound(self, image: np.ndarray[Any, Any]) -> None:
+        largest = max(abs(int(image.min())), abs(int(image.max())))
+        if largest > self._bound:
+            raise TypeError(
+                f"the observation holds {largest}, but observation_space declares at most "
+                f"{self._bound}, by which images are scaled"
+            )
 
 
 def time_limit(environment: gymnasium.Env[Any, Any]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import gymnasium
+import numpy as np
 from gymnasium import spaces
 from gymnasium.wrappers import FlattenObservation, ReshapeObservation, TransformAction
 
@@ -15,6 +16,10 @@ FLATTENED = (
     spaces.Discrete, spaces.MultiDiscrete, spaces.MultiBinary, spaces.Dict, spaces.Tuple,
 )  # fmt: skip
 """Observation spaces that gymnasium's own flattening turns into one vector."""
+
+
+_LARGEST_BOUND = 65_535
+"""Above it a space says what fits into its dtype, and not what its observations are."""
 
 
 def adapt_spaces(environment: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
@@ -111,7 +116,25 @@ def environment_spec(
         observation_dtype=observations.dtype.name,
         num_actions=int(actions.n),
         frame_stack=frame_stack,
+        observation_bound=image_bound(observations),
     )
+
+
+def image_bound(space: spaces.Box) -> int:
+    """Give the largest magnitude that a space allows the integers of an image.
+
+    Args:
+        space: of one observation.
+
+    Returns:
+        A number in [1, 65535]; 0 for what is no image of integers, has no such bound, or has the
+        one of every uint8 image, 255.
+    """
+    if space.dtype.kind not in "ui" or len(space.shape) not in (2, 3):
+        return 0
+    bound = max(abs(int(space.low.min())), abs(int(space.high.max())))
+    usual = space.dtype == np.uint8 and bound == 255
+    return bound if bound <= _LARGEST_BOUND and not usual else 0
 
 
 def _adapt_observations(environment: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

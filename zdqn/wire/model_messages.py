@@ -117,7 +117,7 @@ class NothingToEvaluate(Header, frozen=True):
     stopping: bool
 
 
-class EvaluationResult(Header, frozen=True):
+class EvaluationResult(Header, frozen=True, omit_defaults=True):
     """The scores of a snapshot. Payload: ``returns`` (episodes,) float64, ``lengths`` int64.
 
     Attributes:
