@@ -29,17 +29,27 @@ class EnvironmentSpec:
         observation_dtype: NumPy name of a frame's dtype, one of `ALLOWED_DTYPES`.
         num_actions: number of discrete actions, numbered from 0.
         frame_stack: frames in one observation, >= 1.
+        observation_bound: largest magnitude of an image's integers, in [1, 65535], where its space
+            declares one and it is not that of every uint8 image, 255; else 0.
     """
 
     observation_shape: tuple[int, ...]
     observation_dtype: str
     num_actions: int
     frame_stack: int = 1
+    observation_bound: int = 0
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
         """The dtype of a frame."""
         return np.dtype(self.observation_dtype)
+
+    @property
+    def observation_scale(self) -> float:
+        """What brings the integers of an image into [-1, 1] as a factor; 1 where none does."""
+        if self.observation_bound:
+            return 1.0 / self.observation_bound
+        return 1.0 / 255.0 if self.observation_dtype == "uint8" else 1.0
 
     @cached_property
     def frame_bytes(self) -> int:
@@ -84,7 +94,8 @@ class EnvironmentSpec:
         shape = ", ".join(map(str, self.observation_shape)) + (
             "," if len(self.observation_shape) == 1 else ""
         )
-        return f"{self.observation_dtype} ({shape}){stack}, {self.num_actions} actions"
+        bound = f" up to {self.observation_bound}" if self.observation_bound else ""
+        return f"{self.observation_dtype}{bound} ({shape}){stack}, {self.num_actions} actions"
 
 
 def record_dtype(frame_stack: int) -> np.dtype[Any]:
@@ -201,12 +212,15 @@ class EpisodeStatistics:
     """How one episode went.
 
     Attributes:
-        total_reward: undiscounted sum of rewards (the "return" in the sense of a score).
+        total_reward: undiscounted sum of the environment's own rewards, under all configured
+            wrappers (the "return" in the sense of a score).
         length: environment steps.
+        cut: whether an evaluation cut it off, as it had not ended after many steps.
     """
 
     total_reward: float
     length: int
+    cut: bool = False
 
 
 @dataclass(frozen=True)
@@ -214,17 +228,26 @@ class EvaluationScores:
     """What an evaluation measured, one entry an episode.
 
     Attributes:
-        returns: undiscounted sums of rewards.
+        returns: undiscounted sums of the environment's own rewards.
         lengths: environment steps.
+        cut: how many episodes were cut off, as they had not ended after many steps.
     """
 
     returns: tuple[float, ...] = field(default=())
     lengths: tuple[int, ...] = field(default=())
+    cut: int = 0
 
     @property
     def mean(self) -> float:
         """Mean return."""
         return float(np.mean(self.returns))
+
+    @property
+    def cut_text(self) -> str:
+        """What to say of episodes that were cut off; "" if none was."""
+        if not self.cut:
+            return ""
+        return f", {self.cut} of them cut off after {max(self.lengths)} steps"
 
     @property
     def deviation(self) -> float:

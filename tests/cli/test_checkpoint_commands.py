@@ -47,8 +47,13 @@ def test_evaluate_as_json(invoke):
     assert options == {"episodes": 20, "seed": 0}
     assert json.loads(printed) == {
         "episodes": 2, "mean": 2.0, "deviation": 1.0, "minimum": 1.0, "maximum": 3.0,
-        "returns": [1.0, 3.0], "lengths": [10, 20],
+        "returns": [1.0, 3.0], "lengths": [10, 20], "cut": 0,
     }  # fmt: skip
+
+
+def test_evaluate_says_how_many_episodes_were_cut_off(invoke, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.SCORES", EvaluationScores((1.0, 3.0), (10, 20), 1))
+    assert ", 1 of them cut off after 20 steps\n" in invoke("evaluate", "best.pt")[1]
 
 
 def test_of_a_run_directory_the_best_is_taken(invoke, tmp_path):

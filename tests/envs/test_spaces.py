@@ -1,19 +1,46 @@
-"""Spaces that are taken, adapted, refused; an observation that is not what was declared."""
+"""Spaces that are taken, adapted, refused."""
 
-import gymnasium
+import dataclasses
+
 import numpy as np
 import pytest
 from gymnasium import spaces
 
 from tests.envs.shaped import Shaped, build
 from zdqn.envs import environment_spec, reset_environments
-from zdqn.envs.spaces import CheckedObservations, adapt_spaces, check_spaces
+from zdqn.envs.spaces import adapt_spaces, check_spaces, image_bound
 from zdqn.errors import ConfigError
 
 
 def test_the_spec_says_what_the_environment_is():
     spec = environment_spec(build(), 4)
     assert spec.describe() == "float32 (4,), 4 frames stacked, 2 actions"
+
+
+@pytest.mark.parametrize(
+    ("space", "bound"),
+    [
+        (spaces.Box(0, 1, (4, 4, 2), np.uint8), 1),
+        (spaces.Box(0, 200, (4, 4), np.uint8), 200),
+        (spaces.Box(-3, 1, (4, 4), np.int8), 3),
+        (spaces.Box(0, 65535, (4, 4), np.uint16), 65535),
+        (spaces.Box(0, np.array([[2, 9], [1, 4]]), (2, 2), np.int64), 9),
+        (spaces.Box(0, 255, (4, 4), np.uint8), 0),  # as every uint8 image
+        (spaces.Box(0, 70_000, (4, 4), np.int32), 0),  # too large to mean anything
+        (spaces.Box(-(2**63), 2**63 - 2, (4, 4), np.int64), 0),
+        (spaces.Box(0, 0, (4, 4), np.int8), 0),
+        (spaces.Box(0, 1, (4, 4), np.bool_), 0),  # type: ignore[arg-type]
+        (spaces.Box(0, 3, (4, 4), np.float32), 0),
+        (spaces.Box(0, 3, (16,), np.uint8), 0),  # no image
+    ],
+    ids=str,
+)
+def test_the_bound_of_an_images_integers_is_that_of_its_space(space, bound):
+    assert image_bound(space) == bound
+    spec = environment_spec(build(Shaped, kwargs={"observation_space": space}))
+    assert spec.observation_bound == bound
+    assert (f"up to {bound}" in spec.describe()) == (bound > 0)
+    assert spec.digest == dataclasses.replace(spec, observation_bound=0).digest  # as the bytes are
 
 
 @pytest.mark.parametrize("frame_stack", [0, -1])
@@ -71,47 +98,6 @@ def test_actions_that_start_elsewhere_are_numbered_from_0():
 
 
 # --- observations that are not what was declared --------------------------------------------------
-
-
-class Misdeclared(gymnasium.Env):
-    """Observes what it is told to."""
-
-    observation_space = spaces.Box(0, 255, (4,), np.uint8)
-    action_space = spaces.Discrete(2)
-
-    def __init__(self, observation):
-        self.observation = observation
-
-    def reset(self, *, seed=None, options=None):
-        return self.observation, {"seed": seed, "options": options}
-
-    def step(self, action):
-        return self.observation, float(action), False, True, {"info": 1}
-
-
-def test_what_was_declared_passes_unchanged_with_all_that_belongs_to_it():
-    observation = np.arange(4, dtype=np.uint8)
-    checked = CheckedObservations(Misdeclared(observation))
-    seen, info = checked.reset(seed=3, options={"level": 2})
-    assert seen is observation
-    assert info == {"seed": 3, "options": {"level": 2}}
-    assert checked.step(1) == (observation, 1.0, False, True, {"info": 1})
-
-
-@pytest.mark.parametrize(
-    ("observation", "said"),
-    [
-        (np.zeros((2, 2), np.uint8), r"an array of shape \(2, 2\), dtype uint8"),
-        (np.zeros(4, np.float32), "dtype float32"),
-        ([0, 0, 0, 0], "is list"),
-        (None, "is NoneType"),
-    ],
-)
-def test_anything_else_is_refused_at_a_reset_and_at_a_step(observation, said):
-    checked = CheckedObservations(Misdeclared(observation))
-    for call in (checked.reset, lambda: checked.step(0)):
-        with pytest.raises(TypeError, match=said + r".*declares shape \(4,\), dtype uint8"):
-            call()
 
 
 # --- checks by themselves -------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """A stored network is the one that was saved, and plays as it played."""
 
+import csv
 import os
 import signal
 
@@ -14,7 +15,7 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, EnvironmentFailedError, FileError, MismatchError
 from zdqn.experiments.scoring import load_policy, record_episode, score_checkpoint
 from zdqn.records.checkpoints import Checkpoint, save_checkpoint
-from zdqn.roles.building import build_network
+from zdqn.roles.building import build_network, evaluation_seed
 from zdqn.roles.single import Single
 
 SPEC = EnvironmentSpec((5,), "float32", 2)
@@ -90,6 +91,34 @@ def test_the_seed_is_the_environments(store):
     path = store(0, spec=EnvironmentSpec((4,), "float32", 2))
     scores = [score_checkpoint(path, episodes=8, seed=seed, network=Always) for seed in (1, 1, 2)]
     assert scores[0] == scores[1] != scores[2]
+
+
+def test_random_actions_are_as_many_as_in_an_evaluation_of_the_run(tmp_path):
+    overrides = (
+        "evaluator.epsilon=0.6", "evaluator.period_updates=20", "evaluator.episodes=8",
+        "learner.checkpoint_period_updates=0", "stop.updates=40", "algorithm.learning_rate=0",
+    )  # fmt: skip
+    config = quick_config(*overrides)
+    with Single(config, run_directory=tmp_path) as single:
+        single.run()
+    with (tmp_path / "evaluations.csv").open() as file:
+        in_the_run = [float(row["mean"]) for row in csv.DictReader(file)]
+    again = [
+        score_checkpoint(tmp_path / "best.pt", episodes=8, seed=evaluation_seed(0, number)).mean
+        for number in range(len(in_the_run))
+    ]
+    assert again == in_the_run  # the network is the same throughout
+
+
+def test_a_policy_that_never_ends_an_episode_is_scored(store):
+    class Endless(Corridor):
+        def step(self, action):
+            observation, reward, *_ = super().step(action)
+            return observation, reward, False, False, {}
+
+    path = store(0, "environment.max_episode_steps=10_000", "evaluator.max_episode_steps=50")
+    scores = score_checkpoint(path, episodes=3, seed=1, environment=Endless, network=Always)
+    assert (scores.lengths, scores.cut) == ((50, 50, 50), 3)
 
 
 def test_no_more_environments_are_made_than_there_are_episodes(store):

@@ -66,7 +66,7 @@ def test_evaluations_have_one_header_even_over_a_restart(directory):
         "snapshot": "0", "environment_steps": "500", "updates": "60", "episodes_trained": "7",
         "wall_s": "1.235", "mean": "2.0", "deviation": "1.0", "minimum": "1.0", "maximum": "3.0",
         "length_mean": "15.0", "episodes": "2", "duration_s": "0.988",
-        "evaluator": "evaluator-0@host",
+        "evaluator": "evaluator-0@host", "cut": "0",
     }  # fmt: skip
     assert rows[1]["evaluator"] == 'a "name", with commas'
     assert len(rows) == 2

@@ -114,7 +114,24 @@ def test_small_images_get_the_network_of_young_and_tian_2019() -> None:
     assert count(network) == (4 * 9 * 16 + 16) + (8 * 8 * 16 * 128 + 128) + (128 * 6 + 6)
 
 
-def test_only_uint8_images_are_scaled() -> None:
+@pytest.mark.parametrize(
+    ("dtype", "bound", "high"),
+    [
+        ("uint8", 0, 255), ("uint8", 1, 1), ("uint8", 3, 3), ("int8", 1, 1), ("int64", 7, 7),
+        ("uint16", 65535, 65535), ("bool", 0, 1), ("float32", 0, 1),
+    ],
+)  # fmt: skip
+def test_one_picture_is_the_same_to_a_cnn_whatever_numbers_it_is_made_of(
+    dtype: str, bound: int, high: int
+) -> None:
+    cells = np.random.default_rng(1).random((3, 5, 5)) < 0.5
+    plain = values(build(EnvironmentSpec((5, 5), "float32", 2), kind="cnn"), cells.astype("f4"))
+    spec = EnvironmentSpec((5, 5), dtype, 2, observation_bound=bound)
+    array = cells.astype(dtype) if dtype == "bool" else (cells * high).astype(dtype)
+    np.testing.assert_allclose(values(build(spec, kind="cnn"), array), plain, rtol=1e-5)
+
+
+def test_integers_of_images_are_scaled_for_a_cnn_and_floats_are_not() -> None:
     integers, floats = (EnvironmentSpec((5, 5), dtype, 2) for dtype in ("uint8", "float32"))
     array = observations(integers)
     scaled = values(build(floats, kind="cnn"), array.astype(np.float32) / 255)

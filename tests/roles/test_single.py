@@ -1,10 +1,15 @@
 """Single-core training: bit-exact for a seed, and every part of it a switch."""
 
+import csv
 import json
+import logging
 import os
 import signal
+import threading
+import time
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from torch import nn
@@ -20,6 +25,7 @@ from zdqn.errors import (
 )
 from zdqn.experiments.scoring import score_checkpoint
 from zdqn.records.checkpoints import load_checkpoint
+from zdqn.roles.building import evaluation_deadline_s
 from zdqn.roles.single import Single
 
 BASE = (
@@ -301,3 +307,107 @@ def test_what_a_function_made_is_scored_and_gone_on_with_by_that_function_only(t
     score_checkpoint(**best, environment=lambda: Corridor(), network=make_small)
     assert "The environment comes from" in caplog.text
     train(tmp_path, "stop.updates=60", resume=tmp_path, **functions)
+
+
+# --- limits and signals ---------------------------------------------------------------------------
+
+
+class Endless(Corridor):
+    """Its episodes never end; counts its steps, and may say when it was stepped often enough."""
+
+    steps, enough = 0, 10**9
+    stop = threading.Event()
+
+    def step(self, action):
+        cls = type(self)
+        cls.steps += 1
+        if cls.steps >= cls.enough:
+            cls.stop.set()
+        return self.reset()[0], 1.0, False, False, {}
+
+
+class Slow(Corridor):
+    def step(self, action):
+        time.sleep(0.05)
+        return super().step(action)
+
+
+@pytest.fixture
+def endless(monkeypatch):
+    monkeypatch.setattr(Endless, "steps", 0)
+    monkeypatch.setattr(Endless, "stop", threading.Event())
+    return Endless
+
+
+def unlimited(folder, *overrides, **options):
+    config = quick_config(*BASE, *overrides)
+    environment = msgspec.structs.replace(config.environment, max_episode_steps=None)
+    config = msgspec.structs.replace(config, environment=environment)
+    with Single(config, run_directory=folder, **options) as single:
+        return single.run()
+
+
+def test_episodes_that_never_end_are_cut_off_counted_and_shown(tmp_path, endless, caplog):
+    caplog.set_level(logging.INFO)
+    result = unlimited(tmp_path, "evaluator.max_episode_steps=30", environment=endless)
+    assert (result.stop_reason, result.summary["final_evaluation_return"]) == ("updates", 30.0)
+    with (tmp_path / "evaluations.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["cut"], row["length_mean"]) for row in rows} == {("2", "30.0")}
+    assert "2 episodes, 2 of them cut off after 30 steps" in caplog.text
+
+
+@pytest.mark.parametrize("vectorization", ["sync", "async"])
+def test_the_clock_ends_a_run_within_an_evaluation(tmp_path, caplog, vectorization):
+    started_s = time.monotonic()
+    result = unlimited(
+        tmp_path, "stop.wall_s=1", "evaluator.max_episode_steps=1_000_000_000",
+        f"evaluator.vectorization={vectorization}", environment=Endless,
+    )  # fmt: skip
+    assert time.monotonic() - started_s < 8
+    assert result.stop_reason == "wall_s"
+    assert (result.summary["updates"], result.summary["evaluations"]) == (0, 0)
+    assert "evaluation 0 at 0 environment steps was given up" in caplog.text
+
+
+def test_the_clock_ends_a_run_within_a_block(tmp_path):
+    result = train(
+        tmp_path, "stop.wall_s=0.4", "collector.block_transitions=10_000",
+        "evaluator.period_updates=0", environment=Slow,
+    )  # fmt: skip
+    assert result.stop_reason == "wall_s"
+    assert 1 <= result.summary["environment_steps"] <= 9
+    assert result.summary["transitions"] == result.summary["environment_steps"]
+
+
+@pytest.mark.parametrize("period_updates", [0, 20], ids=["in a block", "in an evaluation"])
+def test_a_signal_ends_a_run_at_once(tmp_path, endless, monkeypatch, period_updates):
+    monkeypatch.setattr(endless, "enough", 7)
+    result = unlimited(
+        tmp_path, f"evaluator.period_updates={period_updates}", "evaluator.environments=1",
+        "collector.block_transitions=10_000", environment=endless, stop=endless.stop,
+    )  # fmt: skip
+    assert result.stop_reason == "stopped"
+    assert endless.steps == 7
+
+
+def test_the_clock_ends_a_run_between_the_updates_of_a_block(tmp_path):
+    started_s = time.monotonic()
+    result = train(
+        tmp_path, "stop.wall_s=1", "stop.updates=0", "replay.samples_per_insert=1_000_000",
+        "evaluator.period_updates=0",
+    )  # fmt: skip
+    assert time.monotonic() - started_s < 8
+    assert result.stop_reason == "wall_s"
+    assert result.summary["updates"] > 0
+
+
+def test_the_last_evaluation_may_take_longer_than_the_clock_but_not_for_ever(tmp_path):
+    result = train(
+        tmp_path, "stop.wall_s=0.5", "stop.updates=0", "links.dead_after_s=0.5",
+        "evaluator.period_updates=1_000_000", "evaluator.environments=1",
+    )  # fmt: skip
+    assert result.summary["evaluations"] == 2
+    assert evaluation_deadline_s(quick_config("stop.wall_s=100")) == 110
+    assert evaluation_deadline_s(quick_config("stop.wall_s=5", "links.dead_after_s=3")) == 8
+    assert evaluation_deadline_s(quick_config()) == float("inf")

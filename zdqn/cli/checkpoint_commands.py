@@ -31,7 +31,7 @@ _seed_option = click.option(
 @_seed_option
 @json_option
 def evaluate(checkpoint: Path, episodes: int, seed: int, as_json: bool) -> None:
-    """Score a checkpoint with the greedy policy.
+    """Score a checkpoint as the run's evaluators do: greedily but for evaluator.epsilon.
 
     CHECKPOINT is a file such as best.pt, or a run directory that has one.
     """
@@ -47,12 +47,13 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, as_json: bool) -> None:
             "maximum": max(scores.returns),
             "returns": scores.returns,
             "lengths": scores.lengths,
+            "cut": scores.cut,
         }
         click.echo(json.dumps(values))
         return
     click.echo(
         f"return {scores.mean:.6g} ± {scores.deviation:.4g} over {len(scores.returns)} episodes, "
-        f"from {min(scores.returns):.6g} to {max(scores.returns):.6g}"
+        f"from {min(scores.returns):.6g} to {max(scores.returns):.6g}{scores.cut_text}"
     )
 
 
@@ -61,7 +62,7 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, as_json: bool) -> None:
 @click.option("--video", type=FOLDER, required=True, help="Folder for the film.")
 @_seed_option
 def play(checkpoint: Path, video: Path, seed: int) -> None:
-    """Film one episode of the greedy policy.
+    """Film one episode of the policy that evaluators play.
 
     CHECKPOINT is a file such as best.pt, or a run directory that has one.
     """

@@ -25,7 +25,7 @@ AGREEMENTS: dict[tuple[str, str], tuple[str, ...]] = {
         "replay.initial_priority",
         "replay.kind",
     ),
-    ("evaluator", "learner"): _WITH_LEARNER,
+    ("evaluator", "learner"): (*_WITH_LEARNER, "evaluator.max_episode_steps"),
     ("learner", "memory"): (
         *_EVERY_LINK,
         "algorithm.batch_size",

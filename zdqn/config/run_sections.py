@@ -146,6 +146,14 @@ class EvaluatorSection(Section, frozen=True, kw_only=True):
         ),
     ] = 16
     episodes: Annotated[int, key("Episodes of one evaluation.", ge=1)] = 20
+    max_episode_steps: Annotated[
+        int,
+        key(
+            "Steps after which an episode is cut off and counted as cut. 0 chooses: 10,000 where "
+            "the environment has no time limit of its own, else no cut.",
+            ge=0,
+        ),
+    ] = 0
     epsilon: Annotated[float, key("Share of random actions; 0 is greedy.", ge=0, le=1)] = 0.0
     environments: Annotated[int, key("Environments stepped together.", ge=1)] = 10
     vectorization: Annotated[Literal["sync", "async", "native"], key("As for the collector.")] = (

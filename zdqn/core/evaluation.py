@@ -66,6 +66,7 @@ def evaluate(
     return EvaluationScores(
         returns=tuple(statistics.total_reward for statistics in ordered),
         lengths=tuple(statistics.length for statistics in ordered),
+        cut=sum(statistics.cut for statistics in ordered),
     )
 
 

@@ -83,10 +83,14 @@ class Lockstep:
         self._staleness = staleness
         self._divergence = divergence
 
-    def collect(self) -> None:
-        """Step the environments until a block is complete, and store it."""
+    def collect(self, stop: Callable[[], object] = lambda: False) -> None:
+        """Step the environments until a block is complete, and store it.
+
+        Args:
+            stop: asked before each step; if it says so, what there is makes the block.
+        """
         rollout = self._rollout
-        while not rollout.full:
+        while not (rollout.full or stop()):
             self._step()
         block = rollout.take_block()
         if block is not None:
@@ -107,11 +111,12 @@ class Lockstep:
     def _weight_version(self) -> WeightVersion:
         return WeightVersion(1, self._trainer.updates)
 
-    def learn(self, most_updates: float = inf) -> int:
+    def learn(self, most_updates: float = inf, stop: Callable[[], object] = lambda: False) -> int:
         """Make the updates that are due.
 
         Args:
             most_updates: how many at most.
+            stop: asked before each update; if it says so, none is made any more.
 
         Returns:
             How many were made.
@@ -120,7 +125,11 @@ class Lockstep:
             RoleFailedError: when a priority is no number any more.
         """
         updates = 0
-        while updates < most_updates and self._store.allowed_batches(self._batch_size, 1):
+        while (
+            updates < most_updates
+            and self._store.allowed_batches(self._batch_size, 1)
+            and not stop()
+        ):
             self._learn_once()
             updates += 1
         return updates

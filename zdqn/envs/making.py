@@ -19,10 +19,13 @@ from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
 
+from zdqn.envs.guarding import CHOSEN_LIMIT, Guarded, OwnRewards, time_limit
 from zdqn.envs.resolving import MISSING_PACKAGE, Factory, name_of, resolve, resolve_wrapper
-from zdqn.envs.spaces import CheckedObservations, adapt_spaces, check_spaces
+from zdqn.envs.running_statistics import check_running_statistics
+from zdqn.envs.spaces import adapt_spaces, check_spaces
+from zdqn.envs.worker_processes import WorkerError, WorkerProcesses, describe_error
 from zdqn.errors import ConfigError, EnvironmentFailedError, ZdqnError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ class _Plan:
     kwargs: Mapping[str, Any]
     wrappers: tuple[tuple[str, Factory, Mapping[str, Any]], ...]
     max_episode_steps: int | None
+    cut_after_steps: int | None
     owner_pid: int
 
 
@@ -53,6 +57,7 @@ def make_environments(
     max_episode_steps: int | None,
     count: int,
     vectorization: str,
+    cut_after_steps: int | None = None,
 ) -> VectorEnv[Any, Any, Any]:
     """Make a vectorized environment; nothing is reset or stepped.
 
@@ -65,6 +70,8 @@ def make_environments(
         max_episode_steps: time limit that truncates episodes, >= 1; None for the environment's own.
         count: number of environments, >= 1.
         vectorization: one of `VECTORIZATIONS`.
+        cut_after_steps: steps after which an episode is cut off, over all wrappers, and reported as
+            cut; 0 chooses: `CHOSEN_LIMIT` where the environment has no time limit. None: never.
 
     Returns:
         An environment with `count` sub-environments that observes Box spaces of at least one
@@ -85,6 +92,7 @@ def make_environments(
             kwargs=dict(kwargs),
             wrappers=tuple(resolve_wrapper(wrapper) for wrapper in wrappers),
             max_episode_steps=max_episode_steps,
+            cut_after_steps=cut_after_steps,
             owner_pid=os.getpid(),
         )
         if vectorization == "native":
@@ -113,11 +121,18 @@ def _make_one(plan: _Plan) -> gymnasium.Env[Any, Any]:
     if os.getpid() != plan.owner_pid:
         _leave_signals_to_owner()
     with _constructing(f'"{plan.name}"', "environment.kwargs", plan.kwargs):
-        environment = _make_unwrapped(plan)
+        made = environment = _make_unwrapped(plan)
+    own_rewards = None
+    if plan.wrappers:
+        environment = own_rewards = OwnRewards(environment)
     for name, wrapper, wrapper_kwargs in plan.wrappers:
         with _constructing(f'the wrapper "{name}"', "its kwargs", wrapper_kwargs):
             environment = wrapper(environment, **wrapper_kwargs)
-    return CheckedObservations(adapt_spaces(environment))
+    check_running_statistics(environment, made=made)
+    limit = plan.cut_after_steps
+    if limit == 0:
+        limit = None if time_limit(environment) else CHOSEN_LIMIT
+    return Guarded(adapt_spaces(environment), own_rewards, limit)
 
 
 def _make_unwrapped(plan: _Plan) -> gymnasium.Env[Any, Any]:
@@ -163,9 +178,11 @@ def _constructing(what: str, where: str, kwargs: Mapping[str, Any]) -> Iterator[
             f"{what} could not be made with {where} = {dict(kwargs)}: "
             f"{type(error).__name__}: {error}. Mend or remove the argument that it names."
         ) from error
-    except (Exception, SystemExit) as error:  # code that calls sys.exit must not end a role
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # code that calls sys.exit must not end a role
         raise EnvironmentFailedError(
-            f"{what} could not be made: {type(error).__name__}: {error}"
+            f"{what} could not be made: {describe_error(error)}"
         ) from error
 
 
@@ -191,7 +208,7 @@ def _extra_for(error: Exception, what: str) -> str:
 
 
 def _vectorize(plan: _Plan, count: int, vectorization: str) -> VectorEnv[Any, Any, Any]:
-    vector_class: Any = SyncVectorEnv if vectorization == "sync" else AsyncVectorEnv
+    vector_class: Any = SyncVectorEnv if vectorization == "sync" else WorkerProcesses
     try:
         environments: VectorEnv[Any, Any, Any] = vector_class(
             [partial(_make_one, plan)] * count, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP
@@ -201,9 +218,15 @@ def _vectorize(plan: _Plan, count: int, vectorization: str) -> VectorEnv[Any, An
     except Exception as error:
         raise EnvironmentFailedError(
             f'{count} environments "{plan.name}" could not be started ({vectorization}): '
-            f"{type(error).__name__}: {error}"
+            f"{_describe_start(error)}"
         ) from error
     return environments
+
+
+def _describe_start(error: Exception) -> str:
+    if isinstance(error, EOFError | ConnectionResetError | BrokenPipeError):
+        return "a process ended while it made its environment (killed, or out of memory)"
+    return str(error) if isinstance(error, WorkerError) else describe_error(error)
 
 
 def _make_native(plan: _Plan, count: int) -> VectorEnv[Any, Any, Any]:
@@ -219,6 +242,8 @@ def _make_native(plan: _Plan, count: int) -> VectorEnv[Any, Any, Any]:
             f'vectorization is "native", but environment.wrappers ({names}) wrap single '
             f"environments, of which there are none then. {way_out}"
         )
+    if plan.cut_after_steps is not None:
+        _check_native_limit(plan, plan.source, way_out)
     kwargs = dict(plan.kwargs)
     if plan.max_episode_steps is not None:
         kwargs["max_episode_steps"] = plan.max_episode_steps
@@ -226,6 +251,7 @@ def _make_native(plan: _Plan, count: int) -> VectorEnv[Any, Any, Any]:
         environments = gymnasium.make_vec(
             plan.source, num_envs=count, vectorization_mode="vector_entry_point", **kwargs
         )
+    check_running_statistics(environments, made=environments)
     check_spaces(
         environments.single_observation_space, environments.single_action_space, way_out=way_out
     )
@@ -236,6 +262,23 @@ def _make_native(plan: _Plan, count: int) -> VectorEnv[Any, Any, Any]:
             f"needs NEXT_STEP, in which the last observation of an episode is seen. {way_out}"
         )
     return environments
+
+
+def _check_native_limit(plan: _Plan, source: EnvSpec, way_out: str) -> None:
+    """Refuse what would have to be cut off: only all of a native environment can be reset."""
+    own = plan.max_episode_steps or source.max_episode_steps
+    wanted = plan.cut_after_steps
+    if own is None or (wanted and wanted < own):
+        raise ConfigError(
+            f'vectorization is "native", in which no single episode can be cut off, but '
+            f'"{plan.name}" has '
+            + (
+                "no time limit: its evaluation might never end."
+                if own is None
+                else f"a time limit of {own} and evaluator.max_episode_steps is {wanted}."
+            )
+            + f" Set environment.max_episode_steps. {way_out}"
+        )
 
 
 @contextlib.contextmanager

@@ -18,6 +18,10 @@ FLATTENED = (
 """Observation spaces that gymnasium's own flattening turns into one vector."""
 
 
+_LARGEST_BOUND = 65_535
+"""Above it a space says what fits into its dtype, and not what its observations are."""
+
+
 def adapt_spaces(environment: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:
     """Wrap an environment so that it observes arrays and numbers its actions from 0.
 
@@ -82,59 +86,6 @@ def check_spaces(
         )
 
 
-class CheckedObservations(gymnasium.Wrapper[Any, Any, Any, Any]):
-    """Refuses observations that are not what the observation space declares.
-
-    Gymnasium's vector environments would cast and reshape them without a word: floats become a
-    uint8 space's zeros, and a 2 by 2 array four numbers.
-
-    Args:
-        environment: observes a Box, all other wrappers applied.
-    """
-
-    def __init__(self, environment: gymnasium.Env[Any, Any]) -> None:
-        super().__init__(environment)
-        self._shape = environment.observation_space.shape
-        self._dtype = environment.observation_space.dtype
-
-    def reset(
-        self, *, seed: int | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Any, dict[str, Any]]:
-        """Reset and check.
-
-        Raises:
-            TypeError: naming what came and what is declared.
-        """
-        observation, info = self.env.reset(seed=seed, options=options)
-        self._check(observation)
-        return observation, info
-
-    def step(self, action: Any) -> Any:
-        """Step and check.
-
-        Raises:
-            TypeError: naming what came and what is declared.
-        """
-        result = self.env.step(action)
-        self._check(result[0])
-        return result
-
-    def _check(self, observation: Any) -> None:
-        if (
-            isinstance(observation, np.ndarray)
-            and observation.shape == self._shape
-            and observation.dtype == self._dtype
-        ):
-            return
-        found = type(observation).__name__
-        if isinstance(observation, np.ndarray):
-            found = f"an array of shape {observation.shape}, dtype {observation.dtype}"
-        raise TypeError(
-            f"the observation is {found}, but observation_space declares shape {self._shape}, "
-            f"dtype {self._dtype}"
-        )
-
-
 def environment_spec(
     environments: gymnasium.vector.VectorEnv[Any, Any, Any], frame_stack: int = 1
 ) -> EnvironmentSpec:
@@ -165,7 +116,25 @@ def environment_spec(
         observation_dtype=observations.dtype.name,
         num_actions=int(actions.n),
         frame_stack=frame_stack,
+        observation_bound=image_bound(observations),
     )
+
+
+def image_bound(space: spaces.Box) -> int:
+    """Give the largest magnitude that a space allows the integers of an image.
+
+    Args:
+        space: of one observation.
+
+    Returns:
+        A number in [1, 65535]; 0 for what is no image of integers, has no such bound, or has the
+        one of every uint8 image, 255.
+    """
+    if space.dtype.kind not in "ui" or len(space.shape) not in (2, 3):
+        return 0
+    bound = max(abs(int(space.low.min())), abs(int(space.high.max())))
+    usual = space.dtype == np.uint8 and bound == 255
+    return bound if bound <= _LARGEST_BOUND and not usual else 0
 
 
 def _adapt_observations(environment: gymnasium.Env[Any, Any]) -> gymnasium.Env[Any, Any]:

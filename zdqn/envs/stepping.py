@@ -6,15 +6,18 @@ its caller (reset rows, episode totals, stacks) is done here, for collectors and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from gymnasium.vector import VectorEnv
+from gymnasium.vector import AsyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
 from zdqn.data import MAX_REWARD, EnvironmentSpec, EpisodeStatistics
+from zdqn.envs.guarding import CUT_KEY, RETURN_KEY
 from zdqn.envs.stacking import FrameStacker
 from zdqn.envs.vector import close_environments, reset_environments
+from zdqn.envs.worker_processes import WorkerError, describe_error, ended_processes
 from zdqn.errors import EnvironmentFailedError
 
 _DIED = (EOFError, ConnectionResetError, BrokenPipeError)
@@ -78,7 +81,9 @@ class EnvironmentStepper:
         self._ended: NDArray[np.bool_] | None = None
         try:
             self.first_frames = reset_environments(environments, seed)
-        except (Exception, SystemExit) as error:  # a role ends for reasons of its own only
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # a role ends for reasons of its own only
             raise self._failure("reset", error) from error
         self._check_frames(self.first_frames)
         self._stacker = FrameStacker(spec, self.first_frames)
@@ -102,8 +107,10 @@ class EnvironmentStepper:
                 who, which environment, after how many steps, and the value.
         """
         try:
-            frames, rewards, terminated, truncated, _ = self._environments.step(actions)
-        except (Exception, SystemExit) as error:
+            frames, rewards, terminated, truncated, info = self._environments.step(actions)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             raise self._failure("step", error) from error
         self._check_frames(frames)
         starting, started = self._ended, 0
@@ -122,7 +129,7 @@ class EnvironmentStepper:
         self._ended = None
         if np.count_nonzero(ended):
             self._ended = ended
-            finished = self._finish(np.flatnonzero(ended))
+            finished = self._finish(np.flatnonzero(ended), info)
         return StepRow(frames, rewards, terminated, truncated, starting, finished)
 
     def close(self) -> None:
@@ -147,16 +154,22 @@ class EnvironmentStepper:
             "environment.wrappers."
         )
 
-    def _finish(self, indices: NDArray[np.int64]) -> list[tuple[int, EpisodeStatistics]]:
-        totals, lengths = self._totals[indices].tolist(), self._lengths[indices].tolist()
-        return list(zip(indices.tolist(), map(EpisodeStatistics, totals, lengths), strict=True))
+    def _finish(
+        self, indices: NDArray[np.int64], info: Mapping[str, Any]
+    ) -> list[tuple[int, EpisodeStatistics]]:
+        totals, cut = self._totals, info.get(CUT_KEY)
+        if RETURN_KEY in info:  # where wrappers may have changed the rewards
+            totals = np.asarray(info[RETURN_KEY])
+        each = totals[indices].tolist(), self._lengths[indices].tolist()
+        flags = [False] * len(indices) if cut is None else np.asarray(cut)[indices].tolist()
+        return list(zip(indices.tolist(), map(EpisodeStatistics, *each, flags), strict=True))
 
     def _failure(self, verb: str, error: BaseException) -> EnvironmentFailedError:
-        what = (
-            "a process of the environments died (killed, or out of memory)"
-            if isinstance(error, _DIED)
-            else f"{type(error).__name__}: {error}"
-        )
+        what = str(error) if isinstance(error, WorkerError) else describe_error(error)
+        environments = self._environments.unwrapped
+        if isinstance(error, _DIED) and isinstance(environments, AsyncVectorEnv):
+            how = ended_processes(environments) or "killed, or out of memory"
+            what = f"a process of the environments died ({how})"
         return EnvironmentFailedError(
             f"{self._label}: the environment's {verb} failed after {self.environment_steps} "
             f"environment steps of {self.count} environments: {what}. Mend the environment, or "

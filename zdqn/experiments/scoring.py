@@ -6,18 +6,23 @@ import itertools
 import logging
 import re
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec, EvaluationScores
 from zdqn.errors import ConfigError, FileError, MismatchError
 from zdqn.records.given_functions import check_environment_is_given, other_functions
+from zdqn.rl.exploration import epsilon_greedy
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
-    build_environments,
+    build_evaluation_environments,
     build_network,
     use_threads,
 )
@@ -66,7 +71,10 @@ def score_checkpoint(
     environment: EnvironmentFactory | None = None,
     network: NetworkFactory | None = None,
 ) -> EvaluationScores:
-    """Play greedy episodes with a checkpoint's network.
+    """Play episodes with a checkpoint's network, as an evaluator of its run does.
+
+    Actions are greedy but for a share of ``evaluator.epsilon``; the same seed as in the run gives
+    the same scores.
 
     Args:
         path: a file of ``checkpoints/``, or ``best.pt``.
@@ -86,19 +94,13 @@ def score_checkpoint(
 
     policy, config, spec = load_policy(path, network)
     _warn_of_others(config, environment, network)
-    section = config.evaluator
-    environments, found = build_environments(
-        config,
-        environment,
-        count=min(section.environments, episodes),
-        vectorization=section.vectorization,
-    )
+    environments, found = build_evaluation_environments(config, environment, episodes=episodes)
     try:
         _check_spec(path, spec, found)
         scores = evaluate(
             environments,
             spec,
-            policy.greedy_actions,
+            _acting(policy, config, spec, seed),
             episodes=episodes,
             seed=seed,
             label="evaluate",
@@ -118,7 +120,7 @@ def record_episode(
     environment: EnvironmentFactory | None = None,
     network: NetworkFactory | None = None,
 ) -> tuple[EvaluationScores, Path]:
-    """Play one greedy episode and film it.
+    """Play one episode and film it, with the share of random actions of an evaluation.
 
     The film is named after the run, the checkpoint and the seed; it replaces no other. It is there
     once it is whole.
@@ -158,7 +160,7 @@ def record_episode(
                 scores = evaluate(
                     environments,
                     spec,
-                    policy.greedy_actions,
+                    _acting(policy, config, spec, seed),
                     episodes=1,
                     seed=seed,
                     label="play",
@@ -198,6 +200,7 @@ def _filmed_environments(
         max_episode_steps=section.max_episode_steps,
         count=1,
         vectorization="sync",
+        cut_after_steps=config.evaluator.max_episode_steps,
     )
 
 
@@ -225,6 +228,16 @@ def _warn_of_others(
 ) -> None:
     for text in other_functions(config, environment, network):
         logger.warning("%s", text)
+
+
+def _acting(
+    policy: GreedyPolicy, config: Config, spec: EnvironmentSpec, seed: int
+) -> Callable[[NDArray[Any]], NDArray[np.int64]]:
+    """Give a policy that acts as in an evaluation of the run with this seed."""
+    epsilon, rng = config.evaluator.epsilon, np.random.default_rng(seed)
+    return lambda observations: epsilon_greedy(
+        policy.greedy_actions(observations), spec.num_actions, epsilon, rng
+    )
 
 
 def _check_spec(path: Path, spec: EnvironmentSpec, found: EnvironmentSpec) -> None:

@@ -202,12 +202,13 @@ class Recorder:
         best = self.metrics.add_evaluation(evaluation)
         scores = evaluation.scores
         logger.info(
-            "evaluation %d at %d environment steps: mean %.1f, deviation %.1f, %d episodes%s",
+            "evaluation %d at %d environment steps: mean %.1f, deviation %.1f, %d episodes%s%s",
             evaluation.snapshot.number,
             evaluation.snapshot.environment_steps,
             scores.mean,
             scores.deviation,
             len(scores.returns),
+            scores.cut_text,
             " (best so far)" if best else "",
         )
         # Not only if it is the best: the one before may not have been saved, on a full disk.

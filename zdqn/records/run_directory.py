@@ -35,6 +35,7 @@ EVALUATION_COLUMNS = (
     "episodes",
     "duration_s",
     "evaluator",
+    "cut",
 )
 
 
@@ -82,6 +83,7 @@ class RunDirectory(RunFiles):
             len(scores.returns),
             round(evaluation.duration_s, 3),
             evaluation.evaluator,
+            scores.cut,
         )
         _append(self.evaluations, _csv_line(row), header=_csv_line(EVALUATION_COLUMNS))
 

@@ -38,7 +38,10 @@ class VectorInput(nn.Module):
 
 
 class ImageInput(nn.Module):
-    """Turn image observations into (B, channels, H, W) float32; uint8 is scaled to [0, 1].
+    """Turn image observations into (B, channels, H, W) float32, integers scaled to [-1, 1].
+
+    They are divided by the largest magnitude that their space allows: 255 for most uint8 images, 1
+    for planes of zeros and ones.
 
     The channels of a frame with three axes are the last one, unless the first is the shortest of
     the three: some environments put their channels first.
@@ -47,6 +50,7 @@ class ImageInput(nn.Module):
     def __init__(self, spec: EnvironmentSpec) -> None:
         super().__init__()
         frame = spec.observation_shape
+        self.scale = spec.observation_scale
         self.channels_last = len(frame) == 3 and frame[0] >= min(frame[1:])
         self.frames_shape = (spec.frame_stack, *frame)
         height, width = frame[:2] if self.channels_last or len(frame) == 2 else frame[1:]
@@ -59,6 +63,5 @@ class ImageInput(nn.Module):
             frames = frames.movedim(-1, 2)
         # a pixel's channels side by side: convolutions are a fifth faster on large images
         images = frames.reshape(-1, *self.shape).to(memory_format=torch.channels_last)
-        if images.dtype == torch.uint8:
-            return images.to(torch.float32) * (1.0 / 255.0)
-        return images.to(torch.float32)
+        images = images.to(torch.float32)
+        return images if self.scale == 1.0 else images * self.scale

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +30,12 @@ NetworkFactory = Callable[[EnvironmentSpec], Any]
 
 
 def build_environments(
-    config: Config, factory: EnvironmentFactory | None, *, count: int, vectorization: str
+    config: Config,
+    factory: EnvironmentFactory | None,
+    *,
+    count: int,
+    vectorization: str,
+    cut_after_steps: int | None = None,
 ) -> tuple[VectorEnv[Any, Any, Any], EnvironmentSpec]:
     """Make environments as configured, and say what they look like.
 
@@ -38,6 +44,7 @@ def build_environments(
         factory: makes an environment in place of ``environment.id``.
         count: environments stepped together.
         vectorization: "sync", "async" or "native".
+        cut_after_steps: see `zdqn.envs.make_environments`.
 
     Raises:
         ConfigError: when the configuration names what cannot be made, or what DQN cannot act in,
@@ -54,8 +61,29 @@ def build_environments(
         max_episode_steps=section.max_episode_steps,
         count=count,
         vectorization=vectorization,
+        cut_after_steps=cut_after_steps,
     )
     return environments, environment_spec(environments, section.frame_stack)
+
+
+def build_evaluation_environments(
+    config: Config, factory: EnvironmentFactory | None, *, episodes: int
+) -> tuple[VectorEnv[Any, Any, Any], EnvironmentSpec]:
+    """Make environments to evaluate in, whose episodes all end; see `build_environments`.
+
+    Args:
+        config: its ``environment`` and ``evaluator`` sections are used.
+        factory: makes an environment in place of ``environment.id``.
+        episodes: that will be played; no more environments than these are made.
+    """
+    section = config.evaluator
+    return build_environments(
+        config,
+        factory,
+        count=min(section.environments, episodes),
+        vectorization=section.vectorization,
+        cut_after_steps=section.max_episode_steps,
+    )
 
 
 def build_rollout(
@@ -230,6 +258,19 @@ def build_periods(config: Config) -> Periods:
 def evaluation_seed(seed: int, snapshot: int) -> int:
     """Give the seed of a snapshot's evaluation: its own, and the same in every run of `seed`."""
     return int(np.random.SeedSequence((seed, 1, snapshot)).generate_state(1)[0])
+
+
+def evaluation_deadline_s(config: Config) -> float:
+    """Give the time of training at which evaluations that are still to come are given up.
+
+    That is `wall_s` and a tenth more, at least as much as a peer may be silent, so that a run that
+    ends by it has the score of what it ends with; infinite without `wall_s`.
+
+    Args:
+        config: its ``stop`` and ``links`` sections are used.
+    """
+    wall_s = config.stop.wall_s
+    return wall_s + max(wall_s / 10, config.links.dead_after_s) if wall_s else math.inf
 
 
 def use_threads(count: int) -> None:

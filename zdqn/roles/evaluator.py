@@ -18,7 +18,7 @@ from zdqn.rl.exploration import epsilon_greedy
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
-    build_environments,
+    build_evaluation_environments,
     build_network,
     use_threads,
 )
@@ -97,12 +97,8 @@ class Evaluator(LearnerClient):
         )
 
     def _make_environments(self, config: Config) -> tuple[Any, EnvironmentSpec]:
-        section = config.evaluator
-        return build_environments(
-            config,
-            self._factory,
-            count=min(section.environments, section.episodes),
-            vectorization=section.vectorization,
+        return build_evaluation_environments(
+            config, self._factory, episodes=config.evaluator.episodes
         )
 
     def run(self) -> EvaluatorResult:
@@ -160,6 +156,7 @@ class Evaluator(LearnerClient):
             session=self._session,
             snapshot=snapshot.snapshot,
             episodes=len(scores.returns),
+            cut=scores.cut,
             duration_s=time.monotonic() - started_s,
         )
         arrays = (np.array(scores.returns, np.float64), np.array(scores.lengths, np.int64))

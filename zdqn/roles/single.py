@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from math import inf
@@ -30,10 +31,12 @@ from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
     build_environments,
+    build_evaluation_environments,
     build_importance_schedule,
     build_limits,
     build_periods,
     build_trainer,
+    evaluation_deadline_s,
     evaluation_seed,
     use_threads,
 )
@@ -126,16 +129,13 @@ class Single(Closing):
         from zdqn.envs import close_environments
 
         config = self._config
-        evaluator, collector = config.evaluator, config.collector
+        collector = config.collector
         self._environments, self._spec = build_environments(
             config, environment, count=collector.environments, vectorization=collector.vectorization
         )
         stack.callback(close_environments, self._environments)
-        self._evaluation_environments, _ = build_environments(
-            config,
-            environment,
-            count=min(evaluator.environments, evaluator.episodes),
-            vectorization=evaluator.vectorization,
+        self._evaluation_environments, _ = build_evaluation_environments(
+            config, environment, episodes=config.evaluator.episodes
         )
         stack.callback(close_environments, self._evaluation_environments)
 
@@ -219,13 +219,13 @@ class Single(Closing):
     def _train(self) -> TrainingResult:
         self._do_what_is_due()
         while not (reason := self._end()) and not self._stop.is_set():
-            self._lockstep.collect()
+            self._lockstep.collect(self._is_interrupted)
             episodes = self._rollout.take_episodes()
             self._returns = [*self._returns, *(episode.total_reward for episode in episodes)][
                 -_RECENT_EPISODES:
             ]
             left = self._agenda.updates_left(self._trainer.updates)
-            self._lockstep.learn(inf if left is None else left)
+            self._lockstep.learn(inf if left is None else left, self._is_interrupted)
             self._do_what_is_due()
         return self._finish(reason)
 
@@ -243,6 +243,11 @@ class Single(Closing):
     def _end(self) -> str:
         return self._agenda.end(self._recorder.metrics.wall_s, self._counters)
 
+    def _is_interrupted(self) -> bool:
+        """Whether somebody, or the clock, ends what would otherwise be finished first."""
+        wall_s = self._config.stop.wall_s
+        return self._stop.is_set() or 0 < wall_s <= self._recorder.metrics.wall_s
+
     def _do_what_is_due(self) -> None:
         due = self._agenda.due(self._recorder.metrics.wall_s, self._counters)
         if due is NOTHING:
@@ -251,13 +256,13 @@ class Single(Closing):
         if update is not None and (due.snapshot or due.checkpoint):
             self._recorder.divergence.check_loss(update.loss, self._trainer.updates)
         if due.snapshot:
-            self._evaluate()
+            self._evaluate(self._is_interrupted)
         if due.checkpoint:
             self._save_checkpoint()
         if due.report:
             self._report()
 
-    def _evaluate(self) -> None:
+    def _evaluate(self, stop: Callable[[], bool]) -> None:
         from zdqn.core.evaluation import evaluate
         from zdqn.rl.exploration import epsilon_greedy
 
@@ -276,9 +281,15 @@ class Single(Closing):
             episodes=section.episodes,
             seed=seed,
             label="train",
-            stop=self._stop.is_set,
+            stop=stop,
         )
         if scores is None:
+            logger.warning(
+                "evaluation %d at %d environment steps was given up after %.1f s, as the run ends",
+                snapshot.number,
+                snapshot.environment_steps,
+                time.monotonic() - started_s,
+            )
             return
         duration_s = time.monotonic() - started_s
         self._recorder.add_evaluation(Evaluation(snapshot, scores, "train", duration_s), self._spec)
@@ -333,7 +344,7 @@ class Single(Closing):
         if self._recorder.snapshots and self._agenda.takes_last_snapshot(
             limit, self._trainer.updates
         ):
-            self._evaluate()
+            self._evaluate(self._last_evaluation_takes_too_long)
         self._report()
         self._save_checkpoint()
         limiter = self._store.limiter
@@ -348,6 +359,10 @@ class Single(Closing):
             },
         )
         return TrainingResult(reason, summary, self._directory.path)
+
+    def _last_evaluation_takes_too_long(self) -> bool:
+        deadline_s = evaluation_deadline_s(self._config)
+        return self._stop.is_set() or self._recorder.metrics.wall_s >= deadline_s
 
     def close(self) -> None:
         """Close the environments, and let others have the run directory."""

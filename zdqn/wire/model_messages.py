@@ -121,7 +121,7 @@ class NothingToEvaluate(Header, frozen=True):
     stopping: bool
 
 
-class EvaluationResult(Header, frozen=True):
+class EvaluationResult(Header, frozen=True, omit_defaults=True):
     """The scores of a snapshot. Payload: ``returns`` (episodes,) float64, ``lengths`` int64.
 
     Attributes:
@@ -129,6 +129,7 @@ class EvaluationResult(Header, frozen=True):
         snapshot: number of the snapshot.
         episodes: episodes played.
         duration_s: seconds it took.
+        cut: how many of the episodes were cut off, as they had not ended after many steps.
     """
 
     kind = Kind.EVALUATION_RESULT
@@ -137,3 +138,4 @@ class EvaluationResult(Header, frozen=True):
     snapshot: Rows
     episodes: SomeRows
     duration_s: Annotated[float, Meta(ge=0, le=1e9)]
+    cut: Rows = 0

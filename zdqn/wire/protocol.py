@@ -125,7 +125,7 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     has_payload: ClassVar[bool] = False
 
 
-class Spec(Header, frozen=True):
+class Spec(Header, frozen=True, omit_defaults=True):
     """An environment's spec on the wire; see `zdqn.data.EnvironmentSpec`.
 
     Attributes:
@@ -133,12 +133,14 @@ class Spec(Header, frozen=True):
         observation_dtype: NumPy name, one of `zdqn.data.ALLOWED_DTYPES`.
         num_actions: >= 1.
         frame_stack: 1 to 32.
+        observation_bound: 0 to 65535.
     """
 
     observation_shape: Annotated[tuple[SomeRows, ...], Meta(min_length=1, max_length=8)]
     observation_dtype: Annotated[str, Meta(max_length=16)]
     num_actions: SomeRows
     frame_stack: Annotated[int, Meta(ge=1, le=32)]
+    observation_bound: Annotated[int, Meta(ge=0, le=65535)] = 0
 
     @classmethod
     def of(cls, spec: EnvironmentSpec) -> Spec:

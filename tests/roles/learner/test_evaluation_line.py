@@ -39,9 +39,9 @@ class Line:
         request = Request([], memoryview(b""))
         self.object.claim(request, Claim(session=session, wait_ms=wait_ms), CLIENTS)
 
-    def result(self, session, number, *returns):
+    def result(self, session, number, *returns, cut=0):
         header = EvaluationResult(
-            session=session, snapshot=number, episodes=len(returns), duration_s=0.5
+            session=session, snapshot=number, episodes=len(returns), duration_s=0.5, cut=cut
         )
         arrays = (np.array(returns, np.float64), np.full(len(returns), 9, np.int64))
         return self.object.take_result(header, codec.decode(codec.encode(header, arrays)), CLIENTS)
@@ -127,3 +127,14 @@ def test_a_score_that_is_no_number_is_refused(line, value):
     with pytest.raises(ProtocolError, match="not finite"):
         line.result(1, 0, value)
     assert line.object.unevaluated == 1
+
+
+def test_how_many_episodes_were_cut_off_is_told_and_no_more_than_there_were(line):
+    line.offer(0)
+    line.claim(1)
+    line.object.advance(over=False)
+    with pytest.raises(ProtocolError, match="4 episodes cut off, of 3"):
+        line.result(1, 0, 1.0, 2.0, 3.0, cut=4)
+    line.result(1, 0, 1.0, 2.0, 3.0, cut=2)
+    (evaluation,) = line.object.take()
+    assert evaluation.scores.cut == 2

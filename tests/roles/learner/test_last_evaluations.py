@@ -1,6 +1,9 @@
 """The end of a run's evaluations, with fakes for all who take part."""
 
+import itertools
+import math
 import threading
+import time
 
 import pytest
 
@@ -40,9 +43,19 @@ class Setting:
     def waits_for(self, what):
         self.said.append(what)
 
-    def wait(self):
+    def wait(self, patience_s=math.inf, clock=time.monotonic):
         config = quick_config("links.dead_after_s=2.5")
-        LastEvaluations(config, self, self, self.stop).wait(self, "updates")
+        last = LastEvaluations(config, self, self, self.stop, clock=clock)
+        last.wait(self, "updates", patience_s)
+
+
+def test_the_clock_ends_the_wait_with_a_word_though_an_evaluator_lives(caplog):
+    setting = Setting(results=1)
+    setting.take_evaluations = lambda: None  # it is slow, but alive
+    times = itertools.count(0.0, 1.0)
+    setting.wait(patience_s=3, clock=lambda: next(times))
+    assert setting.unevaluated == 3
+    assert "3 snapshots stay without a score: stop.wall_s is over" in caplog.text
 
 
 def test_what_is_due_is_waited_for_and_the_final_weights_too(caplog):

@@ -145,6 +145,8 @@ class EvaluationLine:
         """
         if header.episodes < 1:
             raise ProtocolError("an evaluation of no episodes")
+        if header.cut > header.episodes:
+            raise ProtocolError(f"{header.cut} episodes cut off, of {header.episodes}")
         returns, lengths = codec.read_arrays(message, payloads.scores_layout(header.episodes))
         if not np.isfinite(returns).all():
             raise ProtocolError("an evaluation holds a return that is not finite")
@@ -155,6 +157,6 @@ class EvaluationLine:
             return Acknowledged()
         peer = clients.get(header.session)
         name = peer.name if peer is not None else f"{header.session:016x}"
-        scores = EvaluationScores(tuple(returns.tolist()), tuple(lengths.tolist()))
+        scores = EvaluationScores(tuple(returns.tolist()), tuple(lengths.tolist()), header.cut)
         self._evaluations.append(Evaluation(snapshot, scores, name, header.duration_s))
         return Acknowledged()

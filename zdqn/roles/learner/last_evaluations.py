@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import Protocol
 
 from zdqn.config import Config
@@ -52,39 +54,59 @@ class LastEvaluations:
         evaluators: who evaluates.
         board: told what is waited for.
         stop: ends waiting.
+        clock: seconds that never go back.
     """
 
     def __init__(
-        self, config: Config, evaluators: Evaluators, board: Board, stop: threading.Event
+        self,
+        config: Config,
+        evaluators: Evaluators,
+        board: Board,
+        stop: threading.Event,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._config = config
         self._evaluators = evaluators
         self._board = board
         self._stop = stop
+        self._clock = clock
 
-    def wait(self, snapshots: Snapshots, limit: str) -> None:
+    def wait(self, snapshots: Snapshots, limit: str, patience_s: float) -> None:
         """Wait for the evaluations that are due, and for one of the final weights.
 
         Args:
             snapshots: where they come from.
             limit: that ended training.
+            patience_s: how long to wait at most; may be infinite.
         """
+        until_s = self._clock() + patience_s
+        in_time = True
         if self._evaluators.living("evaluator"):
             snapshots.offer_last_snapshot(limit)
             self._board.enter("waiting for evaluations")
             while self._missing(snapshots) and self._evaluators.living("evaluator"):
+                in_time = self._clock() < until_s
+                if not in_time:
+                    break
                 if self._stop.wait(_POLL_S):
                     return
         left = self._missing(snapshots)
         if left and not self._stop.is_set():
             logger.warning(
-                "%d %s without a score: no evaluator is left (one that is silent for "
-                "links.dead_after_s = %g s counts as dead). `zdqn evaluate` can score the networks "
-                "in the run's checkpoints.",
+                "%d %s without a score: %s. `zdqn evaluate` can score the networks in the run's "
+                "checkpoints.",
                 left,
                 "snapshot stays" if left == 1 else "snapshots stay",
-                self._config.links.dead_after_s,
+                self._no_evaluator() if in_time else "stop.wall_s is over, and a tenth of it more",
             )
+
+    def _no_evaluator(self) -> str:
+        dead_after_s = self._config.links.dead_after_s
+        return (
+            f"no evaluator is left (one that is silent for links.dead_after_s = {dead_after_s:g} s "
+            f"counts as dead)"
+        )
 
     def _missing(self, snapshots: Snapshots) -> int:
         """Take what has come, and count what has not."""

@@ -29,6 +29,7 @@ from zdqn.roles.building import (
     build_limits,
     build_periods,
     build_trainer,
+    evaluation_deadline_s,
     use_threads,
 )
 from zdqn.roles.learner.last_evaluations import LastEvaluations
@@ -323,7 +324,9 @@ class Learner(Closing):
         loop.publish(stopping=True)
         loop.save_checkpoint()
         if limit and limit != "evaluation_return":
-            LastEvaluations(self._config, self._server, self._board, self._stop).wait(loop, limit)
+            patience_s = evaluation_deadline_s(self._config) - self._recorder.metrics.wall_s
+            last = LastEvaluations(self._config, self._server, self._board, self._stop)
+            last.wait(loop, limit, patience_s)
             loop.save_checkpoint()  # again, for whoever goes on to know of these evaluations
         return self._part(reason, loop.counters, samples.waited_s, verdict, loop.snapshots_dropped)
 
