@@ -19,7 +19,7 @@ from zdqn.data import WeightVersion
 from zdqn.errors import ConfigError
 from zdqn.records.recorder import Recorder
 from zdqn.records.run_directory import RunDirectory
-from zdqn.records.snapshots import Evaluation
+from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.records.training_result import TrainingResult
 from zdqn.roles.acting.epsilon import EpsilonSource
@@ -30,6 +30,7 @@ from zdqn.roles.building import (
     build_importance_schedule,
     build_limits,
     build_periods,
+    build_policy,
     build_trainer,
     evaluation_seed,
     use_threads,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from zdqn.core.lockstep import Lockstep
     from zdqn.core.rollout import Rollout
     from zdqn.core.trainer import Trainer
+    from zdqn.rl.greedy import Greedy
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -82,6 +84,7 @@ class Single(Closing):
                 "transition, such as 3.2 for one update of 32 every 10 steps."
             )
         self._config = config
+        self._network = network
         self._stop = stop or threading.Event()
         self._directory = RunDirectory(run_directory)
         self._directory.write_config(to_toml(config))
@@ -200,14 +203,28 @@ class Single(Closing):
             self._report()
 
     def _evaluate(self) -> None:
+        version = WeightVersion(1, self._trainer.updates)
+        snapshot = self._recorder.freeze(self._trainer.weights(), self._counters, version)
+        self._score(self._policy, snapshot)
+
+    def _evaluate_best_again(self) -> None:
+        """Score the best network on fresh episodes; it was chosen for a lucky score perhaps."""
+        best = self._recorder.freeze_best()
+        if best is None:
+            return
+        policy = build_policy(
+            self._config, self._network, self._spec, self._evaluation_environments.num_envs
+        )
+        policy.load(best.arrays)
+        self._score(policy, best)
+
+    def _score(self, policy: Greedy, snapshot: FrozenSnapshot) -> None:
         from zdqn.core.evaluation import evaluate
         from zdqn.rl.exploration import epsilon_greedy
 
         section = self._config.evaluator
-        seed = evaluation_seed(self._config.run.seed, self._recorder.snapshots)
-        policy, rng = self._policy, np.random.default_rng(seed)
-        version = WeightVersion(1, self._trainer.updates)
-        snapshot = self._recorder.freeze(self._trainer.weights(), self._counters, version)
+        seed = evaluation_seed(self._config.run.seed, snapshot.number)
+        rng = np.random.default_rng(seed)
         started_s = time.monotonic()
         scores = evaluate(
             self._evaluation_environments,
@@ -277,6 +294,8 @@ class Single(Closing):
             self._evaluate()
         self._report()
         self._save_checkpoint()
+        if limit:
+            self._evaluate_best_again()
         limiter = self._store.limiter
         summary = self._recorder.write_summary(
             self._counters,

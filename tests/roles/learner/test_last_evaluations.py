@@ -11,7 +11,9 @@ from zdqn.roles.learner.last_evaluations import LastEvaluations
 class Setting:
     """Evaluators, snapshots and board in one; each look brings a result until somebody dies."""
 
-    def __init__(self, *, unevaluated=2, living=1, results=10):
+    def __init__(self, *, unevaluated=2, living=1, results=10, best=False):
+        self.best = best
+        self.best_is_scored_again = False
         self.unevaluated = unevaluated
         self.alive = living
         self.results = results
@@ -27,7 +29,15 @@ class Setting:
         self.offered.append(limit)
         self.unevaluated += 1
 
+    def offer_best(self):
+        if self.best:
+            self.unevaluated += 1
+            self.offered.append("best")
+        return self.best
+
     def take_evaluations(self):
+        if self.results and self.unevaluated == 1 and "best" in self.offered:
+            self.best_is_scored_again = True
         if self.results and self.unevaluated:
             self.results -= 1
             self.unevaluated -= 1
@@ -40,9 +50,9 @@ class Setting:
     def waits_for(self, what):
         self.said.append(what)
 
-    def wait(self):
+    def wait(self, limit="updates"):
         config = quick_config("links.dead_after_s=2.5")
-        LastEvaluations(config, self, self, self.stop).wait(self, "updates")
+        LastEvaluations(config, self, self, self.stop).wait(self, limit)
 
 
 def test_what_is_due_is_waited_for_and_the_final_weights_too(caplog):
@@ -79,3 +89,21 @@ def test_whoever_asks_to_stop_is_not_kept_waiting(caplog):
     setting.alive = 1
     setting.wait()
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("limit", "offered"), [("updates", ["updates", "best"]), ("evaluation_return", ["best"])]
+)
+def test_the_best_network_is_scored_again_after_all_that_is_waited_for(caplog, limit, offered):
+    setting = Setting(unevaluated=0, best=True)
+    setting.wait(limit)
+    assert setting.offered == offered
+    assert setting.best_is_scored_again
+    assert caplog.text == ""
+
+
+def test_an_evaluator_that_dies_over_the_best_network_is_said(caplog):
+    setting = Setting(unevaluated=0, results=1, best=True)
+    setting.wait()
+    assert not setting.best_is_scored_again
+    assert "the best network was not scored again" in caplog.text

@@ -33,6 +33,13 @@ class Snapshots(Protocol):
     def take_evaluations(self) -> None:
         """Write down what evaluators have found."""
 
+    def offer_best(self) -> bool:
+        """Have the best network scored again; False if there is none."""
+
+    @property
+    def best_is_scored_again(self) -> bool:
+        """Whether that score has come."""
+
 
 class Board(Protocol):
     """Where it is said what is waited for."""
@@ -63,12 +70,25 @@ class LastEvaluations:
         self._stop = stop
 
     def wait(self, snapshots: Snapshots, limit: str) -> None:
-        """Wait for the evaluations that are due, and for one of the final weights.
+        """Wait for the evaluations that are due, for one of the final weights, and the best again.
+
+        If an evaluation has ended training, what else is due is not waited for.
 
         Args:
             snapshots: where they come from.
             limit: that ended training.
         """
+        if limit != "evaluation_return":
+            self._wait_for_the_rest(snapshots, limit)
+        if self._evaluators.living("evaluator") and snapshots.offer_best():
+            self._board.enter("scoring the best network again")
+            while not (snapshots.best_is_scored_again or self._stop.wait(_POLL_S)):
+                snapshots.take_evaluations()
+                if not self._evaluators.living("evaluator"):
+                    logger.warning("the best network was not scored again: no evaluator is left")
+                    return
+
+    def _wait_for_the_rest(self, snapshots: Snapshots, limit: str) -> None:
         if self._evaluators.living("evaluator"):
             snapshots.offer_last_snapshot(limit)
             self._board.enter("waiting for evaluations")

@@ -301,7 +301,7 @@ class Learner(Closing):
         loop.report()
         loop.publish(stopping=True)
         loop.save_checkpoint()
-        if limit and limit != "evaluation_return":
+        if limit:
             LastEvaluations(self._config, self._server, self._board, self._stop).wait(loop, limit)
         return self._part(reason, loop.counters, samples.waited_s, verdict, loop.snapshots_dropped)
 
