@@ -26,6 +26,7 @@ def test_everything_a_run_can_tell():
             "stop_reason": "updates",
             "wall_s": 3725.0,
             "best_evaluation_return": 475.25,
+            "best_rescored_return": 451.5,
             "final_evaluation_return": 470.0,
             "environment_steps": 123_456,
             "environment_steps_per_s": 1234.5,
@@ -42,7 +43,7 @@ def test_everything_a_run_can_tell():
     )
     assert lines == [
         "ended             updates, 1:02:05 h",
-        "evaluation        best 475.25, final 470",
+        "evaluation        best 475.25, the same network scored again 451.5, final 470",
         "environment steps 123,456, 1,234/s, 1,000 episodes",
         "updates           60, 2,000/s",
         "data              7.98 samples per insert, staleness 2.2, 3 blocks lost",

@@ -76,6 +76,14 @@ def test_what_an_evaluator_holds_is_not_dropped_not_even_when_it_dies():
     assert claim_all(queue, 2, 3, 4) == [0, 1, 2]
 
 
+def test_what_is_put_first_goes_out_before_all_that_wait():
+    queue = EvaluationQueue(most_waiting=2)
+    for number in (0, 1):
+        queue.offer(make_snapshot(number))
+    queue.offer_first(make_snapshot(2))
+    assert (claim_all(queue, 1, 2, 3), queue.dropped) == ([2, 0, 1], 0)
+
+
 def test_releasing_one_that_holds_nothing_changes_nothing():
     queue = EvaluationQueue(9)
     queue.offer(make_snapshot(0))

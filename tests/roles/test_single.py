@@ -175,6 +175,22 @@ def test_what_dropout_drops_is_the_same_for_a_seed(tmp_path):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize("limit", ["stop.updates=40", "stop.evaluation_return=-1"])
+def test_the_best_network_is_scored_again_on_fresh_episodes(tmp_path, limit):
+    result = train(tmp_path, "stop.updates=0", limit, "evaluator.episodes=7")
+    best = load_checkpoint(tmp_path / "best.pt")
+    assert best.evaluation_return == result.summary["best_evaluation_return"]
+    again = result.summary["best_rescored_return"]
+    assert again is not None
+    assert again != best.evaluation_return
+
+
+def test_a_run_that_is_stopped_scores_nothing_any_more(tmp_path):
+    stop = threading.Event()
+    stop.set()
+    assert train(tmp_path, stop=stop).summary["best_rescored_return"] is None
+
+
 class Dying(Corridor):
     """Its process is killed within a step."""
 

@@ -60,6 +60,7 @@ def test_every_snapshot_is_evaluated_once_the_first_and_the_last_included(system
     assert {int(row["updates"]) for row in rows} == {0, 10, 20, 30, 40, 45}
     assert result.summary["snapshots_unevaluated"] == 0
     assert result.summary["evaluations"] == len(rows)
+    assert result.summary["best_rescored_return"] is not None
 
 
 def test_the_roles_wait_for_each_other_in_the_worst_order(system, caplog):

@@ -19,6 +19,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
             "evaluation",
             (
                 number(value("best_evaluation_return"), "best {:.5g}"),
+                number(value("best_rescored_return"), "the same network scored again {:.5g}"),
                 number(value("final_evaluation_return"), "final {:.5g}"),
             ),
         ),

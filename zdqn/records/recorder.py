@@ -18,6 +18,7 @@ from zdqn.core.divergence import Divergence
 from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.errors import FileError, ZdqnError
 from zdqn.records.metrics import Metrics
+from zdqn.records.rescoring import Rescoring
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.sinks import Sink
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
@@ -42,6 +43,7 @@ class Recorder:
     Attributes:
         metrics: time, rates and evaluations so far.
         divergence: told of what is learned from.
+        rescoring: of the best network, at the end.
         snapshots: taken so far.
     """
 
@@ -60,6 +62,7 @@ class Recorder:
             n_step=config.algorithm.n_step,
         )
         self.snapshots = 0
+        self.rescoring = Rescoring(directory.best)
 
     def count_on(
         self, checkpoint: Checkpoint, training: TrainingState, best: Checkpoint | None
@@ -157,6 +160,11 @@ class Recorder:
             arrays=arrays,
         )
 
+    def freeze_best(self) -> FrozenSnapshot | None:
+        """Number the best network as a snapshot to score again; None if there is none."""
+        self.snapshots += 1
+        return self.rescoring.freeze(self.snapshots - 1, self.metrics.wall_s)
+
     def write_summary(
         self, counters: Counters, stop_reason: str, more: Mapping[str, Any]
     ) -> dict[str, Any]:
@@ -172,6 +180,7 @@ class Recorder:
         """
         summary = {
             **self.metrics.summary(counters, stop_reason),
+            **self.rescoring.summary(),
             **more,
             "run_directory": str(self._directory.path),
         }
@@ -199,6 +208,8 @@ class Recorder:
 
     def add_evaluation(self, evaluation: Evaluation, spec: EnvironmentSpec) -> None:
         """Write an evaluation down, and keep its network if it is the best so far."""
+        if self.rescoring.takes(evaluation):
+            return
         best = self.metrics.add_evaluation(evaluation)
         scores = evaluation.scores
         logger.info(

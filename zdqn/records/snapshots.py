@@ -68,6 +68,10 @@ class EvaluationQueue:
         self._waiting: deque[FrozenSnapshot] = deque()
         self._claimed: dict[int, tuple[int, FrozenSnapshot]] = {}
 
+    def offer_first(self, snapshot: FrozenSnapshot) -> None:
+        """Put a snapshot at the front of the queue, where it is never dropped."""
+        self._waiting.appendleft(snapshot)
+
     def offer(self, snapshot: FrozenSnapshot) -> None:
         """Put a snapshot at the end of the queue, in place of the oldest if too many wait."""
         self._waiting.append(snapshot)

@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -194,16 +194,12 @@ class Memory(Closing):
         for _ in range(_ROUNDS_IN_A_ROW):
             messages = self._receive_blocks(store.wanted_blocks(_BLOCKS_TOGETHER), copy)
             for refused in intake.insert_together(messages):
-                self._complain(refused)
+                kind = _kind_of(refused, self._desk.peers.peers)
+                text = "refused %s (%d refused so far)"
+                self._complaints.say(logging.WARNING, kind, text, refused.error, intake.refused)
             if len(messages) < _BLOCKS_TOGETHER:
                 break
         self._inserting_s += time.monotonic() - started_s
-
-    def _complain(self, refused: RefusedBlock) -> None:
-        known = refused.sender in self._desk.peers.peers
-        kind = (refused.sender if known else None, type(refused.error))
-        text, so_far = str(refused.error), self._broker.intake.refused
-        self._complaints.say(logging.WARNING, kind, "refused %s (%d refused so far)", text, so_far)
 
     def _receive_blocks(self, most: int, copy: bool) -> list[bytes | memoryview]:
         messages: list[bytes | memoryview] = []
@@ -324,6 +320,11 @@ class Memory(Closing):
             holding_inserts_back_s=round(holding_s, 3),
             reading=self._reading,
         )
+
+
+def _kind_of(refused: RefusedBlock, known: Collection[int]) -> Hashable:
+    """Tell faults apart by sender and sort; strangers, who may call themselves anything, not."""
+    return (refused.sender if refused.sender in known else None, type(refused.error))
 
 
 def _available_bytes() -> int:

@@ -23,7 +23,7 @@ from zdqn.records.given_functions import record_functions
 from zdqn.records.recorder import Recorder
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
-from zdqn.records.snapshots import Evaluation
+from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.records.training_result import TrainingResult
 from zdqn.roles.acting.epsilon import EpsilonSource
@@ -35,6 +35,7 @@ from zdqn.roles.building import (
     build_importance_schedule,
     build_limits,
     build_periods,
+    build_policy,
     build_trainer,
     evaluation_deadline_s,
     evaluation_seed,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from zdqn.core.rollout import Rollout
     from zdqn.core.trainer import Trainer
     from zdqn.records.resuming import Resumption
+    from zdqn.rl.greedy import Greedy
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -98,6 +100,7 @@ class Single(Closing):
             )
         config = record_functions(config, environment=environment, network=network)
         self._config = config
+        self._network = network
         self._stop = stop or threading.Event()
         with ExitStack() as stack:
             claim = RunClaim(run_directory, resume=resume, overwrite=overwrite)
@@ -263,14 +266,28 @@ class Single(Closing):
             self._report()
 
     def _evaluate(self, stop: Callable[[], bool]) -> None:
+        version = WeightVersion(1, self._trainer.updates)
+        snapshot = self._recorder.freeze(self._trainer.weights(), self._counters, version)
+        self._score(self._policy, snapshot, stop)
+
+    def _evaluate_best_again(self) -> None:
+        """Score the best network on fresh episodes; it was chosen for a lucky score perhaps."""
+        best = self._recorder.freeze_best()
+        if best is None:
+            return
+        policy = build_policy(
+            self._config, self._network, self._spec, self._evaluation_environments.num_envs
+        )
+        policy.load(best.arrays)
+        self._score(policy, best, self._last_evaluation_takes_too_long)
+
+    def _score(self, policy: Greedy, snapshot: FrozenSnapshot, stop: Callable[[], bool]) -> None:
         from zdqn.core.evaluation import evaluate
         from zdqn.rl.exploration import epsilon_greedy
 
         section = self._config.evaluator
-        seed = evaluation_seed(self._config.run.seed, self._recorder.snapshots)
-        policy, rng = self._policy, np.random.default_rng(seed)
-        version = WeightVersion(1, self._trainer.updates)
-        snapshot = self._recorder.freeze(self._trainer.weights(), self._counters, version)
+        seed = evaluation_seed(self._config.run.seed, snapshot.number)
+        rng = np.random.default_rng(seed)
         started_s = time.monotonic()
         scores = evaluate(
             self._evaluation_environments,
@@ -347,6 +364,8 @@ class Single(Closing):
             self._evaluate(self._last_evaluation_takes_too_long)
         self._report()
         self._save_checkpoint()
+        if limit:
+            self._evaluate_best_again()
         limiter = self._store.limiter
         summary = self._recorder.write_summary(
             self._counters,

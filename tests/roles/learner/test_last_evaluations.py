@@ -14,7 +14,9 @@ from zdqn.roles.learner.last_evaluations import LastEvaluations
 class Setting:
     """Evaluators, snapshots and board in one; each look brings a result until somebody dies."""
 
-    def __init__(self, *, unevaluated=2, living=1, results=10):
+    def __init__(self, *, unevaluated=2, living=1, results=10, best=False):
+        self.best = best
+        self.best_is_scored_again = False
         self.unevaluated = unevaluated
         self.alive = living
         self.results = results
@@ -30,7 +32,15 @@ class Setting:
         self.offered.append(limit)
         self.unevaluated += 1
 
+    def offer_best(self):
+        if self.best:
+            self.unevaluated += 1
+            self.offered.append("best")
+        return self.best
+
     def take_evaluations(self):
+        if self.results and self.unevaluated == 1 and "best" in self.offered:
+            self.best_is_scored_again = True
         if self.results and self.unevaluated:
             self.results -= 1
             self.unevaluated -= 1
@@ -43,10 +53,10 @@ class Setting:
     def waits_for(self, what):
         self.said.append(what)
 
-    def wait(self, patience_s=math.inf, clock=time.monotonic):
+    def wait(self, limit="updates", patience_s=math.inf, clock=time.monotonic):
         config = quick_config("links.dead_after_s=2.5")
         last = LastEvaluations(config, self, self, self.stop, clock=clock)
-        last.wait(self, "updates", patience_s)
+        last.wait(self, limit, patience_s)
 
 
 def test_the_clock_ends_the_wait_with_a_word_though_an_evaluator_lives(caplog):
@@ -95,3 +105,21 @@ def test_whoever_asks_to_stop_is_not_kept_waiting(caplog):
     setting.alive = 1
     setting.wait()
     assert caplog.text == ""
+
+
+@pytest.mark.parametrize(
+    ("limit", "offered"), [("updates", ["updates", "best"]), ("evaluation_return", ["best"])]
+)
+def test_the_best_network_is_scored_again_after_all_that_is_waited_for(caplog, limit, offered):
+    setting = Setting(unevaluated=0, best=True)
+    setting.wait(limit)
+    assert setting.offered == offered
+    assert setting.best_is_scored_again
+    assert caplog.text == ""
+
+
+def test_an_evaluator_that_dies_over_the_best_network_is_said(caplog):
+    setting = Setting(unevaluated=0, results=1, best=True)
+    setting.wait()
+    assert not setting.best_is_scored_again
+    assert "the best network was not scored again" in caplog.text

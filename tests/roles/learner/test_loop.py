@@ -115,7 +115,7 @@ class FakeModel:
         if not isinstance(published, bytes):  # the same is broadcast as bytes
             self.published.append(published)
 
-    def offer(self, snapshot):
+    def offer(self, snapshot, *, first=False):
         self.offered.append(snapshot)
         return max(0, len(self.offered) - self.room)
 

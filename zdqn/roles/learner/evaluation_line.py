@@ -54,13 +54,20 @@ class EvaluationLine:
         self._waiting: deque[tuple[float, Request, Claim]] = deque()
         self._evaluations: deque[Evaluation] = deque()
 
-    def offer(self, snapshot: FrozenSnapshot) -> int:
+    def offer(self, snapshot: FrozenSnapshot, *, first: bool = False) -> int:
         """Have a snapshot evaluated.
+
+        Args:
+            snapshot: what to score.
+            first: whether before all that wait.
 
         Returns:
             How many were dropped so far, as more waited than ``evaluator.waiting_snapshots``.
         """
-        self._queue.offer(snapshot)
+        if first:
+            self._queue.offer_first(snapshot)
+        else:
+            self._queue.offer(snapshot)
         return self._queue.dropped
 
     def release(self, session: int) -> None:

@@ -13,6 +13,7 @@ from zdqn.config import Config
 logger = logging.getLogger("zdqn.learner")
 
 _POLL_S = 0.02
+_TOO_LATE = "stop.wall_s is over, and a tenth of it more"
 
 
 class Evaluators(Protocol):
@@ -34,6 +35,13 @@ class Snapshots(Protocol):
 
     def take_evaluations(self) -> None:
         """Write down what evaluators have found."""
+
+    def offer_best(self) -> bool:
+        """Have the best network scored again; False if there is none."""
+
+    @property
+    def best_is_scored_again(self) -> bool:
+        """Whether that score has come."""
 
 
 class Board(Protocol):
@@ -73,7 +81,9 @@ class LastEvaluations:
         self._clock = clock
 
     def wait(self, snapshots: Snapshots, limit: str, patience_s: float) -> None:
-        """Wait for the evaluations that are due, and for one of the final weights.
+        """Wait for the evaluations that are due, for one of the final weights, and the best again.
+
+        If an evaluation has ended training, what else is due is not waited for.
 
         Args:
             snapshots: where they come from.
@@ -81,6 +91,19 @@ class LastEvaluations:
             patience_s: how long to wait at most; may be infinite.
         """
         until_s = self._clock() + patience_s
+        if limit != "evaluation_return":
+            self._wait_for_the_rest(snapshots, limit, until_s)
+        if self._evaluators.living("evaluator") and snapshots.offer_best():
+            self._board.enter("scoring the best network again")
+            while not (snapshots.best_is_scored_again or self._stop.wait(_POLL_S)):
+                snapshots.take_evaluations()
+                in_time = self._clock() < until_s
+                if not (in_time and self._evaluators.living("evaluator")):
+                    why = self._no_evaluator() if in_time else _TOO_LATE
+                    logger.warning("the best network was not scored again: %s", why)
+                    return
+
+    def _wait_for_the_rest(self, snapshots: Snapshots, limit: str, until_s: float) -> None:
         in_time = True
         if self._evaluators.living("evaluator"):
             snapshots.offer_last_snapshot(limit)
@@ -98,7 +121,7 @@ class LastEvaluations:
                 "checkpoints.",
                 left,
                 "snapshot stays" if left == 1 else "snapshots stay",
-                self._no_evaluator() if in_time else "stop.wall_s is over, and a tenth of it more",
+                self._no_evaluator() if in_time else _TOO_LATE,
             )
 
     def _no_evaluator(self) -> str:

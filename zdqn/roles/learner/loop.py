@@ -54,8 +54,8 @@ class Model(Protocol):
     def publish(self, published: Published) -> None:
         """Take over the newest weights."""
 
-    def offer(self, snapshot: FrozenSnapshot) -> int:
-        """Have a snapshot evaluated; gives how many were dropped so far."""
+    def offer(self, snapshot: FrozenSnapshot, *, first: bool = False) -> int:
+        """Have a snapshot evaluated, before all others if `first`; gives how many were dropped."""
 
     def take_evaluations(self) -> list[Evaluation]:
         """Give the evaluations that came in since the last call."""
@@ -260,6 +260,18 @@ class TrainingLoop:
         if self._agenda.takes_last_snapshot(limit, self._trainer.updates):
             self._agenda.note_snapshot(self.counters)
             self._offer_snapshot()
+
+    def offer_best(self) -> bool:
+        """Have the best network scored again, before all else; False if there is none."""
+        best = self._recorder.freeze_best()
+        if best is not None:
+            self._model.offer(best, first=True)
+        return best is not None
+
+    @property
+    def best_is_scored_again(self) -> bool:
+        """Whether that score has come."""
+        return self._recorder.rescoring.mean is not None
 
     def take_evaluations(self) -> None:
         """Write down what evaluators have found."""

@@ -131,10 +131,10 @@ class ModelServer(Closing):
         self._serve_round(_MOST_PASSES)  # the thread may be waiting already, and see no signal
         self._turns.leave()
 
-    def offer(self, snapshot: FrozenSnapshot) -> int:
-        """Have a snapshot evaluated; gives how many were dropped so far."""
+    def offer(self, snapshot: FrozenSnapshot, *, first: bool = False) -> int:
+        """Have a snapshot evaluated, before all others if `first`; gives how many were dropped."""
         with self._lock:
-            return self._answers.evaluations.offer(snapshot)
+            return self._answers.evaluations.offer(snapshot, first=first)
 
     def take_evaluations(self) -> list[Evaluation]:
         """Give the evaluations that came in since the last call."""

@@ -323,7 +323,7 @@ class Learner(Closing):
         loop.report()
         loop.publish(stopping=True)
         loop.save_checkpoint()
-        if limit and limit != "evaluation_return":
+        if limit:
             patience_s = evaluation_deadline_s(self._config) - self._recorder.metrics.wall_s
             last = LastEvaluations(self._config, self._server, self._board, self._stop)
             last.wait(loop, limit, patience_s)
