@@ -21,8 +21,12 @@ def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):
         "tcp://m:2": {"role": "memory", "size": 12_345, "clients": [{"name": "collector-0"}]},
     }
     asked = []
-    monkeypatch.setattr("zdqn.wire.remote.fetch_status", lambda at, timeout_s: dict(answers[at]))
-    monkeypatch.setattr("zdqn.wire.remote.request_stop", lambda *args: asked.append(args[0]))
+    monkeypatch.setattr(
+        "zdqn.wire.remote_control.fetch_status", lambda at, timeout_s: dict(answers[at])
+    )
+    monkeypatch.setattr(
+        "zdqn.wire.remote_control.request_stop", lambda *args: asked.append(args[0])
+    )
     record_endpoints(tmp_path, "memory", {"samples": "tcp://m:2"})
     record_endpoints(tmp_path, "learner", {"model": "tcp://l:1"})
     shown = CliRunner().invoke(application, ["status", str(tmp_path)]).output
@@ -54,7 +58,7 @@ def test_stop_asks_the_memory_when_the_learner_is_gone(monkeypatch, run_director
         if address == "tcp://l:1":
             refuse()
 
-    monkeypatch.setattr("zdqn.wire.remote.request_stop", request)
+    monkeypatch.setattr("zdqn.wire.remote_control.request_stop", request)
     stopped = CliRunner().invoke(application, ["stop", run_directory])
     assert stopped.exit_code == 0
     assert asked == ["tcp://l:1", "tcp://m:2"]
@@ -62,8 +66,8 @@ def test_stop_asks_the_memory_when_the_learner_is_gone(monkeypatch, run_director
 
 @pytest.mark.parametrize("command", ["status", "stop"])
 def test_a_run_of_which_nobody_answers(monkeypatch, run_directory, command):
-    monkeypatch.setattr("zdqn.wire.remote.request_stop", refuse)
-    monkeypatch.setattr("zdqn.wire.remote.fetch_status", refuse)
+    monkeypatch.setattr("zdqn.wire.remote_control.request_stop", refuse)
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", refuse)
     result = CliRunner().invoke(application, [command, run_directory])
     assert result.exit_code == 69
     assert result.stderr == "error: nobody answers\n"
@@ -75,7 +79,7 @@ def test_status_of_what_is_left_of_a_run(monkeypatch, run_directory):
             refuse()
         return {"role": "memory", "size": 12_345}
 
-    monkeypatch.setattr("zdqn.wire.remote.fetch_status", fetch)
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", fetch)
     result = CliRunner().invoke(application, ["status", run_directory])
     assert result.exit_code == 0
     assert "12,345" in result.stdout
@@ -91,7 +95,7 @@ def test_a_folder_that_names_no_server(tmp_path):
 
 @pytest.fixture
 def silent(monkeypatch):
-    monkeypatch.setattr("zdqn.wire.remote.fetch_status", refuse)
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", refuse)
 
 
 @pytest.mark.parametrize("servers", [True, False])

@@ -19,7 +19,7 @@ from zdqn.data import Batch, EnvironmentSpec
 from zdqn.rl.adam import AdamSettings
 from zdqn.rl.networks import build_network
 from zdqn.rl.objectives import Assessment, Forward
-from zdqn.rl.torch_policy import GreedyPolicy
+from zdqn.rl.torch_policy import TorchPolicy
 from zdqn.rl.training_batch import TrainingBatch
 
 SPEC = EnvironmentSpec((3,), "float32", 2)
@@ -116,7 +116,7 @@ def learn(trainer: Trainer, updates: int = 300) -> tuple[NDArray[Any], Any, Any]
     first = last = trainer.update(batch)
     for _ in range(updates - 1):
         last = trainer.update(batch)
-    return GreedyPolicy(trainer.online).q_values(np.eye(3, dtype=np.float32)), first, last
+    return TorchPolicy(trainer.online).q_values(np.eye(3, dtype=np.float32)), first, last
 
 
 def test_a_categorical_head_learns_and_is_acted_with() -> None:
@@ -129,7 +129,7 @@ def test_a_categorical_head_learns_and_is_acted_with() -> None:
     assert float(last.metrics["q_mean"]) == pytest.approx(
         (2 * 0.8 + 2 * 1.0 + 2 * 1.6) / 6, abs=0.1
     )
-    policy = GreedyPolicy(trainer.online)
+    policy = TorchPolicy(trainer.online)
     assert policy.greedy_actions(np.eye(3, dtype=np.float32)).tolist() == [1, 0, 1]
 
     # It is the expectation that is acted on, not whatever the forward pass gives first.

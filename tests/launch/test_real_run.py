@@ -16,7 +16,7 @@ import pytest
 
 import zdqn
 from zdqn.records.endpoints import read_endpoints
-from zdqn.wire.remote import fetch_status, request_stop
+from zdqn.wire.remote_control import fetch_status, request_stop
 
 TINY = """
 [environment]

@@ -11,10 +11,10 @@ from torch import nn
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.rl import networks
-from zdqn.rl.arrays import load_arrays, weights_to_arrays
 from zdqn.rl.dense import ACTIVATIONS, MOST_MULTIPLICATIONS, DenseNetwork
 from zdqn.rl.layers import VectorInput
 from zdqn.rl.networks import build_network, dense_view
+from zdqn.rl.weight_arrays import load_arrays, weights_to_arrays
 
 VECTOR = EnvironmentSpec((4,), "float32", 3)
 

@@ -10,11 +10,11 @@ from torch import nn
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
-from zdqn.rl.arrays import weights_to_arrays
 from zdqn.rl.dense import DenseNetwork
 from zdqn.rl.exploration import Exploration
 from zdqn.rl.greedy import DensePolicy, Greedy
 from zdqn.rl.networks import build_network, dense_view
+from zdqn.rl.weight_arrays import weights_to_arrays
 
 VALUES = np.array([[1, 5, 2], [7, 0, 3], [4, 4, 9]], np.float32)
 OBSERVATIONS = np.zeros((3, 4), np.float32)

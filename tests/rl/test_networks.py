@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
-from zdqn.rl.arrays import weights_to_arrays
 from zdqn.rl.networks import build_network, q_values
+from zdqn.rl.weight_arrays import weights_to_arrays
 
 VECTOR = EnvironmentSpec((4,), "float32", 2)
 GREY = EnvironmentSpec((84, 84), "uint8", 4, frame_stack=4)

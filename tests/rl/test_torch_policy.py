@@ -6,9 +6,9 @@ from torch import nn
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
-from zdqn.rl.arrays import weights_to_arrays
 from zdqn.rl.networks import build_network
-from zdqn.rl.torch_policy import GreedyPolicy
+from zdqn.rl.torch_policy import TorchPolicy
+from zdqn.rl.weight_arrays import weights_to_arrays
 
 
 def network(seed: int = 0, spec: EnvironmentSpec | None = None) -> nn.Module:
@@ -29,7 +29,7 @@ def observations(count: int) -> NDArray[np.float32]:
 
 @pytest.mark.parametrize("count", [0, 1, 7])
 def test_a_policy_chooses_the_action_of_the_highest_value(count: int) -> None:
-    policy = GreedyPolicy(network())
+    policy = TorchPolicy(network())
     values = policy.q_values(observations(count))
     assert values.shape == (count, 3)
     assert values.dtype == np.float32
@@ -40,13 +40,13 @@ def test_a_policy_chooses_the_action_of_the_highest_value(count: int) -> None:
 
 def test_acting_builds_no_graph_and_takes_read_only_observations() -> None:
     array = np.frombuffer(observations(2).tobytes(), np.float32).reshape(2, 4)
-    policy = GreedyPolicy(network())
+    policy = TorchPolicy(network())
     np.testing.assert_array_equal(policy.q_values(array), policy.q_values(observations(2)))
     assert all(parameter.grad is None for parameter in policy.network.parameters())
 
 
 def test_a_policy_takes_over_weights() -> None:
-    policy, other = GreedyPolicy(network(1)), GreedyPolicy(network(2))
+    policy, other = TorchPolicy(network(1)), TorchPolicy(network(2))
     assert not np.array_equal(policy.q_values(observations(2)), other.q_values(observations(2)))
     policy.load(weights_to_arrays(other.network))
     np.testing.assert_array_equal(policy.q_values(observations(2)), other.q_values(observations(2)))
@@ -55,17 +55,17 @@ def test_a_policy_takes_over_weights() -> None:
 def test_a_policy_refuses_the_weights_of_another_environment() -> None:
     stranger = network(spec=EnvironmentSpec((4,), "float32", 2))
     with pytest.raises(MismatchError, match="head"):
-        GreedyPolicy(network()).load(weights_to_arrays(stranger))
+        TorchPolicy(network()).load(weights_to_arrays(stranger))
 
 
 def test_dropout_does_not_disturb_a_policy() -> None:
-    policy = GreedyPolicy(nn.Sequential(network(), nn.Dropout(0.5)))
-    expected = GreedyPolicy(network()).q_values(observations(9))
+    policy = TorchPolicy(nn.Sequential(network(), nn.Dropout(0.5)))
+    expected = TorchPolicy(network()).q_values(observations(9))
     np.testing.assert_allclose(policy.q_values(observations(9)), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_a_few_and_many_observations_get_the_same_values() -> None:
-    policy, many = GreedyPolicy(network()), observations(20_000)
+    policy, many = TorchPolicy(network()), observations(20_000)
     one_by_one = np.concatenate([policy.q_values(each[None]) for each in many[:50]])
     np.testing.assert_allclose(policy.q_values(many)[:50], one_by_one, rtol=1e-4, atol=1e-6)
 
@@ -99,7 +99,7 @@ def test_acting_never_touches_the_mode_of_a_network_that_trains() -> None:
     trained = with_modes()
     trained[2].eval()  # frozen by its owner
     modes = [module.training for module in trained.modules()]
-    policy = GreedyPolicy(trained)
+    policy = TorchPolicy(trained)
     first = policy.q_values(observations(40))
     assert [module.training for module in trained.modules()] == modes
     assert buffer(trained, "1.num_batches_tracked") == 0
@@ -108,7 +108,7 @@ def test_acting_never_touches_the_mode_of_a_network_that_trains() -> None:
 
 def test_a_policy_acts_with_all_that_training_has_changed() -> None:
     trained = with_modes()
-    policy = GreedyPolicy(trained)
+    policy = TorchPolicy(trained)
     optimizer = torch.optim.SGD(trained.parameters(), 0.1)
     for _ in range(3):
         optimizer.zero_grad()
@@ -118,7 +118,7 @@ def test_a_policy_acts_with_all_that_training_has_changed() -> None:
     fresh.load_state_dict(trained.state_dict())
     assert buffer(trained, "4.count") == 3
     np.testing.assert_array_equal(
-        policy.q_values(observations(9)), GreedyPolicy(fresh).q_values(observations(9))
+        policy.q_values(observations(9)), TorchPolicy(fresh).q_values(observations(9))
     )
     policy.load(weights_to_arrays(with_modes()))
     assert buffer(trained, "4.count") == 0

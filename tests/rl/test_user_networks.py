@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
-from zdqn.rl.arrays import weights_to_arrays
 from zdqn.rl.networks import build_network
 from zdqn.rl.user_networks import NetworkFactory
+from zdqn.rl.weight_arrays import weights_to_arrays
 
 
 def build(kind: str | NetworkFactory) -> nn.Module:

@@ -11,7 +11,7 @@ from zdqn.core.agenda import Limits, Periods
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
 from zdqn.rl.greedy import DensePolicy
-from zdqn.rl.torch_policy import GreedyPolicy
+from zdqn.rl.torch_policy import TorchPolicy
 from zdqn.roles.building import (
     build_environments,
     build_importance_schedule,
@@ -139,10 +139,10 @@ def linear(spec):
     [
         ((), None, 1, DensePolicy),
         (("network.dueling=true", "network.activation=tanh"), None, 8, DensePolicy),
-        ((), None, 10**6, GreedyPolicy),
-        (("network.hidden=[2048, 2048]",), None, 1, GreedyPolicy),
-        (("network.activation=elu",), None, 1, GreedyPolicy),
-        ((), linear, 1, GreedyPolicy),
+        ((), None, 10**6, TorchPolicy),
+        (("network.hidden=[2048, 2048]",), None, 1, TorchPolicy),
+        (("network.activation=elu",), None, 1, TorchPolicy),
+        ((), linear, 1, TorchPolicy),
     ],
     ids=["small", "small with switches", "many rows", "large", "no such activation", "factory"],
 )

@@ -15,7 +15,7 @@ import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from zdqn.config import to_toml
-from zdqn.wire.remote import fetch_status, request_stop
+from zdqn.wire.remote_control import fetch_status, request_stop
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
 

@@ -9,7 +9,7 @@ import pytest
 from tests.roles.conftest import eventually, quick_config
 from zdqn.config import to_dict
 from zdqn.errors import MismatchError
-from zdqn.wire.remote import fetch_status, request_stop
+from zdqn.wire.remote_control import fetch_status, request_stop
 
 SUMMARY_KEYS = {
     "environment_steps", "transitions", "updates", "episodes", "wall_s", "stop_reason",

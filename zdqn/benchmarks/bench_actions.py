@@ -197,11 +197,11 @@ def _time_each(link: Link, ask: Callable[[], None]) -> None:
 
 def _serve_bare(link: Link, config: Config) -> None:
     """Answer whatever waits with one forward pass, without headers or checks."""
-    from zdqn.rl.torch_policy import GreedyPolicy
+    from zdqn.rl.torch_policy import TorchPolicy
     from zdqn.roles.building import build_network, use_threads
 
     use_threads(1)
-    policy = GreedyPolicy(build_network(config, None, VECTOR))
+    policy = TorchPolicy(build_network(config, None, VECTOR))
     with Node() as node:
         server = node.server(parse_address(LOOPBACK, parameter="bind", bind=True))
         link.send(str(server.address))

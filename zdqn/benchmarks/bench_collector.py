@@ -76,7 +76,7 @@ def measure_collector(
 
 def _bare(config: Config) -> tuple[Callable[[], float], Callable[[], float], Callable[[], None]]:
     """Give a step of the bare environments, one that asks the network first, and the clean-up."""
-    from zdqn.rl.torch_policy import GreedyPolicy
+    from zdqn.rl.torch_policy import TorchPolicy
 
     use_threads(1)
     spec: EnvironmentSpec
@@ -86,7 +86,7 @@ def _bare(config: Config) -> tuple[Callable[[], float], Callable[[], float], Cal
         count=config.collector.environments,
         vectorization=config.collector.vectorization,
     )
-    policy = GreedyPolicy(build_network(config, None, spec))
+    policy = TorchPolicy(build_network(config, None, spec))
     observations, _ = environments.reset(seed=0)
     count = environments.num_envs
     pattern = np.random.default_rng(0).integers(0, spec.num_actions, (256, count))

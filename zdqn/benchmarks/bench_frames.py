@@ -14,7 +14,7 @@ from zdqn.config import Config
 from zdqn.core.rollout import Rollout
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.building import build_environments
-from zdqn.roles.replaying import build_broker
+from zdqn.roles.building_replay import build_broker
 from zdqn.wire import block_payload, codec
 
 GOAL = Goal(1.2 * IMAGE.frame_bytes, at_most=True)

@@ -15,7 +15,7 @@ from zdqn.config import Config
 from zdqn.data import Batch
 from zdqn.errors import ConfigError
 from zdqn.roles.building import build_trainer, use_threads
-from zdqn.roles.learner.samples import SampleStream
+from zdqn.roles.learner.sample_stream import SampleStream
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node

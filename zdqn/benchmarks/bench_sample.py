@@ -14,8 +14,8 @@ from zdqn.config import Config
 from zdqn.core.broker import MemoryBroker
 from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
-from zdqn.roles.learner.samples import SampleStream
-from zdqn.roles.replaying import build_broker
+from zdqn.roles.building_replay import build_broker
+from zdqn.roles.learner.sample_stream import SampleStream
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node

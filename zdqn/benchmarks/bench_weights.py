@@ -157,7 +157,7 @@ def _measure_delivery(
 
 def _weights_message(config: Config) -> tuple[bytes, dict[str, NDArray[np.float32]]]:
     """Write weights as the learner does."""
-    from zdqn.rl.arrays import weights_to_arrays
+    from zdqn.rl.weight_arrays import weights_to_arrays
     from zdqn.roles.building import build_network
 
     arrays = weights_to_arrays(build_network(config, None, VECTOR))

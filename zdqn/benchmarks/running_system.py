@@ -20,7 +20,7 @@ from zdqn.errors import FileError, RoleFailedError, ZdqnError
 from zdqn.launch.starting import where_zdqn_is
 from zdqn.records.endpoints import read_endpoints
 from zdqn.records.run_files import RunFiles
-from zdqn.wire.remote import request_stop
+from zdqn.wire.remote_control import request_stop
 
 _START_S = 180.0
 _END_S = 60.0

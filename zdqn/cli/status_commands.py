@@ -36,7 +36,7 @@ def status(target: str | None, as_json: bool) -> None:
     that has ended, show how.
     """
     from zdqn.errors import FileError, ZdqnError
-    from zdqn.wire.remote import fetch_status
+    from zdqn.wire.remote_control import fetch_status
 
     directory = _run_directory(target)
     answers: dict[str, dict[str, Any]] = {}
@@ -73,7 +73,7 @@ def stop(target: str | None) -> None:
     TARGET is a run directory or a server's address; by default the newest run in ./runs.
     """
     from zdqn.errors import PeerUnavailableError
-    from zdqn.wire.remote import request_stop
+    from zdqn.wire.remote_control import request_stop
 
     reason = f"zdqn stop by {getpass.getuser()} on {socket.gethostname()}"
     addresses = _server_addresses(target)

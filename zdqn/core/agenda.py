@@ -1,7 +1,8 @@
 """What is due in a training: publications, snapshots, checkpoints, reports, and its end.
 
 A function of counters and of a time that is passed in: no clock, no I/O. The learner's loop and
-single-process training carry out what is decided here, and decide nothing of it themselves.
+single-process training carry out what is decided here, and decide nothing of it themselves. When
+the target network follows is part of an update, in `zdqn.core.trainer`.
 """
 
 from __future__ import annotations

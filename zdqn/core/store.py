@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from zdqn.data import Batch, Block, EnvironmentSpec
 from zdqn.errors import ConfigError, UsageError
-from zdqn.rl.allocation import Allocator, allocate_in_ram
 from zdqn.rl.limiter import SamplesPerInsertLimiter
 from zdqn.rl.replay import Replay
+from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 
 _BYTES_PER_ITEM = 64
 """Rough room for a transition's own columns and its leaf; frames dominate or it does not matter."""
@@ -35,7 +35,7 @@ class TransitionStore:
         block_transitions: most transitions in one block, for the window and the frame ring.
         frames_per_transition: bytes of a frame to rows of the frame ring for each transition.
         seed: of sampling.
-        allocate: makes the arrays of the replay; see `zdqn.rl.allocation`.
+        allocate: makes the arrays of the replay; see `zdqn.rl.replay_arrays`.
 
     Attributes:
         capacity: as given.
@@ -205,7 +205,7 @@ class TransitionStore:
     # --- state ---------------------------------------------------------------------------------
 
     def state_dict(self) -> dict[str, Any]:
-        """Give all that the arrays do not hold, as plain values; see `zdqn.rl.allocation`."""
+        """Give all that the arrays do not hold, as plain values; see `zdqn.rl.replay_arrays`."""
         return {
             "spec": asdict(self.spec) if self.spec is not None else None,
             "replay": self._replay.state_dict() if self._replay is not None else None,

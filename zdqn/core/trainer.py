@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from zdqn.data import Batch
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.rl.adam import AdamSettings
-from zdqn.rl.arrays import load_arrays, weights_to_arrays
 from zdqn.rl.objectives import Objective
 from zdqn.rl.optimizer import GradientHook, Optimizer, Update
 from zdqn.rl.option_checks import check_choice, check_range
 from zdqn.rl.training_batch import TrainingBatch, prepare_batches
+from zdqn.rl.weight_arrays import load_arrays, weights_to_arrays
 
 
 class Trainer:

@@ -30,14 +30,14 @@ from zdqn.roles.building import (
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
-    from zdqn.rl.torch_policy import GreedyPolicy
+    from zdqn.rl.torch_policy import TorchPolicy
 
 logger = logging.getLogger("zdqn")
 
 
 def load_policy(
     path: Path, network: NetworkFactory | None = None
-) -> tuple[GreedyPolicy, Config, EnvironmentSpec]:
+) -> tuple[TorchPolicy, Config, EnvironmentSpec]:
     """Load the online network of a checkpoint.
 
     Args:
@@ -53,12 +53,12 @@ def load_policy(
         ConfigError: when a function made the network that is not given.
     """
     from zdqn.records.checkpoints import load_checkpoint
-    from zdqn.rl.torch_policy import GreedyPolicy
+    from zdqn.rl.torch_policy import TorchPolicy
 
     use_threads(1)
     checkpoint = load_checkpoint(path)
     config, spec = checkpoint.config, checkpoint.spec
-    policy = GreedyPolicy(build_network(config, network, spec))
+    policy = TorchPolicy(build_network(config, network, spec))
     policy.load({name: tensor.cpu().numpy() for name, tensor in checkpoint.online.items()})
     return policy, config, spec
 
@@ -231,7 +231,7 @@ def _warn_of_others(
 
 
 def _acting(
-    policy: GreedyPolicy, config: Config, spec: EnvironmentSpec, seed: int
+    policy: TorchPolicy, config: Config, spec: EnvironmentSpec, seed: int
 ) -> Callable[[NDArray[Any]], NDArray[np.int64]]:
     """Give a policy that acts as in an evaluation of the run with this seed."""
     epsilon, rng = config.evaluator.epsilon, np.random.default_rng(seed)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from zdqn.closing import Closing
 from zdqn.errors import ZdqnError
-from zdqn.wire.remote import fetch_status
+from zdqn.wire.remote_control import fetch_status
 from zdqn.wire.status import LearnerStatus
 
 if TYPE_CHECKING:

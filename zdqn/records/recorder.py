@@ -232,7 +232,7 @@ class Recorder:
         self, snapshot: FrozenSnapshot, evaluation_return: float, spec: EnvironmentSpec
     ) -> None:
         from zdqn.records.checkpoints import Checkpoint, save_checkpoint
-        from zdqn.rl.arrays import tensor_view
+        from zdqn.rl.weight_arrays import tensor_view
 
         checkpoint = Checkpoint(
             config=self._config,

@@ -81,7 +81,7 @@ class DenseNetwork:
         """Take over weights, in place.
 
         Args:
-            arrays: as given by `zdqn.rl.arrays.weights_to_arrays`; may be read-only.
+            arrays: as given by `zdqn.rl.weight_arrays.weights_to_arrays`; may be read-only.
 
         Raises:
             MismatchError: if names, shapes or dtypes differ from the network's, or a value is not

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
-from zdqn.rl.allocation import Allocator, allocate_in_ram
+from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 
 
 class FrameRing:
@@ -88,7 +88,7 @@ class FrameRing:
         self._frames.take(slots, axis=0, out=out, mode="clip")
 
     def state_dict(self) -> dict[str, Any]:
-        """Give all that the array does not hold; see `zdqn.rl.allocation`."""
+        """Give all that the array does not hold; see `zdqn.rl.replay_arrays`."""
         return {"end": self.end}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

@@ -32,7 +32,7 @@ class Greedy(ABC):
         """Take over weights, in place.
 
         Args:
-            arrays: as given by `zdqn.rl.arrays.weights_to_arrays`.
+            arrays: as given by `zdqn.rl.weight_arrays.weights_to_arrays`.
 
         Raises:
             MismatchError: if they are not for this network; it keeps its weights then.

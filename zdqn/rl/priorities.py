@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.errors import UsageError
-from zdqn.rl.allocation import Allocator, allocate_in_ram
+from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 from zdqn.rl.sum_tree import SumTree
 
 
@@ -159,7 +159,7 @@ class Priorities:
         return slots
 
     def state_dict(self) -> dict[str, Any]:
-        """Give all that the array does not hold; see `zdqn.rl.allocation`."""
+        """Give all that the array does not hold; see `zdqn.rl.replay_arrays`."""
         return {"highest": self.highest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

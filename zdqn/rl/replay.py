@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ConfigError, RoleFailedError
-from zdqn.rl.allocation import Allocator, allocate_in_ram
 from zdqn.rl.frame_ring import FrameRing
 from zdqn.rl.priorities import Priorities
+from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 
 _WORD = np.dtype("<i4")
 _REFERENCES_AT = 2  # words before the references in a record: the 64-bit weight version
@@ -39,7 +39,7 @@ class Replay:
         priority_epsilon: added to each absolute TD error so that none has chance 0, >= 0.
         rng: source of the draws.
         allocate: makes the arrays ``records`` and ``frame_positions``, those of `FrameRing`, and if
-            `prioritized` that of `SumTree`; see `zdqn.rl.allocation`.
+            `prioritized` that of `SumTree`; see `zdqn.rl.replay_arrays`.
 
     Attributes:
         capacity: as given.
@@ -196,7 +196,7 @@ class Replay:
         return len(keys) - len(raised)
 
     def state_dict(self) -> dict[str, Any]:
-        """Give all that the arrays do not hold, as plain values; see `zdqn.rl.allocation`."""
+        """Give all that the arrays do not hold, as plain values; see `zdqn.rl.replay_arrays`."""
         return {
             **self._layout(),
             "oldest_key": self.oldest_key,

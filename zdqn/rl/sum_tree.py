@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zdqn.errors import UsageError
-from zdqn.rl.allocation import Allocator, allocate_in_ram
+from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 
 
 class SumTree:

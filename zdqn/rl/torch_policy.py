@@ -11,12 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from zdqn.rl.arrays import load_arrays, tensor_view
 from zdqn.rl.greedy import Greedy
 from zdqn.rl.networks import dense_view, q_values
+from zdqn.rl.weight_arrays import load_arrays, tensor_view
 
 
-class GreedyPolicy(Greedy):
+class TorchPolicy(Greedy):
     """A network to act with.
 
     Args:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from zdqn.data import Batch
 from zdqn.errors import UsageError
-from zdqn.rl.arrays import tensor_view
+from zdqn.rl.weight_arrays import tensor_view
 
 
 class TrainingBatch(NamedTuple):

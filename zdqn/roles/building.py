@@ -178,10 +178,10 @@ def build_policy(
         )
         if count <= network.most_rows:
             return DensePolicy(network)
-    from zdqn.rl.torch_policy import GreedyPolicy
+    from zdqn.rl.torch_policy import TorchPolicy
 
     use_threads(config.collector.threads)
-    return GreedyPolicy(build_network(config, factory, spec))
+    return TorchPolicy(build_network(config, factory, spec))
 
 
 def build_objective(config: Config) -> Objective:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.rl.exploration import explore
-from zdqn.roles.acting.blocks import BlockStream
+from zdqn.roles.acting.block_stream import BlockStream
 from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
 from zdqn.roles.acting.policy import Policy, make_policy
 from zdqn.roles.building import (

@@ -32,7 +32,7 @@ from zdqn.wire.sockets import Context
 from zdqn.wire.status import EvaluatorStatistics
 
 if TYPE_CHECKING:
-    from zdqn.rl.torch_policy import GreedyPolicy
+    from zdqn.rl.torch_policy import TorchPolicy
 
 logger = logging.getLogger("zdqn.evaluator")
 
@@ -123,12 +123,12 @@ class Evaluator(LearnerClient):
         return EvaluatorResult(self._evaluations, self._episodes)
 
     def _serve(self, client: Client) -> None:
-        from zdqn.rl.torch_policy import GreedyPolicy
+        from zdqn.rl.torch_policy import TorchPolicy
 
         assert self._config is not None
         assert self._spec is not None
         use_threads(1)
-        policy = GreedyPolicy(build_network(self._config, self._network, self._spec))
+        policy = TorchPolicy(build_network(self._config, self._network, self._spec))
         while not self._stop.is_set():
             self._state = "waiting for a snapshot"
             claim = Claim(session=self._session, wait_ms=_CLAIM_WAIT_MS)
@@ -146,7 +146,7 @@ class Evaluator(LearnerClient):
             policy.load(payloads.read_weights(reply.message, snapshot.weights))
             self._score(client, policy, snapshot)
 
-    def _score(self, client: Client, policy: GreedyPolicy, snapshot: Snapshot) -> None:
+    def _score(self, client: Client, policy: TorchPolicy, snapshot: Snapshot) -> None:
         self._state = f"evaluating snapshot {snapshot.snapshot}"
         started_s = time.monotonic()
         scores = self._play(policy, snapshot)
@@ -164,7 +164,7 @@ class Evaluator(LearnerClient):
         self._evaluations += 1
         self._episodes += len(scores.returns)
 
-    def _play(self, policy: GreedyPolicy, snapshot: Snapshot) -> EvaluationScores | None:
+    def _play(self, policy: TorchPolicy, snapshot: Snapshot) -> EvaluationScores | None:
         from zdqn.core.evaluation import evaluate
 
         assert self._spec is not None

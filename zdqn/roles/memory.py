@@ -18,9 +18,9 @@ import msgspec
 from zdqn.closing import Closing
 from zdqn.config import Config, check_agreement
 from zdqn.core.intake import RefusedBlock, name_by_number
+from zdqn.roles.building_replay import build_broker
 from zdqn.roles.farewell import Farewell
-from zdqn.roles.replaying import build_broker
-from zdqn.roles.sample_line import SampleLine
+from zdqn.roles.sample_queue import SampleQueue
 from zdqn.stopping import reason_of
 from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.compression import check_compression
@@ -124,14 +124,14 @@ class Memory(Closing):
                 on_bound(self.endpoints)
             self._open = stack.pop_all()
         self._waiter = Waiter([self._server, self._receiver])
-        self._line = SampleLine(self._broker, self._server.reply)
+        self._requests = SampleQueue(self._broker, self._server.reply)
         self._desk = Desk(
             "memory",
             self,
             session=session,
             dead_after_s=config.links.dead_after_s,
             logger=logger,
-            handlers={SampleRequest: self._line.take},
+            handlers={SampleRequest: self._requests.take},
         )
 
     # --- life -----------------------------------------------------------------------------------
@@ -151,7 +151,7 @@ class Memory(Closing):
             self._waiter.wait(self._wait_ms())
             self._desk.serve(self._server, _MOST_REQUESTS)
             self._read_blocks()
-            self._line.advance()
+            self._requests.advance()
             self._desk.look_after_peers()
             self._write_off_departed()
         statistics = self._statistics().to_wire()
@@ -165,7 +165,7 @@ class Memory(Closing):
         self._open.close()
 
     def _wait_ms(self) -> float:
-        patience_s = self._line.patience_s()
+        patience_s = self._requests.patience_s()
         if patience_s is None:
             return _WAIT_MS
         return min(max(patience_s * 1000, 1), _WAIT_MS)
@@ -270,7 +270,7 @@ class Memory(Closing):
             **msgspec.structs.asdict(self._statistics()),
             endpoints=self.endpoints,
             run_id=self._desk.run_id,
-            waiting_requests=len(self._line),
+            waiting_requests=len(self._requests),
             clients=self._desk.describe_clients(),
         )
         return status.to_wire()
@@ -316,7 +316,7 @@ class Memory(Closing):
         return MemoryStatistics(
             **self._broker.statistics(),
             inserting_s=round(self._inserting_s, 3),
-            sampling_s=round(self._line.sampling_s, 3),
+            sampling_s=round(self._requests.sampling_s, 3),
             holding_inserts_back_s=round(holding_s, 3),
             reading=self._reading,
         )

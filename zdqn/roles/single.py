@@ -41,7 +41,7 @@ from zdqn.roles.building import (
     evaluation_seed,
     use_threads,
 )
-from zdqn.roles.replaying import build_store
+from zdqn.roles.building_replay import build_store
 from zdqn.stopping import reason_of
 from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics
@@ -163,7 +163,7 @@ class Single(Closing):
     def _build(self) -> tuple[Rollout, Lockstep]:
         from zdqn.core.lockstep import Lockstep
         from zdqn.core.rollout import Rollout
-        from zdqn.rl.torch_policy import GreedyPolicy
+        from zdqn.rl.torch_policy import TorchPolicy
 
         config = self._config
         earlier = self._earlier  # other draws than those that the run began with
@@ -181,7 +181,7 @@ class Single(Closing):
         self._store.make_room(self._spec)
         epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"
-        self._policy = GreedyPolicy(self._trainer.online)
+        self._policy = TorchPolicy(self._trainer.online)
         lockstep = Lockstep(
             rollout,
             self._spec,

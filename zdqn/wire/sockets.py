@@ -1,5 +1,6 @@
 """What the sockets of all links share: context, options, addresses, waiting.
 
+They are made by `zdqn.wire.node`, and nowhere else.
 Each is used by one thread at a time. Options are set before bind or connect, closing lingers
 for a bounded time, and every context is private, so that a host program's own is left alone.
 """

@@ -8,7 +8,7 @@ from zdqn.errors import ConfigError, MismatchError, RunDirectoryTakenError
 from zdqn.records.checkpoints import CheckpointDirectory, load_checkpoint
 from zdqn.roles.learner.role import Learner
 from zdqn.roles.single import Single
-from zdqn.wire.remote import fetch_status, request_stop
+from zdqn.wire.remote_control import fetch_status, request_stop
 
 NOBODY = "tcp://127.0.0.1:9"
 ANY = "tcp://127.0.0.1:0"

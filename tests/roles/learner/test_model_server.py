@@ -12,9 +12,9 @@ from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.rl.greedy import Greedy
+from zdqn.roles.learner.answering_turns import Turns
 from zdqn.roles.learner.model_server import ModelServer
 from zdqn.roles.learner.publications import Published
-from zdqn.roles.learner.turns import Turns
 from zdqn.wire import codec, payloads
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.model_messages import ActionRequest, Actions, WeightsRequest

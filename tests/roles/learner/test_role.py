@@ -25,7 +25,7 @@ from zdqn.roles.learner import memory_link
 from zdqn.roles.learner.model_answers import ModelAnswers
 from zdqn.roles.learner.role import Learner
 from zdqn.roles.single import Single
-from zdqn.wire import remote
+from zdqn.wire import remote_control
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.memory_messages import NotReady, Progress, SampleRequest
 from zdqn.wire.protocol import Acknowledged, ErrorReply, Hello, Refusal, Spec, Status, Stop
@@ -240,7 +240,9 @@ def waiting(make, fake):
     thread.start()
     address = learner.endpoints["model"]
     eventually(
-        lambda: remote.fetch_status(address, 5)["run"]["phase"] == "waiting for a collector",
+        lambda: (
+            remote_control.fetch_status(address, 5)["run"]["phase"] == "waiting for a collector"
+        ),
         "the phase in which it waits",
     )
 
@@ -258,7 +260,7 @@ def waiting(make, fake):
 def test_who_asks_for_a_stop_gives_the_reason_and_the_first_counts(waiting, tmp_path):
     learner, memory, _, result = waiting
     for reason in ("enough", "really enough"):  # answered until it is closed
-        remote.request_stop(learner.endpoints["model"], reason, 5)
+        remote_control.request_stop(learner.endpoints["model"], reason, 5)
     ended = result()
     assert (ended.stop_reason, ended.run_directory) == ("enough", tmp_path / "run")
     assert ended.summary["updates"] == ended.summary["environment_steps"] == 0
@@ -321,7 +323,7 @@ def test_a_resumed_learner_knows_the_environment_and_counts_on(
     in_thread(lambda: results.append(learner.run()))
     until(lambda: memory.count(SampleRequest))
     assert {hello.spec for hello in memory.heard if isinstance(hello, Hello)} == {CARTPOLE}
-    status = remote.fetch_status(learner.endpoints["model"], 5)
+    status = remote_control.fetch_status(learner.endpoints["model"], 5)
     assert status["run"]["phase"] == "training"
     stop.set()
     until(lambda: results)

@@ -28,7 +28,7 @@ class Evaluators(Protocol):
 
 
 class Snapshots(Protocol):
-    """Where snapshots come from; a `zdqn.roles.learner.loop.TrainingLoop` is one."""
+    """Where snapshots come from; a `zdqn.roles.learner.training_loop.TrainingLoop` is one."""
 
     def offer_last_snapshot(self, limit: str) -> None:
         """Have the final weights evaluated, unless they were."""

@@ -13,7 +13,7 @@ from zdqn.config import Config, check_agreement, to_dict
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.roles.learner.action_answers import ActionAnswers
-from zdqn.roles.learner.evaluation_line import EvaluationLine
+from zdqn.roles.learner.evaluation_claims import EvaluationClaims
 from zdqn.roles.learner.publications import Published
 from zdqn.wire import codec
 from zdqn.wire.desk import Desk, Particulars, RefusedError
@@ -74,7 +74,7 @@ class ModelAnswers:
         self.spec: EnvironmentSpec | None = None
         self.spec_known = threading.Event()
         self.actions = ActionAnswers(server.reply)
-        self.evaluations = EvaluationLine(config, run_id, server.reply)
+        self.evaluations = EvaluationClaims(config, run_id, server.reply)
         self.desk = Desk(
             "learner",
             self,

@@ -2,7 +2,7 @@
 
 It hands out configuration, weights, greedy actions and snapshots, and knows who is there. Because
 it has a thread and a copy of the network, neither a long update nor compiling makes anybody wait.
-Whether that thread answers, or the training thread between its updates, is decided by `turns`.
+Whether that thread answers, or the training thread between its updates, `answering_turns` decides.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.roles.learner.answering_turns import Turn, Turns
 from zdqn.roles.learner.model_answers import ModelAnswers
 from zdqn.roles.learner.publications import Published
-from zdqn.roles.learner.turns import Turn, Turns
 from zdqn.wire.request_sockets import Server
 from zdqn.wire.status import CollectorStatistics, LearnerStatus
 

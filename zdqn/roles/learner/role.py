@@ -33,12 +33,12 @@ from zdqn.roles.building import (
     use_threads,
 )
 from zdqn.roles.learner.last_evaluations import LastEvaluations
-from zdqn.roles.learner.loop import TrainingLoop
 from zdqn.roles.learner.memory_link import MemoryLink
 from zdqn.roles.learner.model_server import ModelServer
 from zdqn.roles.learner.publications import Publications
-from zdqn.roles.learner.samples import SampleStream
+from zdqn.roles.learner.sample_stream import SampleStream
 from zdqn.roles.learner.status_board import StatusBoard
+from zdqn.roles.learner.training_loop import TrainingLoop
 from zdqn.stopping import reason_of
 from zdqn.wire.addresses import check_bind, check_resolves, parse_address
 from zdqn.wire.membership import new_session
@@ -248,14 +248,14 @@ class Learner(Closing):
         return None
 
     def _make_trainer(self, spec: EnvironmentSpec) -> Trainer:
-        from zdqn.rl.torch_policy import GreedyPolicy
+        from zdqn.rl.torch_policy import TorchPolicy
 
         trainer = build_trainer(self._config, self._network, spec)
         if self._resumption is not None:
             trainer.load_state_dict(self._resumption.training.trainer)
             self._resumption = None  # its tensors are in use, or of no use any more
         self._server.act_with(
-            GreedyPolicy(copy.deepcopy(trainer.online)),
+            TorchPolicy(copy.deepcopy(trainer.online)),
             between_updates=trainer.device.type == "cpu",
         )
         return trainer

@@ -29,7 +29,7 @@ logger = logging.getLogger("zdqn.learner")
 
 
 class Samples(Protocol):
-    """Where batches come from; a `zdqn.roles.learner.samples.SampleStream` is one.
+    """Where batches come from; a `zdqn.roles.learner.sample_stream.SampleStream` is one.
 
     Attributes:
         progress: the memory's counters in its last answer, or None.

@@ -25,7 +25,7 @@ from zdqn.wire.request_sockets import Request, Sendable
 logger = logging.getLogger("zdqn.learner")
 
 
-class EvaluationLine:
+class EvaluationClaims:
     """Gives each snapshot to one evaluator, and takes its scores.
 
     Used by one thread at a time, but for `take`, which any thread may call.

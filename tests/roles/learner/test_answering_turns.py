@@ -1,6 +1,6 @@
 """Events with their times in, turns out: who answers on the model link."""
 
-from zdqn.roles.learner.turns import Turn, Turns
+from zdqn.roles.learner.answering_turns import Turn, Turns
 
 
 def made(**options):

@@ -16,8 +16,8 @@ from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.rl.optimizer import Update
-from zdqn.roles.learner.loop import TrainingLoop
 from zdqn.roles.learner.publications import Publications
+from zdqn.roles.learner.training_loop import TrainingLoop
 from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics, MetricsRow
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from zdqn.data import NO_PRIORITY, Block, EnvironmentSpec
-from zdqn.roles.acting.blocks import BlockStream
+from zdqn.roles.acting.block_stream import BlockStream
 from zdqn.wire import block_payload, codec
 from zdqn.wire.memory_messages import BlockHeader
 

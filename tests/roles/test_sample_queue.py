@@ -6,7 +6,7 @@ import zmq
 
 from zdqn.core.broker import Draw
 from zdqn.errors import FencedError, ProtocolError
-from zdqn.roles.sample_line import SampleLine
+from zdqn.roles.sample_queue import SampleQueue
 from zdqn.wire import codec
 from zdqn.wire.desk import RefusedError
 from zdqn.wire.memory_messages import NotReady, Progress, SampleRequest
@@ -56,7 +56,7 @@ class Line:
         self.replies: list[tuple[object, object]] = []
         self.gone: set[int] = set()
         self.now_s = 5.0
-        self.object = SampleLine(self.broker, self._reply, clock=lambda: self.now_s)  # type: ignore[arg-type]
+        self.object = SampleQueue(self.broker, self._reply, clock=lambda: self.now_s)  # type: ignore[arg-type]
 
     def _reply(self, request, message):
         answer = (

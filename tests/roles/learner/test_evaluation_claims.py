@@ -8,7 +8,7 @@ import pytest
 from tests.roles.conftest import quick_config
 from zdqn.errors import ProtocolError
 from zdqn.records.snapshots import FrozenSnapshot
-from zdqn.roles.learner.evaluation_line import EvaluationLine
+from zdqn.roles.learner.evaluation_claims import EvaluationClaims
 from zdqn.wire import codec
 from zdqn.wire.desk import RefusedError
 from zdqn.wire.model_messages import Claim, EvaluationResult, NothingToEvaluate, Snapshot
@@ -25,7 +25,7 @@ class Line:
     def __init__(self):
         self.replies: list[Any] = []
         self.now_s = 5.0
-        self.object = EvaluationLine(
+        self.object = EvaluationClaims(
             quick_config("evaluator.epsilon=0.25", "evaluator.episodes=3"), "r",
             lambda request, message: self.replies.append(codec.decode(bytes(message)).header),
             clock=lambda: self.now_s,

@@ -1,6 +1,6 @@
 import numpy as np
 
-from zdqn.rl.allocation import allocate_in_ram
+from zdqn.rl.replay_arrays import allocate_in_ram
 
 
 def test_arrays_in_ram_are_new_and_zero():

@@ -5,7 +5,7 @@ import pytest
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FencedError, MismatchError, ProtocolError
-from zdqn.roles.learner.samples import SampleStream
+from zdqn.roles.learner.sample_stream import SampleStream
 from zdqn.wire import codec, payloads
 from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest
 from zdqn.wire.protocol import Acknowledged, ErrorReply, Refusal

@@ -8,8 +8,8 @@ from torch import nn
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
-from zdqn.rl.arrays import load_arrays, tensor_view, weights_to_arrays
 from zdqn.rl.networks import build_network
+from zdqn.rl.weight_arrays import load_arrays, tensor_view, weights_to_arrays
 
 
 def build(seed: int = 3) -> nn.Module:

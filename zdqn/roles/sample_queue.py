@@ -26,7 +26,7 @@ class _Waiting:
     header: SampleRequest
 
 
-class SampleLine:
+class SampleQueue:
     """Answers sample requests with batches, now or when there are some.
 
     Args:

@@ -7,7 +7,7 @@ from tests.roles.conftest import quick_config
 from zdqn.core.broker import MemoryBroker
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
-from zdqn.roles.replaying import build_broker, build_store
+from zdqn.roles.building_replay import build_broker, build_store
 from zdqn.wire.memory_messages import NotReady, SampleRequest
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
