@@ -12,6 +12,7 @@ from zdqn.core.lockstep import Lockstep
 from zdqn.data import Batch, EnvironmentSpec, WeightVersion
 from zdqn.rl.importance import importance_weights
 from zdqn.rl.staleness import Staleness
+from zdqn.rl.torch_policy import TorchPolicy
 
 SPEC = EnvironmentSpec((3,), "float32", 3)
 OBSERVATIONS = np.eye(3, dtype=np.float32)[[2, 0]]
@@ -38,7 +39,6 @@ class Rollout:
         self.left -= 1
 
     def take_block(self):
-        assert self.full
         self.left = 3
         return self.blocks.pop(0)
 
@@ -93,13 +93,35 @@ class Trainer:
         return SimpleNamespace(number=prepared, priorities=torch.tensor([0.5, 2.0, prepared]))
 
 
+class Divergence:
+    """Notes what it is told of."""
+
+    def __init__(self):
+        self.rewards: list[float] = []
+        self.checked: list[int] = []
+
+    def saw(self, rewards):
+        self.rewards += rewards.tolist()
+
+    def check_priorities(self, priorities, updates):
+        assert np.isfinite(priorities).all()
+        self.checked.append(updates)
+
+
+def block(reward):
+    return SimpleNamespace(records={"reward": np.array([reward])})
+
+
 def make(rollout=None, store=None, trainer=None, **options):
+    trainer = trainer or Trainer()
     settings: dict[str, Any] = {
         "batch_size": 3, "prioritized": False, "estimate": False,
         "epsilon": lambda steps: 0.0, "importance_exponent": lambda updates: 1.0,
-        "rng": np.random.default_rng(0), "staleness": Staleness(), **options,
+        "rng": np.random.default_rng(0), "staleness": Staleness(),
+        "divergence": Divergence(), **options,
     }  # fmt: skip
-    parts = rollout or Rollout(), SPEC, store or Store(), trainer or Trainer()
+    policy = TorchPolicy(trainer.online)
+    parts = rollout or Rollout([None]), SPEC, store or Store(), trainer, policy
     return Lockstep(*cast("Any", parts), **settings)
 
 
@@ -107,12 +129,26 @@ def make(rollout=None, store=None, trainer=None, **options):
 
 
 def test_it_steps_until_a_block_is_complete_and_stores_it():
-    rollout, store = Rollout(["a block", "another"]), Store()
-    lockstep = make(rollout, store)
+    blocks = [block(2.5), block(-1)]
+    rollout, store, divergence = Rollout(blocks), Store(), Divergence()
+    lockstep = make(rollout, store, divergence=divergence)
     lockstep.collect()
-    assert (len(rollout.steps), store.inserted) == (3, ["a block"])
+    assert (len(rollout.steps), store.inserted) == (3, blocks[:1])
     lockstep.collect()
-    assert (len(rollout.steps), store.inserted) == (6, ["a block", "another"])
+    assert (len(rollout.steps), store.inserted) == (6, blocks)
+    assert divergence.rewards == [2.5, -1], "what returns there are decides what values may be"
+
+
+def test_who_is_interrupted_stores_what_there_is():
+    rollout, store = Rollout([block(1)]), Store()
+    make(rollout, store).collect(lambda: len(rollout.steps) == 2)
+    assert (len(rollout.steps), len(store.inserted)) == (2, 1)
+
+
+def test_no_update_is_made_any_more_once_it_is_interrupted():
+    trainer = Trainer()
+    made = make(store=Store(draws=9), trainer=trainer).learn(stop=lambda: trainer.updates == 4)
+    assert made == trainer.updates == 4
 
 
 def test_where_no_transition_is_complete_nothing_is_stored():
@@ -122,14 +158,14 @@ def test_where_no_transition_is_complete_nothing_is_stored():
 
 
 def test_it_acts_greedily_with_the_networks_of_now():
-    rollout = Rollout(["a block"])
+    rollout = Rollout([None])
     make(rollout, trainer=Trainer(updates=5)).collect()
     version = WeightVersion(1, 5).pack()
     assert rollout.steps == [([1, 1], version, None, None)] * 3
 
 
 def test_estimates_go_with_the_steps():
-    rollout = Rollout(["a block"])
+    rollout = Rollout([None])
     make(rollout, estimate=True).collect()
     actions, _, chosen_q, best_q = rollout.steps[0]
     assert actions == [1, 1]
@@ -181,10 +217,12 @@ def test_without_priorities_nothing_is_weighted_or_written_back():
 
 def test_with_priorities_rare_draws_weigh_more_and_what_was_learned_is_written_back():
     store, trainer = Store(draws=2), Trainer(updates=4)
-    exponents = {4: 0.5, 5: 1.0}
+    exponents, divergence = {4: 0.5, 5: 1.0}, Divergence()
     make(
-        store=store, trainer=trainer, prioritized=True, importance_exponent=exponents.__getitem__
-    ).learn()
+        store=store, trainer=trainer, prioritized=True, importance_exponent=exponents.__getitem__,
+        divergence=divergence,
+    ).learn()  # fmt: skip
+    assert divergence.checked == [5, 6], "no priority is written back unseen"
     probabilities = np.array([0.5, 0.25, 0.125])
     for given, exponent in zip(trainer.weights, (0.5, 1.0), strict=True):
         assert np.array_equal(given, importance_weights(probabilities, exponent))
