@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
 from zdqn.config import Config
@@ -49,3 +50,15 @@ def build_broker(
         ConfigError: when the limiter's window is too small.
     """
     return MemoryBroker(build_store(config), session=session, name_of=name_of)
+
+
+def available_bytes() -> int:
+    """Give the memory that this machine can still hand out, in bytes."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as lines:  # noqa: PTH123
+            for line in lines:
+                if line.startswith("MemAvailable:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass  # not Linux
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -18,7 +17,7 @@ import msgspec
 from zdqn.closing import Closing
 from zdqn.config import Config, check_agreement
 from zdqn.core.intake import RefusedBlock, name_by_number
-from zdqn.roles.building_replay import build_broker
+from zdqn.roles.building_replay import available_bytes, build_broker
 from zdqn.roles.farewell import Farewell
 from zdqn.roles.sample_queue import SampleQueue
 from zdqn.stopping import reason_of
@@ -229,7 +228,7 @@ class Memory(Closing):
             return
         spec = hello.spec.read()
         first = self._broker.store.spec is None
-        self._broker.agree(spec, _available_bytes())
+        self._broker.agree(spec, available_bytes())
         if first:
             self._held_since_s = time.monotonic()  # before, there was nothing to hold back
             logger.info(
@@ -325,15 +324,3 @@ class Memory(Closing):
 def _kind_of(refused: RefusedBlock, known: Collection[int]) -> Hashable:
     """Tell faults apart by sender and sort; strangers, who may call themselves anything, not."""
     return (refused.sender if refused.sender in known else None, type(refused.error))
-
-
-def _available_bytes() -> int:
-    """Give the memory that this machine can still hand out, in bytes."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:  # noqa: PTH123
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass  # not Linux
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -41,7 +41,7 @@ from zdqn.roles.building import (
     evaluation_seed,
     use_threads,
 )
-from zdqn.roles.building_replay import build_store
+from zdqn.roles.building_replay import available_bytes, build_store
 from zdqn.stopping import reason_of
 from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics
@@ -178,7 +178,7 @@ class Single(Closing):
             label="train",
         )
         self._store = build_store(config)
-        self._store.make_room(self._spec)
+        self._store.make_room(self._spec, available_bytes())
         epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"
         self._policy = TorchPolicy(self._trainer.online)
