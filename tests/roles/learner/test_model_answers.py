@@ -1,7 +1,7 @@
 """Questions on the model link in, answers out, with a fake server and nothing else."""
 
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -9,10 +9,10 @@ import pytest
 from tests.roles.conftest import quick_config
 from zdqn.config import from_dict, shared_values
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import MismatchError
+from zdqn.errors import ConfigError, MismatchError
 from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.rl.greedy import Greedy
-from zdqn.roles.learner.model_answers import ModelAnswers
+from zdqn.roles.learner.model_answers import ModelAnswers, check_travels
 from zdqn.roles.learner.publications import Published
 from zdqn.wire import codec
 from zdqn.wire.memory_messages import SampleRequest
@@ -218,6 +218,26 @@ def test_a_stranger_is_given_no_actions_as_it_may_have_outlived_another_run(sett
     question = ActionRequest(session=99, spec_digest=SPEC.digest, count=2)
     refused = setting.ask(question, (np.zeros((2, 2), np.float32),))
     assert (refused.code, "say hello" in refused.message) == (Refusal.NOT_SERVING, True)
+
+
+@pytest.mark.parametrize("length", [50_000, 55_000, 70_000])
+def test_a_configuration_that_a_welcome_cannot_hold_is_refused_before_anybody_asks(length):
+    config = quick_config(f'environment.kwargs={{level = "{"x" * length}"}}')
+    if length == 70_000:
+        with pytest.raises(ConfigError, match=r"environment\.kwargs takes 700\d\d .* its path"):
+            check_travels(config)
+        return
+    check_travels(config)
+    answers = ModelAnswers(
+        cast("Any", FakeServer()), config=config, run_id="r" * 100, session=2**62,
+        memory="tcp://" + "m" * 200,
+        weights_endpoint="tcp://" + "w" * 200, on_stop=print,
+    )  # fmt: skip
+    answers.agree(SPEC, "the test")
+    request = Request([], memoryview(codec.encode(Hello(role="collector", name="c", session=1))))
+    answer = answers.desk.answer(request)
+    assert answer is not None
+    assert isinstance(codec.decode(codec.encode(answer)).header, Welcome)
 
 
 # --- evaluations ----------------------------------------------------------------------------------

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
-from zdqn.config import Config, check_agreement, to_dict
+from zdqn.config import Config, check_agreement, flatten, to_dict
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import MismatchError
+from zdqn.errors import ConfigError, MismatchError
 from zdqn.roles.learner.action_answers import ActionAnswers
 from zdqn.roles.learner.evaluation_claims import EvaluationClaims
 from zdqn.roles.learner.publications import Published
@@ -25,8 +25,27 @@ from zdqn.wire.status import LearnerStatus
 
 logger = logging.getLogger("zdqn.learner")
 
+_MOST_CONFIG_BYTES = 60_000
+"""A header has at most 64 KiB, of which a welcome needs some for the rest."""
 _MOST_REQUESTS = 256
 """In one pass; clients that ask without end keep nobody else from being looked after."""
+
+
+def check_travels(config: Config) -> None:
+    """Make sure that a configuration fits into a welcome, which every client is sent.
+
+    Raises:
+        ConfigError: naming its largest value.
+    """
+    values = flatten(config)
+    sizes = {key: len(msgspec.msgpack.encode(value)) for key, value in values.items()}
+    if sum(map(len, values)) + sum(sizes.values()) > _MOST_CONFIG_BYTES:
+        key = max(sizes, key=sizes.__getitem__)
+        raise ConfigError(
+            f"{key} takes {sizes[key]} bytes. Collectors and evaluators are sent the whole "
+            f"configuration, which may take {_MOST_CONFIG_BYTES} in all. Keep large values in a "
+            f"file that every machine has, and name its path instead."
+        )
 
 
 class ModelAnswers:

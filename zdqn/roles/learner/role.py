@@ -34,6 +34,7 @@ from zdqn.roles.building import (
 )
 from zdqn.roles.learner.last_evaluations import LastEvaluations
 from zdqn.roles.learner.memory_link import MemoryLink
+from zdqn.roles.learner.model_answers import check_travels
 from zdqn.roles.learner.model_server import ModelServer
 from zdqn.roles.learner.publications import Publications
 from zdqn.roles.learner.sample_stream import SampleStream
@@ -102,6 +103,7 @@ class Learner(Closing):
         bind = config.learner.bind if bind is None else bind
         address = parse_address(bind, parameter=parameter, bind=True)
         check_bind(address, parameter=parameter, insecure=insecure)
+        check_travels(config)
         memory_address = parse_address(memory, parameter="--memory")
         check_resolves(memory_address, parameter="--memory")
         if config.environment.function is None and config.network.function is None:
