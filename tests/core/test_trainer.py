@@ -9,8 +9,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tests.rl.sampled import make_batch, make_weights
 from zdqn.core.trainer import Trainer
-from zdqn.data import Batch, EnvironmentSpec
+from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.records.checkpoint_files import read_state, write_state
 from zdqn.rl.adam import AdamSettings
@@ -59,24 +60,6 @@ def make_trainer(network: nn.Module | None = None, **options: Any) -> Trainer:
     names = ("learning_rate", "adam_beta1", "adam_beta2", "adam_eps")
     adam = AdamSettings(*(options.pop(name) for name in names))
     return Trainer(network or make_network(), objective, adam, **options)
-
-
-def make_batch(count: int, seed: int = 0) -> Batch:
-    rng = np.random.default_rng(seed)
-    return Batch(
-        observations=rng.normal(size=(count, 3)).astype(np.float32),
-        actions=rng.integers(4, size=count),
-        rewards=rng.normal(0, 3, size=count).astype(np.float32),
-        discounts=rng.choice(np.array([0, 0.9], np.float32), size=count),
-        next_observations=rng.normal(size=(count, 3)).astype(np.float32),
-        keys=np.arange(count),
-        probabilities=np.full(count, 0.1),
-        weight_versions=np.zeros(count, np.int64),
-    )
-
-
-def make_weights(count: int) -> NDArray[np.float64]:
-    return np.random.default_rng(1).uniform(0.2, 1.0, size=count)
 
 
 WEIGHTS = make_weights(6)

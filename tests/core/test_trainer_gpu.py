@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from tests.core.test_trainer import make_batch, make_network, make_trainer
+from tests.core.test_trainer import make_network, make_trainer
+from tests.rl.sampled import make_batch
 
 pytestmark = [
     pytest.mark.gpu,

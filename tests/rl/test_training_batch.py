@@ -1,31 +1,12 @@
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
-from zdqn.data import Batch
+from tests.rl.sampled import make_batch, make_weights
 from zdqn.errors import UsageError
 from zdqn.rl.training_batch import prepare_batches
 
 CPU = torch.device("cpu")
-
-
-def make_batch(count: int, seed: int = 0) -> Batch:
-    rng = np.random.default_rng(seed)
-    return Batch(
-        observations=rng.normal(size=(count, 3)).astype(np.float32),
-        actions=rng.integers(4, size=count),
-        rewards=rng.normal(0, 3, size=count).astype(np.float32),
-        discounts=rng.choice(np.array([0, 0.9], np.float32), size=count),
-        next_observations=rng.normal(size=(count, 3)).astype(np.float32),
-        keys=np.arange(count),
-        probabilities=np.full(count, 0.1),
-        weight_versions=np.zeros(count, np.int64),
-    )
-
-
-def make_weights(count: int) -> NDArray[np.float64]:
-    return np.random.default_rng(1).uniform(0.2, 1.0, size=count)
 
 
 def test_one_reply_becomes_several_batches_without_a_copy() -> None:
