@@ -125,6 +125,29 @@ def test_a_killed_memory_comes_back_empty_and_training_goes_on(processes):
     assert summary["environment_steps"] >= summary["transitions"]
 
 
+def test_sent_is_stored_lost_refused_or_in_flight_however_often_the_memory_dies(processes):
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples)
+    collectors = [processes.start("collector", "--learner", model) for _ in range(2)]
+    updates = updates_of(model)
+    for deaths in range(1, 5):
+        memory.kill()
+        memory, _ = processes.memory(samples)
+        learner.says(rf"(?s)(the memory was restarted.*){{{deaths}}}")
+        updates = updates_of(model, more_than=updates + 20)
+    collectors[0].kill()
+    request_stop(model, "enough", 5)
+    assert [one.end() for one in (learner, memory, collectors[1])] == [0, 0, 0]
+    summary = processes.summary()
+    counts = {name: summary[f"blocks_{name}"] for name in ("sent", "lost", "refused", "in_flight")}
+    assert min(counts.values()) >= 0
+    assert counts["refused"] == 0
+    assert counts["sent"] == summary["blocks"] + counts["lost"] + counts["in_flight"]
+    (sent,) = re.findall(r"sent (\d+) blocks", collectors[1].log)
+    assert counts["sent"] > int(sent) > 0
+    assert summary["memory_restarts"] == 4
+
+
 def test_a_memory_that_goes_away_is_waited_for_however_often(processes):
     memory, samples = processes.memory()
     learner, model = processes.learner(samples)

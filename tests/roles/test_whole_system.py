@@ -175,7 +175,7 @@ def test_another_configuration_is_refused_with_the_difference(system):
 def test_another_environment_is_refused_with_both_described(system, corridor):
     config = quick_config("stop.updates=0")
     _, learner = start_all(system, config)
-    eventually(lambda: learner.role._server.spec, "a spec")
+    eventually(lambda: learner.role._server.wait_for_spec(0), "a spec")
     with pytest.raises(MismatchError, match=r"float32 \(4,\), 2 actions.*float32 \(5,\)"):
         system.collector(config, learner, environment=corridor).result()
     assert fetch_status(learner.role.endpoints["model"], 5)["run"]["phase"] != "finishing"

@@ -4,6 +4,7 @@ import threading
 from collections import deque
 
 from zdqn.wire import codec
+from zdqn.wire.payloads import encode_accounts
 from zdqn.wire.protocol import Acknowledged, Pong, Welcome
 from zdqn.wire.request_sockets import Server
 from zdqn.wire.sockets import Waiter
@@ -21,7 +22,13 @@ class FakeServer:
     def __init__(self, context, address, **answers):
         self._server = Server(context, address)
         self.address = self._server.address
-        self.answers = {"Hello": [WELCOME], "Ping": [PONG], "Goodbye": [Acknowledged()], **answers}
+        self.answers = {
+            "Hello": [WELCOME],
+            "Ping": [PONG],
+            "Goodbye": [Acknowledged()],
+            "AccountsRequest": [encode_accounts(WELCOME.session, [])],
+            **answers,
+        }
         self._queues = {kind: deque(values) for kind, values in self.answers.items()}
         self.heard = []
         self.bodies = []

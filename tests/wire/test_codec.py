@@ -211,7 +211,7 @@ def test_a_refused_entry_of_a_map_is_named(value):
 
 @pytest.mark.parametrize("version", [0, 1, 65535])
 def test_another_protocol_version_is_refused_naming_both(version):
-    with pytest.raises(MismatchError, match=rf"version {version}, this side version 2\b"):
+    with pytest.raises(MismatchError, match=rf"version {version}, this side version 3\b"):
         codec.decode(frame(4, b"a header of another age", version=version))
 
 

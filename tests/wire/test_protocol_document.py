@@ -438,7 +438,7 @@ def test_another_version_is_answered_naming_both(memory):
         kind, header, _ = read_message(request.recv())
         request.close()
     assert (kind, header["code"]) == (Kind.ERROR, "protocol")
-    assert "version 2" in header["message"]
+    assert "version 3" in header["message"]
     assert "version 1" in header["message"]
 
 

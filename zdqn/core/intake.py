@@ -9,7 +9,7 @@ from zdqn.core.ledger import Ledger
 from zdqn.core.store import TransitionStore
 from zdqn.errors import MismatchError, ProtocolError
 from zdqn.wire import block_payload, codec
-from zdqn.wire.memory_messages import BlockHeader
+from zdqn.wire.memory_messages import BlockHeader, SessionBlocks
 
 _JOINED_BELOW_BYTES = 32_768
 """Only blocks whose frames have less than this are joined: it copies their frames once more."""
@@ -186,6 +186,17 @@ class Intake:
                 f"memory takes at most "
                 f"{store.block_transitions} transitions (collector.block_transitions)"
             )
+
+    def sessions(self) -> list[SessionBlocks]:
+        """Give what became of the blocks of each collector that this memory heard of."""
+        accounts = self.ledger.accounts
+        rows = []
+        for session in accounts.keys() | self.refusals.keys():
+            account = accounts.get(session)
+            refused = self.refusals[session].blocks if session in self.refusals else 0
+            heard, received = (account.heard, account.received) if account else (refused, 0)
+            rows.append(SessionBlocks(session, heard, received, refused))
+        return rows
 
     def state_dict(self) -> dict[str, Any]:
         """Give all counts, as plain values."""

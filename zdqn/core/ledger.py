@@ -18,7 +18,8 @@ class SessionAccount:
         environment_steps: its own count in its last block.
         episodes: its own count in its last block.
         written_off: blocks at its end that count as lost, unless they come after all.
-        refused: blocks that came and were refused, since the last that was accepted: they leave a
+        received: blocks accepted.
+        excused: blocks that came and were refused, since the last that was accepted: they leave a
             gap in the numbers, and are not lost.
     """
 
@@ -26,12 +27,18 @@ class SessionAccount:
     environment_steps: int = 0
     episodes: int = 0
     written_off: int = 0
-    refused: int = 0
+    received: int = 0
+    excused: int = 0
+
+    @property
+    def heard(self) -> int:
+        """Blocks of its sequence that came or count as lost, as far as was heard of any."""
+        return self.next_sequence + self.excused
 
     def take_gap(self, blocks: int) -> int:
         """Give how many of the missing blocks were not refused, and so are lost."""
-        excused = min(blocks, self.refused)
-        self.refused -= excused
+        excused = min(blocks, self.excused)
+        self.excused -= excused
         return blocks - excused
 
 
@@ -86,7 +93,8 @@ class Ledger:
         account.written_off = 0
         self.received += 1
         self.lost += account.take_gap(sequence - account.next_sequence)
-        account.refused = 0
+        account.excused = 0
+        account.received += 1
         account.next_sequence = sequence + 1
         # cumulative counts, so that the steps in a lost block are not lost too
         self.environment_steps += max(environment_steps - account.environment_steps, 0)
@@ -98,7 +106,7 @@ class Ledger:
         """Take note that a block came, and was refused."""
         account = self.accounts.get(session)
         if account is not None:
-            account.refused += 1
+            account.excused += 1
 
     def are_new(self, blocks: Iterable[tuple[int, int]]) -> bool:
         """Whether `accept` would take all of these blocks, in this order.
@@ -128,7 +136,7 @@ class Ledger:
         account = self.accounts.get(session)
         if account is None:
             return 0
-        missing = max(blocks_sent - account.next_sequence - account.refused, 0)
+        missing = max(blocks_sent - account.heard, 0)
         self.lost += missing - account.written_off
         account.written_off = missing
         return missing

@@ -38,6 +38,7 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
                 number(value("samples_per_insert"), "{:.3g} samples per insert"),
                 number(value("staleness_mean"), "staleness {:.1f}"),
                 number(value("blocks_lost"), "{:,.0f} blocks lost"),
+                number(value("blocks_in_flight") or None, "{:,.0f} on their way at the end"),
             ),
         ),
         ("verdict", (str(value("verdict") or ""),)),

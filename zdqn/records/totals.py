@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from zdqn.records.block_accounts import BlockAccounts
 from zdqn.wire.memory_messages import Progress
 
 
@@ -17,26 +18,30 @@ class RunTotals:
 
     Attributes:
         restarts: how often a memory was replaced by a new one.
+        blocks: what became of each.
     """
 
     def __init__(self) -> None:
         self._latest: dict[int, Progress] = {}  # by session
-        self._sessions: dict[int, int] = {}  # the one that is at each place now
+        self._places: dict[int, int] = {}  # of each session that was met
         self.restarts = 0
+        self.blocks = BlockAccounts()
 
     def state_dict(self) -> dict[str, Any]:
         """Give all that a later start of the learner must know, as plain values."""
         return {
             "latest": [msgspec.structs.asdict(progress) for progress in self._latest.values()],
-            "sessions": [list(pair) for pair in self._sessions.items()],
+            "places": [list(pair) for pair in self._places.items()],
             "restarts": self.restarts,
+            "blocks": self.blocks.state_dict(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Count on from where `state_dict` was taken; the memories may be the same, or others."""
         self._latest = {latest["session"]: Progress(**latest) for latest in state["latest"]}
-        self._sessions = dict(state["sessions"])
+        self._places = dict(state["places"])
         self.restarts = state["restarts"]
+        self.blocks.load_state_dict(state["blocks"])
 
     def observe(self, progress: Progress, memory: int = 0) -> bool:
         """Take note of a memory's counters; those of several may come in any order.
@@ -49,11 +54,24 @@ class RunTotals:
         Returns:
             True if a new session has taken the place of another; it counts as a restart.
         """
-        session = progress.session
-        replaced = session not in self._latest and memory in self._sessions
+        self._latest[progress.session] = progress
+        return self.meet(progress.session, memory)
+
+    def meet(self, session: int, memory: int = 0) -> bool:
+        """Take note that a memory lives, though it may have told no counters yet.
+
+        Args:
+            session: of the memory.
+            memory: its place, as for `observe`.
+
+        Returns:
+            True if a new session has taken the place of another; it counts as a restart.
+        """
+        if session in self._places:
+            return False
+        replaced = memory in self._places.values()
         self.restarts += replaced
-        self._latest[session] = progress
-        self._sessions[memory] = session
+        self._places[session] = memory
         return replaced
 
     def add(self, progress: Progress) -> None:

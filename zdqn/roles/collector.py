@@ -138,7 +138,17 @@ class Collector(LearnerClient):
             if welcome is not None:
                 self._collect(stack, membership, welcome)
             membership.raise_failure()
-        return self._result()
+        result = self._result()
+        logger.info(
+            "collected %d environment steps and %d episodes; sent %d blocks with %d transitions; "
+            "%d were complete, and not sent any more",
+            result.environment_steps,
+            result.episodes,
+            result.blocks_sent,
+            result.transitions_sent,
+            result.transitions_unsent,
+        )
+        return result
 
     def _collect(self, stack: ExitStack, learner: Membership, welcome: Welcome) -> None:
         assert self._config is not None

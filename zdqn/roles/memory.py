@@ -25,11 +25,13 @@ from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.compression import check_compression
 from zdqn.wire.desk import Desk, Particulars
 from zdqn.wire.membership import new_session
-from zdqn.wire.memory_messages import SampleRequest
+from zdqn.wire.memory_messages import AccountsRequest, SampleRequest
 from zdqn.wire.node import Node
+from zdqn.wire.payloads import encode_accounts
 from zdqn.wire.peers import Peer
 from zdqn.wire.protocol import Hello, Statistics
 from zdqn.wire.quiet_log import QuietLog
+from zdqn.wire.request_sockets import Request
 from zdqn.wire.sockets import LINGER_MS, Context, Waiter
 from zdqn.wire.status import (
     CollectorStatistics,
@@ -124,13 +126,18 @@ class Memory(Closing):
             self._open = stack.pop_all()
         self._waiter = Waiter([self._server, self._receiver])
         self._requests = SampleQueue(self._broker, self._server.reply)
+
+        def send_accounts(request: Request, *_: Any) -> None:
+            rows = self._broker.intake.sessions()
+            self._server.reply(request, encode_accounts(session, rows))
+
         self._desk = Desk(
             "memory",
             self,
             session=session,
             dead_after_s=config.links.dead_after_s,
             logger=logger,
-            handlers={SampleRequest: self._requests.take},
+            handlers={SampleRequest: self._requests.take, AccountsRequest: send_accounts},
         )
 
     # --- life -----------------------------------------------------------------------------------

@@ -53,6 +53,7 @@ class Membership:
         stop: set from outside to end; set from here when the server is done or refuses.
         ping_period_s: between two pings.
         connect_timeout_s: how long to wait for the server; 0 is for ever.
+        after_ping: called in the thread that pings after each answer, to ask for more.
 
     Attributes:
         pong: the last answer to a ping, or None.
@@ -60,6 +61,7 @@ class Membership:
         failure: why the server refused to go on, or None.
         stopping: the server said that the run is over.
         address: of the server.
+        server_sessions: of each start of the server that has answered, in order.
     """
 
     def __init__(
@@ -73,8 +75,10 @@ class Membership:
         stop: threading.Event,
         ping_period_s: float,
         connect_timeout_s: float,
+        after_ping: Callable[[Client], None] | None = None,
     ) -> None:
         self._node = node
+        self._after_ping = after_ping
         self.address = address
         self._server = server
         self._hello = hello
@@ -89,6 +93,7 @@ class Membership:
         self.pong: Pong | None = None
         self.failure: ZdqnError | None = None
         self.stopping = False
+        self.server_sessions: tuple[int, ...] = ()
 
     def join(self) -> Welcome | None:
         """Say hello, waiting for the server, and start to ping.
@@ -139,7 +144,12 @@ class Membership:
         reply = ask(client, hello, server=self._server, timeout_s=_REQUEST_TIMEOUT_S, stop=stop)
         if reply is not None and isinstance(reply.header, Welcome):
             self.index = reply.header.index
+            self._met(reply.header.session)
         return reply
+
+    def _met(self, session: int) -> None:
+        if session not in self.server_sessions:
+            self.server_sessions += (session,)
 
     def _ping_until_left(self) -> None:
         with self._node.client(self.address) as client:
@@ -169,6 +179,9 @@ class Membership:
             return self._leaving.is_set()
         pong = codec.expect(reply.message, Pong)
         self.pong = pong
+        self._met(pong.session)
+        if self._after_ping is not None:
+            self._after_ping(client)
         if pong.stopping:
             self._take_end()
         elif not pong.known:

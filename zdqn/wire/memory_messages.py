@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from zdqn.wire.compression import Compression
 from zdqn.wire.protocol import Count, Header, Kind, Rows, Session, SomeRows, Total, WaitMs
 
@@ -130,3 +132,45 @@ class NotReady(Header, frozen=True):
     size: Total
     needed: Total
     progress: Progress
+
+
+# --- accounts: REQ/REP ---------------------------------------------------------------------------
+
+
+class SessionBlocks(NamedTuple):
+    """What became of the blocks of one collector at one memory.
+
+    Attributes:
+        session: of the collector.
+        heard: blocks that it had sent when it sent the last one that came: the number of that one
+            + 1, and those refused since.
+        received: accepted.
+        refused: that came and were not accepted.
+    """
+
+    session: int
+    heard: int
+    received: int
+    refused: int
+
+
+class AccountsRequest(Header, frozen=True):
+    """Ask what became of the blocks of each collector; needs no hello."""
+
+    kind = Kind.ACCOUNTS_REQUEST
+
+
+class Accounts(Header, frozen=True):
+    """What became of the blocks of each collector. Payload: a row of four numbers for each.
+
+    Payload array: ``rows`` (rows, 4) int64: a `SessionBlocks` each.
+
+    Attributes:
+        session: random number of this start of the memory.
+        rows: collectors that it has heard of, >= 0.
+    """
+
+    kind = Kind.ACCOUNTS
+    has_payload = True
+    session: Session
+    rows: Rows

@@ -1,4 +1,4 @@
-"""The payloads of samples, weights, actions and scores: which arrays, in which order."""
+"""The payloads of samples, accounts, weights, actions and scores: which arrays, in which order."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from zdqn.data import ALLOWED_DTYPES, Batch, EnvironmentSpec
 from zdqn.errors import ProtocolError
-from zdqn.wire.codec import ArrayLayout, Message, allocate, expect, read_arrays
-from zdqn.wire.memory_messages import Batches
+from zdqn.wire.codec import ArrayLayout, Message, allocate, encode, expect, read_arrays
+from zdqn.wire.memory_messages import Accounts, Batches, SessionBlocks
 from zdqn.wire.model_messages import ActionRequest, TensorInfo, Weights
 
 _INT64 = np.dtype("<i8")
@@ -72,6 +72,32 @@ def read_batches(message: Message, spec: EnvironmentSpec) -> tuple[Batches, Batc
 def priorities_layout(count: int) -> tuple[ArrayLayout, ...]:
     """Lay out the payload of a `SampleRequest`."""
     return (_INT64, (count,)), (_FLOAT32, (count,))
+
+
+def encode_accounts(session: int, blocks: Sequence[SessionBlocks]) -> bytes:
+    """Write an `Accounts` message.
+
+    Args:
+        session: of the memory.
+        blocks: a row for each collector.
+    """
+    rows = np.array(blocks, np.int64).reshape(-1, len(SessionBlocks._fields))
+    return encode(Accounts(session=session, rows=len(rows)), [rows])
+
+
+def read_accounts(message: Message) -> tuple[Accounts, list[SessionBlocks]]:
+    """Read an `Accounts` message.
+
+    Raises:
+        ProtocolError: when it is none, its length is not what its header implies, or a number is
+            negative.
+    """
+    header = expect(message, Accounts)
+    layout = ((_INT64, (header.rows, len(SessionBlocks._fields))),)
+    (rows,) = read_arrays(message, layout)
+    if (rows < 0).any():
+        raise ProtocolError("accounts hold a number below 0")
+    return header, [SessionBlocks(*row) for row in rows.tolist()]
 
 
 def describe_tensors(arrays: dict[str, NDArray[Any]]) -> tuple[TensorInfo, ...]:

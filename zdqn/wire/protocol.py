@@ -32,7 +32,7 @@ from msgspec import Meta
 from zdqn.data import ALLOWED_DTYPES, EnvironmentSpec
 from zdqn.errors import ProtocolError
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 MAGIC = b"ZDQN"
 MAX_HEADER_BYTES = 64 * 1024
 ALIGNMENT = 64
@@ -79,6 +79,8 @@ class Kind(IntEnum):
     SAMPLE_REQUEST = 17
     BATCHES = 18
     NOT_READY = 19
+    ACCOUNTS_REQUEST = 20
+    ACCOUNTS = 21
     WEIGHTS_REQUEST = 32
     WEIGHTS = 33
     ACTION_REQUEST = 34

@@ -274,12 +274,18 @@ class ProgressStatus(MetricsRow, frozen=True):
 
     Attributes:
         samples_per_insert: as the memory tells; None before it has told.
-        blocks_lost: of all memories of the run.
+        blocks_sent: by all collectors of the run.
+        blocks_lost: of those, on the way or with a memory that died.
+        blocks_refused: of those, by the memory.
+        blocks_in_flight: of those, sent after the last that the memory has heard of.
         unevaluated: snapshots that have no result yet.
     """
 
     samples_per_insert: float | None = None
+    blocks_sent: int = 0
     blocks_lost: int = 0
+    blocks_refused: int = 0
+    blocks_in_flight: int = 0
     unevaluated: int = 0
 
 

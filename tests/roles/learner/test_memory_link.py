@@ -6,13 +6,15 @@ import msgspec
 import pytest
 
 from tests.roles.conftest import quick_config
-from tests.wire.fake_server import PONG
+from tests.wire.fake_server import PONG, WELCOME
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FencedError, MismatchError
 from zdqn.roles.learner import memory_link
 from zdqn.roles.learner.memory_link import MemoryLink
 from zdqn.wire import membership
+from zdqn.wire.memory_messages import AccountsRequest, SessionBlocks
 from zdqn.wire.node import Node
+from zdqn.wire.payloads import encode_accounts
 from zdqn.wire.protocol import (
     Acknowledged,
     ErrorReply,
@@ -156,7 +158,39 @@ def test_a_memory_tells_its_last_numbers_and_is_ended(fake, link):
         Stop=[Acknowledged()],
     )
     assert link(memory.address).stop() == MemoryStatistics(blocks_lost=2)
-    assert memory.heard == [StatusRequest(), Stop(reason="the run is over")]
+    assert memory.heard == [StatusRequest(), AccountsRequest(), Stop(reason="the run is over")]
+
+
+def test_what_became_of_blocks_is_asked_after_each_ping_and_told_once(fake, link, until):
+    rows = [SessionBlocks(session=5, heard=9, received=7, refused=1)]
+    memory = fake(
+        AccountsRequest=[
+            encode_accounts(9, []),
+            encode_accounts(9, rows),
+            encode_accounts(10, rows),
+        ]
+    )
+    joined = link(memory.address)
+    assert joined.take_accounts() == {}
+    joined.join()
+    assert joined.take_accounts().keys() == {9}  # it has said welcome
+    until(lambda: memory.count(AccountsRequest) > 3)
+    told = joined.take_accounts()
+    assert told[10] == rows
+    assert told.get(9) in ([], rows)
+    until(lambda: joined.take_accounts() == {9: [], 10: rows})
+
+
+def test_of_a_memory_that_died_before_it_told_anything_the_welcome_is_known(fake, link, until):
+    memory = fake(
+        Ping=[PONG, msgspec.structs.replace(PONG, session=20, known=False), None],
+        Hello=[WELCOME, msgspec.structs.replace(WELCOME, session=21)],
+        AccountsRequest=[None],
+    )
+    joined = link(memory.address)
+    joined.join()
+    until(lambda: len(joined.take_accounts()) == 3)
+    assert joined.take_accounts() == {9: [], 20: [], 21: []}
 
 
 def test_of_a_memory_that_is_silent_the_last_pong_counts_and_nothing_more_is_asked(

@@ -7,6 +7,7 @@ import pytest
 
 from tests.roles.conftest import quick_config
 from zdqn.core.agenda import Counters
+from zdqn.records.block_accounts import BlockCounts
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.wire.status import (
     CollectorStatistics,
@@ -38,7 +39,10 @@ class Setting:
         self.metrics.wall_s = wall_s
         row = MetricsRow(environment_steps=50, updates=7, loss=0.5)
         self.board.report(
-            row, blocks_lost=1, waited_s=waited_s, collectors=[CollectorStatistics(blocked_s=0.0)]
+            row,
+            blocks=BlockCounts(sent=15, stored=8, lost=1, refused=2, in_flight=4),
+            waited_s=waited_s,
+            collectors=[CollectorStatistics(blocked_s=0.0)],
         )
 
 
@@ -59,11 +63,10 @@ def test_a_phase_is_told_at_once(setting):
 def test_a_report_is_told_with_the_bottleneck(setting):
     setting.report(10.0)
     status = setting.statuses[-1]
-    assert (status.progress.updates, status.progress.loss, status.progress.blocks_lost) == (
-        7,
-        0.5,
-        1,
-    )
+    progress = status.progress
+    assert (progress.updates, progress.loss) == (7, 0.5)
+    assert (progress.blocks_sent, progress.blocks_lost) == (15, 1)
+    assert (progress.blocks_refused, progress.blocks_in_flight) == (2, 4)
     assert status.verdict.startswith("learner-bound")
     setting.report(20.0, waited_s=10.0)
     assert setting.statuses[-1].verdict.startswith("collector-bound")

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from zdqn.core.agenda import Agenda, Limits, Periods
 from zdqn.core.divergence import Divergence
 from zdqn.data import Batch, EnvironmentSpec, EvaluationScores, WeightVersion
 from zdqn.errors import RoleFailedError
+from zdqn.records.block_accounts import NO_BLOCKS, BlockCounts
 from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
@@ -176,8 +178,8 @@ class FakeBoard:
     def waits_for(self, what):
         self.waits.append(what)
 
-    def report(self, row, *, blocks_lost, waited_s, collectors):
-        self.reports.append((row.updates, blocks_lost, waited_s))
+    def report(self, row, *, blocks, waited_s, collectors):
+        self.reports.append((row.updates, blocks.lost, waited_s))
 
 
 class Setting:
@@ -192,6 +194,7 @@ class Setting:
         self.board = FakeBoard()
         self.publications = Publications(self.model, run_id="r", learner_epoch=1)
         self.totals = RunTotals()
+        self.blocks = NO_BLOCKS
         self.loop = TrainingLoop(
             self.trainer,  # type: ignore[arg-type]
             spec=SPEC,
@@ -202,6 +205,7 @@ class Setting:
             publications=self.publications,
             recorder=self.recorder,  # type: ignore[arg-type]
             totals=self.totals,
+            blocks=SimpleNamespace(look=lambda: self.blocks),  # type: ignore[arg-type]
             agenda=Agenda(periods or Periods(publish_updates=1), Limits(**limits)),
             board=self.board,  # type: ignore[arg-type]
             stop=self.stop,
@@ -388,7 +392,8 @@ def test_checkpoints_hold_the_version_that_is_published():
 
 
 def test_reports_go_to_the_recorder_and_the_board():
-    setting = Setting(progress(blocks_lost=3), batch(1), periods=Periods(report_s=1e-9))
+    setting = Setting(batch(1), periods=Periods(report_s=1e-9))
+    setting.blocks = BlockCounts(sent=9, stored=5, lost=3, refused=1, in_flight=0)
     setting.run()
     counters, update, collectors = setting.recorder.rows[-1]
     assert counters.updates == 1

@@ -13,8 +13,11 @@ from zdqn.roles.farewell import RUN_IS_OVER
 from zdqn.wire.addresses import Address
 from zdqn.wire.asking import ask
 from zdqn.wire.membership import Membership
+from zdqn.wire.memory_messages import AccountsRequest, SessionBlocks
 from zdqn.wire.node import Node
+from zdqn.wire.payloads import read_accounts
 from zdqn.wire.protocol import Hello, Statistics, Status, StatusRequest, Stop
+from zdqn.wire.request_sockets import Client
 from zdqn.wire.status import MemoryStatistics
 
 logger = logging.getLogger("zdqn.learner")
@@ -49,6 +52,8 @@ class MemoryLink(Closing):
     ) -> None:
         self.address = address
         self._node = node
+        self._accounts: dict[int, list[SessionBlocks]] = {}
+        self._lock = threading.Lock()
         self._membership = Membership(
             node,
             address,
@@ -58,6 +63,7 @@ class MemoryLink(Closing):
             stop=stop,
             ping_period_s=config.links.ping_period_s,
             connect_timeout_s=config.links.connect_timeout_s,
+            after_ping=self._ask_for_accounts,
         )
 
     def join(self) -> None:
@@ -89,12 +95,33 @@ class MemoryLink(Closing):
         """Why the run is over, if it is the memory that said so; else ""."""
         return "the memory was asked to stop" if self._membership.stopping else ""
 
+    def take_accounts(self) -> dict[int, list[SessionBlocks]]:
+        """Give what became of blocks, as each start of the memory told it since the last call.
+
+        Returns:
+            Session of a start to its rows, in the order of the starts; none for one that has not
+            told any.
+        """
+        with self._lock:
+            accounts, self._accounts = self._accounts, {}
+        sessions = dict.fromkeys(self._membership.server_sessions)
+        return {session: accounts.get(session, []) for session in (*sessions, *accounts)}
+
+    def _ask_for_accounts(self, client: Client) -> None:
+        reply = ask(client, AccountsRequest(), server="memory", timeout_s=_LAST_WORD_S)
+        if reply is None:
+            return
+        header, rows = read_accounts(reply.message)
+        with self._lock:
+            self._accounts[header.session] = rows
+
     def stop(self) -> MemoryStatistics:
-        """Ask the memory for its last numbers, and to end."""
+        """Ask the memory for its last numbers and accounts, and to end."""
         with self._node.client(self.address) as client:
             try:
                 status = ask(client, StatusRequest(), server="memory", timeout_s=_LAST_WORD_S)
                 if status is not None:
+                    self._ask_for_accounts(client)
                     stop = Stop(reason=RUN_IS_OVER)
                     ask(client, stop, server="memory", timeout_s=_LAST_WORD_S)
                 if status is not None and isinstance(status.header, Status):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,6 +13,7 @@ import msgspec
 from zdqn.config import Config, check_agreement, flatten, to_dict
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError
+from zdqn.records.block_accounts import Sent
 from zdqn.roles.learner.action_answers import ActionAnswers
 from zdqn.roles.learner.evaluation_claims import EvaluationClaims
 from zdqn.roles.learner.publications import Published
@@ -21,12 +23,15 @@ from zdqn.wire.model_messages import ActionRequest, Claim, EvaluationResult, Wei
 from zdqn.wire.peers import Peer
 from zdqn.wire.protocol import Acknowledged, Hello, Refusal, Statistics
 from zdqn.wire.request_sockets import Request, Server
-from zdqn.wire.status import LearnerStatus
+from zdqn.wire.sockets import LINGER_MS
+from zdqn.wire.status import CollectorStatistics, LearnerStatus
 
 logger = logging.getLogger("zdqn.learner")
 
 _MOST_CONFIG_BYTES = 60_000
 """A header has at most 64 KiB, of which a welcome needs some for the rest."""
+_ARRIVED_AFTER_S = LINGER_MS / 1000 + 1
+"""After it has left, nothing of a collector is on its way to the memory any more."""
 _MOST_REQUESTS = 256
 """In one pass; clients that ask without end keep nobody else from being looked after."""
 
@@ -89,6 +94,7 @@ class ModelAnswers:
         self._published: Published | None = None
         self._report = LearnerStatus()
         self._collectors_done = False
+        self._over_since_s: float | None = None
         self._evaluators_done = False
         self.spec: EnvironmentSpec | None = None
         self.spec_known = threading.Event()
@@ -130,8 +136,23 @@ class ModelAnswers:
 
     def finish(self, *, evaluators: bool) -> None:
         """Let collectors finish, as training is over; evaluators too if nothing more will come."""
+        if not self._collectors_done:
+            self._over_since_s = time.monotonic()
         self._collectors_done = True
         self._evaluators_done = evaluators
+
+    def blocks_sent(self) -> list[Sent]:
+        """Give what each collector told of its blocks, those that left included."""
+        now_s = time.monotonic() if self._over_since_s is None else self._over_since_s
+        return [
+            Sent(
+                peer.session,
+                CollectorStatistics.read(peer.statistics).blocks_sent,
+                left=peer.gone and now_s - peer.last_seen_s > _ARRIVED_AFTER_S,
+            )
+            for peer in self.desk.peers.peers.values()
+            if peer.role == "collector"
+        ]
 
     def agree(self, spec: EnvironmentSpec, name: str) -> None:
         """Take over the environment's spec, or hold one against it.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
+from zdqn.records.block_accounts import Sent
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.roles.learner.answering_turns import Turn, Turns
 from zdqn.roles.learner.model_answers import ModelAnswers
@@ -149,13 +150,8 @@ class ModelServer(Closing):
         with self._lock:
             self._answers.agree(spec, name)
 
-    @property
-    def spec(self) -> EnvironmentSpec | None:
-        """Of the environment, once a collector or evaluator has told it."""
-        return self._answers.spec
-
     def wait_for_spec(self, timeout_s: float) -> EnvironmentSpec | None:
-        """Give the spec when it is known, or None after `timeout_s`."""
+        """Give the environment's spec when it is known, or None after `timeout_s`."""
         self._answers.spec_known.wait(timeout_s)
         return self._answers.spec
 
@@ -188,6 +184,11 @@ class ModelServer(Closing):
         with self._lock:
             collectors = self._answers.desk.living("collector")
             return [CollectorStatistics.read(peer.statistics) for peer in collectors]
+
+    def blocks_sent(self) -> list[Sent]:
+        """Give what each collector told of its blocks, those that left included."""
+        with self._lock:
+            return self._answers.blocks_sent()
 
     # --- the thread -------------------------------------------------------------------------------
 

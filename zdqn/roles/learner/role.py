@@ -32,6 +32,7 @@ from zdqn.roles.building import (
     evaluation_deadline_s,
     use_threads,
 )
+from zdqn.roles.learner.block_count import BlockCount
 from zdqn.roles.learner.last_evaluations import LastEvaluations
 from zdqn.roles.learner.memory_link import MemoryLink
 from zdqn.roles.learner.model_answers import check_travels
@@ -153,6 +154,7 @@ class Learner(Closing):
             statistics=self._ping_statistics,
             stop=self._stop,
         )
+        self._blocks = BlockCount(self._totals, self._server, self._memory)
         self._board = StatusBoard(
             config,
             run=RunStatus(
@@ -226,7 +228,7 @@ class Learner(Closing):
         logger.info("resuming from %s at %d updates", path, updates)
 
     def _hello(self) -> Hello:
-        spec = self._server.spec
+        spec = self._server.wait_for_spec(0)
         return Hello(
             role="learner",
             name="learner",
@@ -289,6 +291,7 @@ class Learner(Closing):
             publications=self._publications,
             recorder=self._recorder,
             totals=self._totals,
+            blocks=self._blocks,
             agenda=Agenda(build_periods(config), build_limits(config)),
             board=self._board,
             stop=self._stop,
@@ -349,6 +352,7 @@ class Learner(Closing):
         _wait_until(lambda: not self._clients(), _FAREWELL_S)
         memory, totals = self._memory.stop(), self._totals
         self._memory.close()  # after its last numbers: it may wait for nobody else
+        blocks = self._blocks.look()
         summary = self._recorder.write_summary(
             counters,
             reason,
@@ -357,10 +361,12 @@ class Learner(Closing):
                 "snapshots_dropped": dropped,
                 "samples": memory.samples,
                 "samples_per_insert": memory.samples_per_insert,
-                "blocks": totals.total("blocks"),
-                "blocks_lost": max(memory.blocks_lost, totals.total("blocks_lost")),
+                "blocks_sent": blocks.sent,
+                "blocks": blocks.stored,
+                "blocks_lost": blocks.lost,
+                "blocks_refused": blocks.refused,
+                "blocks_in_flight": blocks.in_flight,
                 "blocks_duplicated": totals.total("blocks_duplicated"),
-                "blocks_refused": totals.total("blocks_refused"),
                 "memory_restarts": totals.restarts,
                 "waited_for_samples_s": round(waited_s, 3),
                 "actions_served": self._server.actions_served,

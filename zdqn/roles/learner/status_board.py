@@ -11,6 +11,7 @@ import msgspec
 
 from zdqn.config import Config
 from zdqn.core.agenda import Counters
+from zdqn.records.block_accounts import NO_BLOCKS, BlockCounts
 from zdqn.records.metrics import Metrics
 from zdqn.records.verdict import BottleneckWatch, Times, read_times
 from zdqn.roles.learner.memory_link import MemoryLink
@@ -79,7 +80,7 @@ class StatusBoard:
         self._clock = clock
         self._row = MetricsRow()
         self._counters = Counters()
-        self._blocks_lost = 0
+        self._blocks = NO_BLOCKS
         self._verdict = ""
         self._watch = BottleneckWatch(_VERDICT_ROWS)
         self._said_s: float | None = None
@@ -99,7 +100,7 @@ class StatusBoard:
         self,
         row: MetricsRow,
         *,
-        blocks_lost: int,
+        blocks: BlockCounts,
         waited_s: float,
         collectors: list[CollectorStatistics],
     ) -> None:
@@ -107,7 +108,7 @@ class StatusBoard:
 
         Args:
             row: the newest of metrics.
-            blocks_lost: of all memories of the run.
+            blocks: what became of those that collectors sent.
             waited_s: that the learner waited for batches so far.
             collectors: last statistics of the living ones.
         """
@@ -115,7 +116,7 @@ class StatusBoard:
         self._counters = self._counters._replace(
             environment_steps=row.environment_steps, updates=row.updates
         )
-        self._blocks_lost = blocks_lost
+        self._blocks = blocks
         self._verdict = self._watch.look(self._times(waited_s, collectors))
         self._tell()
 
@@ -151,7 +152,10 @@ class StatusBoard:
         progress = ProgressStatus(
             **values,
             samples_per_insert=memory.samples_per_insert,
-            blocks_lost=self._blocks_lost,
+            blocks_sent=self._blocks.sent,
+            blocks_lost=self._blocks.lost,
+            blocks_refused=self._blocks.refused,
+            blocks_in_flight=self._blocks.in_flight,
             unevaluated=self._audience.unevaluated,
         )
         status = LearnerStatus(

@@ -16,6 +16,7 @@ from zdqn.records.recorder import Recorder
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.rl.importance import importance_weights
+from zdqn.roles.learner.block_count import BlockCount
 from zdqn.roles.learner.publications import Publications, Published
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.wire.memory_messages import Progress
@@ -83,6 +84,7 @@ class TrainingLoop:
         publications: broadcasts weights.
         recorder: keeps what the run brings.
         totals: adds up what the run's memories count.
+        blocks: says what became of those that collectors sent.
         agenda: says what is due.
         board: says how it goes.
         stop: ends it from outside.
@@ -104,6 +106,7 @@ class TrainingLoop:
         publications: Publications,
         recorder: Recorder,
         totals: RunTotals,
+        blocks: BlockCount,
         agenda: Agenda,
         board: StatusBoard,
         stop: threading.Event,
@@ -118,11 +121,13 @@ class TrainingLoop:
         self._publications = publications
         self._recorder = recorder
         self._totals = totals
+        self._blocks = blocks
         self._agenda = agenda
         self._board = board
         self._stop = stop
         self._update: Update | None = None
         self._counted = totals.counted()
+        self._restarts = totals.restarts
         self._evaluators_planned = evaluators_planned
         self._said_unevaluated = False
         self.snapshots_dropped = 0
@@ -169,7 +174,9 @@ class TrainingLoop:
         progress = self._samples.progress
         if progress is None:
             return
-        if self._totals.observe(progress):
+        self._totals.observe(progress)
+        if self._totals.restarts > self._restarts:
+            self._restarts = self._totals.restarts
             logger.warning("the memory was restarted: what it held is lost, and fills again")
         self._counted = self._totals.counted()
 
@@ -294,7 +301,7 @@ class TrainingLoop:
         row = self._recorder.report(self.counters, update=self._update, collectors=collectors)
         self._board.report(
             row,
-            blocks_lost=self._totals.total("blocks_lost"),
+            blocks=self._blocks.look(),
             waited_s=self._samples.waited_s,
             collectors=collectors,
         )

@@ -1,0 +1,44 @@
+from types import SimpleNamespace
+
+from zdqn.records.block_accounts import BlockCounts, Sent
+from zdqn.records.totals import RunTotals
+from zdqn.roles.learner.block_count import BlockCount
+from zdqn.wire.memory_messages import SessionBlocks
+
+
+def test_memories_are_asked_before_collectors_and_both_are_kept():
+    asked: list[str] = []
+    accounts: dict[int, list[SessionBlocks]] = {
+        1: [SessionBlocks(5, 4, 4, 0)],
+        2: [SessionBlocks(5, 9, 2, 0)],
+    }
+    totals = RunTotals()
+
+    def blocks_sent() -> list[Sent]:
+        asked.append("collectors")
+        return [Sent(5, 10)]
+
+    def take_accounts() -> dict[int, list[SessionBlocks]]:
+        asked.append("memory")
+        return accounts
+
+    count = BlockCount(
+        totals,
+        SimpleNamespace(blocks_sent=blocks_sent),
+        SimpleNamespace(take_accounts=take_accounts),
+    )
+    expected = BlockCounts(sent=10, stored=6, lost=3, refused=0, in_flight=1)
+    assert count.look() == expected
+    assert asked == ["memory", "collectors"]
+    accounts = {}
+    assert count.look() == totals.blocks.counts() == expected
+
+
+def test_a_memory_that_told_nothing_is_a_restart_all_the_same():
+    totals = RunTotals()
+    accounts: dict[int, list[SessionBlocks]] = {1: [], 2: [], 3: []}
+    receivers = SimpleNamespace(take_accounts=lambda: accounts)
+    count = BlockCount(totals, SimpleNamespace(blocks_sent=list), receivers)
+    count.look()
+    count.look()
+    assert totals.restarts == 2

@@ -1,0 +1,118 @@
+"""What became of every block that a run's collectors have sent, whichever memory it went to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from operator import add
+from typing import Any, NamedTuple
+
+from zdqn.wire.memory_messages import SessionBlocks
+
+
+class Sent(NamedTuple):
+    """What a collector tells of itself.
+
+    Attributes:
+        session: of the collector.
+        blocks: that it has sent.
+        left: it went while the run went on, so long ago that nothing of it is on its way any more.
+    """
+
+    session: int
+    blocks: int
+    left: bool = False
+
+
+class BlockCounts(NamedTuple):
+    """Where the blocks of a run are; the first number is the sum of the others.
+
+    Attributes:
+        sent: by all collectors, as far as they told, or a memory heard.
+        stored: accepted by a memory.
+        lost: went before one that came, or were the last of a collector that left, and never came;
+            or came to a memory that died before it told.
+        refused: came and were not accepted.
+        in_flight: sent after the last that came: on their way, or not read when the run ended.
+    """
+
+    sent: int
+    stored: int
+    lost: int
+    refused: int
+    in_flight: int
+
+
+NO_BLOCKS = BlockCounts(0, 0, 0, 0, 0)
+
+
+@dataclass
+class _Session:
+    """One collector: what it told, and what each memory told of it."""
+
+    sent: int = 0
+    left: bool = True
+    at_memories: dict[int, SessionBlocks] = field(default_factory=dict)
+
+    def counts(self) -> BlockCounts:
+        rows = self.at_memories.values()
+        stored = sum(row.received for row in rows)
+        refused = sum(row.refused for row in rows)
+        heard = max([row.heard for row in rows] + [stored + refused])
+        sent = max(self.sent, heard)
+        in_flight = 0 if self.left else sent - heard
+        lost = sent - stored - refused - in_flight
+        return BlockCounts(sent, stored, lost, refused, in_flight)
+
+
+class BlockAccounts:
+    """Compares what collectors say that they sent with what memories say that came.
+
+    A memory's own count of lost blocks is of the gaps that it saw. What died with it, between its
+    last word and the first block that its successor got, only the comparison shows.
+    """
+
+    def __init__(self) -> None:
+        self._sessions: dict[int, _Session] = {}
+
+    def told(self, collectors: Iterable[Sent]) -> None:
+        """Take note of what collectors say."""
+        for collector in collectors:
+            session = self._sessions.setdefault(collector.session, _Session())
+            session.sent = max(session.sent, collector.blocks)
+            session.left = collector.left
+
+    def heard(self, memory: int, blocks: Iterable[SessionBlocks]) -> None:
+        """Take note of what a memory says.
+
+        Args:
+            memory: session of the memory.
+            blocks: of each collector that it has heard of, since its start.
+        """
+        for row in blocks:
+            session = self._sessions.setdefault(row.session, _Session())
+            session.at_memories[memory] = row
+
+    def counts(self) -> BlockCounts:
+        """Add up all collectors."""
+        total = NO_BLOCKS
+        for session in self._sessions.values():
+            total = BlockCounts(*map(add, total, session.counts()))
+        return total
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that a later start of the learner must know, as plain values."""
+        return {
+            "sent": [[number, session.sent] for number, session in self._sessions.items()],
+            "heard": [
+                [memory, *row]
+                for session in self._sessions.values()
+                for memory, row in session.at_memories.items()
+            ],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from where `state_dict` was taken; who does not tell again has left since."""
+        self._sessions = {number: _Session(sent) for number, sent in state["sent"]}
+        for memory, *row in state["heard"]:
+            self.heard(memory, [SessionBlocks(*row)])

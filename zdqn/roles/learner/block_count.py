@@ -1,0 +1,48 @@
+"""A learner's account of blocks: what its collectors say they sent, against what memories got."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from zdqn.records.block_accounts import BlockCounts, Sent
+from zdqn.records.totals import RunTotals
+from zdqn.wire.memory_messages import SessionBlocks
+
+
+class Senders(Protocol):
+    """Who knows the collectors; a `zdqn.roles.learner.model_server.ModelServer` is one."""
+
+    def blocks_sent(self) -> list[Sent]:
+        """Give what each collector told, those that left included."""
+
+
+class Receivers(Protocol):
+    """Who knows the memory; a `zdqn.roles.learner.memory_link.MemoryLink` is one."""
+
+    def take_accounts(self) -> dict[int, list[SessionBlocks]]:
+        """Give what each start of the memory told since the last call, in order; may be empty."""
+
+
+class BlockCount:
+    """Puts the words of both ends together.
+
+    Args:
+        totals: of the run; keeps what was told.
+        senders: know the collectors.
+        receivers: know the memory.
+    """
+
+    def __init__(self, totals: RunTotals, senders: Senders, receivers: Receivers) -> None:
+        self._totals = totals
+        self._senders = senders
+        self._receivers = receivers
+
+    def look(self) -> BlockCounts:
+        """Ask both ends, and give where all blocks are as of now."""
+        blocks = self._totals.blocks
+        # what came is asked first: what is sent meanwhile is on its way, and not lost
+        for memory, rows in self._receivers.take_accounts().items():
+            self._totals.meet(memory)
+            blocks.heard(memory, rows)
+        blocks.told(self._senders.blocks_sent())
+        return blocks.counts()
