@@ -82,7 +82,7 @@ def headers_of(struct_type: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
 def frame(kind: int, body: bytes, payload: bytes = b"", **changes: Any) -> bytes:
     """Write a message by hand."""
     prefix = {
-        "magic": b"ZDQN", "version": 2, "kind": kind, "flags": 0, "length": len(body),
+        "magic": b"ZDQN", "version": 3, "kind": kind, "flags": 0, "length": len(body),
         "reserved": 0, **changes,
     }  # fmt: skip
     return PREFIX.pack(*prefix.values()) + body + payload

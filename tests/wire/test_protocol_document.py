@@ -288,7 +288,7 @@ class Reader:
 
 def write_message(kind, header, arrays=()):
     body = pack(header)
-    message = b"ZDQN" + struct.pack("<HBBII", 2, kind, 0, len(body), 0) + body
+    message = b"ZDQN" + struct.pack("<HBBII", 3, kind, 0, len(body), 0) + body
     for array in arrays:
         message += bytes(-len(message) % 64) + array  # no array here is empty
     return message
@@ -298,7 +298,7 @@ def read_message(message, forms=(), *, counts=None):
     """Give kind, header and arrays; `forms` are (struct letter, elements a row)."""
     assert message[:4] == b"ZDQN"
     version, kind, flags, length, reserved = struct.unpack_from("<HBBII", message, 4)
-    assert (version, flags, reserved) == (2, 0, 0)
+    assert (version, flags, reserved) == (3, 0, 0)
     header = Reader(message[16 : 16 + length]).value()
     assert kind == 18 or not forms, header
     rows = counts(header) if counts else 0
