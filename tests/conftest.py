@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from tests.wire.fake_server import FakeServer
 from zdqn.data import Block, EnvironmentSpec
 from zdqn.wire.addresses import Address
 from zdqn.wire.sockets import Context
+
+settings.register_profile("zdqn", deadline=None)  # no test judges how long something takes
+settings.load_profile("zdqn")
 
 DEADLINE_S = 10.0
 LOOPBACK = Address("tcp", "127.0.0.1", 0)

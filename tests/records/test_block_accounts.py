@@ -137,7 +137,7 @@ class World:
 _EVENTS = st.sampled_from(["send", "arrive", "drop", "refuse", "tell", "ping", "kill", "resume"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.tuples(_EVENTS, st.integers(0, 2)), max_size=200))
 def test_it_agrees_with_a_list_of_all_blocks(events):
     """At the end the memory tells, and the collectors: then each block counts as what it became.

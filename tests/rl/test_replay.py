@@ -91,7 +91,7 @@ class SlowReplay:
             assert batch.weight_versions[row] == item["weight_version"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     stacked=st.booleans(),
@@ -350,7 +350,7 @@ def test_a_stack_costs_one_frame():
     assert make(VECTOR, prioritized=True).nbytes == make(VECTOR).nbytes + 2 * 16 * 8
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
     stacked=st.booleans(),

@@ -111,7 +111,7 @@ def test_every_header_comes_back_as_it_was(header_type, data):
     assert codec.expect(message, header_type) is message.header
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.lists(
         st.tuples(
@@ -403,7 +403,7 @@ def test_20_000_corrupted_messages_raise_nothing_but_protocol_errors(seed, spec,
     assert refused > 5_000
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.sampled_from(list(Kind)), st.binary(max_size=80))
 def test_random_headers_of_every_kind_raise_nothing_but_protocol_errors(kind, body):
     spec = EnvironmentSpec((4,), "float32", 2)
