@@ -3,6 +3,7 @@
 import pytest
 
 from zdqn.core.agenda import NOTHING, Agenda, Counters, Due, Limits, Periods
+from zdqn.core.publication_pace import PublicationPace
 
 
 def at(environment_steps=0, updates=0, episodes=0, evaluation_return=None):
@@ -27,7 +28,7 @@ def test_without_any_period_nothing_is_ever_due():
 
 
 def test_the_first_question_brings_the_first_publication_and_the_first_snapshot():
-    made = agenda(Periods(publish_updates=10, publish_s=5.0, snapshot_updates=100, report_s=1.0))
+    made = agenda(Periods(publish_updates=10, snapshot_updates=100, report_s=1.0))
     assert made.due(7.0, at()) == Due(publish=True, snapshot=True)
     assert made.due(7.0, at()) is NOTHING
 
@@ -36,7 +37,8 @@ def test_the_first_question_brings_the_first_publication_and_the_first_snapshot(
 
 
 def test_weights_are_published_when_both_updates_and_time_have_passed():
-    made = begun(publish_updates=10, publish_s=0.5)
+    made = Agenda(Periods(publish_updates=10), Limits(), PublicationPace(0.5, 1.0))
+    made.due(0.0, at())
     assert not made.due(0.6, at(updates=9)).publish
     assert not made.due(0.4, at(updates=10)).publish
     assert made.due(0.5, at(updates=30)).publish
@@ -44,7 +46,17 @@ def test_weights_are_published_when_both_updates_and_time_have_passed():
     assert made.due(1.1, at(updates=40)).publish
 
 
-def test_a_distance_of_0_seconds_sets_no_limit():
+def test_what_publications_cost_counts_as_soon_as_it_is_known():
+    pace = PublicationPace(0.0, 1.0)
+    made = Agenda(Periods(publish_updates=1), Limits(), pace)
+    made.due(0.0, at())
+    assert made.due(0.1, at(updates=1)).publish
+    pace.published(0.0, nbytes=2, subscribers=3)
+    assert not made.due(6.0, at(updates=2)).publish
+    assert made.due(6.2, at(updates=3)).publish
+
+
+def test_without_a_pace_only_updates_count():
     made = begun(publish_updates=1)
     assert [made.due(0.0, at(updates=count)).publish for count in (0, 1, 2, 2)] == [
         False, True, True, False,

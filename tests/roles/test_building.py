@@ -234,13 +234,13 @@ def test_an_evaluation_return_of_0_is_a_limit_and_none_is_not():
 
 def test_periods_are_those_of_learner_and_evaluator():
     config = load_config(None, [
-        "learner.publish_period_updates=1", "learner.publish_interval_s=2",
-        "learner.republish_period_s=3", "evaluator.period_environment_steps=4",
-        "evaluator.period_updates=5", "evaluator.period_episodes=6",
+        "learner.publish_period_updates=1", "learner.republish_period_s=3",
+        "evaluator.period_environment_steps=4", "evaluator.period_updates=5",
+        "evaluator.period_episodes=6",
         "learner.checkpoint_period_updates=7", "learner.report_period_s=8",
     ])  # fmt: skip
     assert build_periods(config) == Periods(
-        publish_updates=1, publish_s=2.0, republish_s=3.0, snapshot_environment_steps=4,
+        publish_updates=1, republish_s=3.0, snapshot_environment_steps=4,
         snapshot_updates=5, snapshot_episodes=6, checkpoint_updates=7, report_s=8.0,
     )  # fmt: skip
 

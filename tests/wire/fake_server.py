@@ -4,6 +4,7 @@ import threading
 from collections import deque
 
 from zdqn.wire import codec
+from zdqn.wire.memory_messages import Arrivals
 from zdqn.wire.payloads import encode_accounts
 from zdqn.wire.protocol import Acknowledged, Pong, Welcome
 from zdqn.wire.request_sockets import Server
@@ -16,8 +17,15 @@ WELCOME = Welcome(
 PONG = Pong(session=9, known=True, stopping=False, environment_steps=0, collectors=1, statistics={})
 
 
+def all_have_come(asked):
+    return Arrivals(session=WELCOME.session, heard=asked.blocks, held_back=False)
+
+
 class FakeServer:
-    """Answers each kind of request with the next of what it was given; the last one for ever."""
+    """Answers each kind of request with the next of what it was given; the last one for ever.
+
+    What it was given is an answer, or makes one of the question.
+    """
 
     def __init__(self, context, address, **answers):
         self._server = Server(context, address)
@@ -27,6 +35,7 @@ class FakeServer:
             "Ping": [PONG],
             "Goodbye": [Acknowledged()],
             "AccountsRequest": [encode_accounts(WELCOME.session, [])],
+            "ArrivalsRequest": [all_have_come],
             **answers,
         }
         self._queues = {kind: deque(values) for kind, values in self.answers.items()}
@@ -44,6 +53,8 @@ class FakeServer:
                 self.bodies.append(bytes(request.body))
                 answers = self._queues[type(header).__name__]
                 answer = answers.popleft() if len(answers) > 1 else answers[0]
+                if callable(answer):
+                    answer = answer(header)
                 if answer is not None:
                     body = answer if isinstance(answer, bytes) else codec.encode(answer)
                     self._server.reply(request, body)

@@ -67,7 +67,7 @@ def measure(effort: Effort, say: Say, *, items: int = _ITEMS) -> Result:
             kept[count] = _measure_learner(effort, learner, count)
         updates_per_s = learner.updates_per_s(effort.seconds)
     message, arrays = _weights_message(config)
-    broadcasts_per_s = updates_per_s / config.learner.publish_period_updates
+    broadcasts_per_s = updates_per_s / config.publish_period_updates
     for count in counts:
         say(f"weights: bare and delivery, {count} subscribers")
         bound = _measure_bare(effort, message, broadcasts_per_s, count)

@@ -31,6 +31,9 @@ from zdqn.config.run_sections import (
 from zdqn.config.section import Section
 from zdqn.errors import ConfigError
 
+_FRESH_ENVIRONMENT_STEPS = 16
+"""Collectors act with weights that are this much older than the newest, where that can be had."""
+_FRESH_UPDATES = 10
 _SMALL_FRAME_BYTES = 4096
 _SMALL_FRAMES_PER_TRANSITION = 2.0
 _LARGE_FRAMES_PER_TRANSITION = 1.15
@@ -102,6 +105,13 @@ class Config(Section, frozen=True, kw_only=True):
         """Kernel buffer of a transitions link, with ``memory.socket_buffer_bytes = 0`` chosen."""
         chosen = 16 * 1024 if self.replay.samples_per_insert else 1024 * 1024
         return self.memory.socket_buffer_bytes or chosen
+
+    @property
+    def publish_period_updates(self) -> int:
+        """Updates between two broadcasts, with ``learner.publish_period_updates = 0`` chosen."""
+        ratio = self.replay.samples_per_insert / self.algorithm.batch_size
+        chosen = max(round(_FRESH_ENVIRONMENT_STEPS * ratio), 1) if ratio else _FRESH_UPDATES
+        return self.learner.publish_period_updates or chosen
 
     @property
     def samples_per_insert_window(self) -> float:

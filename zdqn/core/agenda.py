@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from zdqn.core.publication_pace import PublicationPace
+
 
 class Counters(NamedTuple):
     """How far a training is.
@@ -76,7 +78,6 @@ class Periods:
 
     Attributes:
         publish_updates: updates between two publications.
-        publish_s: least seconds between two; 0 sets no limit.
         republish_s: seconds after which unchanged weights are published again.
         snapshot_environment_steps: environment steps between two snapshots.
         snapshot_updates: updates between two snapshots.
@@ -86,7 +87,6 @@ class Periods:
     """
 
     publish_updates: int = 0
-    publish_s: float = 0.0
     republish_s: float = 0.0
     snapshot_environment_steps: int = 0
     snapshot_updates: int = 0
@@ -111,13 +111,17 @@ class Agenda:
     Args:
         periods: how often things are done.
         limits: when training ends.
+        pace: how often weights can be published; None sets no limit.
 
     Attributes:
         snapshot_updates: updates at the last snapshot; -1 before the first.
     """
 
-    def __init__(self, periods: Periods, limits: Limits) -> None:
+    def __init__(
+        self, periods: Periods, limits: Limits, pace: PublicationPace | None = None
+    ) -> None:
         self._periods = periods
+        self._pace = pace
         self._limits = limits
         self._began = False
         self._published_updates = 0
@@ -217,8 +221,9 @@ class Agenda:
         period = self._periods.publish_updates
         if not period:
             return False
+        interval_s = self._pace.interval_s if self._pace is not None else 0.0
         enough = updates - self._published_updates >= period
-        if not (first or (enough and now_s - self._published_s >= self._periods.publish_s)):
+        if not (first or (enough and now_s - self._published_s >= interval_s)):
             return False
         self._published_updates, self._published_s = updates, now_s
         return True

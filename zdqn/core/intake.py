@@ -187,6 +187,13 @@ class Intake:
                 f"{store.block_transitions} transitions (collector.block_transitions)"
             )
 
+    def heard(self, session: int) -> int:
+        """Give how many blocks a collector had sent when it sent the last one that came."""
+        account = self.ledger.accounts.get(session)
+        if account is not None:
+            return account.heard
+        return self.refusals[session].blocks if session in self.refusals else 0
+
     def sessions(self) -> list[SessionBlocks]:
         """Give what became of the blocks of each collector that this memory heard of."""
         accounts = self.ledger.accounts
@@ -194,8 +201,8 @@ class Intake:
         for session in accounts.keys() | self.refusals.keys():
             account = accounts.get(session)
             refused = self.refusals[session].blocks if session in self.refusals else 0
-            heard, received = (account.heard, account.received) if account else (refused, 0)
-            rows.append(SessionBlocks(session, heard, received, refused))
+            received = account.received if account is not None else 0
+            rows.append(SessionBlocks(session, self.heard(session), received, refused))
         return rows
 
     def state_dict(self) -> dict[str, Any]:

@@ -244,8 +244,7 @@ def build_periods(config: Config) -> Periods:
     """Say how often things are done, as configured in ``learner`` and ``evaluator``."""
     learner, evaluator = config.learner, config.evaluator
     return Periods(
-        publish_updates=learner.publish_period_updates,
-        publish_s=learner.publish_interval_s,
+        publish_updates=config.publish_period_updates,
         republish_s=learner.republish_period_s,
         snapshot_environment_steps=evaluator.period_environment_steps,
         snapshot_updates=evaluator.period_updates,

@@ -17,6 +17,7 @@ from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.rl.exploration import explore
 from zdqn.roles.acting.block_stream import BlockStream
+from zdqn.roles.acting.block_window import BlockWindow
 from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
 from zdqn.roles.acting.policy import Policy, make_policy
 from zdqn.roles.building import (
@@ -172,8 +173,13 @@ class Collector(LearnerClient):
         stack.callback(policy.close)
         sender = self._make_sender(config, memory, memory_welcome)
         stack.callback(lambda: sender.close(0 if learner.stopping or policy.stopping else None))
+        window = None
+        if config.replay.samples_per_insert:
+            client = self._node.pipelined_client(memory.address)
+            stack.callback(client.close)
+            window = BlockWindow(client, session=self._session)
         logger.info("collecting as collector %d of run %s", welcome.index, welcome.run_id)
-        self._roll(config, welcome, learner, policy, sender)
+        self._roll(config, welcome, learner, policy, sender, window)
         memory.raise_failure()
 
     def _memory_address(self, welcome: Welcome) -> Address:
@@ -204,6 +210,7 @@ class Collector(LearnerClient):
         learner: Membership,
         policy: Policy,
         sender: TransitionSender,
+        window: BlockWindow | None,
     ) -> None:
         assert self._spec is not None
         seeds = np.random.SeedSequence((welcome.seed, 0, welcome.index)).spawn(2)
@@ -226,6 +233,7 @@ class Collector(LearnerClient):
             origin=self._spec.origin(welcome.run_id),
             compression=config.collector.compression,
             block_age_s=config.collector.block_age_s,
+            window=window,
         )
 
         def over() -> bool:
@@ -254,6 +262,7 @@ class Collector(LearnerClient):
             heard=max(policy.environment_steps, pong.environment_steps if pong is not None else 0),
             own=self._rollout.environment_steps,
             collectors=collectors,
+            ahead=self._stream.steps_ahead if self._stream is not None else 0,
         )
         epsilon = epsilons.at(steps, collectors, learner.index)
         self._epsilon = float(np.mean(epsilon))
@@ -288,6 +297,7 @@ class Collector(LearnerClient):
             blocked_s=round(stream.blocked_s, 3) if stream is not None else 0.0,
             asking_s=round(policy.asking_s, 3) if policy is not None else 0.0,
             collecting_s=round(time.monotonic() - self._began_s, 3) if self._began_s else 0.0,
+            steps_ahead=stream.steps_ahead if stream is not None else None,
             episode_return_mean=round(sum(returns) / len(returns), 3) if returns else None,
         )
         return statistics.to_wire()

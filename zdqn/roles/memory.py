@@ -17,6 +17,7 @@ import msgspec
 from zdqn.closing import Closing
 from zdqn.config import Config, check_agreement
 from zdqn.core.intake import RefusedBlock, name_by_number
+from zdqn.roles.arrivals_queue import ArrivalsQueue
 from zdqn.roles.building_replay import available_bytes, build_broker
 from zdqn.roles.farewell import Farewell
 from zdqn.roles.sample_queue import SampleQueue
@@ -25,7 +26,7 @@ from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.compression import check_compression
 from zdqn.wire.desk import Desk, Particulars
 from zdqn.wire.membership import new_session
-from zdqn.wire.memory_messages import AccountsRequest, SampleRequest
+from zdqn.wire.memory_messages import AccountsRequest, ArrivalsRequest, SampleRequest
 from zdqn.wire.node import Node
 from zdqn.wire.payloads import encode_accounts
 from zdqn.wire.peers import Peer
@@ -126,6 +127,7 @@ class Memory(Closing):
             self._open = stack.pop_all()
         self._waiter = Waiter([self._server, self._receiver])
         self._requests = SampleQueue(self._broker, self._server.reply)
+        self._arrivals = ArrivalsQueue(self._broker.intake, session, self._server.reply)
 
         def send_accounts(request: Request, *_: Any) -> None:
             rows = self._broker.intake.sessions()
@@ -137,7 +139,11 @@ class Memory(Closing):
             session=session,
             dead_after_s=config.links.dead_after_s,
             logger=logger,
-            handlers={SampleRequest: self._requests.take, AccountsRequest: send_accounts},
+            handlers={
+                SampleRequest: self._requests.take,
+                ArrivalsRequest: self._arrivals.take,
+                AccountsRequest: send_accounts,
+            },
         )
 
     # --- life -----------------------------------------------------------------------------------
@@ -157,6 +163,7 @@ class Memory(Closing):
             self._waiter.wait(self._wait_ms())
             self._desk.serve(self._server, _MOST_REQUESTS)
             self._read_blocks()
+            self._arrivals.advance()
             self._requests.advance()
             self._desk.look_after_peers()
             self._write_off_departed()
@@ -189,6 +196,7 @@ class Memory(Closing):
         else:
             self._held_since_s = now_s
         self._waiter.enable(self._receiver, wanted)
+        self._arrivals.note_reading(wanted)
         self._reading = wanted
 
     def _read_blocks(self) -> None:

@@ -174,3 +174,36 @@ class Accounts(Header, frozen=True):
     has_payload = True
     session: Session
     rows: Rows
+
+
+# --- arrivals: REQ/REP ---------------------------------------------------------------------------
+
+
+class ArrivalsRequest(Header, frozen=True):
+    """Ask how many blocks have come, so that few are on their way.
+
+    Attributes:
+        session: of the collector.
+        blocks: answer when the memory has heard of this many, see `SessionBlocks`.
+        wait_ms: or after this time, at most a minute; 0 answers at once.
+    """
+
+    kind = Kind.ARRIVALS_REQUEST
+    session: Session
+    blocks: Count
+    wait_ms: WaitMs = 0
+
+
+class Arrivals(Header, frozen=True):
+    """How many blocks have come.
+
+    Attributes:
+        session: random number of this start of the memory.
+        heard: blocks of the collector, as in `SessionBlocks`.
+        held_back: since the question came, the memory did not want inserts for a while.
+    """
+
+    kind = Kind.ARRIVALS
+    session: Session
+    heard: Count
+    held_back: bool

@@ -61,6 +61,8 @@ class CollectorStatistics(RoleStatistics, frozen=True):
         blocked_s: seconds spent waiting for room on the link.
         asking_s: seconds spent waiting for the model server's actions.
         collecting_s: seconds since its first step.
+        steps_ahead: environment steps that the memory has not heard of yet; None where nothing
+            bounds them.
         episode_return_mean: over its last few episodes; None before the first has ended.
     """
 
@@ -73,6 +75,7 @@ class CollectorStatistics(RoleStatistics, frozen=True):
     blocked_s: Seconds = 0.0
     asking_s: Seconds = 0.0
     collecting_s: Seconds = 0.0
+    steps_ahead: Count | None = None
     episode_return_mean: Finite | None = None
 
 
@@ -278,6 +281,7 @@ class ProgressStatus(MetricsRow, frozen=True):
         blocks_lost: of those, on the way or with a memory that died.
         blocks_refused: of those, by the memory.
         blocks_in_flight: of those, sent after the last that the memory has heard of.
+        steps_ahead: environment steps that collectors were ahead of the memory, all together.
         unevaluated: snapshots that have no result yet.
     """
 
@@ -286,6 +290,7 @@ class ProgressStatus(MetricsRow, frozen=True):
     blocks_lost: int = 0
     blocks_refused: int = 0
     blocks_in_flight: int = 0
+    steps_ahead: int = 0
     unevaluated: int = 0
 
 

@@ -215,3 +215,58 @@ def test_frames_are_compressed_on_request():
     acting.stream.send_if_due(never)
     assert acting.link.headers[0].compression == "lz4"
     assert (block_payload.read_block(codec.decode(acting.link.messages[0]), SPEC).frames == 3).all()
+
+
+# --- running ahead ------------------------------------------------------------------------------
+
+
+class Window:
+    """Has room for two; news comes when the test says so."""
+
+    def __init__(self):
+        self.heard = 0
+        self.news = []
+        self.sent = []
+
+    def wait(self, sent, give_up):
+        while sent - self.heard >= 2:
+            if give_up():
+                return False
+            self.heard = self.news.pop(0)
+        return True
+
+    def note_sent(self, sent):
+        self.sent.append(sent)
+
+
+def test_a_block_waits_until_few_are_on_their_way():
+    window = Window()
+    acting = Acting(window=window)
+    for _ in range(3):
+        acting.source.collect(3)
+        window.news = [1]
+        assert acting.stream.send_if_due(lambda: False)
+    assert window.sent == [1, 2, 3]
+    assert window.news == []
+    acting.source.collect(3)
+    acting.stream.send_if_due(lambda: True)
+    assert (acting.stream.blocks_sent, acting.stream.transitions_unsent) == (3, 3)
+
+
+def test_how_far_it_is_ahead_is_counted_in_steps():
+    window = Window()
+    acting = Acting(window=window)
+    ahead = []
+    for heard in ([], [], [1], [3], []):
+        acting.source.collect(4)  # a block takes three of them
+        window.news = heard
+        acting.stream.send_if_due(lambda: False)
+        ahead.append(acting.stream.steps_ahead)
+    assert ahead == [4, 8, 8, 4, 8]
+
+
+def test_without_a_window_it_is_not_known():
+    acting = Acting()
+    acting.source.collect(3)
+    acting.stream.send_if_due(lambda: False)
+    assert acting.stream.steps_ahead == 0

@@ -44,3 +44,10 @@ def test_steps_of_all_are_what_was_heard_and_our_share_since():
     assert steps.guess(heard=900, own=30, collectors=4) == 1040  # an older word changes nothing
     assert steps.guess(heard=1100, own=30, collectors=2) == 1100
     assert steps.guess(heard=1100, own=31, collectors=0) == 1101  # nobody known: it is alone
+
+
+def test_steps_on_their_way_when_it_was_heard_count_for_every_collector():
+    steps = StepsOfAll()
+    assert steps.guess(heard=1000, own=300, collectors=4, ahead=8) == 1032
+    assert steps.guess(heard=1000, own=302, collectors=4, ahead=10) == 1040
+    assert steps.guess(heard=1040, own=302, collectors=4, ahead=0) == 1040

@@ -42,7 +42,7 @@ class Setting:
             row,
             blocks=BlockCounts(sent=15, stored=8, lost=1, refused=2, in_flight=4),
             waited_s=waited_s,
-            collectors=[CollectorStatistics(blocked_s=0.0)],
+            collectors=[CollectorStatistics(steps_ahead=5), CollectorStatistics(steps_ahead=7)],
         )
 
 
@@ -66,7 +66,7 @@ def test_a_report_is_told_with_the_bottleneck(setting):
     progress = status.progress
     assert (progress.updates, progress.loss) == (7, 0.5)
     assert (progress.blocks_sent, progress.blocks_lost) == (15, 1)
-    assert (progress.blocks_refused, progress.blocks_in_flight) == (2, 4)
+    assert (progress.blocks_refused, progress.blocks_in_flight, progress.steps_ahead) == (2, 4, 12)
     assert status.verdict.startswith("learner-bound")
     setting.report(20.0, waited_s=10.0)
     assert setting.statuses[-1].verdict.startswith("collector-bound")

@@ -195,6 +195,8 @@ class Setting:
         self.publications = Publications(self.model, run_id="r", learner_epoch=1)
         self.totals = RunTotals()
         self.blocks = NO_BLOCKS
+        self.publications_told: list[tuple[int, int]] = []
+        self.pace = SimpleNamespace(published=self._published)
         self.loop = TrainingLoop(
             self.trainer,  # type: ignore[arg-type]
             spec=SPEC,
@@ -207,10 +209,15 @@ class Setting:
             totals=self.totals,
             blocks=SimpleNamespace(look=lambda: self.blocks),  # type: ignore[arg-type]
             agenda=Agenda(periods or Periods(publish_updates=1), Limits(**limits)),
+            pace=self.pace,  # type: ignore[arg-type]
             board=self.board,  # type: ignore[arg-type]
             stop=self.stop,
             evaluators_planned=planned,
         )
+
+    def _published(self, seconds, nbytes, subscribers):
+        assert seconds > 0
+        self.publications_told.append((nbytes, subscribers))
 
     def run(self):
         return self.loop.run()

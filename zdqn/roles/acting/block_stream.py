@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from typing import Protocol
 
@@ -42,12 +43,25 @@ class BlockSender(Protocol):
         """Send, waiting for room until `give_up`; False if it gave up and sent nothing."""
 
 
+class Window(Protocol):
+    """Says how far to run ahead of the memory; a `BlockWindow` is one."""
+
+    heard: int
+
+    def wait(self, sent: int, give_up: Callable[[], bool]) -> bool:
+        """Wait until one more block may go; False if `give_up` said so first."""
+
+    def note_sent(self, sent: int) -> None:
+        """Take note that a block went."""
+
+
 class BlockStream:
     """Sends transitions to the memory, in numbered blocks, full ones or old ones.
 
     Args:
         source: where transitions are gathered.
         sender: carries messages, and waits while the memory does not want inserts.
+        window: keeps few on their way; None lets queues and buffers fill.
         session: of who collected them.
         origin: `EnvironmentSpec.origin` of the environments and the run.
         compression: of frames: "none", "lz4" or "zstd".
@@ -59,6 +73,8 @@ class BlockStream:
         transitions_sent: in them.
         transitions_unsent: ready, but given up because the run ended.
         blocked_s: seconds spent sending, most of it waiting for room.
+        steps_ahead: environment steps of which the memory had not heard when the last block went; 0
+            without a window.
     """
 
     def __init__(
@@ -70,9 +86,11 @@ class BlockStream:
         origin: int,
         compression: Compression,
         block_age_s: float,
+        window: Window | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
+        self._window = window
         self._sender = sender
         self._session = session
         self._origin = origin
@@ -84,6 +102,9 @@ class BlockStream:
         self.transitions_sent = 0
         self.transitions_unsent = 0
         self.blocked_s = 0.0
+        self.steps_ahead = 0
+        self._steps_heard = 0
+        self._steps_when_sent: deque[int] = deque()  # of the blocks that are on their way
 
     def send_if_due(self, give_up: Callable[[], bool]) -> bool:
         """Send a block if one is full, or old and not empty; waits while there is no room.
@@ -115,9 +136,15 @@ class BlockStream:
         self.transitions_unsent += self._source.pending
 
     def _send(self, give_up: Callable[[], bool]) -> bool:
+        started_s = self._clock()
+        may_go = self._window is None or self._window.wait(self.blocks_sent, give_up)
+        self.blocked_s += self._clock() - started_s
         block = self._source.take_block()
         if block is None:
             return True
+        if not may_go:
+            self.transitions_unsent += len(block)
+            return False
         header = BlockHeader(
             session=self._session,
             sequence=self.blocks_sent,
@@ -133,7 +160,18 @@ class BlockStream:
         self.blocked_s += self._clock() - started_s
         if sent:
             self.blocks_sent += 1
+            if self._window is not None:
+                self._window.note_sent(self.blocks_sent)
+                self._measure_lead(self.blocks_sent - self._window.heard)
             self.transitions_sent += len(block)
         else:
             self.transitions_unsent += len(block)
         return sent
+
+    def _measure_lead(self, on_their_way: int) -> None:
+        """Count the steps since those of the last block that has come."""
+        steps = self._source.environment_steps
+        self._steps_when_sent.append(steps)
+        while len(self._steps_when_sent) > on_their_way:
+            self._steps_heard = self._steps_when_sent.popleft()
+        self.steps_ahead = steps - self._steps_heard

@@ -12,27 +12,28 @@ from zdqn.rl.schedules import LinearSchedule, ladder_epsilons
 class StepsOfAll:
     """The environment steps of all collectors, as one of them can guess them.
 
-    That is what was last heard of the learner, and since then this one's own steps for each of the
-    living collectors.
+    That is what was last heard of the learner, and this one's own steps of which the learner had
+    not heard then, for each of the living collectors.
     """
 
     def __init__(self) -> None:
         self._heard = 0
         self._own_then = 0
 
-    def guess(self, *, heard: int, own: int, collectors: int) -> int:
+    def guess(self, *, heard: int, own: int, collectors: int, ahead: int = 0) -> int:
         """Give the steps of all.
 
         Args:
             heard: what the learner said last; an older or smaller number changes nothing.
             own: steps of this collector, >= 0.
             collectors: living ones, as far as is known; 0 counts as 1.
+            ahead: steps of this collector that had not reached the memory when it heard, >= 0.
 
         Returns:
             The guess, >= the largest number heard.
         """
         if heard > self._heard:
-            self._heard, self._own_then = heard, own
+            self._heard, self._own_then = heard, own - ahead
         return self._heard + (own - self._own_then) * max(collectors, 1)
 
 

@@ -24,11 +24,8 @@ from zdqn.wire.weight_sockets import WeightSubscriber
 
 logger = logging.getLogger("zdqn.collector")
 
-_LOOK_S = 0.005
-_LOOK_STEPS = 10
-_LOOK_AT_LAST_S = 0.1
-"""A collector looks for new weights every 10 steps, but no sooner and no later than this: to take
-them over costs as much as a few steps."""
+_LOOK_S = 0.001
+"""A collector looks for new weights no sooner: to take them over costs as much as a step."""
 _REQUEST_TIMEOUT_S = 1.0
 _RETRY_S = 0.05
 
@@ -72,7 +69,6 @@ class LocalPolicy:
         self._run_id = run_id
         self._version = -1
         self._looked_s = 0.0
-        self._steps = 0
         self.environment_steps = 0
         self.stopping = False
         self.asking_s = 0.0
@@ -99,12 +95,10 @@ class LocalPolicy:
 
     def refresh(self) -> None:
         """Take over the newest weights since the last look, if it is time for another."""
-        self._steps += 1
         now_s = self._clock()
-        since_s = now_s - self._looked_s
-        if since_s < (_LOOK_S if self._steps >= _LOOK_STEPS else _LOOK_AT_LAST_S):
+        if now_s - self._looked_s < _LOOK_S:
             return
-        self._looked_s, self._steps = now_s, 0
+        self._looked_s = now_s
         message = self._subscriber.latest()
         if message is None:
             return

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from zdqn.closing import Closing
 from zdqn.config import Config, shared_values
 from zdqn.core.agenda import Agenda, Counters
+from zdqn.core.publication_pace import PublicationPace
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import RoleFailedError
 from zdqn.records.given_functions import record_functions
@@ -57,6 +58,9 @@ logger = logging.getLogger("zdqn.learner")
 
 _FAREWELL_S = 5.0
 _POLL_S = 0.02
+_BYTES_PER_S_HERE = 100e6
+_BYTES_PER_S_TO_OTHERS = 20e6
+"""Of weights: a sixth of what a network of 1 Gbit/s carries."""
 
 
 class Learner(Closing):
@@ -281,6 +285,9 @@ class Learner(Closing):
     ) -> TrainingLoop:
         config = self._config
         prioritized = config.replay.kind == "prioritized"
+        address = parse_address(self.endpoints["model"], parameter="the learner's own address")
+        bytes_per_s = _BYTES_PER_S_HERE if address.is_loopback else _BYTES_PER_S_TO_OTHERS
+        pace = PublicationPace(config.learner.publish_interval_s, bytes_per_s)
         return TrainingLoop(
             trainer,
             spec=spec,
@@ -292,7 +299,8 @@ class Learner(Closing):
             recorder=self._recorder,
             totals=self._totals,
             blocks=self._blocks,
-            agenda=Agenda(build_periods(config), build_limits(config)),
+            agenda=Agenda(build_periods(config), build_limits(config), pace),
+            pace=pace,
             board=self._board,
             stop=self._stop,
             evaluators_planned=config.launch.evaluators > 0,

@@ -81,6 +81,7 @@ class StatusBoard:
         self._row = MetricsRow()
         self._counters = Counters()
         self._blocks = NO_BLOCKS
+        self._steps_ahead = 0
         self._verdict = ""
         self._watch = BottleneckWatch(_VERDICT_ROWS)
         self._said_s: float | None = None
@@ -117,6 +118,7 @@ class StatusBoard:
             environment_steps=row.environment_steps, updates=row.updates
         )
         self._blocks = blocks
+        self._steps_ahead = sum(collector.steps_ahead or 0 for collector in collectors)
         self._verdict = self._watch.look(self._times(waited_s, collectors))
         self._tell()
 
@@ -156,6 +158,7 @@ class StatusBoard:
             blocks_lost=self._blocks.lost,
             blocks_refused=self._blocks.refused,
             blocks_in_flight=self._blocks.in_flight,
+            steps_ahead=self._steps_ahead,
             unevaluated=self._audience.unevaluated,
         )
         status = LearnerStatus(

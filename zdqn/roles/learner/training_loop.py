@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.core.agenda import NOTHING, Agenda, Counters
+from zdqn.core.publication_pace import PublicationPace
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.records.recorder import Recorder
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
@@ -86,6 +88,7 @@ class TrainingLoop:
         totals: adds up what the run's memories count.
         blocks: says what became of those that collectors sent.
         agenda: says what is due.
+        pace: told what publications cost.
         board: says how it goes.
         stop: ends it from outside.
         evaluators_planned: whether snapshots are taken though no evaluator is alive yet.
@@ -108,6 +111,7 @@ class TrainingLoop:
         totals: RunTotals,
         blocks: BlockCount,
         agenda: Agenda,
+        pace: PublicationPace,
         board: StatusBoard,
         stop: threading.Event,
         evaluators_planned: bool = True,
@@ -123,6 +127,8 @@ class TrainingLoop:
         self._totals = totals
         self._blocks = blocks
         self._agenda = agenda
+        self._pace = pace
+        self._subscribers = 0
         self._board = board
         self._stop = stop
         self._update: Update | None = None
@@ -155,7 +161,9 @@ class TrainingLoop:
             FencedError: when a newer learner has taken over.
             RoleFailedError: when a loss or priority is no number any more.
         """
-        self._board.begin(self._model.collector_statistics())
+        collectors = self._model.collector_statistics()
+        self._subscribers = len(collectors)
+        self._board.begin(collectors)
         while not self._stop.is_set():
             self.take_evaluations()
             self._do_what_is_due()
@@ -233,8 +241,12 @@ class TrainingLoop:
 
     def publish(self, *, stopping: bool = False) -> None:
         """Broadcast the current weights as a new version."""
+        started_s = time.perf_counter()
         weights = self._trainer.weights()
-        self._model.publish(self._publications.publish(weights, self.counters, stopping=stopping))
+        published = self._publications.publish(weights, self.counters, stopping=stopping)
+        self._model.publish(published)
+        seconds = time.perf_counter() - started_s
+        self._pace.published(seconds, len(published.message), self._subscribers)
 
     def _offer_snapshot(self) -> None:
         if not (self._evaluators_planned or self._model.living("evaluator")):
@@ -298,6 +310,7 @@ class TrainingLoop:
     def report(self) -> None:
         """Write a row of metrics, and say how it goes."""
         collectors = self._model.collector_statistics()
+        self._subscribers = len(collectors)
         row = self._recorder.report(self.counters, update=self._update, collectors=collectors)
         self._board.report(
             row,
