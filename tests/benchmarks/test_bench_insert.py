@@ -21,5 +21,17 @@ def test_insert_measures_all_that_was_asked_for(monkeypatch):
     monkeypatch.setattr(
         bench_insert, "measure_memory", lambda *words: [Figure(".".join(words[2:4]), "", (1.0,))]
     )
+    monkeypatch.setattr(
+        bench_insert, "measure_check", lambda *words: [Figure(words[2], "", (1.0,))]
+    )
     asked = [tuple(figure.name.split(".")) for figure in bench_insert.measure(TINY, quiet).figures]
-    assert asked == [("tcp", "vector"), ("tcp", "image"), ("ipc", "vector"), ("ipc", "image")]
+    kinds = ["vector", "image", "float_image"]
+    sent = [(transport, kind) for transport in ("tcp", "ipc") for kind in kinds]
+    assert asked == [*sent, ("vector",), ("float_image",)]
+
+
+@pytest.mark.parametrize("kind", ["vector", "float_image"])
+def test_the_check_for_finite_numbers_is_measured_beside_the_insert(kind):
+    figures = bench_insert.measure_check(TINY, quiet, kind, (1, 32))
+    check(figures, *(f"insert.check_finite.{kind}.{size}" for size in (1, 32)))
+    assert all(figure.ratio and 0 < figure.ratio < 1 for figure in figures)

@@ -1,5 +1,7 @@
 """The whole configuration: rules between keys, and what "0 chooses" amounts to."""
 
+import math
+
 import pytest
 
 from zdqn.config import Config, flatten, load_config
@@ -121,9 +123,22 @@ def test_a_window_that_was_given_is_taken():
 
 
 @pytest.mark.parametrize(
-    ("given", "frame_bytes", "rows"),
-    [(0, 16, 2.0), (0, 4096, 2.0), (0, 4097, 1.15), (0, 84 * 84, 1.15), (3, 16, 3), (3, 4097, 3)],
+    ("environments", "stack", "n_step", "block_transitions", "frames"),
+    [(1, 1, 1, 32, 1 + 1 / 32), (1, 4, 3, 32, 1.1875), (16, 4, 5, 16, 9.0), (4, 2, 1, 8, 2.0)],
 )
-def test_small_frames_have_room_for_one_of_their_own_at_either_end(given, frame_bytes, rows):
-    config = configured(f"replay.frames_per_transition={given}.0")
-    assert config.frames_per_transition(frame_bytes) == rows
+def test_a_full_block_has_some_frames_of_its_neighbours(
+    environments, stack, n_step, block_transitions, frames
+):
+    config = configured(
+        f"collector.environments={environments}",
+        f"environment.frame_stack={stack}",
+        f"algorithm.n_step={n_step}",
+        f"collector.block_transitions={block_transitions}",
+    )
+    assert config.usual_frames_per_transition == frames
+
+
+@pytest.mark.parametrize(("given", "kept"), [(0.0, math.inf), (0.5, 0.5), (3.0, 3.0)])
+def test_frames_are_kept_without_limit_or_within_a_given_one(given, kept):
+    config = configured(f"replay.frames_per_transition={given}")
+    assert config.most_frames_per_transition == kept

@@ -1,8 +1,9 @@
 """A store as small as tests want it, and a collector that sends blocks to one."""
 
+from math import inf
+
 import pytest
 
-from zdqn.config import Config
 from zdqn.core.store import TransitionStore
 from zdqn.rl.limiter import SamplesPerInsertLimiter
 from zdqn.wire import block_payload
@@ -17,7 +18,8 @@ def make_store():
         settings = {
             "capacity": 100, "prioritized": False, "priority_exponent": 0.6,
             "priority_epsilon": 1e-6, "min_size": 10, "samples_per_insert": 0.0, "batch_size": 4,
-            "block_transitions": 5, "frames_per_transition": Config().frames_per_transition,
+            "block_transitions": 5, "usual_frames_per_transition": 1.2,
+            "most_frames_per_transition": inf,
             "seed": 0, **changes,
         }  # fmt: skip
         smallest = SamplesPerInsertLimiter.smallest_window(

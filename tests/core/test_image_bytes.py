@@ -9,6 +9,7 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 
 from zdqn.config import load_config
 from zdqn.core.intake import Intake
+from zdqn.core.replay_room import plan_room
 from zdqn.core.rollout import Rollout
 from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
@@ -71,7 +72,8 @@ def make_store(capacity):
         samples_per_insert_window=0.0,
         batch_size=32,
         block_transitions=PONG.collector.block_transitions,
-        frames_per_transition=PONG.frames_per_transition,
+        usual_frames_per_transition=PONG.usual_frames_per_transition,
+        most_frames_per_transition=PONG.most_frames_per_transition,
         seed=0,
     )
     store.make_room(SPEC)
@@ -109,9 +111,24 @@ def test_a_transition_takes_at_most_one_and_a_fifth_of_a_frame_on_the_wire(rollo
     assert FRAME_BYTES < sent_bytes / transitions <= LIMIT
 
 
-def test_a_transition_takes_at_most_one_and_a_fifth_of_a_frame_in_ram():
-    store = make_store(PONG.replay.capacity)
-    assert FRAME_BYTES < store.nbytes / PONG.replay.capacity <= LIMIT
+def test_a_transition_takes_at_most_one_and_a_fifth_of_a_frame_in_ram(rollout):
+    store = make_store(20_000)
+    intake = Intake(store)
+    for message, _ in messages(rollout, 45_000):
+        intake.insert(message)
+    assert store.size == 20_000
+    assert FRAME_BYTES < store.nbytes / store.size <= LIMIT
+
+
+def test_and_so_much_is_what_is_reckoned_with():
+    room = plan_room(
+        SPEC, 10e9,
+        capacity=PONG.replay.capacity,
+        block_transitions=PONG.collector.block_transitions,
+        usual_frames_per_transition=PONG.usual_frames_per_transition,
+        most_frames_per_transition=PONG.most_frames_per_transition,
+    )  # fmt: skip
+    assert FRAME_BYTES < room.usual_bytes / PONG.replay.capacity <= LIMIT
 
 
 @pytest.mark.parametrize("capacity", [1_000, 1_024, 1_777])

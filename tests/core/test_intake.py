@@ -102,8 +102,10 @@ def test_a_block_larger_than_agreed_is_refused(start, spec, make_block):
         sender.send(6)
     with pytest.raises(ProtocolError, match="11 frames"):
         intake.insert(sender.message(block=make_block(spec, 5, frames=11)))
+    with pytest.raises(ProtocolError, match=r"1 transitions and 3 frames.*at most 2 frames each"):
+        intake.insert(sender.message(block=make_block(spec, 1, frames=3)))
     intake.insert(sender.message(block=make_block(spec, 5, frames=10)))
-    assert (store.size, intake.refused) == (5, 2)
+    assert (store.size, intake.refused) == (5, 3)
 
 
 def test_a_refused_block_is_not_counted_as_lost_besides(start):

@@ -5,7 +5,6 @@ import json
 import numpy as np
 import pytest
 
-from zdqn.config import Config, ReplaySection
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, UsageError
 
@@ -14,23 +13,6 @@ STACKED = EnvironmentSpec((84, 84), "uint8", 2, 4)
 
 
 # --- room ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("spec", "frames_per_transition", "frames"),
-    [(VECTOR, 0.0, 230), (STACKED, 0.0, 133), (STACKED, 3.0, 345)],
-)
-def test_the_frame_ring_has_room_for_the_transitions_and_three_blocks(
-    spec, frames_per_transition, frames, make_store
-):
-    config = Config(replay=ReplaySection(frames_per_transition=frames_per_transition))
-    store = make_store(frames_per_transition=config.frames_per_transition)
-    assert store.frame_capacity(spec) == frames
-
-
-def test_the_frame_ring_has_room_for_the_block_with_the_most_frames(make_store):
-    store = make_store(capacity=1, min_size=1, block_transitions=5)
-    assert store.frame_capacity(STACKED) == store.block_frames(STACKED) == 2 * 4 * 5
 
 
 def test_without_a_spec_there_is_nothing_and_nothing_is_wanted(make_store):
@@ -46,9 +28,9 @@ def test_without_a_spec_there_is_nothing_and_nothing_is_wanted(make_store):
 @pytest.mark.parametrize("missing", [0, 1])
 def test_room_is_made_to_the_last_byte_and_not_beyond(missing, make_store):
     store = make_store(capacity=1000)
-    needed = store.frame_capacity(VECTOR) * 16 + 1000 * (64 + VECTOR.record_dtype.itemsize)
+    needed = 1206 * 16 + 1000 * (64 + VECTOR.record_dtype.itemsize)  # 1005 times 1.2
     if missing:
-        with pytest.raises(ConfigError, match=r"replay.capacity is 1000: 2030 frames of 16 bytes"):
+        with pytest.raises(ConfigError, match=r"replay.capacity is 1000: 1206 frames of 16 bytes"):
             store.make_room(VECTOR, needed - missing)
         assert store.spec is None
     else:
@@ -201,7 +183,7 @@ def test_a_store_in_files_can_be_closed_and_opened(
     other.make_room(spec)
     paths = {path.name: path for path in tmp_path.iterdir()}
     assert set(paths) == NAMES | ({"sum_tree"} if prioritized else set())
-    assert sum(path.stat().st_size for path in paths.values()) == store.nbytes == other.nbytes
+    assert store.nbytes == other.nbytes <= sum(path.stat().st_size for path in paths.values())
     for number in range(300):
         if number % 30 == 29:
             state = through_json(store.state_dict())
@@ -217,7 +199,7 @@ def test_a_store_in_files_can_be_closed_and_opened(
     ("name", "before", "after"),
     [
         ("capacity", {"capacity": 50}, {"capacity": 51}),
-        ("frame_capacity", {}, {"frames_per_transition": lambda frame_bytes: 3.0}),
+        ("frame_capacity", {}, {"most_frames_per_transition": 3.0}),
         ("prioritized", {}, {"prioritized": True}),
         ("priority_exponent", {"prioritized": True}, {"prioritized": True, "priority_exponent": 1}),
     ],

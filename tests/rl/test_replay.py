@@ -45,23 +45,18 @@ def insert_some(replay, count, *, spec=VECTOR, priorities=NO_PRIORITY):
 
 
 class SlowReplay:
-    """Copies every stack at once; forgets by looking at each slot of a list of frames."""
+    """Copies every stack at once; forgets whole blocks while their frames are too many."""
 
     def __init__(self, spec, capacity, frame_capacity):
-        self.spec, self.capacity = spec, capacity
-        self.owners = [-1] * frame_capacity  # block that wrote each slot last
-        self.cursor = 0
-        self.blocks = []  # (slots, key after the block)
+        self.spec, self.capacity, self.frame_capacity = spec, capacity, frame_capacity
+        self.blocks = []  # (frames, key after the block), of those with a transition alive
         self.items = {}
         self.next_key = 0
 
     def insert(self, frames, records):
-        if self.cursor + len(frames) > len(self.owners):
-            self.cursor = 0
-        slots = range(self.cursor, self.cursor + len(frames))
-        for slot in slots:
-            self.owners[slot] = len(self.blocks)
-        self.cursor += len(frames)
+        self.forget(self.next_key + len(records) - self.capacity)
+        while sum(count for count, _ in self.blocks) + len(frames) > self.frame_capacity:
+            self.forget(self.blocks[0][1])
         for record in records:
             row = {name: record[name] for name in ("action", "reward", "discount")}
             row["weight_version"] = record["weight_version"]
@@ -70,15 +65,12 @@ class SlowReplay:
                 row[name] = stack.reshape(self.spec.stacked_shape).copy()
             self.items[self.next_key] = row
             self.next_key += 1
-        self.blocks.append((slots, self.next_key))
+        self.blocks.append((len(frames), self.next_key))
+        self.forget(self.next_key - self.capacity)
 
-        overwritten = [
-            after
-            for number, (slots, after) in enumerate(self.blocks)
-            if any(self.owners[slot] != number for slot in slots)
-        ]
-        oldest = max([0, self.next_key - self.capacity, *overwritten])
+    def forget(self, oldest):
         self.items = {key: row for key, row in self.items.items() if key >= oldest}
+        self.blocks = [(count, after) for count, after in self.blocks if after > oldest]
 
     def assert_equal(self, batch):
         for row, key in enumerate(batch.keys.tolist()):
@@ -314,6 +306,28 @@ def test_capacity_one_keeps_the_newest_of_any_block():
     assert replay.next_key == 9
 
 
+def test_frames_take_no_more_memory_than_they_need():
+    """However large the array is: blocks of one transition first, then ones that share frames."""
+    rng = np.random.default_rng(0)
+    replay = make(STACKED, capacity=64, frames=100_000)
+    assert replay.nbytes == make(STACKED, capacity=64, frames=1).nbytes
+    empty = replay.nbytes
+    for _ in range(500):
+        replay.insert(*block(rng, STACKED, 16, 20))
+        replay.check_valid()
+    assert replay.size == 64
+    assert (replay.nbytes - empty) / 4 <= 4 * 20 + 20  # frames of the blocks alive, and of one more
+    for _ in range(500):
+        replay.insert(*block(rng, STACKED, 1, 8))
+        replay.check_valid()
+    assert replay.size == 64
+    most = replay.nbytes
+    assert (most - empty) / 4 <= 64 * 8 + 16 * 8
+    for _ in range(500):
+        replay.insert(*block(rng, STACKED, 16, 20))
+    assert replay.nbytes == most
+
+
 def test_a_block_of_too_many_frames_is_refused():
     replay = make(frames=4)
     with pytest.raises(ConfigError, match=r"5 frames .* 4 frames.*replay\.capacity.*block_trans"):
@@ -345,9 +359,16 @@ def test_read_only_blocks_are_fine():
 
 def test_a_stack_costs_one_frame():
     frames, records = 40, 10
-    assert make(STACKED).nbytes == frames * 4 + records * (24 + 8 * 4 + 8)
-    assert make(VECTOR).nbytes == frames * 12 + records * (24 + 8 + 8)
-    assert make(VECTOR, prioritized=True).nbytes == make(VECTOR).nbytes + 2 * 16 * 8
+
+    def filled(spec, **settings):
+        replay = make(spec, **settings)
+        for _ in range(3):
+            replay.insert(*block(np.random.default_rng(0), spec, records, frames))
+        return replay
+
+    assert filled(STACKED).nbytes == frames * 4 + records * (24 + 8 * 4 + 8)
+    assert filled(VECTOR).nbytes == frames * 12 + records * (24 + 8 + 8)
+    assert filled(VECTOR, prioritized=True).nbytes == filled(VECTOR).nbytes + 2 * 16 * 8
 
 
 @settings(max_examples=40)
@@ -393,4 +414,4 @@ def test_one_that_goes_on_where_another_was_does_the_same(
             draws = [each.sample(3, 2) for each in pair]
             for name, array in vars(draws[0]).items():
                 np.testing.assert_array_equal(vars(draws[-1])[name], array)
-    assert sum(array.nbytes for array in arrays[1].values()) == other.nbytes
+    assert other.nbytes == replay.nbytes <= sum(array.nbytes for array in arrays[1].values())

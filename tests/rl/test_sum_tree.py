@@ -58,6 +58,54 @@ def test_it_never_finds_an_empty_leaf(seed, capacity):
     assert (tree.get(found) > 0).all()
 
 
+@given(
+    capacity=st.sampled_from((*CAPACITIES, 5_000)),
+    seed=st.integers(0, 2**32 - 1),
+    count=st.sampled_from((0, 1, 2047, 2048, 9_000)),
+)
+def test_numbers_in_ascending_order_find_the_same(capacity, seed, count):
+    rng = np.random.default_rng(seed)
+    tree = SumTree(capacity)
+    values = rng.integers(0, 4, capacity) * (rng.random(capacity) < rng.random())
+    tree.set_range(0, values)  # whole numbers: sums are exact
+    cumulative = np.sort(np.floor(rng.random(count) * (2 * tree.total + 2)) / 2)
+    np.testing.assert_array_equal(tree.find_ascending(cumulative), tree.find(cumulative))
+
+
+@given(seed=st.integers(0, 2**32 - 1), capacity=st.sampled_from((*CAPACITIES, 3_000)))
+def test_many_ascending_numbers_find_leaves_that_hold_them_and_never_an_empty_one(seed, capacity):
+    rng = np.random.default_rng(seed)
+    values = 10.0 ** rng.uniform(-8, 8, capacity) * (rng.random(capacity) < 0.3)
+    values[rng.integers(0, capacity)] = 0.1
+    tree = SumTree(capacity)
+    tree.set_range(0, values)
+    ends = np.cumsum(values)
+    edges = np.concatenate([ends, [tree.total, np.nextafter(tree.total, np.inf), 2 * tree.total]])
+    edges = np.concatenate([edges, np.nextafter(edges, 0), rng.random(4_000) * tree.total])
+    cumulative = np.sort(edges)
+    found = tree.find_ascending(cumulative)
+    assert (tree.get(found) > 0).all()
+    assert (np.diff(found) >= 0).all()
+    error = 1e-14 * tree.total
+    within = np.minimum(cumulative, tree.total)
+    assert (within >= ends[found] - values[found] - error).all()
+    assert (within <= ends[found] + error).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1), capacity=st.sampled_from((1, 2, 33, 1000)))
+def test_however_many_leaves_are_set_each_sum_is_that_of_its_children(seed, capacity):
+    rng = np.random.default_rng(seed)
+    tree, other = SumTree(capacity), SumTree(capacity)
+    for count in (1, 2, 3, 8, 31, 250, 999):
+        indices = rng.integers(0, capacity, count)
+        values = rng.lognormal(sigma=5, size=count)
+        tree.set(indices, values)
+        for index, value in zip(indices.tolist(), values.tolist(), strict=True):
+            other.set_range(index, [value])
+        tree.check_valid()
+        assert tree.total == other.total
+
+
 def test_a_lonely_leaf_is_always_found():
     for index in range(5):
         tree = SumTree(5)

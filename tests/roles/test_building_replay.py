@@ -91,7 +91,15 @@ def test_room_for_frames_is_the_configured():
         config = quick_config(
             "replay.capacity=100", f"replay.frames_per_transition={each}",
         )  # fmt: skip
-        assert build_store(config).frame_capacity(SPEC) == expected  # and of three blocks of 16
+        room = build_store(config).make_room(SPEC)
+        assert room.most_frames == room.usual_frames == expected  # and of three blocks of 16
+
+
+def test_room_for_frames_is_by_itself_that_of_full_blocks_and_may_become_that_of_any():
+    config = quick_config("replay.capacity=100", "algorithm.n_step=3", "collector.environments=4")
+    room = build_store(config).make_room(SPEC)
+    assert room.usual_frames == 203  # of 100 + 16 transitions, each 1 + 4 * 3 / 16
+    assert room.most_frames == 232
 
 
 def test_a_broker_answers_as_the_session_it_was_given():

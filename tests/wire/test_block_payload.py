@@ -79,3 +79,22 @@ def test_a_record_that_would_poison_the_replay_is_refused(
 def test_a_block_of_another_spec_has_another_length(spec, image_spec, make_block):
     with pytest.raises(ProtocolError, match="imply"):
         block_payload.read_block(codec.decode(block_message(spec, make_block)), image_spec)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("count", [1, 4096, 4097, 9_000])
+def test_one_number_that_is_not_finite_is_found_wherever_it_is(dtype, count):
+    largest = np.finfo(dtype).max
+    rng = np.random.default_rng(0)
+    frames = rng.choice(np.array([0.0, -0.0, 1.5, -2.0, largest, -largest], dtype), (count, 1))
+    assert block_payload.are_finite(frames)
+    for wrong in (np.nan, -np.nan, np.inf, -np.inf):
+        for place in (0, count // 2, count - 1):
+            spoilt = frames.copy()
+            spoilt[place] = wrong
+            assert not block_payload.are_finite(spoilt)
+
+
+def test_whole_numbers_are_always_finite():
+    for dtype in ("uint8", "int16", "int64"):
+        assert block_payload.are_finite(np.full((5_000, 1), np.iinfo(dtype).max, dtype))

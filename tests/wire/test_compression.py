@@ -72,7 +72,8 @@ def test_a_memory_stores_the_same_from_either(kind, make_block):
             capacity=50, prioritized=False, priority_exponent=0.6,
             priority_epsilon=1e-6, min_size=1, samples_per_insert=0.0,
             samples_per_insert_window=0.0, batch_size=4, block_transitions=12,
-            frames_per_transition=lambda _: 2.0, seed=0,
+            usual_frames_per_transition=2.0,
+            most_frames_per_transition=2.0, seed=0,
         )  # fmt: skip
         store.make_room(SPEC)
         broker = MemoryBroker(store, session=1)

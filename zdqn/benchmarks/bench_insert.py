@@ -1,4 +1,7 @@
-"""Transitions a second into a real memory, beside a loop that only receives the same messages."""
+"""Transitions a second into a real memory, beside a loop that only receives the same messages.
+
+Beside that: what the check costs that keeps numbers out of it which are not finite.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,14 @@ from zdqn.benchmarks.processes import (
     connect_sender,
     tell_all,
 )
-from zdqn.benchmarks.subjects import IMAGE, VECTOR, Writer, make_block, memory_config
+from zdqn.benchmarks.subjects import FLOAT_IMAGE, IMAGE, VECTOR, Writer, make_block, memory_config
 from zdqn.closing import Closing
 from zdqn.config import Config
-from zdqn.data import EnvironmentSpec
+from zdqn.core.intake import Intake
+from zdqn.data import Block, EnvironmentSpec
+from zdqn.roles.building_replay import build_store
 from zdqn.wire.addresses import parse_address
+from zdqn.wire.block_payload import are_finite
 from zdqn.wire.node import Node
 from zdqn.wire.sockets import Waiter
 from zdqn.wire.transition_sockets import COPY_RECEIVED_BELOW_BYTES
@@ -29,17 +35,26 @@ GOALS = {("tcp", "vector", 1): Goal(100_000), ("tcp", "vector", 32): Goal(2_000_
 
 _SENDERS = 2
 _BLOCK_SIZES = (1, 32, 128)
-_SUBJECTS = {"vector": (VECTOR, 200_000), "image": (IMAGE, 10_000)}
+_SUBJECTS = {
+    "vector": (VECTOR, 200_000),
+    "image": (IMAGE, 10_000),
+    "float_image": (FLOAT_IMAGE, 2_500),
+}
 """Name to environment and replay capacity."""
 _MOST_BYTES = 128_000_000
 """Messages that a sender prepares before the clock starts."""
+_CHECKED = ("vector", "float_image")
+"""Those of which it is measured what it costs to find their frames finite."""
+_CHECKED_BYTES = 64_000_000
+_CHECKED_BLOCKS = 2_000
+"""At most so much at a time."""
 _BARE_HIGH_WATER_MARK = 1000
 """ZeroMQ's own: a bare loop has no reason to keep little on its way."""
 _POLL_MS = 1000
 
 
 def measure(effort: Effort, say: Say) -> Result:
-    """Measure every combination of transport, observation and block size.
+    """Measure every combination of transport, observation and block size, and the check.
 
     Args:
         effort: how long.
@@ -51,6 +66,8 @@ def measure(effort: Effort, say: Say) -> Result:
             for kind in _SUBJECTS:
                 bind = LOOPBACK if transport == "tcp" else f"ipc://{folder}/{kind}"
                 result.add(*measure_memory(effort, say, transport, kind, bind))
+    for kind in _CHECKED:
+        result.add(*measure_check(effort, say, kind))
     return result
 
 
@@ -68,7 +85,7 @@ def measure_memory(
         effort: how long.
         say: told what is going on.
         transport: "tcp" or "ipc".
-        kind: "vector" or "image".
+        kind: "vector", "image" or "float_image".
         bind: where the memory listens.
         block_sizes: transitions a message.
     """
@@ -91,6 +108,48 @@ def measure_memory(
                     (to_memory, to_bare), GOALS.get((transport, kind, size)),
                 )  # fmt: skip
         assert memory.status()["blocks_lost"] == 0
+    return figures
+
+
+def measure_check(
+    effort: Effort, say: Say, kind: str, block_sizes: tuple[int, ...] = _BLOCK_SIZES
+) -> list[Figure]:
+    """Measure how long a block's frames take to be found finite, beside all of its insert.
+
+    Args:
+        effort: how long.
+        say: told what is going on.
+        kind: "vector" or "float_image".
+        block_sizes: transitions a block.
+    """
+    spec, capacity = _SUBJECTS[kind]
+    store = build_store(memory_config(f"replay.capacity={capacity}"))
+    store.make_room(spec)
+    intake = Intake(store)
+    writer = Writer(spec)
+    figures = []
+    for size in block_sizes:
+        say(f"insert: checks, {kind}, {size} a block")
+        block = make_block(spec, size, np.random.default_rng(0))
+        while store.size < capacity:
+            store.insert(block)
+        blocks = max(min(_CHECKED_BYTES // block.frames.nbytes, _CHECKED_BLOCKS), 1)
+
+        def check(block: Block = block, blocks: int = blocks) -> float:
+            started_s = time.perf_counter()
+            for _ in range(blocks):
+                assert are_finite(block.frames)
+            return (time.perf_counter() - started_s) / blocks * 1e6
+
+        def insert(block: Block = block, blocks: int = blocks) -> float:
+            messages = list(writer.write(block, blocks))
+            started_s = time.perf_counter()
+            for message in messages:
+                intake.insert(message)
+            return (time.perf_counter() - started_s) / blocks * 1e6
+
+        values, bound = alternate(effort, check, insert)
+        figures.append(Figure(f"insert.check_finite.{kind}.{size}", "us", values, bound))
     return figures
 
 

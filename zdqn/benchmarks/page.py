@@ -29,7 +29,8 @@ _TITLES = {
 }
 _BOUNDS = {
     "insert": "Two processes send blocks to a memory process. Bound: the same messages into a loop "
-    "that receives and forgets them.",
+    "that receives and forgets them. `check_finite`: what it takes to find that a block's frames "
+    "are finite. Bound: all of its insert, without the link.",
     "sample": "One process asks a memory process for batches, as the learner does. Bound: the same "
     "replay sampled inside one process, without messages.",
     "learner": "`fed_over_tcp` samples from a memory process; `role` is the whole learner, which "

@@ -16,6 +16,8 @@ VECTOR = EnvironmentSpec((4,), "float32", 2)
 """CartPole's."""
 IMAGE = EnvironmentSpec((84, 84), "uint8", 6)
 """One frame of an Atari game, preprocessed as usual."""
+FLOAT_IMAGE = EnvironmentSpec((84, 84), "float32", 6)
+"""The same as a wrapper makes it that scales pixels."""
 STACKED = EnvironmentSpec((84, 84), "uint8", 6, 4)
 """Four such frames in each observation."""
 

@@ -149,7 +149,9 @@ class ReplaySection(Section, frozen=True, kw_only=True):
     frames_per_transition: Annotated[
         float,
         key(
-            "Room in the frame ring per transition. 0 chooses: 2 for small frames, else 1.15.", ge=0
+            "Most frames kept per transition, where memory is short: the oldest transitions go "
+            "before `capacity` is reached then. 0: as many as they have.",
+            ge=0,
         ),
     ] = 0.0
 

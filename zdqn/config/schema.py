@@ -34,10 +34,6 @@ from zdqn.errors import ConfigError
 _FRESH_ENVIRONMENT_STEPS = 16
 """Collectors act with weights that are this much older than the newest, where that can be had."""
 _FRESH_UPDATES = 10
-_SMALL_FRAME_BYTES = 4096
-_SMALL_FRAMES_PER_TRANSITION = 2.0
-_LARGE_FRAMES_PER_TRANSITION = 1.15
-"""With all that comes on top of the frames, less than 1.2 times a frame's bytes a transition."""
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -125,15 +121,18 @@ class Config(Section, frozen=True, kw_only=True):
         )
         return self.replay.samples_per_insert_window or 2 * smallest
 
-    def frames_per_transition(self, frame_bytes: int) -> float:
-        """Give the room per transition, with ``replay.frames_per_transition = 0`` chosen.
+    @property
+    def usual_frames_per_transition(self) -> float:
+        """Frames that blocks bring for each transition, if they are full and episodes long.
 
-        Args:
-            frame_bytes: of one frame of the environment.
-
-        Returns:
-            Rows of the frame ring for each transition of the capacity, > 0.
+        Besides a frame for each, a block has for each environment those that its first stack
+        reaches back to, and those that its last returns reach forward to.
         """
-        small = frame_bytes <= _SMALL_FRAME_BYTES
-        chosen = _SMALL_FRAMES_PER_TRANSITION if small else _LARGE_FRAMES_PER_TRANSITION
-        return self.replay.frames_per_transition or chosen
+        beside = self.environment.frame_stack - 1 + self.algorithm.n_step
+        collector = self.collector
+        return 1 + collector.environments * beside / collector.block_transitions
+
+    @property
+    def most_frames_per_transition(self) -> float:
+        """Frames kept for each transition; infinite with ``replay.frames_per_transition = 0``."""
+        return self.replay.frames_per_transition or math.inf

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from zdqn.core.fencing import Fence
 from zdqn.core.intake import Intake, name_by_number
+from zdqn.core.replay_room import Room
 from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
@@ -61,12 +62,15 @@ class MemoryBroker:
 
     # --- hello ---------------------------------------------------------------------------------
 
-    def agree(self, spec: EnvironmentSpec, available_bytes: int) -> None:
+    def agree(self, spec: EnvironmentSpec, available_bytes: int) -> Room | None:
         """Take the environment's spec from a hello, and make room on the first.
 
         Args:
             spec: of the client's environment.
             available_bytes: free memory of this machine.
+
+        Returns:
+            On the first, what the replay needs.
 
         Raises:
             MismatchError: when it differs from the one agreed before.
@@ -74,13 +78,14 @@ class MemoryBroker:
         """
         agreed = self.store.spec
         if agreed is None:
-            self.store.make_room(spec, available_bytes)
-        elif spec != agreed:
+            return self.store.make_room(spec, available_bytes)
+        if spec != agreed:
             raise MismatchError(
                 f"another environment: this memory holds {agreed.describe()}; the client "
                 f"has {spec.describe()}. Start it with the configuration of this run, or give "
                 f"it a memory of its own."
             )
+        return None
 
     def admit_learner(self, session: int, learner_epoch: int) -> None:
         """Let a learner sample, unless a newer one is known; see `Fence.admit`.

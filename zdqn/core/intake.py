@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from zdqn.core.ledger import Ledger
+from zdqn.core.replay_room import JOINED_SHARE, most_frames_a_transition
 from zdqn.core.store import TransitionStore
 from zdqn.errors import MismatchError, ProtocolError
 from zdqn.wire import block_payload, codec
@@ -15,8 +16,6 @@ _JOINED_BELOW_BYTES = 32_768
 """Only blocks whose frames have less than this are joined: it copies their frames once more."""
 _MOST_SENDERS = 1_000
 """Of refused blocks that are told apart; of more, those whose last one lies furthest back go."""
-_JOINED_SHARE = 64
-"""Blocks are joined when together they fill at most this fraction of the frame ring."""
 
 
 class RefusedBlock(NamedTuple):
@@ -102,9 +101,9 @@ class Intake:
                 self._check_origin(header)
         except MismatchError:
             return False
-        frames = sum(header.frames for header in headers)
-        if frames * _JOINED_SHARE > self._store.frame_capacity(spec):
-            return False  # they are evicted together too: no large part of the ring at once
+        transitions = sum(header.transitions for header in headers)
+        if transitions * JOINED_SHARE > self._store.capacity:
+            return False  # their frames stay as long as any of them: no large part of the replay
         block = block_payload.join_blocks(decoded, spec)
         if block is None or not self.ledger.are_new(
             (header.session, header.sequence) for header in headers
@@ -178,13 +177,15 @@ class Intake:
                 f"a block from another run or environment than the agreed one "
                 f"({run}{store.spec.describe()})"
             )
-        if header.transitions > store.block_transitions or header.frames > store.block_frames(
-            store.spec
+        each = most_frames_a_transition(store.spec)
+        if (
+            header.transitions > store.block_transitions
+            or header.frames > each * header.transitions
         ):
             raise ProtocolError(
                 f"a block of {header.transitions} transitions and {header.frames} frames; this "
-                f"memory takes at most "
-                f"{store.block_transitions} transitions (collector.block_transitions)"
+                f"memory takes at most {store.block_transitions} transitions "
+                f"(collector.block_transitions), with at most {each} frames each"
             )
 
     def heard(self, session: int) -> int:

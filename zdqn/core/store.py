@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
-from math import ceil, inf
+from functools import partial
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from zdqn.core.replay_room import Room, plan_room
 from zdqn.data import Batch, Block, EnvironmentSpec
 from zdqn.errors import ConfigError, UsageError
 from zdqn.rl.limiter import SamplesPerInsertLimiter
 from zdqn.rl.replay import Replay
 from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
-
-_BYTES_PER_ITEM = 64
-"""Rough room for a transition's own columns and its leaf; frames dominate or it does not matter."""
 
 
 class TransitionStore:
@@ -32,8 +30,11 @@ class TransitionStore:
         samples_per_insert: ratio to hold; 0 lets both sides run free.
         samples_per_insert_window: how far off it may be, in samples.
         batch_size: of the learner, for the window.
-        block_transitions: most transitions in one block, for the window and the frame ring.
-        frames_per_transition: bytes of a frame to rows of the frame ring for each transition.
+        block_transitions: most transitions in one block, for the window and the room for frames.
+        usual_frames_per_transition: frames that blocks bring for each transition if they are full
+            and within long episodes, > 0.
+        most_frames_per_transition: frames kept for each transition, > 0, however many blocks bring;
+            the oldest go early then. `inf` keeps all, so that `capacity` is reached.
         seed: of sampling.
         allocate: makes the arrays of the replay; see `zdqn.rl.replay_arrays`.
 
@@ -60,7 +61,8 @@ class TransitionStore:
         samples_per_insert_window: float,
         batch_size: int,
         block_transitions: int,
-        frames_per_transition: Callable[[int], float],
+        usual_frames_per_transition: float,
+        most_frames_per_transition: float,
         seed: int,
         allocate: Allocator = allocate_in_ram,
     ) -> None:
@@ -69,7 +71,13 @@ class TransitionStore:
         self._prioritized = prioritized
         self._priority_exponent = priority_exponent
         self._priority_epsilon = priority_epsilon
-        self._frames_per_transition = frames_per_transition
+        self._plan_room = partial(
+            plan_room,
+            capacity=capacity,
+            block_transitions=block_transitions,
+            usual_frames_per_transition=usual_frames_per_transition,
+            most_frames_per_transition=most_frames_per_transition,
+        )
         self._seed = seed
         self._allocate = allocate
         self._replay: Replay | None = None
@@ -85,31 +93,32 @@ class TransitionStore:
 
     # --- room ----------------------------------------------------------------------------------
 
-    def make_room(self, spec: EnvironmentSpec, available_bytes: float = inf) -> None:
+    def make_room(self, spec: EnvironmentSpec, available_bytes: float = inf) -> Room:
         """Allocate the replay for an environment.
 
         Args:
             spec: of the environment.
             available_bytes: free memory of this machine.
 
+        Returns:
+            What it needs.
+
         Raises:
             ConfigError: when the replay would not fit into it; nothing has changed then.
         """
-        frames = self.frame_capacity(spec)
-        needed = frames * spec.frame_bytes + self.capacity * (
-            _BYTES_PER_ITEM + spec.record_dtype.itemsize
-        )
-        if needed > available_bytes:
+        room = self._plan_room(spec, available_bytes)
+        if room.usual_bytes > available_bytes:
             raise ConfigError(
-                f"replay.capacity is {self.capacity}: {frames} frames of {spec.frame_bytes} bytes "
-                f"and their transitions need {needed / 1e9:.1f} GB, but only "
+                f"replay.capacity is {self.capacity}: {room.usual_frames} frames of "
+                f"{spec.frame_bytes} bytes and their transitions need "
+                f"{room.usual_bytes / 1e9:.1f} GB, but only "
                 f"{available_bytes / 1e9:.1f} GB of memory are free. At most about "
-                f"{int(self.capacity * available_bytes / needed * 0.9)} would fit."
+                f"{int(self.capacity * available_bytes / room.usual_bytes * 0.9)} would fit."
             )
         self._replay = Replay(
             spec,
             capacity=self.capacity,
-            frame_capacity=frames,
+            frame_capacity=room.most_frames,
             prioritized=self._prioritized,
             priority_exponent=self._priority_exponent,
             priority_epsilon=self._priority_epsilon,
@@ -117,20 +126,7 @@ class TransitionStore:
             allocate=self._allocate,
         )
         self.spec = spec
-
-    def frame_capacity(self, spec: EnvironmentSpec) -> int:
-        """Give the rows of the frame ring.
-
-        Room for the transitions' frames, and those of three blocks more: the oldest block, some of
-        whose transitions are gone; the newest; and one that did not fit before the ring's end.
-        """
-        per_transition = self._frames_per_transition(spec.frame_bytes)
-        transitions = self.capacity + 3 * self.block_transitions
-        return max(ceil(transitions * per_transition), self.block_frames(spec))
-
-    def block_frames(self, spec: EnvironmentSpec) -> int:
-        """Give the most frames that one block's transitions can refer to."""
-        return 2 * spec.frame_stack * self.block_transitions
+        return room
 
     @property
     def block_bytes(self) -> int:
@@ -144,7 +140,7 @@ class TransitionStore:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays; 0 as long as there is no spec."""
+        """Bytes of all arrays, of frames those in use; 0 as long as there is no spec."""
         return self._replay.nbytes if self._replay is not None else 0
 
     # --- in ------------------------------------------------------------------------------------

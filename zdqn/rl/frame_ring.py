@@ -1,7 +1,8 @@
-"""The frames of a replay, each stored once: a ring in which blocks lie one after another."""
+"""The frames of a replay, each stored once: a ring that is as long as its frames need."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,24 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
 from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 
+Run = tuple[int, int]
+"""Neighbouring rows of the array: the first of them, and how many."""
+
+_GROWTHS = 8192
+"""The ring grows at least by this share of its capacity, so that it has few parts."""
+
 
 class FrameRing:
-    """Blocks of frames, of which the newest overwrite the oldest.
+    """Blocks of frames in the order in which they came, each overwriting the oldest ones.
 
-    The frames of a block lie next to each other. Their place is counted without wrapping: frame
-    position p lies in slot `p % capacity`, and a block that would reach over the end of the ring
-    moves on to the next multiple of `capacity`. What is behind `end` by more than `capacity` has
-    been overwritten.
+    How many frames a block has for each transition depends on how long episodes are and how full it
+    is, and may differ several times over. So the array has room for the most, and the ring begins
+    with none of its rows and takes in further ones, where it is being written, only when what must
+    be kept leaves too few. Rows that were never in it are never touched, and take no memory.
+
+    The place of a frame is counted on and on: frame position p is the p-th frame ever written. The
+    rows of a ring that has grown in its middle lie in several runs, and a block may lie in two of
+    them or more.
 
     Args:
         spec: shape and dtype of the frames.
@@ -27,70 +38,139 @@ class FrameRing:
 
     Attributes:
         capacity: as given.
-        end: position after the newest frame.
+        length: rows in the ring, 0 to `capacity`; it never falls.
+        end: position after the newest frame. Those before `end - length` have been overwritten.
     """
 
     def __init__(
         self, spec: EnvironmentSpec, capacity: int, allocate: Allocator = allocate_in_ram
     ) -> None:
         self.capacity = capacity
+        self.length = 0
         self.end = 0
+        self._frame_bytes = spec.frame_bytes
         self._frames = allocate("frames", (capacity, *spec.observation_shape), spec.dtype)
+        self._runs: list[Run] = []  # in the order in which they are written
+        self._run = 0  # the next frame is written to row `_offset` of this one
+        self._offset = 0
 
     @property
     def nbytes(self) -> int:
-        """Bytes of the array."""
-        return self._frames.nbytes
+        """Bytes of the rows in the ring; the others of the array have never been touched."""
+        return self.length * self._frame_bytes
 
-    def place(self, count: int) -> int:
-        """Say where the next block would begin; nothing changes yet.
-
-        Args:
-            count: frames of the block.
-
-        Returns:
-            A position >= `end`.
+    def check(self, count: int) -> None:
+        """Refuse a block that is too large.
 
         Raises:
-            ConfigError: if the block has more than `capacity` frames.
+            ConfigError: if it has more than `capacity` frames.
         """
         if count > self.capacity:
             raise ConfigError(
                 f"a block of {count} frames does not fit into a replay of {self.capacity} "
                 "frames. Raise replay.capacity, or lower collector.block_transitions."
             )
-        room = self.capacity - self.end % self.capacity
-        return self.end if count <= room else self.end + room
 
-    def write(self, position: int, frames: NDArray[Any]) -> int:
-        """Store a block.
+    def make_room(self, count: int, oldest: int) -> int:
+        """Take in rows, as far as there are any, so that a block needs none that is still in use.
 
         Args:
-            position: what `place` said.
+            count: frames of the block, at most `capacity`.
+            oldest: position of the first frame to keep, at most `end`.
+
+        Returns:
+            Position of the first frame that the block will leave; above `oldest` only where the
+            array has no further rows.
+        """
+        free = self.length - (self.end - oldest)
+        if free < count and self.length < self.capacity:
+            most = self.capacity - self.length
+            self._grow(min(max(count, self.capacity // _GROWTHS), most), free)
+        return self.end + count - self.length
+
+    def write(self, frames: NDArray[Any]) -> list[Run]:
+        """Store a block, for which `make_room` has made room.
+
+        Args:
             frames: shape (F, *observation_shape), the spec's dtype.
 
         Returns:
-            Slot of the first of them.
+            The rows that they went to, in order; mostly one run.
         """
-        slot = position % self.capacity
-        self._frames[slot : slot + len(frames)] = frames
-        self.end = position + len(frames)
-        return slot
+        placed: list[Run] = []
+        written = 0
+        while written < len(frames):
+            first, rows = self._runs[self._run]
+            if self._offset == rows:
+                self._run, self._offset = (self._run + 1) % len(self._runs), 0
+                continue
+            slot = first + self._offset
+            count = min(len(frames) - written, rows - self._offset)
+            self._frames[slot : slot + count] = frames[written : written + count]
+            placed.append((slot, count))
+            written += count
+            self._offset += count
+        self.end += written
+        return placed
 
     def gather(self, slots: NDArray[np.int32], out: NDArray[Any]) -> None:
         """Copy frames to where they are wanted.
 
         Args:
-            slots: of the frames, any shape, each in [0, capacity).
+            slots: of the frames, any shape, each a row of the array.
             out: shape (*slots.shape, *observation_shape), the spec's dtype.
         """
         # With mode="clip" NumPy writes straight to `out`; else it gathers into a copy first.
         self._frames.take(slots, axis=0, out=out, mode="clip")
 
+    def _grow(self, count: int, free: int) -> None:
+        """Take in rows, to be written next, or after some of those that are free already.
+
+        Args:
+            count: how many, >= 1.
+            free: rows from where the ring is written on that nobody needs, >= 0.
+        """
+        fresh = self.length  # they are taken in the order of the array
+        self.length += count
+        if not self._runs:
+            self._runs.append((fresh, count))
+            return
+        first, rows = self._runs[self._run]
+        if rows - self._offset > free:  # what is left of this run is in use, and comes after them
+            self._runs[self._run] = (first, self._offset)
+            self._runs.insert(self._run + 1, (first + self._offset, rows - self._offset))
+            self._runs.insert(self._run + 1, (fresh, count))
+        elif first + rows == fresh:
+            self._runs[self._run] = (first, rows + count)
+        else:
+            self._runs.insert(self._run + 1, (fresh, count))
+
     def state_dict(self) -> dict[str, Any]:
         """Give all that the array does not hold; see `zdqn.rl.replay_arrays`."""
-        return {"end": self.end}
+        return {
+            "end": self.end,
+            "runs": [list(run) for run in self._runs],
+            "run": self._run,
+            "offset": self._offset,
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self.end = state["end"]
+        self._runs = [(first, count) for first, count in state["runs"]]
+        self._run, self._offset = state["run"], state["offset"]
+        self.length = sum(count for _, count in self._runs)
+
+
+def refer_to_rows(references: NDArray[np.int32], runs: Sequence[Run]) -> None:
+    """Turn references to the frames of a block into rows of the ring, in place.
+
+    Args:
+        references: numbers of frames in the block, any shape.
+        runs: what `FrameRing.write` gave for the block.
+    """
+    if len(runs) == 1:
+        references += runs[0][0]
+        return
+    parts = [np.arange(first, first + count, dtype=np.int32) for first, count in runs]
+    references[...] = np.concatenate(parts)[references]

@@ -152,7 +152,7 @@ class Priorities:
         count = batch_size * batches
         strata = np.arange(count) + rng.random(count)
         total = self._tree.total
-        slots = self._tree.find(strata * (total / count))
+        slots = self._tree.find_ascending(strata * (total / count))
         if batches > 1:
             slots = rng.permuted(slots.reshape(batch_size, batches), axis=1).T.ravel()
         np.divide(self._tree.get(slots), total, out=probabilities)

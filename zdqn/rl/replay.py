@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ConfigError, RoleFailedError
-from zdqn.rl.frame_ring import FrameRing
+from zdqn.rl.frame_ring import FrameRing, refer_to_rows
 from zdqn.rl.priorities import Priorities
 from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 
@@ -27,12 +27,14 @@ class Replay:
 
     Keys are running numbers, and the transition with key k lives in slot `k % capacity`. Those
     alive are always the keys in `[oldest_key, next_key)`: one is evicted when the ring of
-    transitions wraps over it, or when the ring of frames wraps over any frame of its block.
+    transitions wraps over it, or, where `frame_capacity` is too small for `capacity` transitions,
+    when the ring of frames wraps over any frame of its block.
 
     Args:
         spec: shape and dtype of the frames, and how many are stacked.
         capacity: most transitions to hold, >= 1.
-        frame_capacity: most frames to hold, >= 1; must fit the largest block.
+        frame_capacity: most frames to hold, >= 1; must fit the largest block. Memory is taken only
+            for as many as there are; see `FrameRing`.
         prioritized: draw in proportion to priorities; otherwise uniformly.
         priority_exponent: how much priorities matter (alpha), >= 0; 0 draws uniformly. Unused
             unless `prioritized`, as is the next one.
@@ -97,7 +99,7 @@ class Replay:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all arrays; reserved at once, touched as the rings fill."""
+        """Bytes of all arrays; of the one for frames, only what the ring has come to use."""
         priorities = 0 if self._priorities is None else self._priorities.nbytes
         return self._frames.nbytes + self._words.nbytes + self._frame_positions.nbytes + priorities
 
@@ -122,16 +124,16 @@ class Replay:
         end_key = self.next_key + len(records)
         kept = records if len(records) <= self.capacity else records[-self.capacity :]
         kept = np.ascontiguousarray(kept)
-        position = self._frames.place(len(frames))
+        self._frames.check(len(frames))
         leaves = None if self._priorities is None else self._priorities.of_new(kept["priority"])
-        self._evict(end_key, position + len(frames))
+        self._evict(end_key, len(frames))
 
-        frame_slot = self._frames.write(position, frames)
+        position = self._frames.end
+        runs = self._frames.write(frames)
         words = kept.view(_WORD).reshape(len(kept), -1)
         for slots, part in self._ring_parts(end_key - len(kept), len(kept)):
             self._words[slots] = words[part]
-            references = self._words[slots, self._references]
-            references += frame_slot
+            refer_to_rows(self._words[slots, self._references], runs)
             self._frame_positions[slots] = position
             if self._priorities is not None and leaves is not None:
                 self._priorities.fill(slots.start, leaves[part])
@@ -241,17 +243,21 @@ class Replay:
         live = np.arange(self.oldest_key, self.next_key) % self.capacity
         positions = self._frame_positions[live]
         assert (np.diff(positions) >= 0).all(), "blocks are out of order"
-        lowest = self._frames.end - self._frames.capacity
+        lowest = self._frames.end - self._frames.length
         assert (positions >= lowest).all(), "a live transition has lost a frame"
         references = self._words[live, self._references]
         assert ((references >= 0) & (references < self._frames.capacity)).all(), "no such frame"
         if self._priorities is not None:
             self._priorities.check_valid(np.setdiff1d(np.arange(self.capacity), live))
 
-    def _evict(self, end_key: int, end_frame: int) -> None:
+    def _evict(self, end_key: int, frames: int) -> None:
+        """Let the oldest go: for want of slots, or of room for so many frames."""
         first_evicted = self.oldest_key
         oldest = max(first_evicted, end_key - self.capacity)
-        lowest = end_frame - self._frames.capacity
+        kept_from = self._frames.end
+        if oldest < self.next_key:
+            kept_from = self._frame_positions.item(oldest % self.capacity)
+        lowest = self._frames.make_room(frames, kept_from)
         while oldest < self.next_key:  # at most twice: up to the end of the ring, and on from 0
             slot = oldest % self.capacity
             if self._frame_positions.item(slot) >= lowest:

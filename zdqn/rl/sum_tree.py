@@ -11,6 +11,11 @@ from numpy.typing import ArrayLike, NDArray
 from zdqn.errors import UsageError
 from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 
+_MANY = 2048
+"""Numbers from which on `SumTree.find_ascending` does not begin at the root."""
+_FOUND_A_NODE = 8
+"""Of them, for each node of the row in which it begins; measured."""
+
 
 class SumTree:
     """Values of `capacity` leaves and the sums over them, in one float64 array.
@@ -74,11 +79,20 @@ class SumTree:
         _check_values(numbers, nodes - self._first_leaf)
         self._nodes[nodes] = numbers
         pairs = self._nodes.reshape(-1, 2)
-        for _ in range(self._depth):
+        # A row that has few nodes for each leaf set is added up as a whole: neighbours are quicker
+        # read than looked up. It makes the sums of the other nodes anew too, from what they were.
+        whole = min(self._depth, (4 * len(nodes)).bit_length() - 1)
+        for _ in range(self._depth - whole):
             # Two nodes with one parent compute the same sum twice: cheaper than np.unique.
             nodes >>= 1
             children = pairs.take(nodes, axis=0)
             self._nodes[nodes] = children[:, 0] + children[:, 1]
+        left, right = pairs[:, 0], pairs[:, 1]
+        end = 1 << whole
+        while end > 1:
+            first = end >> 1
+            np.add(left[first:end], right[first:end], out=self._nodes[first:end])
+            end = first
 
     def set_range(self, start: int, values: ArrayLike) -> None:
         """Set the values of neighbouring leaves; much faster than `set` with their indices.
@@ -124,9 +138,42 @@ class SumTree:
             Leaves, shape (B,), int64; never one of value zero, unless all are zero.
         """
         rest = np.maximum(cumulative, 0.0, dtype=np.float64)
-        nodes = np.ones(rest.shape, np.int64)
+        return self._descend(np.ones(rest.shape, np.int64), rest, self._depth)
+
+    def find_ascending(self, cumulative: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Find the same as `find`, up to a rounding error, where the numbers never fall.
+
+        Quicker for thousands: where they lie in a row of the middle is one search for all, and no
+        row above it is looked at.
+
+        Args:
+            cumulative: numbers >= 0 in ascending order, shape (B,).
+
+        Returns:
+            Leaves, shape (B,), int64; never one of value zero, unless all are zero.
+        """
+        count = len(cumulative)
+        row = min(self._depth, (count // _FOUND_A_NODE).bit_length() - 1)
+        if count < _MANY or self.total == 0.0:
+            return self.find(cumulative)
+        sums = self._nodes[1 << row : 2 << row]
+        filled = np.flatnonzero(sums)  # no number, however rounded, leads into an empty node
+        ends = np.cumsum(sums[filled])
+        firsts = cumulative.searchsorted(ends[:-1])
+        counts = np.diff(firsts, prepend=0, append=count)
+        begins = np.concatenate(([0.0], ends[:-1]))
+        return self._descend(
+            np.repeat(filled + (1 << row), counts),
+            cumulative - np.repeat(begins, counts),
+            self._depth - row,
+        )
+
+    def _descend(
+        self, nodes: NDArray[np.int64], rest: NDArray[np.float64], rows: int
+    ) -> NDArray[np.int64]:
+        """Go down to the leaves; `nodes` and `rest`, the numbers within them, are overwritten."""
         pairs = self._nodes.reshape(-1, 2)
-        for _ in range(self._depth):
+        for _ in range(rows):
             children = pairs.take(nodes, axis=0)
             left = children[:, 0]
             # An empty right side can only be reached by a rounding error: stay off it. An empty

@@ -31,7 +31,8 @@ def build_store(config: Config) -> TransitionStore:
         samples_per_insert_window=config.samples_per_insert_window,
         batch_size=config.algorithm.batch_size,
         block_transitions=config.collector.block_transitions,
-        frames_per_transition=config.frames_per_transition,
+        usual_frames_per_transition=config.usual_frames_per_transition,
+        most_frames_per_transition=config.most_frames_per_transition,
         seed=config.run.seed,
     )
 

@@ -242,16 +242,10 @@ class Memory(Closing):
         if hello.spec is None:
             return
         spec = hello.spec.read()
-        first = self._broker.store.spec is None
-        self._broker.agree(spec, available_bytes())
-        if first:
+        room = self._broker.agree(spec, available_bytes())
+        if room is not None:
             self._held_since_s = time.monotonic()  # before, there was nothing to hold back
-            logger.info(
-                "replay of %d transitions, %s: %.1f MB",
-                self._config.replay.capacity,
-                spec.describe(),
-                self._broker.statistics()["bytes"] / 1e6,
-            )
+            logger.info("%s: %s", spec.describe(), room.describe())
 
     def particulars(self) -> Particulars:
         """Give what a client is told when it is welcome."""

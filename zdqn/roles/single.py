@@ -178,7 +178,8 @@ class Single(Closing):
             label="train",
         )
         self._store = build_store(config)
-        self._store.make_room(self._spec, available_bytes())
+        room = self._store.make_room(self._spec, available_bytes())
+        logger.info("%s", room.describe())
         epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"
         self._policy = TorchPolicy(self._trainer.online)

@@ -17,6 +17,8 @@ from zdqn.wire.compression import compress, decompress
 from zdqn.wire.memory_messages import BlockHeader
 
 _UINT8 = np.dtype("u1")
+_HALF_INFINITY = 0x7C00
+_FEW_NUMBERS = 4096
 
 
 def block_layout(header: BlockHeader, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
@@ -70,9 +72,25 @@ def _read_frames(header: BlockHeader, frames: NDArray[Any], spec: EnvironmentSpe
 def are_finite(frames: NDArray[Any]) -> bool:
     """Whether all numbers of a frame table are finite; integers are.
 
-    One that is not would reach every weight of the network with the next gradient.
+    One that is not would reach every weight of the network with the next gradient. What it costs is
+    shown by `zdqn bench insert`: for large tables of 4 or 8 bytes a number, reading them once more.
     """
-    return frames.dtype.kind != "f" or bool(np.isfinite(frames).all())
+    if frames.dtype.kind != "f":
+        return True
+    if frames.dtype.itemsize == 2 and frames.size > _FEW_NUMBERS:
+        return _are_finite_halves(frames)
+    finite = np.isfinite(frames)
+    # For few, a search through bytes takes half as long as the method of an array.
+    return b"\0" not in finite.tobytes() if finite.size <= _FEW_NUMBERS else bool(finite.all())
+
+
+def _are_finite_halves(frames: NDArray[Any]) -> bool:
+    """Whether numbers of 2 bytes are: `isfinite` would make each a longer one, 20 times slower.
+
+    Infinity and all that is no number have the highest bits, with and without a sign.
+    """
+    signed, unsigned = frames.view(np.int16), frames.view(np.uint16)
+    return int(signed.max()) < _HALF_INFINITY and int(unsigned.max()) < _HALF_INFINITY + 0x8000
 
 
 def check_records(records: NDArray[Any], frames: int, spec: EnvironmentSpec) -> None:
