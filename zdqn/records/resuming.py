@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zdqn.config import FUNCTION_KEYS, Config, flatten
-from zdqn.config.plain import show_value
+from zdqn.config.explaining import show_value
 from zdqn.core.agenda import Agenda, Limits, Periods
 from zdqn.errors import ConfigError, MismatchError, ZdqnError
 from zdqn.records.checkpoints import Checkpoint, CheckpointDirectory, TrainingState, load_checkpoint
