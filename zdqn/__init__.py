@@ -5,7 +5,7 @@ Four small roles (memory, learner, collector, evaluator) that talk over ZeroMQ, 
 
     import zdqn
 
-    summary = zdqn.run(zdqn.load_config("configs/cartpole.toml"))
+    result = zdqn.run("configs/cartpole.toml")
 
 Importing this package is light: torch, zmq and gymnasium are loaded when something needs them.
 """
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         ZdqnError,
     )
     from zdqn.launch.entry import run, train
+    from zdqn.records.run_result import RunResult
     from zdqn.roles.collector import Collector
     from zdqn.roles.evaluator import Evaluator
     from zdqn.roles.learner.role import Learner
@@ -55,6 +56,7 @@ __all__ = [
     "ProtocolError",
     "RoleFailedError",
     "RunDirectoryTakenError",
+    "RunResult",
     "UsageError",
     "ZdqnError",
     "__version__",
@@ -66,6 +68,7 @@ __all__ = [
 _HOMES = {
     "zdqn.config": ("Config", "load_config"),
     "zdqn.launch.entry": ("run", "train"),
+    "zdqn.records.run_result": ("RunResult",),
     "zdqn.roles.collector": ("Collector",),
     "zdqn.roles.evaluator": ("Evaluator",),
     "zdqn.roles.learner.role": ("Learner",),

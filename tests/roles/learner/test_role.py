@@ -20,7 +20,7 @@ from zdqn.errors import (
     RoleFailedError,
 )
 from zdqn.records.checkpoints import CheckpointDirectory
-from zdqn.records.training_result import TrainingResult
+from zdqn.records.run_result import RunResult
 from zdqn.roles.learner import memory_link
 from zdqn.roles.learner.model_answers import ModelAnswers
 from zdqn.roles.learner.role import Learner
@@ -319,7 +319,7 @@ def test_a_resumed_learner_knows_the_environment_and_counts_on(
     learner = make(
         quick_config("stop.updates=999"), memory=memory.address, stop=stop, resume=tmp_path / "run"
     )
-    results: list[TrainingResult] = []
+    results: list[RunResult] = []
     in_thread(lambda: results.append(learner.run()))
     until(lambda: memory.count(SampleRequest))
     assert {hello.spec for hello in memory.heard if isinstance(hello, Hello)} == {CARTPOLE}
