@@ -7,8 +7,9 @@ import struct
 
 import pytest
 
-from zdqn.errors import FileError
-from zdqn.experiments.plots import plot_learning_curve, read_learning_curve
+from zdqn.errors import FileError, UsageError
+from zdqn.experiments.plots import plot, plot_learning_curve, read_learning_curve
+from zdqn.records.run_result import RunResult
 
 COLUMNS = "snapshot,environment_steps,updates,mean,deviation,minimum,maximum,length_mean,evaluator"
 
@@ -96,3 +97,29 @@ def test_a_folder_whose_name_is_no_text_has_a_picture_too(tmp_path):
     folder.mkdir()
     write_run(folder)
     size_of_png(plot_learning_curve(folder))
+
+
+# --- on request -----------------------------------------------------------------------------------
+
+
+def test_a_run_is_drawn_in_each_form(tmp_path):
+    pytest.importorskip("matplotlib")
+    write_run(tmp_path)
+    for run in (tmp_path, str(tmp_path), RunResult(tmp_path)):
+        (tmp_path / "learning_curve.png").unlink(missing_ok=True)
+        path = plot(run)
+        assert path == tmp_path / "learning_curve.png"
+        size_of_png(path)
+
+
+def test_what_is_no_run_is_not_drawn(tmp_path):
+    with pytest.raises(FileError, match="holds no run"):
+        plot(tmp_path)
+    assert not (tmp_path / "learning_curve.png").exists()
+
+
+def test_on_request_matplotlib_must_be_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    write_run(tmp_path)
+    with pytest.raises(UsageError, match=r'pip install "zdqn\[plot\]"'):
+        plot(tmp_path)

@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zdqn.errors import FileError
+from zdqn.errors import FileError, UsageError
 from zdqn.records.run_files import RunFiles
 
 if TYPE_CHECKING:
     import numpy as np
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+
+    from zdqn.records.run_result import RunResult
 
 logger = logging.getLogger("zdqn")
 
@@ -64,6 +66,31 @@ def read_learning_curve(run_directory: Path) -> LearningCurve:
     return LearningCurve(
         read_metrics(run_directory), {key: column[order] for key, column in evaluations.items()}
     )
+
+
+def plot(run: RunResult | str | Path) -> Path:
+    """Draw a run's ``learning_curve.png`` anew: returns above, loss and exploration below.
+
+    A run may go on meanwhile. This is what ``zdqn plot`` calls.
+
+    Args:
+        run: what a run gave back, or its folder.
+
+    Returns:
+        The picture.
+
+    Raises:
+        FileError: when no run has begun there, its files cannot be read, or the picture cannot be
+            written.
+        UsageError: when `run` is no run, or ``zdqn[plot]`` is not installed.
+    """
+    from zdqn.records.run_result import RunResult, run_directory_of
+
+    result = RunResult.open(run_directory_of(run))
+    picture = plot_learning_curve(result.run_directory)
+    if picture is None:
+        raise UsageError('Drawing needs matplotlib: pip install "zdqn[plot]".')
+    return picture
 
 
 def plot_learning_curve(run_directory: Path) -> Path | None:

@@ -116,9 +116,10 @@ def other_functions(
 
 
 def _way_out(keyword: str) -> str:
+    loading = ", zdqn.load_policy" if keyword == "network" else ""
     return (
-        f"Give the function again, from Python: {keyword}=... of zdqn.run, zdqn.train, of a role's "
-        f"class, or of score_checkpoint and record_episode in zdqn.experiments.scoring."
+        f"Give the function again, from Python: {keyword}=... of zdqn.run, zdqn.train{loading}, "
+        f"zdqn.evaluate, zdqn.play, or of a role's class."
     )
 
 
