@@ -161,7 +161,7 @@ def test_none_makes_a_value_absent():
         ("replay.", 5, '"replay." is not of the form section.key, such as'),
         ("replay.capacity", 0, "replay.capacity is 0. Expected int >= 1. It means: Transitions"),
         ("replay.capacity", None, "replay.capacity is None. Expected int, got None."),
-        ("replay.kind", "unifrom", 'Expected one of "uniform", "prioritized"'),
+        ("replay.kind", "unifirm", 'Expected one of "uniform", "prioritized"'),
     ],
 )
 def test_what_cannot_be_replaced_is_refused_as_by_set(key, value, words):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.roles.conftest import quick_config
 from zdqn.config import Config, LaunchSection, StopSection, load_config
-from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError
+from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError, UsageError
 from zdqn.launch import entry
 from zdqn.records.run_result import RunResult
 from zdqn.records.sinks import Sink
@@ -161,6 +161,22 @@ def test_a_configuration_is_taken_in_each_of_its_forms(made, tmp_path, function)
         assert config.stop.updates == 7
     with pytest.raises(ConfigError, match=rf"zdqn.{function.__name__}: the configuration is 7"):
         function(7, run_directory=tmp_path / "run")
+
+
+@pytest.mark.parametrize("function", [entry.run, entry.train])
+@pytest.mark.parametrize(
+    ("keyword", "key"), [("environment", "environment.id"), ("network", "network.kind")]
+)
+def test_a_name_in_place_of_a_function_is_sent_where_it_belongs(tmp_path, function, keyword, key):
+    with pytest.raises(UsageError, match=rf"{keyword} is 'CartPole-v1', a str.*as {key}"):
+        function(quick_config(), run_directory=tmp_path / "run", **{keyword: "CartPole-v1"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_level_of_the_log_is_refused_before_anything_starts(made, tmp_path):
+    with pytest.raises(UsageError, match=r"log_level is 'warn'. Did you mean \"warning\"?"):
+        entry.run(Config(), log_level="warn", run_directory=tmp_path)
+    assert not made
 
 
 def test_sinks_go_to_whoever_trains(made, tmp_path):

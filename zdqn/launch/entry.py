@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from zdqn.config import Config, as_config, from_dict, to_dict
+from zdqn.errors import UsageError, did_you_mean
 from zdqn.experiments.plots import plot_learning_curve
 from zdqn.launch.display import choose_display
 from zdqn.launch.local_run import LocalRun
+from zdqn.launch.logs import LEVELS
 from zdqn.launch.plan import RunArguments
 from zdqn.records.given_functions import (
     check_environment_is_given,
@@ -74,6 +76,8 @@ def run(
         RunDirectoryTakenError: when another run, or another process, has the run directory.
         ZdqnError: what ended the run, if it did not end well; `zdqn.errors` lists them.
     """
+    if log_level not in LEVELS:
+        raise UsageError(f"log_level is {log_level!r}. {did_you_mean(str(log_level), LEVELS)}")
     counts = {"collectors": collectors, "evaluators": evaluators}
     given = {role: count for role, count in counts.items() if count is not None}
     values = to_dict(as_config(config, source="zdqn.run"))
