@@ -1,6 +1,7 @@
 """What holds for every section."""
 
 import copy
+import inspect
 from pathlib import Path
 from typing import Any, get_type_hints
 
@@ -115,3 +116,10 @@ def test_a_configuration_travels_to_other_processes():
     config = Config(replay=ReplaySection(capacity=5000))
     assert cloudpickle.loads(cloudpickle.dumps(config)) == config
     assert copy.deepcopy(config) == config
+
+
+@pytest.mark.parametrize("section", SECTIONS, ids=lambda section: section.__name__)
+def test_a_section_says_in_python_what_each_key_is_for(section):
+    text = " ".join((inspect.getdoc(section) or "").split())
+    for key, hint in get_type_hints(section, include_extras=True).items():
+        assert f"{key}: {' '.join(hint.__metadata__[-1].description.split())}" in text

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta, StructMeta
 
 from zdqn.config.explaining import check_keywords, convert_key, key_types
+
+_DOCSTRING_WIDTH = 100
 
 PositiveInt = Annotated[int, Meta(ge=1)]
 
@@ -22,8 +26,28 @@ def key(description: str, **rules: Any) -> Meta:
     return Meta(description=description, **rules)
 
 
+def _with_keys(text: str, keys: Mapping[str, Any]) -> str:
+    """Append keys and their descriptions, as a docstring lists attributes."""
+    described = [
+        textwrap.fill(
+            f"{name}: {kind.__metadata__[-1].description}",
+            _DOCSTRING_WIDTH,
+            initial_indent="        ",
+            subsequent_indent="            ",
+        )
+        for name, kind in keys.items()
+        if hasattr(kind, "__metadata__")
+    ]
+    return "\n".join([text.rstrip(), "", "    Attributes:", *described, ""]) if described else text
+
+
 class SectionType(StructMeta):
-    """What makes sections: a keyword that is no key is refused as one in a file is."""
+    """What makes sections: each says in Python what a keyword is for, and refuses those unknown."""
+
+    def __init__(cls, name: str, bases: tuple[type, ...], namespace: Any, **options: Any) -> None:
+        """Add the descriptions of its keys to what a section says of itself."""
+        super().__init__(name, bases, namespace, **options)
+        cls.__doc__ = _with_keys(cls.__doc__ or "", key_types(cls))
 
     def __call__(cls, *arguments: Any, **keywords: Any) -> Any:
         """Make a section from Python; what is read from a file does not come this way."""
