@@ -31,7 +31,6 @@ TESTED_ELSEWHERE = {
     "zdqn/config/learning_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
     "zdqn/config/run_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
     "zdqn/records/sinks.py": "a protocol alone: tests/records/test_recorder.py",
-    "zdqn/records/training_result.py": "fields alone: tests/roles/test_single.py",
     "zdqn/wire/memory_messages.py": "structs alone: test_protocol_document.py, test_codec.py",
     "zdqn/wire/model_messages.py": "structs alone: test_protocol_document.py, test_codec.py",
 }

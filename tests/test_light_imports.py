@@ -30,6 +30,9 @@ def loaded_by(statement: str) -> set[str]:
         ("import zdqn; zdqn.Memory", {"zmq", "numpy"}),
         ("import zdqn; zdqn.Learner", {"zmq", "numpy"}),
         ("import zdqn; zdqn.run; zdqn.train", {"zmq", "numpy", "cloudpickle"}),
+        ("import zdqn; zdqn.Config(replay=zdqn.ReplaySection(capacity=5000))", set()),
+        ("import zdqn; zdqn.EnvironmentSpec; zdqn.RunResult; zdqn.Sink", {"numpy"}),
+        ("import zdqn; zdqn.load_policy; zdqn.evaluate; zdqn.play; zdqn.plot", {"numpy"}),
     ],
 )
 def test_importing_loads_no_more_than_it_needs(statement, allowed):

@@ -5,7 +5,8 @@ Four small roles (memory, learner, collector, evaluator) that talk over ZeroMQ, 
 
     import zdqn
 
-    summary = zdqn.run(zdqn.load_config("configs/cartpole.toml"))
+    result = zdqn.run("configs/cartpole.toml")
+    policy = zdqn.load_policy(result)
 
 Importing this package is light: torch, zmq and gymnasium are loaded when something needs them.
 """
@@ -16,7 +17,25 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zdqn.config import Config, load_config
+    from zdqn.config import (
+        AlgorithmSection,
+        CollectorSection,
+        Config,
+        EnvironmentSection,
+        EvaluatorSection,
+        ExplorationSection,
+        LaunchSection,
+        LearnerSection,
+        LinksSection,
+        MemorySection,
+        NetworkSection,
+        ReplaySection,
+        RunSection,
+        StopSection,
+        WrapperSection,
+        load_config,
+    )
+    from zdqn.data import EnvironmentSpec, EvaluationScores
     from zdqn.errors import (
         AddressInUseError,
         ConfigError,
@@ -31,45 +50,103 @@ if TYPE_CHECKING:
         UsageError,
         ZdqnError,
     )
+    from zdqn.experiments.plots import plot
+    from zdqn.experiments.scoring import FilmedEpisode, evaluate, play
+    from zdqn.experiments.trained_policy import TrainedPolicy, load_policy
     from zdqn.launch.entry import run, train
+    from zdqn.records.run_result import RunResult
+    from zdqn.records.sinks import Sink
+    from zdqn.records.snapshots import Evaluation
     from zdqn.roles.collector import Collector
     from zdqn.roles.evaluator import Evaluator
     from zdqn.roles.learner.role import Learner
     from zdqn.roles.memory import Memory
+    from zdqn.wire.status import MetricsRow
 
     __version__: str
 
 __all__ = [
     "AddressInUseError",
+    "AlgorithmSection",
     "Collector",
+    "CollectorSection",
     "Config",
     "ConfigError",
     "EnvironmentFailedError",
+    "EnvironmentSection",
+    "EnvironmentSpec",
+    "Evaluation",
+    "EvaluationScores",
     "Evaluator",
+    "EvaluatorSection",
+    "ExplorationSection",
     "FencedError",
     "FileError",
+    "FilmedEpisode",
+    "LaunchSection",
     "Learner",
+    "LearnerSection",
+    "LinksSection",
     "Memory",
+    "MemorySection",
+    "MetricsRow",
     "MismatchError",
+    "NetworkSection",
     "PeerUnavailableError",
     "ProtocolError",
+    "ReplaySection",
     "RoleFailedError",
     "RunDirectoryTakenError",
+    "RunResult",
+    "RunSection",
+    "Sink",
+    "StopSection",
+    "TrainedPolicy",
     "UsageError",
+    "WrapperSection",
     "ZdqnError",
     "__version__",
+    "evaluate",
     "load_config",
+    "load_policy",
+    "play",
+    "plot",
     "run",
     "train",
 ]
 
 _HOMES = {
-    "zdqn.config": ("Config", "load_config"),
+    "zdqn.config": (
+        "AlgorithmSection",
+        "CollectorSection",
+        "Config",
+        "EnvironmentSection",
+        "EvaluatorSection",
+        "ExplorationSection",
+        "LaunchSection",
+        "LearnerSection",
+        "LinksSection",
+        "MemorySection",
+        "NetworkSection",
+        "ReplaySection",
+        "RunSection",
+        "StopSection",
+        "WrapperSection",
+        "load_config",
+    ),
+    "zdqn.data": ("EnvironmentSpec", "EvaluationScores"),
+    "zdqn.experiments.plots": ("plot",),
+    "zdqn.experiments.scoring": ("FilmedEpisode", "evaluate", "play"),
+    "zdqn.experiments.trained_policy": ("TrainedPolicy", "load_policy"),
     "zdqn.launch.entry": ("run", "train"),
+    "zdqn.records.run_result": ("RunResult",),
+    "zdqn.records.sinks": ("Sink",),
+    "zdqn.records.snapshots": ("Evaluation",),
     "zdqn.roles.collector": ("Collector",),
     "zdqn.roles.evaluator": ("Evaluator",),
     "zdqn.roles.learner.role": ("Learner",),
     "zdqn.roles.memory": ("Memory",),
+    "zdqn.wire.status": ("MetricsRow",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

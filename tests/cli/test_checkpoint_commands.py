@@ -1,13 +1,16 @@
 """`zdqn evaluate` and `zdqn play`: words into arguments, scores into text."""
 
+import inspect
 import json
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from zdqn.cli import checkpoint_commands
 from zdqn.cli.application import application
 from zdqn.data import EvaluationScores
+from zdqn.experiments import scoring
 
 SCORES = EvaluationScores((1.0, 3.0), (10, 20))
 
@@ -26,8 +29,8 @@ def invoke(monkeypatch):
         def record(path, **options):
             return score(path, **options), options["video"] / "film.mp4"
 
-        monkeypatch.setattr("zdqn.experiments.scoring.score_checkpoint", score)
-        monkeypatch.setattr("zdqn.experiments.scoring.record_episode", record)
+        monkeypatch.setattr("zdqn.experiments.scoring.evaluate", score)
+        monkeypatch.setattr("zdqn.experiments.scoring.play", record)
         result = CliRunner().invoke(application, list(words))
         assert result.exit_code == 0, result.output
         (call,) = calls
@@ -56,9 +59,13 @@ def test_evaluate_says_how_many_episodes_were_cut_off(invoke, monkeypatch):
     assert ", 1 of them cut off after 20 steps\n" in invoke("evaluate", "best.pt")[1]
 
 
-def test_of_a_run_directory_the_best_is_taken(invoke, tmp_path):
-    (path, _), _ = invoke("evaluate", str(tmp_path))
-    assert path == tmp_path / "best.pt"
+@pytest.mark.parametrize("command", ["evaluate", "play"])
+def test_the_commands_have_the_defaults_of_the_functions(command):
+    parameters = getattr(checkpoint_commands, command).params
+    options = {parameter.name: parameter.default for parameter in parameters}
+    for name, parameter in inspect.signature(getattr(scoring, command)).parameters.items():
+        if name in options and parameter.default is not parameter.empty:
+            assert options[name] == parameter.default, name
 
 
 def test_play(invoke, tmp_path):

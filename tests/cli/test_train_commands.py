@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from zdqn.cli.application import application
 from zdqn.config import load_config, to_toml
+from zdqn.records.run_result import RunResult
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def invoke(monkeypatch, tmp_path):
                 or "runs" not in arguments["run_directory"].parts
             ), "a new one is made before it is used"
             calls.append((config, arguments))
-            return {"stop_reason": "updates", "updates": 1234}
+            return RunResult(Path("there"), {"stop_reason": "updates", "updates": 1234})
 
         monkeypatch.setattr(f"zdqn.launch.entry.{command}", stand_in)
         path = () if words[:1] == ("without",) else ("tiny.toml",)
@@ -49,6 +50,7 @@ def test_short_options_are_overrides_and_win(invoke):
     assert arguments["resume"] is None
     assert isinstance(arguments["stop"], threading.Event)
     assert "updates           1,234" in result.stdout
+    assert "run directory     there" in result.stdout
     assert "run directory: here" in result.stderr
 
 

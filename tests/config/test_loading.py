@@ -6,6 +6,8 @@ import pytest
 
 from zdqn.config import (
     Config,
+    ReplaySection,
+    as_config,
     flatten,
     load_config,
     load_config_with_origins,
@@ -174,3 +176,29 @@ def test_elsewhere_none_is_a_word_like_any_other():
     assert config.algorithm.target_network == config.collector.compression == "none"
     with pytest.raises(ConfigError, match=r"stop\.updates"):
         load_config(None, ["stop.updates=none"])
+
+
+# --- from Python ----------------------------------------------------------------------------------
+
+
+def test_a_configuration_is_taken_in_each_of_its_forms(write):
+    config = Config(replay=ReplaySection(capacity=5_000))
+    path = write("[replay]\ncapacity = 5_000\n")
+    for given in (config, path, str(path), {"replay": {"capacity": 5_000}}):
+        assert as_config(given, source="zdqn.run") == config
+
+
+@pytest.mark.parametrize("given", [None, 5, ["replay.capacity=5000"], Config])
+def test_anything_else_is_refused_by_name_with_what_could_be_given(given):
+    with pytest.raises(ConfigError) as refusal:
+        as_config(given, source="zdqn.run")
+    text = str(refusal.value)
+    assert text.startswith(f"zdqn.run: the configuration is {given!r}, a {type(given).__name__}. ")
+    assert "Give a zdqn.Config, the path of a TOML file, or a dictionary of sections" in text
+
+
+def test_a_wrong_dictionary_is_refused_like_a_file():
+    with pytest.raises(ConfigError, match=r"zdqn.run: replay.capacity is 0. Expected int >= 1"):
+        as_config({"replay": {"capacity": 0}}, source="zdqn.run")
+    with pytest.raises(ConfigError, match=r'no key "replay.capacity" in the top level'):
+        as_config({"replay.capacity": 1}, source="zdqn.run")

@@ -142,3 +142,45 @@ def test_a_full_block_has_some_frames_of_its_neighbours(
 def test_frames_are_kept_without_limit_or_within_a_given_one(given, kept):
     config = configured(f"replay.frames_per_transition={given}")
     assert config.most_frames_per_transition == kept
+
+
+# --- replacing ------------------------------------------------------------------------------------
+
+
+def test_a_value_is_replaced_in_a_copy():
+    config = Config()
+    changed = config.replace("algorithm.double", True)
+    assert flatten(changed) == {**DEFAULTS, "algorithm.double": True}
+    assert flatten(config) == DEFAULTS
+
+
+def test_values_that_only_work_together_are_replaced_together():
+    with pytest.raises(ConfigError, match=r"replay.min_size is 1000, more than replay.capacity"):
+        Config().replace("replay.capacity", 10)
+    config = Config().replace({"replay.capacity": 10, "replay.min_size": 5})
+    assert (config.replay.capacity, config.replay.min_size) == (10, 5)
+
+
+def test_none_makes_a_value_absent():
+    config = Config().replace("stop.evaluation_return", 5)
+    assert config.stop.evaluation_return == 5.0
+    assert config.replace("stop.evaluation_return", None) == Config()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("replai.capacity", 5, 'no section "replai". Did you mean "replay"'),
+        ("replay.capcity", 5, 'section "replay" has no key "capcity". Did you mean "capacity"'),
+        ("capacity", 5, '"capacity" is not of the form section.key, such as'),
+        ("replay.", 5, '"replay." is not of the form section.key, such as'),
+        ("replay.capacity", 0, "replay.capacity is 0. Expected int >= 1. It means: Transitions"),
+        ("replay.capacity", None, "replay.capacity is None. Expected int, got None."),
+        ("replay.kind", "unifirm", 'Expected one of "uniform", "prioritized"'),
+    ],
+)
+def test_what_cannot_be_replaced_is_refused_as_by_set(key, value, words):
+    with pytest.raises(ConfigError) as refusal:
+        Config().replace(key, value)
+    assert str(refusal.value).startswith("zdqn.Config.replace: ")
+    assert words in str(refusal.value)

@@ -23,6 +23,7 @@ from pathlib import Path
 import click
 import pytest
 
+import zdqn
 from zdqn.cli.application import application
 from zdqn.config import (
     FUNCTION_KEYS,
@@ -285,3 +286,10 @@ def test_every_file_that_the_developers_page_names_is_there():
     places |= {f"zdqn/{place}.py" for place in re.findall(r"`((?:\w+/)+\w+)`", walks)}
     assert len(places) > 50
     assert [place for place in sorted(places) if not (ROOT / place).exists()] == []
+
+
+def test_everything_that_is_exported_is_in_the_table_of_the_python_page():
+    text = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`(\w+)`", text[text.index("## What there is") :]))
+    assert [name for name in zdqn.__all__ if name not in names] == ["__version__"]
+    assert names - set(zdqn.__all__) == {"exit_code"}

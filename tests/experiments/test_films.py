@@ -6,7 +6,7 @@ import pytest
 
 from tests.roles.conftest import Corridor, quick_config
 from zdqn.errors import ConfigError, EnvironmentFailedError, FileError, MismatchError
-from zdqn.experiments.scoring import record_episode, score_checkpoint
+from zdqn.experiments.scoring import evaluate, play
 from zdqn.roles.single import Single
 
 
@@ -59,7 +59,7 @@ def run(tmp_path_factory):
 
 
 def record(run, films, file="best.pt", seed=0, environment=Drawn):
-    return record_episode(run / file, video=films, seed=seed, environment=environment)[1]
+    return play(run / file, video=films, seed=seed, environment=environment)[1]
 
 
 def test_a_film_is_named_by_run_checkpoint_and_seed(run, films):
@@ -113,5 +113,5 @@ def test_a_place_that_is_no_folder_is_named(run, films, tmp_path):
 
 
 def test_scoring_names_the_function_that_is_missing(run):
-    with pytest.raises(ConfigError, match=r"test_films:Drawn.*score_checkpoint"):
-        score_checkpoint(run / "best.pt", episodes=1, seed=0)
+    with pytest.raises(ConfigError, match=r"test_films:Drawn.*zdqn\.evaluate"):
+        evaluate(run / "best.pt", episodes=1, seed=0)

@@ -7,8 +7,9 @@ import struct
 
 import pytest
 
-from zdqn.errors import FileError
-from zdqn.experiments.plots import plot_learning_curve, read_learning_curve
+from zdqn.errors import FileError, UsageError
+from zdqn.experiments.plots import plot, plot_learning_curve, read_learning_curve
+from zdqn.records.run_result import RunResult
 
 COLUMNS = "snapshot,environment_steps,updates,mean,deviation,minimum,maximum,length_mean,evaluator"
 
@@ -50,7 +51,7 @@ def test_a_line_that_is_still_being_written_is_left_out(tmp_path):
     write_run(tmp_path, rows=3)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"environment_steps": 99, "lo')
-    assert len(read_learning_curve(tmp_path).metrics) == 3
+    assert read_learning_curve(tmp_path).metrics["environment_steps"].tolist() == [0, 1000, 2000]
 
 
 @pytest.mark.parametrize(("rows", "evaluations"), [(20, 5), (20, 0), (0, 5), (0, 0), (1, 1)])
@@ -96,3 +97,29 @@ def test_a_folder_whose_name_is_no_text_has_a_picture_too(tmp_path):
     folder.mkdir()
     write_run(folder)
     size_of_png(plot_learning_curve(folder))
+
+
+# --- on request -----------------------------------------------------------------------------------
+
+
+def test_a_run_is_drawn_in_each_form(tmp_path):
+    pytest.importorskip("matplotlib")
+    write_run(tmp_path)
+    for run in (tmp_path, str(tmp_path), RunResult(tmp_path)):
+        (tmp_path / "learning_curve.png").unlink(missing_ok=True)
+        path = plot(run)
+        assert path == tmp_path / "learning_curve.png"
+        size_of_png(path)
+
+
+def test_what_is_no_run_is_not_drawn(tmp_path):
+    with pytest.raises(FileError, match="holds no run"):
+        plot(tmp_path)
+    assert not (tmp_path / "learning_curve.png").exists()
+
+
+def test_on_request_matplotlib_must_be_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    write_run(tmp_path)
+    with pytest.raises(UsageError, match=r'pip install "zdqn\[plot\]"'):
+        plot(tmp_path)

@@ -12,10 +12,11 @@ import torch
 from tests.roles.conftest import Corridor, quick_config
 from zdqn.core.agenda import Counters
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import ConfigError, EnvironmentFailedError, FileError, MismatchError
-from zdqn.experiments.scoring import load_policy, record_episode, score_checkpoint
+from zdqn.errors import ConfigError, EnvironmentFailedError, MismatchError, UsageError
+from zdqn.experiments.scoring import evaluate, play
 from zdqn.records.checkpoints import Checkpoint, save_checkpoint
-from zdqn.roles.building import build_network, evaluation_seed
+from zdqn.records.run_result import RunResult
+from zdqn.roles.building import evaluation_seed
 from zdqn.roles.single import Single
 
 SPEC = EnvironmentSpec((5,), "float32", 2)
@@ -46,50 +47,46 @@ def store(tmp_path):
     return write
 
 
-# --- loading --------------------------------------------------------------------------------------
-
-
-def test_a_policy_has_the_stored_weights_configuration_and_spec(tmp_path):
-    shape = "network.hidden=[8]", "network.dueling=true"
-    config = quick_config("run.seed=7", *shape)
-    network = build_network(quick_config("run.seed=8", *shape), None, SPEC)
-    save_checkpoint(tmp_path / "a.pt", Checkpoint(config, SPEC, network.state_dict(), Counters()))
-    policy, loaded, spec = load_policy(tmp_path / "a.pt")
-    assert (loaded, spec) == (config, SPEC)
-    observations = np.random.default_rng(0).normal(size=(50, 5)).astype(np.float32)
-    with torch.inference_mode():
-        expected = network(torch.from_numpy(observations)).numpy()
-    np.testing.assert_allclose(policy.q_values(observations), expected, atol=1e-6)
-
-
-def test_a_network_that_the_run_was_given_must_be_given_again(store):
-    path = store(1)
-    policy, _, _ = load_policy(path, Always)
-    assert policy.greedy_actions(np.zeros((3, 5), np.float32)).tolist() == [1, 1, 1]
-    with pytest.raises(MismatchError):
-        load_policy(path)
-
-
-def test_a_file_that_is_not_there(tmp_path):
-    with pytest.raises(FileError, match=r"none\.pt"):
-        load_policy(tmp_path / "none.pt")
-
-
 # --- scoring --------------------------------------------------------------------------------------
+
+
+def test_of_a_run_the_best_is_played(store):
+    path = store(1)
+    for run in (path, path.parent, str(path.parent), RunResult(path.parent)):
+        scores = evaluate(run, episodes=2, environment=Corridor, network=Always)
+        assert scores.returns == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("keyword", "words"),
+    [("episodes", "episodes is -1; it must be 1 or more"), ("seed", "seed is -1; it must be 0")],
+)
+def test_numbers_that_are_too_small_are_refused(store, keyword, words):
+    with pytest.raises(UsageError, match=words):
+        evaluate(store(1), environment=Corridor, network=Always, **{keyword: -1})
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_threads_of_the_program_stay_what_they_were(store, threads):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        evaluate(store(1), episodes=1, environment=Corridor, network=Always)
+        assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize(("action", "total", "length"), [(1, 1.0, 4), (0, 0.0, 20)])
 def test_the_stored_network_chooses(store, action, total, length):
-    scores = score_checkpoint(
-        store(action), episodes=5, seed=3, environment=Corridor, network=Always
-    )
+    scores = evaluate(store(action), episodes=5, seed=3, environment=Corridor, network=Always)
     assert scores.returns == (total,) * 5
     assert scores.lengths == (length,) * 5
 
 
 def test_the_seed_is_the_environments(store):
     path = store(0, spec=EnvironmentSpec((4,), "float32", 2))
-    scores = [score_checkpoint(path, episodes=8, seed=seed, network=Always) for seed in (1, 1, 2)]
+    scores = [evaluate(path, episodes=8, seed=seed, network=Always) for seed in (1, 1, 2)]
     assert scores[0] == scores[1] != scores[2]
 
 
@@ -104,7 +101,7 @@ def test_random_actions_are_as_many_as_in_an_evaluation_of_the_run(tmp_path):
     with (tmp_path / "evaluations.csv").open() as file:
         in_the_run = [float(row["mean"]) for row in csv.DictReader(file)]
     again = [
-        score_checkpoint(tmp_path / "best.pt", episodes=8, seed=evaluation_seed(0, number)).mean
+        evaluate(tmp_path / "best.pt", episodes=8, seed=evaluation_seed(0, number)).mean
         for number in range(len(in_the_run))
     ]
     assert again == in_the_run  # the network is the same throughout
@@ -117,7 +114,7 @@ def test_a_policy_that_never_ends_an_episode_is_scored(store):
             return observation, reward, False, False, {}
 
     path = store(0, "environment.max_episode_steps=10_000", "evaluator.max_episode_steps=50")
-    scores = score_checkpoint(path, episodes=3, seed=1, environment=Endless, network=Always)
+    scores = evaluate(path, episodes=3, seed=1, environment=Endless, network=Always)
     assert (scores.lengths, scores.cut) == ((50, 50, 50), 3)
 
 
@@ -131,7 +128,7 @@ def test_no_more_environments_are_made_than_there_are_episodes(store):
     path = store(1, "evaluator.environments=4")
     for episodes, expected in ((2, 2), (9, 4)):
         made.clear()
-        score_checkpoint(path, episodes=episodes, seed=0, environment=make, network=Always)
+        evaluate(path, episodes=episodes, seed=0, environment=make, network=Always)
         assert len(made) == expected
 
 
@@ -159,7 +156,7 @@ def test_environments_are_closed_however_it_ends(store, monkeypatch, fail):
     path = store(1)
 
     def score():
-        return score_checkpoint(
+        return evaluate(
             path, episodes=2, seed=0, environment=lambda: Noticing(fail), network=Always
         )
 
@@ -175,7 +172,7 @@ def test_another_environment_is_refused_with_both_described(store, monkeypatch):
     monkeypatch.setattr(Noticing, "closed", 0)
     path = store(1, spec=EnvironmentSpec((4,), "float32", 2))
     with pytest.raises(MismatchError, match=r"best\.pt was trained on float32 \(4,\).* \(5,\)"):
-        score_checkpoint(path, episodes=2, seed=0, environment=Noticing, network=Always)
+        evaluate(path, episodes=2, seed=0, environment=Noticing, network=Always)
     assert Noticing.closed == 2
 
 
@@ -190,7 +187,7 @@ class Dying(Corridor):
 def test_a_killed_worker_is_an_error_and_no_hang(store):
     path = store(1, "evaluator.vectorization=async")
     with pytest.raises(EnvironmentFailedError, match=r"process.*died"):
-        score_checkpoint(path, episodes=2, seed=0, environment=Dying, network=Always)
+        evaluate(path, episodes=2, seed=0, environment=Dying, network=Always)
 
 
 def test_the_best_checkpoint_scores_again_what_it_scored(tmp_path):
@@ -203,9 +200,9 @@ def test_the_best_checkpoint_scores_again_what_it_scored(tmp_path):
     with Single(config, run_directory=tmp_path, environment=Corridor) as single:
         result = single.run()
     assert result.stop_reason == "evaluation_return"
-    scores = score_checkpoint(tmp_path / "best.pt", episodes=5, seed=3, environment=Corridor)
+    scores = evaluate(tmp_path / "best.pt", episodes=5, seed=3, environment=Corridor)
     assert scores.returns == (1.0,) * 5
-    again = score_checkpoint(tmp_path / "best.pt", episodes=5, seed=3, environment=Corridor)
+    again = evaluate(tmp_path / "best.pt", episodes=5, seed=3, environment=Corridor)
     assert again == scores
     assert np.mean(scores.lengths) == 4
 
@@ -216,7 +213,7 @@ def test_the_best_checkpoint_scores_again_what_it_scored(tmp_path):
 def test_filming_an_environment_that_draws_nothing_is_refused(store, tmp_path):
     path = store(1, "environment.id=zdqn/SlowCartPole-v0")
     with pytest.raises(ConfigError):
-        record_episode(path, video=tmp_path / "film", seed=0, network=Always)
+        play(path, video=tmp_path / "film", seed=0, network=Always)
 
 
 def test_filming_without_the_extra_names_it(store, tmp_path, monkeypatch):
@@ -226,4 +223,4 @@ def test_filming_without_the_extra_names_it(store, tmp_path, monkeypatch):
     monkeypatch.setattr("gymnasium.wrappers.RecordVideo", missing)
     path = store(1, spec=EnvironmentSpec((4,), "float32", 2))
     with pytest.raises(ConfigError, match=r'pip install "zdqn\[video\]"'):
-        record_episode(path, video=tmp_path / "film", seed=0, network=Always)
+        play(path, video=tmp_path / "film", seed=0, network=Always)

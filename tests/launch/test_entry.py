@@ -1,12 +1,16 @@
 """`zdqn.run` and `zdqn.train`: what they hand on, and what they give back."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from zdqn.config import Config, LaunchSection, load_config
-from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError
+from tests.roles.conftest import quick_config
+from zdqn.config import Config, LaunchSection, StopSection, load_config
+from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError, UsageError
 from zdqn.launch import entry
+from zdqn.records.run_result import RunResult
+from zdqn.records.sinks import Sink
 
 
 class StandIn:
@@ -59,15 +63,18 @@ def test_a_run_directory_is_made_and_named_after_the_environment(made, tmp_path,
     (_, keywords) = made[0].made
     assert keywords["run_directory"].name.endswith("-CartPole-v1")
     assert keywords["run_directory"].parent == Path("runs")
-    assert result == {"run_directory": str(keywords["run_directory"])}
+    assert result == RunResult(keywords["run_directory"])
 
 
 def test_what_is_summed_up_is_given_back_with_the_curve(tmp_path, monkeypatch):
-    monkeypatch.setattr(entry, "plot_learning_curve", lambda directory: directory / "curve.png")
+    def draw(directory: Path) -> None:
+        (directory / "learning_curve.png").touch()
+
+    monkeypatch.setattr(entry, "plot_learning_curve", draw)
     (tmp_path / "summary.json").write_text('{"updates": 3}')
-    assert entry.finish(tmp_path) == {
-        "updates": 3, "run_directory": str(tmp_path), "learning_curve": str(tmp_path / "curve.png"),
-    }  # fmt: skip
+    result = entry.finish(tmp_path)
+    assert result == RunResult(tmp_path, {"updates": 3})
+    assert result.learning_curve == tmp_path / "learning_curve.png"
 
 
 def test_a_picture_that_cannot_be_written_does_not_spoil_a_run(tmp_path, monkeypatch):
@@ -76,7 +83,8 @@ def test_a_picture_that_cannot_be_written_does_not_spoil_a_run(tmp_path, monkeyp
 
     monkeypatch.setattr(entry, "plot_learning_curve", refuse)
     (tmp_path / "summary.json").write_text('{"updates": 3}')
-    assert entry.finish(tmp_path) == {"updates": 3, "run_directory": str(tmp_path)}
+    result = entry.finish(tmp_path)
+    assert (result, result.learning_curve) == (RunResult(tmp_path, {"updates": 3}), None)
 
 
 @pytest.mark.parametrize("error", [RuntimeError("from matplotlib"), ValueError("a formula")])
@@ -86,7 +94,7 @@ def test_whatever_a_picture_stumbles_over_does_not_spoil_a_run(tmp_path, monkeyp
 
     monkeypatch.setattr(entry, "plot_learning_curve", refuse)
     (tmp_path / "summary.json").write_text('{"updates": 3}')
-    assert entry.finish(tmp_path) == {"updates": 3, "run_directory": str(tmp_path)}
+    assert entry.finish(tmp_path) == RunResult(tmp_path, {"updates": 3})
 
 
 @pytest.mark.parametrize("function", [entry.run, entry.train])
@@ -136,7 +144,59 @@ def test_a_launched_run_is_told_whether_to_overwrite(made, tmp_path):
 
 
 def test_functions_that_are_given_are_in_the_configuration(made, tmp_path):
-    entry.run(Config(), environment=dict, network=list, run_directory=tmp_path)
+    anything: Any = list
+    entry.run(Config(), environment=dict, network=anything, run_directory=tmp_path)
     ((config, _), _) = made[0].made
     assert config.environment.function.startswith("builtins:dict sha256:")
     assert config.network.function.startswith("builtins:list sha256:")
+
+
+@pytest.mark.parametrize("function", [entry.run, entry.train])
+def test_a_configuration_is_taken_in_each_of_its_forms(made, tmp_path, function):
+    path = tmp_path / "short.toml"
+    path.write_text("[stop]\nupdates = 7\n")
+    for given in (path, str(path), {"stop": {"updates": 7}}, Config(stop=StopSection(updates=7))):
+        function(given, run_directory=tmp_path / "run")
+        ((config, *_), _) = made[-1].made
+        assert config.stop.updates == 7
+    with pytest.raises(ConfigError, match=rf"zdqn.{function.__name__}: the configuration is 7"):
+        function(7, run_directory=tmp_path / "run")
+
+
+@pytest.mark.parametrize("function", [entry.run, entry.train])
+@pytest.mark.parametrize(
+    ("keyword", "key"), [("environment", "environment.id"), ("network", "network.kind")]
+)
+def test_a_name_in_place_of_a_function_is_sent_where_it_belongs(tmp_path, function, keyword, key):
+    with pytest.raises(UsageError, match=rf"{keyword} is 'CartPole-v1', a str.*as {key}"):
+        function(quick_config(), run_directory=tmp_path / "run", **{keyword: "CartPole-v1"})
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_unknown_level_of_the_log_is_refused_before_anything_starts(made, tmp_path):
+    with pytest.raises(UsageError, match=r"log_level is 'warn'. Did you mean \"warning\"?"):
+        entry.run(Config(), log_level="warn", run_directory=tmp_path)
+    assert not made
+
+
+def test_sinks_go_to_whoever_trains(made, tmp_path):
+    sink = Sinking()
+    entry.train(Config(), sinks=[sink], run_directory=tmp_path)
+    assert made[0].made[1]["sinks"] == [sink]
+
+
+class Sinking(Sink):
+    """Takes the summary alone."""
+
+    def __init__(self):
+        self.summaries = []
+
+    def write_summary(self, summary):
+        self.summaries.append(summary)
+
+
+def test_a_sink_is_told_as_training_goes_and_need_not_take_everything(tmp_path):
+    sink = Sinking()
+    result = entry.train(quick_config(), sinks=[sink], run_directory=tmp_path)
+    assert sink.summaries == [result.summary]
+    assert result.stop_reason == "updates"

@@ -284,15 +284,16 @@ def test_a_wrong_environment_ends_with_one_paragraph(config, tmp_path):
 
 def test_python_run_takes_closures(config, tmp_path):
     limit = 7
-    summary = zdqn.run(
-        zdqn.load_config(config),
+    result = zdqn.run(
+        config,
         environment=lambda **_: gymnasium.make("CartPole-v1", max_episode_steps=limit),
         evaluators=1,
         run_directory=tmp_path / "run",
     )
-    assert summary["updates"] == 50
-    assert summary["best_evaluation_return"] == limit
-    assert summary["run_directory"] == str(tmp_path / "run")
+    assert result.updates == 50
+    assert result.best_evaluation_return == limit
+    assert result.run_directory == tmp_path / "run"
+    assert zdqn.RunResult.open(tmp_path / "run") == result
 
 
 def finish(process):
@@ -366,6 +367,6 @@ def test_a_run_that_a_function_made_is_not_gone_on_with_without_it(config, tmp_p
     assert code == 78, output
     assert "was made by a Python function" in output
     longer = zdqn.load_config(tmp_path / "run" / "config.toml", ["stop.updates=70"])
-    summary = zdqn.run(longer, environment=make, resume=tmp_path / "run")
-    assert summary["best_evaluation_return"] == 7
-    assert summary["updates"] == 70
+    result = zdqn.run(longer, environment=make, resume=tmp_path / "run")
+    assert result.best_evaluation_return == 7
+    assert result.updates == 70

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from zdqn.config import AGREEMENTS, Config, from_dict, shared_values, to_dict
-from zdqn.errors import ConfigError
+from zdqn.errors import ConfigError, UsageError
 from zdqn.records.given_functions import (
     check_environment_is_given,
     check_network_is_given,
@@ -106,3 +106,19 @@ def test_another_function_is_named_with_the_one_that_it_replaces():
     (text,) = other_functions(Config(), None, make)
     assert "The network" in text
     assert "no function" in text
+
+
+@pytest.mark.parametrize("name", ["CartPole-v1", 5, {}])
+def test_a_name_is_no_function(name):
+    for refuse in (
+        lambda: record_functions(Config(), environment=name),
+        lambda: check_environment_is_given(Config(), name),
+    ):
+        with pytest.raises(UsageError, match=r"environment is .*cannot be called.*environment.id"):
+            refuse()
+    for refuse in (
+        lambda: record_functions(Config(), network=name),
+        lambda: check_network_is_given(Config(), name),
+    ):
+        with pytest.raises(UsageError, match=r"network is .*cannot be called.*network.kind"):
+            refuse()

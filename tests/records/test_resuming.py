@@ -171,3 +171,7 @@ def test_a_spoiled_best_network_is_said_and_counts_as_none(run, caplog):
 def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path):
     with pytest.raises(FileError, match="no checkpoint"):
         go_on(tmp_path)
+
+
+def test_who_begins_anew_has_nothing_to_read(tmp_path):
+    assert load_resumption(None, load_config(), Limits(), into=tmp_path) is None

@@ -21,6 +21,7 @@ from zdqn.roles.building import (
     build_policy,
     build_trainer,
     evaluation_seed,
+    one_thread,
     use_threads,
 )
 
@@ -254,4 +255,14 @@ def test_each_snapshot_of_a_seed_is_evaluated_with_a_seed_of_its_own():
 
 def test_threads_are_torchs(threads):
     use_threads(2)
+    assert torch.get_num_threads() == 2
+
+
+def test_one_thread_is_for_a_while(threads):
+    use_threads(2)
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == 2
+    with pytest.raises(KeyError), one_thread():
+        raise KeyError
     assert torch.get_num_threads() == 2

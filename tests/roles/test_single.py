@@ -23,7 +23,7 @@ from zdqn.errors import (
     RoleFailedError,
     RunDirectoryTakenError,
 )
-from zdqn.experiments.scoring import score_checkpoint
+from zdqn.experiments.scoring import evaluate
 from zdqn.records.checkpoints import load_checkpoint
 from zdqn.roles.building import evaluation_deadline_s
 from zdqn.roles.single import Single
@@ -318,16 +318,16 @@ def test_what_a_function_made_is_scored_and_gone_on_with_by_that_function_only(t
     config = load_config(tmp_path / "config.toml")
     assert "Corridor sha256:" in str(config.environment.function)
     assert load_checkpoint(tmp_path / "best.pt").config == config
-    best: dict[str, Any] = {"path": tmp_path / "best.pt", "episodes": 2, "seed": 0}
+    best: dict[str, Any] = {"run": tmp_path / "best.pt", "episodes": 2, "seed": 0}
     for missing in functions:
         some = {name: function for name, function in functions.items() if name != missing}
         with pytest.raises(ConfigError, match=f"The {missing} was made by a Python function"):
-            score_checkpoint(**best, **some)
+            evaluate(**best, **some)
         with pytest.raises((ConfigError, MismatchError)):
             train(tmp_path, "stop.updates=60", resume=tmp_path, **some)
-    score_checkpoint(**best, **functions)
+    evaluate(**best, **functions)
     assert "comes from" not in caplog.text
-    score_checkpoint(**best, environment=lambda: Corridor(), network=make_small)
+    evaluate(**best, environment=lambda: Corridor(), network=make_small)
     assert "The environment comes from" in caplog.text
     train(tmp_path, "stop.updates=60", resume=tmp_path, **functions)
 

@@ -26,6 +26,7 @@ _COMMANDS = {
     "stop": "zdqn.cli.status_commands",
     "evaluate": "zdqn.cli.checkpoint_commands",
     "play": "zdqn.cli.checkpoint_commands",
+    "plot": "zdqn.cli.plot_command",
     "config": "zdqn.cli.config_commands",
     "bench": "zdqn.cli.bench_commands",
 }

@@ -35,9 +35,9 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, as_json: bool) -> None:
 
     CHECKPOINT is a file such as best.pt, or a run directory that has one.
     """
-    from zdqn.experiments.scoring import score_checkpoint
+    from zdqn.experiments import scoring
 
-    scores = score_checkpoint(_best_of(checkpoint), episodes=episodes, seed=seed)
+    scores = scoring.evaluate(checkpoint, episodes=episodes, seed=seed)
     if as_json:
         values = {
             "episodes": len(scores.returns),
@@ -66,13 +66,7 @@ def play(checkpoint: Path, video: Path, seed: int) -> None:
 
     CHECKPOINT is a file such as best.pt, or a run directory that has one.
     """
-    from zdqn.experiments.scoring import record_episode
+    from zdqn.experiments import scoring
 
-    scores, film = record_episode(_best_of(checkpoint), video=video, seed=seed)
+    scores, film = scoring.play(checkpoint, video=video, seed=seed)
     click.echo(f"return {scores.mean:.6g} in {scores.lengths[0]} steps: {film}")
-
-
-def _best_of(path: Path) -> Path:
-    from zdqn.records.run_files import RunFiles
-
-    return RunFiles(path).best if path.is_dir() else path

@@ -16,7 +16,6 @@ from zdqn.cli.options import json_option
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from zdqn.records.run_files import RunFiles
 
 _LINKS = {"learner": "model", "memory": "samples"}
 """Server to the link on which it answers questions."""
@@ -127,12 +126,12 @@ def _run_directory(target: str | None) -> Path | None:
 def _show_what_is_left(directory: Path, *, as_json: bool) -> bool:
     """Show how a run ended, or who trains it without a server; False if neither is known."""
     from zdqn.launch.summary import summary_lines
-    from zdqn.records.run_files import RunFiles, read_summary
+    from zdqn.records.run_files import RunFiles, read_summary, was_killed
     from zdqn.records.run_lock import describe_holder
 
     files = RunFiles(directory)
     holder = describe_holder(files.lock) or describe_holder(files.launch_lock)
-    summary = {} if holder or _was_killed(files) else read_summary(directory)
+    summary = {} if holder or was_killed(files) else read_summary(directory)
     if not (holder or summary):
         if files.results():
             click.echo(
@@ -152,16 +151,6 @@ def _show_what_is_left(directory: Path, *, as_json: bool) -> bool:
     for line in summary_lines(summary):
         click.echo(line)
     return True
-
-
-def _was_killed(files: RunFiles) -> bool:
-    """Whether the last start of a run ended without a summary; that of an earlier one may be there.
-
-    A start that ends in order writes its summary last.
-    """
-    if not (files.summary.exists() and files.metrics.exists()):
-        return False
-    return files.summary.stat().st_mtime < files.metrics.stat().st_mtime
 
 
 def _print_status(answers: Mapping[str, dict[str, Any]]) -> None:

@@ -75,7 +75,7 @@ def run(
         _chosen(config, config_path, run_dir, resume) as run_dir,
         stop_on_signals(sys.exit) as stop,
     ):
-        summary = entry.run(
+        result = entry.run(
             config,
             run_directory=run_dir,
             resume=resume,
@@ -84,7 +84,7 @@ def run(
             log_level=log_level,
             stop=stop,
         )
-    _print_summary(summary)
+    _print_summary(result.to_dict())
 
 
 @click.command()
@@ -114,10 +114,10 @@ def train(
     configure_logging(log_level)
     config = run_config(config_path, resume, (*overrides, *_as_overrides({"run.seed": seed})))
     with _chosen(config, config_path, run_dir, resume) as run_dir, stop_on_signals() as stop:
-        summary = entry.train(
+        result = entry.train(
             config, run_directory=run_dir, resume=resume, overwrite=overwrite, stop=stop
         )
-    _print_summary(summary)
+    _print_summary(result.to_dict())
 
 
 @contextmanager

@@ -1,7 +1,8 @@
 """The configuration: the only place where a default is written.
 
-`schema` is the tree of typed structs, `loading` reads it from TOML and overrides, `plain` writes it
-as dictionaries and TOML, `agreement` says what the roles of a run must agree in.
+`schema` is the tree of typed structs, `loading` reads it from TOML and overrides, `explaining` says
+what is wrong with a value, `plain` writes it as dictionaries and TOML, `agreement` says what the
+roles of a run must agree in.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from zdqn.config.learning_sections import (
     WrapperSection,
 )
 from zdqn.config.loading import (
+    as_config,
     from_dict,
     load_config,
     load_config_with_origins,
@@ -58,6 +60,7 @@ __all__ = [
     "RunSection",
     "StopSection",
     "WrapperSection",
+    "as_config",
     "check_agreement",
     "describe_difference",
     "flatten",

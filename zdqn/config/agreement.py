@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zdqn.config.plain import flatten, show_value
+from zdqn.config.explaining import show_value
+from zdqn.config.plain import flatten
 from zdqn.config.schema import Config
 from zdqn.errors import MismatchError
 

@@ -1,19 +1,19 @@
-"""Reading a configuration: TOML, overrides, where each value came from, what is wrong with one."""
+"""Reading a configuration: TOML, overrides, dictionaries, and where each value came from."""
 
 from __future__ import annotations
 
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from os import PathLike
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from types import NoneType
+from typing import Any
 
-import msgspec
-
-from zdqn.config.learning_sections import WrapperSection
-from zdqn.config.plain import flatten, show_value
+from zdqn.config.explaining import alternatives, check_key, convert, show_value
+from zdqn.config.plain import flatten
 from zdqn.config.schema import Config
-from zdqn.errors import ConfigError, FileError, did_you_mean
+from zdqn.errors import ConfigError, FileError
 
 
 def from_dict(values: Mapping[str, Any], *, source: str = "the configuration") -> Config:
@@ -26,10 +26,31 @@ def from_dict(values: Mapping[str, Any], *, source: str = "the configuration") -
     Raises:
         ConfigError: for an unknown key, a wrong type, or a value out of range.
     """
-    try:
-        return msgspec.convert(values, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_explain(error, values, source)) from error
+    return convert(values, Config, source=source)
+
+
+def as_config(given: Config | str | Path | Mapping[str, Any], *, source: str) -> Config:
+    """Take a configuration in any of the forms in which Python may have it.
+
+    Args:
+        given: a `Config`; the path of a TOML file; or section to key to value.
+        source: who takes it, for messages, such as ``zdqn.run``.
+
+    Raises:
+        ConfigError: when it is none of these, or cannot work.
+        FileError: when the file cannot be read.
+    """
+    if isinstance(given, Config):
+        return given
+    if isinstance(given, str | PathLike):
+        return load_config(given)
+    if isinstance(given, Mapping):
+        return convert(given, Config, source=source)
+    raise ConfigError(
+        f"{source}: the configuration is {show_value(given)}, a {type(given).__name__}. Give a "
+        f"zdqn.Config, the path of a TOML file, or a dictionary of sections, such as "
+        f'{{"environment": {{"id": "CartPole-v1"}}}}.'
+    )
 
 
 def load_config(path: str | Path | None = None, overrides: Iterable[str] = ()) -> Config:
@@ -66,7 +87,8 @@ def load_config_with_origins(
     """
     values = _read_toml(Path(path)) if path is not None else {}
     source = str(path) if path is not None else "the configuration"
-    from_dict(values, source=source)  # so that a message names the file, not an override
+    top = "the file's top level"
+    convert(values, Config, source=source, top=top)  # a message names the file, not an override
     origins = dict.fromkeys(flatten(Config()), "default")
     origins.update({f"{section}.{key}": source for section, keys in values.items() for key in keys})
     for override in overrides:
@@ -89,17 +111,8 @@ def parse_override(text: str) -> tuple[str, str, Any]:
             f'--set "{text}" is not of the form section.key=value, such as replay.capacity=5000.'
         )
     section, key, written = match.group(1), match.group(2), match.group(3).strip()
-    sections = get_type_hints(Config)
-    if section not in sections:
-        raise ConfigError(
-            f'--set "{text}": there is no section "{section}". {did_you_mean(section, sections)}'
-        )
-    fields = sections[section].__struct_fields__
-    if key not in fields:
-        raise ConfigError(
-            f'--set "{text}": section "{section}" has no key "{key}". {did_you_mean(key, fields)}'
-        )
-    if written.lower() == "none" and type(None) in _alternatives(sections[section], key):
+    check_key(Config, section, key, source=f'--set "{text}"')
+    if written.lower() == "none" and NoneType in alternatives(Config, section, key):
         return section, key, None
     try:
         parsed = tomllib.loads(f"value = {written}")
@@ -110,11 +123,6 @@ def parse_override(text: str) -> tuple[str, str, Any]:
             f'--set "{text}" holds more than one value. Give a --set of its own for each.'
         )
     return section, key, parsed["value"]
-
-
-def _alternatives(section: type, key: str) -> tuple[Any, ...]:
-    """Give the types that a key may have; none where it has one only."""
-    return get_args(get_type_hints(section)[key])
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -130,55 +138,3 @@ def _read_toml(path: Path) -> dict[str, Any]:
             f"{path} nests lists or tables too deep to be read; no key of a configuration wants "
             f"more than two levels."
         ) from error
-
-
-def _explain(error: msgspec.ValidationError, values: Mapping[str, Any], source: str) -> str:
-    """Turn msgspec's message into one that names key, value, rule and way out."""
-    message, _, where = str(error).partition(" - at `")
-    path = where.rstrip("`").removeprefix("$").removeprefix(".")
-    unknown = re.search(r"unknown field `(.+)`", message)
-    if unknown is not None:
-        name = unknown.group(1)
-        known, place = _known_fields(path)
-        return f'{source}: there is no key "{name}" in {place}. {did_you_mean(name, known)}'
-    if not path:  # raised by __post_init__, which speaks for itself
-        return str(error)
-    value = show_value(_lookup(values, path))
-    rule = _allowed_words(path) if message.startswith("Invalid enum") else message.replace("`", "")
-    rule = re.sub(r"\bobject\b", "a table", re.sub(r"\barray\b", "a list", rule))
-    return f"{source}: {path} is {value}. {rule}. {_meaning(path)}"
-
-
-def _meaning(path: str) -> str:
-    """Say what the key at a path is for, or what a section takes."""
-    section, _, key = path.split("[")[0].partition(".")
-    kind = get_type_hints(Config)[section]
-    hints = get_type_hints(kind, include_extras=True)
-    if not key:
-        return f"[{section}] is a section, with the keys {', '.join(hints)}."
-    return f"It means: {hints[key.split('.')[0]].__metadata__[-1].description}"
-
-
-def _known_fields(path: str) -> tuple[tuple[str, ...], str]:
-    if not path:
-        return Config.__struct_fields__, "the file's top level"
-    section = path.split(".")[0]
-    if "[" in path:  # a wrapper in environment.wrappers[...]
-        return WrapperSection.__struct_fields__, path
-    kind = get_type_hints(Config)[section]
-    return kind.__struct_fields__, f"section [{section}]"
-
-
-def _allowed_words(path: str) -> str:
-    section, key = path.split(".")[:2]
-    words = get_args(get_type_hints(get_type_hints(Config)[section])[key])
-    return "Expected one of " + ", ".join(f'"{word}"' for word in words)
-
-
-def _lookup(values: Any, path: str) -> Any:
-    for part in re.findall(r"\w+", path):
-        try:
-            values = values[int(part)] if isinstance(values, list) else values[part]
-        except (KeyError, IndexError, TypeError, ValueError):
-            return None
-    return values

@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-import reprlib
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import tomli_w
 
-from zdqn.config.schema import Config
+from zdqn.config.explaining import plain_value
 
-_SHORT = reprlib.Repr()  # a peer's values may be of any length and depth
-_SHORT.maxlist = _SHORT.maxtuple = _SHORT.maxdict = 20
-_SHORT.maxstring = _SHORT.maxother = 200
-
-
-def show_value(value: Any) -> str:
-    """Write a value for a message, shortened if it is long or deep."""
-    return _SHORT.repr(value)
+if TYPE_CHECKING:
+    from zdqn.config.schema import Config
 
 
 def flatten(config: Config) -> dict[str, Any]:
@@ -33,9 +25,7 @@ def flatten(config: Config) -> dict[str, Any]:
 def to_dict(config: Config) -> dict[str, Any]:
     """Give the configuration as nested plain dictionaries and lists, without absent values."""
     return {
-        section: {
-            key: _tuples_to_lists(value) for key, value in values.items() if value is not None
-        }
+        section: {key: plain_value(value) for key, value in values.items() if value is not None}
         for section, values in msgspec.to_builtins(config).items()
     }
 
@@ -43,11 +33,3 @@ def to_dict(config: Config) -> dict[str, Any]:
 def to_toml(config: Config) -> str:
     """Write the whole configuration, defaults included, as TOML."""
     return tomli_w.dumps(to_dict(config))
-
-
-def _tuples_to_lists(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _tuples_to_lists(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_tuples_to_lists(item) for item in value]
-    return value

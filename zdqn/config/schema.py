@@ -8,9 +8,12 @@ below this layer imports it. Every key carries its rule and its description, fro
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any, overload
 
 import msgspec
 
+from zdqn.config.explaining import check_key, convert
 from zdqn.config.learning_sections import (
     AlgorithmSection,
     EnvironmentSection,
@@ -18,6 +21,7 @@ from zdqn.config.learning_sections import (
     NetworkSection,
     ReplaySection,
 )
+from zdqn.config.plain import to_dict
 from zdqn.config.run_sections import (
     CollectorSection,
     EvaluatorSection,
@@ -37,10 +41,10 @@ _FRESH_UPDATES = 10
 
 
 class Config(Section, frozen=True, kw_only=True):
-    """Everything a run is made of.
+    """Everything a run is made of: a section for each part, all of which have defaults.
 
     Raises:
-        ConfigError: when two values cannot work together.
+        ConfigError: for a wrong value, or when two values cannot work together.
     """
 
     run: RunSection = RunSection()
@@ -58,6 +62,7 @@ class Config(Section, frozen=True, kw_only=True):
     links: LinksSection = LinksSection()
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._check_numbers()
         self._check_together()
 
@@ -90,6 +95,39 @@ class Config(Section, frozen=True, kw_only=True):
                 f"transitions, which must fit one block. Set it to {collector.environments} or "
                 f"more."
             )
+
+    @overload
+    def replace(self, changes: str, value: Any) -> Config: ...
+
+    @overload
+    def replace(self, changes: Mapping[str, Any]) -> Config: ...
+
+    def replace(self, changes: str | Mapping[str, Any], value: Any = None) -> Config:
+        """Give this configuration with other values; this one stays as it is.
+
+        Args:
+            changes: one key, such as ``"algorithm.double"``; or several, each with its value, for
+                those that only work together.
+            value: of the one key. None makes a value absent that may be.
+
+        Returns:
+            The changed configuration, checked as a whole.
+
+        Raises:
+            ConfigError: for an unknown key (with the nearest known one), a wrong type, a value out
+                of range, or values that cannot work together.
+        """
+        source = "zdqn.Config.replace"
+        values = to_dict(self)
+        for name, changed in ({changes: value} if isinstance(changes, str) else changes).items():
+            section, dot, key = name.partition(".")
+            if not (section and dot and key):
+                raise ConfigError(
+                    f'{source}: "{name}" is not of the form section.key, such as replay.capacity.'
+                )
+            check_key(Config, section, key, source=source)
+            values[section][key] = changed
+        return convert(values, Config, source=source)
 
     @property
     def transition_high_water_mark(self) -> int:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
-import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zdqn.errors import FileError
+from zdqn.errors import FileError, UsageError
 from zdqn.records.run_files import RunFiles
 
 if TYPE_CHECKING:
+    import numpy as np
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from zdqn.records.run_result import RunResult
 
 logger = logging.getLogger("zdqn")
 
@@ -32,21 +34,23 @@ class LearningCurve:
     """What a run's files say of its learning, as columns.
 
     Attributes:
-        metrics: rows of ``metrics.jsonl``.
-        evaluations: rows of ``evaluations.csv``, by environment steps.
+        metrics: of ``metrics.jsonl``, in the order of training.
+        evaluations: of ``evaluations.csv``, by environment steps.
     """
 
-    metrics: tuple[dict[str, Any], ...]
-    evaluations: tuple[dict[str, float], ...]
+    metrics: dict[str, NDArray[np.float64]]
+    evaluations: dict[str, NDArray[Any]]
 
     def points(self, key: str) -> tuple[list[float], list[float]]:
         """Give environment steps and a metric, where the metric is known."""
-        known = [row for row in self.metrics if _is_number(row.get(key))]
-        return [row["environment_steps"] for row in known], [row[key] for row in known]
+        steps, values = self.metrics["environment_steps"], self.metrics[key]
+        known = values == values  # all but NaN
+        return steps[known].tolist(), values[known].tolist()
 
     def column(self, key: str) -> list[float]:
         """Give a column of the evaluations."""
-        return [row[key] for row in self.evaluations]
+        column: list[float] = self.evaluations[key].tolist()
+        return column
 
 
 def read_learning_curve(run_directory: Path) -> LearningCurve:
@@ -55,18 +59,38 @@ def read_learning_curve(run_directory: Path) -> LearningCurve:
     Raises:
         FileError: when a file cannot be read.
     """
-    columns = ("environment_steps", "mean", "deviation", "minimum", "maximum")
-    try:
-        lines = _lines(RunFiles(run_directory).metrics)
-        metrics = tuple(json.loads(line) for line in lines if line.endswith("}"))
-        table = csv.DictReader(_lines(RunFiles(run_directory).evaluations))
-        rows = [{key: float(row[key]) for key in columns} for row in table]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise FileError(
-            f"Cannot read the metrics and evaluations in {run_directory}: "
-            f"{type(error).__name__}: {error}."
-        ) from error
-    return LearningCurve(metrics, tuple(sorted(rows, key=lambda row: row["environment_steps"])))
+    from zdqn.records.run_tables import read_evaluations, read_metrics
+
+    evaluations = read_evaluations(run_directory)
+    order = evaluations["environment_steps"].argsort(kind="stable")
+    return LearningCurve(
+        read_metrics(run_directory), {key: column[order] for key, column in evaluations.items()}
+    )
+
+
+def plot(run: RunResult | str | Path) -> Path:
+    """Draw a run's ``learning_curve.png`` anew: returns above, loss and exploration below.
+
+    A run may go on meanwhile. This is what ``zdqn plot`` calls.
+
+    Args:
+        run: what a run gave back, or its folder.
+
+    Returns:
+        The picture.
+
+    Raises:
+        FileError: when no run has begun there, its files cannot be read, or the picture cannot be
+            written.
+        UsageError: when `run` is no run, or ``zdqn[plot]`` is not installed.
+    """
+    from zdqn.records.run_result import RunResult, run_directory_of
+
+    result = RunResult.open(run_directory_of(run))
+    picture = plot_learning_curve(result.run_directory)
+    if picture is None:
+        raise UsageError('Drawing needs matplotlib: pip install "zdqn[plot]".')
+    return picture
 
 
 def plot_learning_curve(run_directory: Path) -> Path | None:
@@ -105,7 +129,7 @@ def _draw_returns(axes: Axes, curve: LearningCurve) -> None:
     steps, returns = curve.points("episode_return_mean")
     if steps:
         axes.plot(steps, returns, color=_COLLECTOR_COLOUR, linewidth=1, label="while exploring")
-    if curve.evaluations:
+    if curve.column("mean"):
         steps, mean = curve.column("environment_steps"), curve.column("mean")
         deviation = curve.column("deviation")
         axes.fill_between(
@@ -165,11 +189,3 @@ def _finish(axes: Axes, handles: list[Any] | None = None) -> None:
         handles = axes.get_legend_handles_labels()[0]
     if handles:
         axes.legend(handles=handles, frameon=False, fontsize=9)
-
-
-def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value == value

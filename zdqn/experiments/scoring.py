@@ -6,129 +6,109 @@ import itertools
 import logging
 import re
 import tempfile
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec, EvaluationScores
-from zdqn.errors import ConfigError, FileError, MismatchError
+from zdqn.errors import ConfigError, FileError, MismatchError, UsageError
+from zdqn.experiments.trained_policy import TrainedPolicy, load_policy
 from zdqn.records.given_functions import check_environment_is_given, other_functions
+from zdqn.records.run_result import RunResult
 from zdqn.rl.exploration import epsilon_greedy
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
     build_evaluation_environments,
-    build_network,
-    use_threads,
+    one_thread,
 )
 
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
-    from zdqn.rl.torch_policy import TorchPolicy
-
 logger = logging.getLogger("zdqn")
 
 
-def load_policy(
-    path: Path, network: NetworkFactory | None = None
-) -> tuple[TorchPolicy, Config, EnvironmentSpec]:
-    """Load the online network of a checkpoint.
+class FilmedEpisode(NamedTuple):
+    """An episode that was filmed.
 
-    Args:
-        path: a file of ``checkpoints/``, or ``best.pt``.
-        network: makes the network, if the run was given one.
-
-    Returns:
-        The policy, the run's configuration and its environment's spec.
-
-    Raises:
-        FileError: when the file cannot be read.
-        MismatchError: when it is no checkpoint of zdqn, or does not fit the network.
-        ConfigError: when a function made the network that is not given.
+    Attributes:
+        scores: of the one episode.
+        film: the file.
     """
-    from zdqn.records.checkpoints import load_checkpoint
-    from zdqn.rl.torch_policy import TorchPolicy
 
-    use_threads(1)
-    checkpoint = load_checkpoint(path)
-    config, spec = checkpoint.config, checkpoint.spec
-    policy = TorchPolicy(build_network(config, network, spec))
-    policy.load({name: tensor.cpu().numpy() for name, tensor in checkpoint.online.items()})
-    return policy, config, spec
+    scores: EvaluationScores
+    film: Path
 
 
-def score_checkpoint(
-    path: Path,
+def evaluate(
+    run: RunResult | str | Path,
     *,
-    episodes: int,
-    seed: int,
+    episodes: int = 20,
+    seed: int = 0,
     environment: EnvironmentFactory | None = None,
     network: NetworkFactory | None = None,
 ) -> EvaluationScores:
-    """Play episodes with a checkpoint's network, as an evaluator of its run does.
+    """Play episodes with a stored network, as an evaluator of its run does.
 
-    Actions are greedy but for a share of ``evaluator.epsilon``; the same seed as in the run gives
-    the same scores.
+    Actions are greedy but for a share of ``evaluator.epsilon``. This is what ``zdqn evaluate``
+    calls.
 
     Args:
-        path: a file of ``checkpoints/``, or ``best.pt``.
+        run: what a run gave back, or its folder, for its best network (``best.pt``); or a file of
+            ``checkpoints/``.
         episodes: to play, >= 1.
-        seed: of the environments; the same seed gives the same scores.
+        seed: of the environments, >= 0; the same seed gives the same scores, and those of an
+            evaluation of the run that had it.
         environment: makes an environment; the one that the run was given, if it was.
         network: makes the network; the one that the run was given, if it was.
 
     Returns:
-        Returns and lengths.
+        Returns and lengths of the episodes, and their mean and deviation.
 
     Raises:
-        ZdqnError: when the file, the environment or the network cannot be used.
+        UsageError: when `episodes` or `seed` is too small.
+        FileError: when the file cannot be read.
+        MismatchError: when it fits neither the network nor the environment.
+        ConfigError: when a function made network or environment that is not given, or the
+            environment cannot be made.
+        EnvironmentFailedError: when the environment raises or misbehaves.
     """
-    from zdqn.core.evaluation import evaluate
     from zdqn.envs import close_environments
 
-    policy, config, spec = load_policy(path, network)
-    _warn_of_others(config, environment, network)
-    environments, found = build_evaluation_environments(config, environment, episodes=episodes)
-    try:
-        _check_spec(path, spec, found)
-        scores = evaluate(
-            environments,
-            spec,
-            _acting(policy, config, spec, seed),
-            episodes=episodes,
-            seed=seed,
-            label="evaluate",
-            stop=lambda: False,
+    _check_least(episodes=(episodes, 1), seed=(seed, 0))
+    with one_thread():
+        policy = _load(run, environment, network)
+        environments, found = build_evaluation_environments(
+            policy.config, environment, episodes=episodes
         )
-    finally:
-        close_environments(environments)
-    assert scores is not None
-    return scores
+        try:
+            _check_spec(policy, found)
+            return _play(policy, environments, episodes=episodes, seed=seed, label="evaluate")
+        finally:
+            close_environments(environments)
 
 
-def record_episode(
-    path: Path,
+def play(
+    run: RunResult | str | Path,
     *,
-    video: Path,
-    seed: int,
+    video: str | Path,
+    seed: int = 0,
     environment: EnvironmentFactory | None = None,
     network: NetworkFactory | None = None,
-) -> tuple[EvaluationScores, Path]:
+) -> FilmedEpisode:
     """Play one episode and film it, with the share of random actions of an evaluation.
 
     The film is named after the run, the checkpoint and the seed; it replaces no other. It is there
-    once it is whole.
+    once it is whole. This is what ``zdqn play`` calls.
 
     Args:
-        path: a file of ``checkpoints/``, or ``best.pt``.
+        run: as for `evaluate`.
         video: folder for the film; made if it is missing.
-        seed: of the environment.
+        seed: of the environment, >= 0.
         environment: makes an environment, also with ``render_mode="rgb_array"``; the one that the
             run was given, if it was.
         network: makes the network; the one that the run was given, if it was.
@@ -138,41 +118,18 @@ def record_episode(
 
     Raises:
         ConfigError: when the environment draws no pictures, or ``zdqn[video]`` is not installed.
-        ZdqnError: when the file, the environment or the network cannot be used.
+        ZdqnError: as for `evaluate`.
     """
     from gymnasium.error import DependencyNotInstalled
 
-    from zdqn.core.evaluation import evaluate
-    from zdqn.envs import close_environments, environment_spec
-
-    policy, config, spec = load_policy(path, network)
-    check_environment_is_given(config, environment)
-    _warn_of_others(config, environment, network)
+    _check_least(seed=(seed, 0))
+    video = Path(video)
     made = [folder for folder in (video, *video.parents) if not folder.exists()]
     try:
-        video.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=video, prefix=".film-") as unfinished:
-            environments = _filmed_environments(config, environment, Path(unfinished))
-            try:
-                _check_spec(
-                    path, spec, environment_spec(environments, config.environment.frame_stack)
-                )
-                scores = evaluate(
-                    environments,
-                    spec,
-                    _acting(policy, config, spec, seed),
-                    episodes=1,
-                    seed=seed,
-                    label="play",
-                    stop=lambda: False,
-                )
-            finally:
-                close_environments(environments)
-            assert scores is not None
-            films = sorted(Path(unfinished).glob("*.mp4"))
-            if not films:
-                raise FileError(f"No film was written to {video}.")
-            return scores, _place(films[-1], video, f"{_name_of(path)}-seed-{seed}")
+        with one_thread():
+            policy = _load(run, environment, network)
+            check_environment_is_given(policy.config, environment)
+            return _film(policy, environment, video, seed)
     except DependencyNotInstalled as error:
         raise ConfigError(
             f'Filming needs the video extra: pip install "zdqn[video]" ({error}).'
@@ -183,6 +140,65 @@ def record_episode(
         for folder in made:
             with suppress(OSError):  # the film is in it
                 folder.rmdir()
+
+
+def _film(
+    policy: TrainedPolicy, environment: EnvironmentFactory | None, video: Path, seed: int
+) -> FilmedEpisode:
+    from zdqn.envs import close_environments, environment_spec
+
+    config = policy.config
+    video.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=video, prefix=".film-") as unfinished:
+        environments = _filmed_environments(config, environment, Path(unfinished))
+        try:
+            _check_spec(policy, environment_spec(environments, config.environment.frame_stack))
+            scores = _play(policy, environments, episodes=1, seed=seed, label="play")
+        finally:
+            close_environments(environments)
+        films = sorted(Path(unfinished).glob("*.mp4"))
+        if not films:
+            raise FileError(f"No film was written to {video}.")
+        name = f"{_name_of(policy.checkpoint)}-seed-{seed}"
+        return FilmedEpisode(scores, _place(films[-1], video, name))
+
+
+def _load(
+    run: RunResult | str | Path,
+    environment: EnvironmentFactory | None,
+    network: NetworkFactory | None,
+) -> TrainedPolicy:
+    """Load a policy, and warn of functions that are not those of the run."""
+    policy = load_policy(run, network=network)
+    for text in other_functions(policy.config, environment, network):
+        logger.warning("%s", text)
+    return policy
+
+
+def _play(
+    policy: TrainedPolicy,
+    environments: VectorEnv[Any, Any, Any],
+    *,
+    episodes: int,
+    seed: int,
+    label: str,
+) -> EvaluationScores:
+    """Play as in an evaluation of the run with this seed."""
+    from zdqn.core.evaluation import evaluate as play_episodes
+
+    epsilon, rng = policy.config.evaluator.epsilon, np.random.default_rng(seed)
+    actions = policy.spec.num_actions
+    scores = play_episodes(
+        environments,
+        policy.spec,
+        lambda observations: epsilon_greedy(policy.actions(observations), actions, epsilon, rng),
+        episodes=episodes,
+        seed=seed,
+        label=label,
+        stop=lambda: False,
+    )
+    assert scores is not None
+    return scores
 
 
 def _filmed_environments(
@@ -223,26 +239,15 @@ def _place(film: Path, folder: Path, name: str) -> Path:
     raise AssertionError("unreachable")
 
 
-def _warn_of_others(
-    config: Config, environment: EnvironmentFactory | None, network: NetworkFactory | None
-) -> None:
-    for text in other_functions(config, environment, network):
-        logger.warning("%s", text)
-
-
-def _acting(
-    policy: TorchPolicy, config: Config, spec: EnvironmentSpec, seed: int
-) -> Callable[[NDArray[Any]], NDArray[np.int64]]:
-    """Give a policy that acts as in an evaluation of the run with this seed."""
-    epsilon, rng = config.evaluator.epsilon, np.random.default_rng(seed)
-    return lambda observations: epsilon_greedy(
-        policy.greedy_actions(observations), spec.num_actions, epsilon, rng
-    )
-
-
-def _check_spec(path: Path, spec: EnvironmentSpec, found: EnvironmentSpec) -> None:
-    if spec != found:
+def _check_spec(policy: TrainedPolicy, found: EnvironmentSpec) -> None:
+    if policy.spec != found:
         raise MismatchError(
-            f"{path} was trained on {spec.describe()}, but its environment now gives "
-            f"{found.describe()}."
+            f"{policy.checkpoint} was trained on {policy.spec.describe()}, but its environment now "
+            f"gives {found.describe()}."
         )
+
+
+def _check_least(**given: tuple[int, int]) -> None:
+    for name, (value, least) in given.items():
+        if value < least:
+            raise UsageError(f"{name} is {value}; it must be {least} or more.")

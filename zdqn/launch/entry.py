@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from zdqn.config import Config, from_dict, to_dict
+from zdqn.config import Config, as_config, from_dict, to_dict
+from zdqn.errors import UsageError, did_you_mean
 from zdqn.experiments.plots import plot_learning_curve
 from zdqn.launch.display import choose_display
 from zdqn.launch.local_run import LocalRun
+from zdqn.launch.logs import LEVELS
 from zdqn.launch.plan import RunArguments
 from zdqn.records.given_functions import (
     check_environment_is_given,
     check_network_is_given,
     record_functions,
 )
+from zdqn.records.resuming import load_resumption
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_files import chosen_run_directory, read_summary
-from zdqn.roles.building import build_limits
+from zdqn.records.run_result import RunResult
+from zdqn.records.sinks import Sink
+from zdqn.roles.building import EnvironmentFactory, NetworkFactory, build_limits
 from zdqn.wire.addresses import check_bind, parse_address
 
 logger = logging.getLogger("zdqn")
 
 
 def run(
-    config: Config,
+    config: Config | str | Path | Mapping[str, Any],
     *,
-    environment: Callable[..., Any] | None = None,
-    network: Callable[..., Any] | None = None,
+    environment: EnvironmentFactory | None = None,
+    network: NetworkFactory | None = None,
     collectors: int | None = None,
     evaluators: int | None = None,
     run_directory: str | Path | None = None,
@@ -40,17 +45,19 @@ def run(
     insecure: bool = False,
     log_level: str = "info",
     stop: threading.Event | None = None,
-) -> dict[str, Any]:
+) -> RunResult:
     """Train with every role as a process of this machine, and show how it goes.
 
-    Works from a script without a main guard, and from a notebook.
+    Works from a script without a main guard, and from a notebook. The learner is a process of its
+    own, so that nothing of this one can be told of metrics as they come (`train` takes sinks).
 
     Args:
-        config: of the run.
-        environment: called with ``environment.kwargs`` to make an environment, instead of
+        config: of the run: a `zdqn.Config`, the path of a TOML file, or a dictionary of sections.
+        environment: called with ``environment.kwargs`` to make a `gymnasium.Env`, instead of
             ``environment.id``; a closure will do.
-        network: called with the `EnvironmentSpec` to make a Q-network, instead of
-            ``network.kind``; a closure will do.
+        network: called with the `zdqn.EnvironmentSpec` to make a Q-network, instead of
+            ``network.kind``: a `torch.nn.Module` from observations (B, *spec.stacked_shape) of the
+            environment's dtype to action values (B, spec.num_actions) float32. A closure will do.
         collectors: how many, instead of ``launch.collectors``.
         evaluators: how many, instead of ``launch.evaluators``.
         run_directory: where results go; by default a new folder in ``run.directory``, or that of
@@ -62,14 +69,18 @@ def run(
         stop: set it to end the run cleanly.
 
     Returns:
-        What is in ``summary.json``, and ``run_directory``.
+        How it ended, and where its files are.
 
     Raises:
-        ZdqnError: what ended the run, if it did not end well.
+        ConfigError: when the configuration, or what it names, cannot work.
+        RunDirectoryTakenError: when another run, or another process, has the run directory.
+        ZdqnError: what ended the run, if it did not end well; `zdqn.errors` lists them.
     """
+    if log_level not in LEVELS:
+        raise UsageError(f"log_level is {log_level!r}. {did_you_mean(str(log_level), LEVELS)}")
     counts = {"collectors": collectors, "evaluators": evaluators}
     given = {role: count for role, count in counts.items() if count is not None}
-    values = to_dict(config)
+    values = to_dict(as_config(config, source="zdqn.run"))
     values["launch"].update(given)
     config = from_dict(values, source="zdqn.run")
     config = record_functions(config, environment=environment, network=network)
@@ -97,34 +108,39 @@ def run(
 
 
 def train(
-    config: Config,
+    config: Config | str | Path | Mapping[str, Any],
     *,
-    environment: Callable[..., Any] | None = None,
-    network: Callable[..., Any] | None = None,
+    environment: EnvironmentFactory | None = None,
+    network: NetworkFactory | None = None,
     run_directory: str | Path | None = None,
     resume: str | Path | None = None,
     overwrite: bool = False,
+    sinks: Sequence[Sink] = (),
     stop: threading.Event | None = None,
-) -> dict[str, Any]:
+) -> RunResult:
     """Train in this process, without sockets; two runs of one configuration are identical.
 
     Args:
-        config: of the run.
+        config: as for `run`.
         environment: as for `run`.
         network: as for `run`.
         run_directory: as for `run`.
         resume: as for `run`; the run may have been one of several processes.
         overwrite: as for `run`.
+        sinks: told of each row of metrics, each evaluation and the summary, as they come.
         stop: set it, from another thread, to end the training cleanly.
 
     Returns:
-        What is in ``summary.json``, and ``run_directory``.
+        How it ended, and where its files are.
 
     Raises:
-        ZdqnError: what ended the training, if it did not end well.
+        ConfigError: when the configuration, or what it names, cannot work.
+        RunDirectoryTakenError: when another run, or another process, has the run directory.
+        ZdqnError: what ended the training, if it did not end well; `zdqn.errors` lists them.
     """
     from zdqn.roles.single import Single
 
+    config = as_config(config, source="zdqn.train")
     resume = Path(resume) if resume is not None else None
     with (
         _chosen(config, run_directory, resume) as directory,
@@ -135,6 +151,7 @@ def train(
             network=network,
             resume=resume,
             overwrite=overwrite,
+            sinks=sinks,
             stop=stop,
         ) as single,
     ):
@@ -142,32 +159,28 @@ def train(
         return finish(directory)
 
 
-def finish(run_directory: Path) -> dict[str, Any]:
-    """Draw the learning curve of a run that has ended and give its summary.
-
-    Returns:
-        What is in ``summary.json``, ``run_directory``, and ``learning_curve`` if it was drawn.
+def finish(run_directory: Path) -> RunResult:
+    """Draw the learning curve of a run that has ended and give its result.
 
     Raises:
         FileError: when a file cannot be read.
     """
-    summary = read_summary(run_directory)
-    picture = _draw(run_directory) if summary else None
-    drawn = {"learning_curve": str(picture)} if picture is not None else {}
-    return {**summary, "run_directory": str(run_directory), **drawn}
+    result = RunResult(run_directory, read_summary(run_directory))
+    if result.summary:
+        _draw(run_directory)
+    return result
 
 
-def _draw(run_directory: Path) -> Path | None:
+def _draw(run_directory: Path) -> None:
     """Draw the learning curve; a run that has ended well does not fail for want of a picture."""
     try:
-        return plot_learning_curve(run_directory)
+        plot_learning_curve(run_directory)
     except Exception as error:  # noqa: BLE001 - matplotlib's too, whatever it stumbles over
         logger.warning(
             "No learning curve was drawn: %s: %s The run itself has ended well.",
             type(error).__name__,
             error,
         )
-        return None
 
 
 def _check(config: Config, given: RunArguments) -> None:
@@ -184,11 +197,9 @@ def _check(config: Config, given: RunArguments) -> None:
         from zdqn.envs.resolving import resolve
 
         resolve(config.environment.id)
-    if given.resume is not None:
-        from zdqn.records.resuming import load_resumption
-
-        limits, directory = build_limits(config), given.run_directory
-        load_resumption(given.resume, config, limits, into=directory, quiet=True)
+    load_resumption(
+        given.resume, config, build_limits(config), into=given.run_directory, quiet=True
+    )
 
 
 def _chosen(

@@ -1,7 +1,8 @@
 """Files of tensors: written whole or not at all, read without executing anything.
 
 Such a file is one of ``torch.save`` with a format number around the state. Reading it can
-construct tensors and plain Python values and nothing else.
+construct tensors and plain Python values and nothing else. PyTorch is loaded when one is written or
+read, so that whoever only may do so needs no second more to start.
 """
 
 from __future__ import annotations
@@ -14,14 +15,12 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from zdqn.errors import FileError, MismatchError, UsageError
 
 FORMAT = 2
 """Number of the format that is written and read; see `zdqn.records.checkpoints`."""
 
-_PLAIN = (torch.Tensor, str, int, float, bool, type(None))
+_PLAIN = (str, int, float, bool, type(None))
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
@@ -35,6 +34,8 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
         UsageError: if the state holds something that could not be read back.
         FileError: if it cannot be written; nothing is left behind then.
     """
+    import torch
+
     _check_plain(state, "state")
     buffer = io.BytesIO()
     torch.save({"format": FORMAT, "state": state}, buffer)
@@ -94,11 +95,17 @@ def _check_plain(value: Any, where: str) -> None:
         for key, item in items:
             _check_plain(key, f"a key of {where}")
             _check_plain(item, f"{where}[{key!r}]")
-    elif type(value) not in _PLAIN:
+    elif type(value) not in _PLAIN and not _is_tensor(value):
         raise UsageError(
             f"{where} is a {type(value).__name__}, which a checkpoint cannot hold: it holds "
             "tensors, str, int, float, bool and None in dicts, lists and tuples."
         )
+
+
+def _is_tensor(value: Any) -> bool:
+    import torch
+
+    return type(value) is torch.Tensor
 
 
 def _write_durably(path: Path, content: memoryview) -> None:
@@ -128,6 +135,8 @@ def _decode(path: Path, content: bytes) -> Any:
         raise FileError(f"{path} is no checkpoint, or was cut short: {error}.") from error
     if damaged is not None:
         raise FileError(f"checkpoint {path} is damaged: the checksum of {damaged} is wrong.")
+    import torch
+
     try:
         return torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
     except Exception as error:

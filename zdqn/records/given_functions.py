@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from zdqn.config import Config
-from zdqn.errors import ConfigError
+from zdqn.errors import ConfigError, UsageError
 
 Function = Callable[..., Any]
 
@@ -47,7 +47,12 @@ def record_functions(
         config: of the run.
         environment: that was given in place of ``environment.id``.
         network: that was given in place of ``network.kind``.
+
+    Raises:
+        UsageError: when one of them is no function.
     """
+    _check_callable("environment", environment, "environment.id")
+    _check_callable("network", network, "network.kind")
     if environment is not None:
         section = msgspec.structs.replace(
             config.environment, function=identify_function(environment)
@@ -64,7 +69,9 @@ def check_environment_is_given(config: Config, function: Function | None) -> Non
 
     Raises:
         ConfigError: when a function is recorded and none is given.
+        UsageError: when what is given is no function.
     """
+    _check_callable("environment", function, "environment.id")
     section = config.environment
     if section.function is not None and function is None:
         raise ConfigError(
@@ -80,7 +87,9 @@ def check_network_is_given(config: Config, function: Function | None) -> None:
 
     Raises:
         ConfigError: when a function is recorded and none is given.
+        UsageError: when what is given is no function.
     """
+    _check_callable("network", function, "network.kind")
     section = config.network
     if section.function is not None and function is None:
         raise ConfigError(
@@ -115,10 +124,19 @@ def other_functions(
     ]
 
 
+def _check_callable(keyword: str, function: Any, key: str) -> None:
+    if function is not None and not callable(function):
+        raise UsageError(
+            f"{keyword} is {function!r}, a {type(function).__name__}, which cannot be called. Give "
+            f"a function that makes the {keyword}; a name goes into the configuration, as {key}."
+        )
+
+
 def _way_out(keyword: str) -> str:
+    loading = ", zdqn.load_policy" if keyword == "network" else ""
     return (
-        f"Give the function again, from Python: {keyword}=... of zdqn.run, zdqn.train, of a role's "
-        f"class, or of score_checkpoint and record_episode in zdqn.experiments.scoring."
+        f"Give the function again, from Python: {keyword}=... of zdqn.run, zdqn.train{loading}, "
+        f"zdqn.evaluate, zdqn.play, or of a role's class."
     )
 
 

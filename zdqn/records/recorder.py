@@ -17,6 +17,12 @@ from zdqn.core.agenda import Counters
 from zdqn.core.divergence import Divergence
 from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.errors import FileError, ZdqnError
+from zdqn.records.checkpoints import (
+    Checkpoint,
+    CheckpointDirectory,
+    TrainingState,
+    save_checkpoint,
+)
 from zdqn.records.metrics import Metrics
 from zdqn.records.rescoring import Rescoring
 from zdqn.records.run_directory import RunDirectory
@@ -25,7 +31,6 @@ from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.wire.status import CollectorStatistics, MetricsRow
 
 if TYPE_CHECKING:
-    from zdqn.records.checkpoints import Checkpoint, TrainingState
     from zdqn.records.run_claim import RunClaim
     from zdqn.rl.optimizer import Update
 
@@ -96,8 +101,6 @@ class Recorder:
         Raises:
             FileError: when they cannot be written.
         """
-        from zdqn.records.checkpoints import save_checkpoint
-
         claim.clear()
         self._directory.write_config(to_toml(self._config))
         if self._best is not None and not self._directory.best.exists():
@@ -231,7 +234,6 @@ class Recorder:
     def _save_best(
         self, snapshot: FrozenSnapshot, evaluation_return: float, spec: EnvironmentSpec
     ) -> None:
-        from zdqn.records.checkpoints import Checkpoint, save_checkpoint
         from zdqn.rl.weight_arrays import tensor_view
 
         checkpoint = Checkpoint(
@@ -270,8 +272,6 @@ class Recorder:
             totals: state of what the run's memories have counted.
             version: of the weights that were published last.
         """
-        from zdqn.records.checkpoints import Checkpoint, CheckpointDirectory, TrainingState
-
         checkpoint = Checkpoint(
             config=self._config,
             spec=spec,

@@ -8,6 +8,7 @@ from typing import Any
 
 from zdqn.core.agenda import Counters
 from zdqn.errors import ZdqnError
+from zdqn.records.checkpoints import load_checkpoint
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 
 logger = logging.getLogger("zdqn.learner")
@@ -36,8 +37,6 @@ class Rescoring:
             number: of a new snapshot, which decides the episodes.
             wall_s: seconds of training so far.
         """
-        from zdqn.records.checkpoints import load_checkpoint
-
         if not self._path.exists():
             return None
         try:

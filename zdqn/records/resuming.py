@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 from zdqn.config import FUNCTION_KEYS, Config, flatten
-from zdqn.config.plain import show_value
+from zdqn.config.explaining import show_value
 from zdqn.core.agenda import Agenda, Limits, Periods
 from zdqn.errors import ConfigError, MismatchError, ZdqnError
 from zdqn.records.checkpoints import Checkpoint, CheckpointDirectory, TrainingState, load_checkpoint
@@ -46,15 +46,27 @@ class Resumption:
     path: Path
 
 
+@overload
 def load_resumption(
-    resume: Path, config: Config, limits: Limits, *, into: Path, quiet: bool = False
-) -> Resumption:
+    resume: Path, config: Config, limits: Limits, *, into: Path, quiet: bool = ...
+) -> Resumption: ...
+
+
+@overload
+def load_resumption(
+    resume: Path | None, config: Config, limits: Limits, *, into: Path, quiet: bool = ...
+) -> Resumption | None: ...
+
+
+def load_resumption(
+    resume: Path | None, config: Config, limits: Limits, *, into: Path, quiet: bool = False
+) -> Resumption | None:
     """Read what a run is to go on from, and refuse what cannot go on; nothing is written.
 
     What goes on otherwise than it was is logged.
 
     Args:
-        resume: run directory.
+        resume: run directory; None begins anew, with nothing to read.
         config: to go on with.
         limits: those of `config`.
         into: where the files go; another folder begins a run of its own.
@@ -66,6 +78,8 @@ def load_resumption(
             another environment.
         ConfigError: when an end condition is met already.
     """
+    if resume is None:
+        return None
     loaded = CheckpointDirectory(RunFiles(resume).checkpoints, _READS).newest()
     changed = _changed(loaded.checkpoint.config, config)
     moved = [

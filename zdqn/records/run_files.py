@@ -127,6 +127,16 @@ def read_summary(run_directory: Path) -> dict[str, Any]:
     return summary
 
 
+def was_killed(files: RunFiles) -> bool:
+    """Whether the last start of a run ended without a summary; that of an earlier one may be there.
+
+    A start that ends in order writes its summary last. It is so too while a run goes on.
+    """
+    if not (files.summary.exists() and files.metrics.exists()):
+        return False
+    return files.summary.stat().st_mtime < files.metrics.stat().st_mtime
+
+
 # --- which folder -------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from math import inf
@@ -21,11 +21,13 @@ from zdqn.data import WeightVersion
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.records.given_functions import record_functions
 from zdqn.records.recorder import Recorder
+from zdqn.records.resuming import Resumption, load_resumption
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
+from zdqn.records.run_result import RunResult
+from zdqn.records.sinks import Sink
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
-from zdqn.records.training_result import TrainingResult
 from zdqn.roles.acting.epsilon import EpsilonSource
 from zdqn.roles.building import (
     EnvironmentFactory,
@@ -50,7 +52,6 @@ if TYPE_CHECKING:
     from zdqn.core.lockstep import Lockstep
     from zdqn.core.rollout import Rollout
     from zdqn.core.trainer import Trainer
-    from zdqn.records.resuming import Resumption
     from zdqn.rl.greedy import Greedy
 
 logger = logging.getLogger("zdqn.learner")
@@ -72,6 +73,7 @@ class Single(Closing):
         resume: run directory to go on from: network, optimizer and counters are those of its newest
             checkpoint, replay and environments begin anew.
         overwrite: remove the run that is in `run_directory`, once training begins.
+        sinks: told of metrics, evaluations and the summary, as they come.
         stop: set it to end `run`.
 
     Raises:
@@ -90,6 +92,7 @@ class Single(Closing):
         network: NetworkFactory | None = None,
         resume: Path | None = None,
         overwrite: bool = False,
+        sinks: Sequence[Sink] = (),
         stop: threading.Event | None = None,
     ) -> None:
         if config.replay.samples_per_insert == 0:
@@ -107,26 +110,19 @@ class Single(Closing):
             self._claim = stack.enter_context(claim)
             self._directory = RunDirectory(run_directory)
             use_threads(config.learner.threads)
-            resumption = self._load_resumption(resume)
+            limits = build_limits(config)
+            resumption = load_resumption(resume, config, limits, into=run_directory)
             self._make_environments(stack, environment)
             self._trainer: Trainer = build_trainer(config, network, self._spec)
-            self._recorder = Recorder(config, self._directory)
+            self._recorder = Recorder(config, self._directory, sinks)
             self._earlier, self._earlier_totals = Counters(), RunTotals()
             if resumption is not None:
                 self._count_on(resumption)
             periods = replace(build_periods(config), publish_updates=0, republish_s=0.0)
-            self._agenda = Agenda(periods, build_limits(config))  # nothing is published: to nobody
+            self._agenda = Agenda(periods, limits)  # nothing is published: to nobody
             self._returns: list[float] = []
             self._rollout, self._lockstep = self._build()
             self._open = stack.pop_all()
-
-    def _load_resumption(self, resume: Path | None) -> Resumption | None:
-        if resume is None:
-            return None
-        from zdqn.records.resuming import load_resumption
-
-        limits = build_limits(self._config)
-        return load_resumption(resume, self._config, limits, into=self._directory.path)
 
     def _make_environments(self, stack: ExitStack, environment: EnvironmentFactory | None) -> None:
         from zdqn.envs import close_environments
@@ -201,7 +197,7 @@ class Single(Closing):
         self._epsilons = epsilons
         return rollout, lockstep
 
-    def run(self) -> TrainingResult:
+    def run(self) -> RunResult:
         """Train until an end condition is met or `stop` is set.
 
         Returns:
@@ -220,7 +216,7 @@ class Single(Closing):
         with seeded(self._config.run.seed, self._trainer.device):
             return self._train()
 
-    def _train(self) -> TrainingResult:
+    def _train(self) -> RunResult:
         self._do_what_is_due()
         while not (reason := self._end()) and not self._stop.is_set():
             self._lockstep.collect(self._is_interrupted)
@@ -356,7 +352,7 @@ class Single(Closing):
         )
         return totals
 
-    def _finish(self, limit: str) -> TrainingResult:
+    def _finish(self, limit: str) -> RunResult:
         reason = limit or reason_of(self._stop) or "stopped"
         logger.info("training is over: %s", reason)
         if self._recorder.snapshots and self._agenda.takes_last_snapshot(
@@ -378,7 +374,7 @@ class Single(Closing):
                 "blocks_duplicated": 0,
             },
         )
-        return TrainingResult(reason, summary, self._directory.path)
+        return RunResult(self._directory.path, summary)
 
     def _last_evaluation_takes_too_long(self) -> bool:
         deadline_s = evaluation_deadline_s(self._config)

@@ -4,6 +4,8 @@ import json
 import re
 import socket
 import threading
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
@@ -20,7 +22,9 @@ from zdqn.errors import (
     RoleFailedError,
 )
 from zdqn.records.checkpoints import CheckpointDirectory
-from zdqn.records.training_result import TrainingResult
+from zdqn.records.run_result import RunResult
+from zdqn.records.sinks import Sink
+from zdqn.records.snapshots import Evaluation
 from zdqn.roles.learner import memory_link
 from zdqn.roles.learner.model_answers import ModelAnswers
 from zdqn.roles.learner.role import Learner
@@ -29,6 +33,7 @@ from zdqn.wire import remote_control
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.memory_messages import NotReady, Progress, SampleRequest
 from zdqn.wire.protocol import Acknowledged, ErrorReply, Hello, Refusal, Spec, Status, Stop
+from zdqn.wire.status import MetricsRow
 
 CARTPOLE = Spec.of(EnvironmentSpec((4,), "float32", 2))
 NOWHERE = "tcp://127.0.0.1:1"
@@ -319,7 +324,7 @@ def test_a_resumed_learner_knows_the_environment_and_counts_on(
     learner = make(
         quick_config("stop.updates=999"), memory=memory.address, stop=stop, resume=tmp_path / "run"
     )
-    results: list[TrainingResult] = []
+    results: list[RunResult] = []
     in_thread(lambda: results.append(learner.run()))
     until(lambda: memory.count(SampleRequest))
     assert {hello.spec for hello in memory.heard if isinstance(hello, Hello)} == {CARTPOLE}
@@ -331,3 +336,34 @@ def test_a_resumed_learner_knows_the_environment_and_counts_on(
     for key in ("updates", "environment_steps", "transitions", "episodes"):
         assert result.summary[key] == earlier[key], key
     assert result.summary["wall_s"] >= round(saved.metrics["wall_s"], 3) > 0
+
+
+class Told(Sink):
+    """Keeps what it is told."""
+
+    def __init__(self):
+        self.rows: list[MetricsRow] = []
+        self.evaluations: list[Evaluation] = []
+        self.summaries: list[Mapping[str, Any]] = []
+
+    def add_metrics(self, row):
+        self.rows.append(row)
+
+    def add_evaluation(self, evaluation):
+        self.evaluations.append(evaluation)
+
+    def write_summary(self, summary):
+        self.summaries.append(summary)
+
+
+def test_sinks_are_told_what_the_run_directory_is_told(system):
+    config, sink = quick_config("evaluator.period_updates=20"), Told()
+    memory = system.memory(config)
+    learner = system.learner(config, memory, sinks=[sink])
+    system.collector(config, learner)
+    system.evaluator(config, learner)
+    result = learner.result()
+    assert [row.updates for row in sink.rows] == result.metrics()["updates"].tolist()
+    means = sorted(evaluation.scores.mean for evaluation in sink.evaluations)
+    assert means == sorted(result.evaluations()["mean"])
+    assert sink.summaries == [result.summary]

@@ -6,7 +6,7 @@ import copy
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,10 +19,12 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import RoleFailedError
 from zdqn.records.given_functions import record_functions
 from zdqn.records.recorder import Recorder
+from zdqn.records.resuming import load_resumption
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
+from zdqn.records.run_result import RunResult
+from zdqn.records.sinks import Sink
 from zdqn.records.totals import RunTotals
-from zdqn.records.training_result import TrainingResult
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
@@ -52,7 +54,6 @@ from zdqn.wire.status import RunStatus
 
 if TYPE_CHECKING:
     from zdqn.core.trainer import Trainer
-    from zdqn.records.resuming import Resumption
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -76,6 +77,7 @@ class Learner(Closing):
         network: makes the Q-network in place of ``network.kind``.
         resume: run directory to go on from; its newest checkpoint is loaded.
         overwrite: remove the run that is in `run_directory`, once training begins.
+        sinks: told of metrics, evaluations and the summary, as they come.
         on_bound: told the real endpoints, ``model`` and ``weights``.
         context: where sockets live; by default one of its own.
         stop: set it to end `run`.
@@ -100,6 +102,7 @@ class Learner(Closing):
         network: NetworkFactory | None = None,
         resume: Path | None = None,
         overwrite: bool = False,
+        sinks: Sequence[Sink] = (),
         on_bound: Callable[[dict[str, str]], None] | None = None,
         context: Context | None = None,
         stop: threading.Event | None = None,
@@ -121,7 +124,9 @@ class Learner(Closing):
         with ExitStack() as stack:
             claim = RunClaim(run_directory, resume=resume, overwrite=overwrite)
             self._claim = stack.enter_context(claim)
-            self._resumption = self._load_resumption(resume, run_directory)
+            self._resumption = load_resumption(
+                resume, config, build_limits(config), into=run_directory
+            )
             self._directory = RunDirectory(run_directory)
             self._node = stack.enter_context(Node(context))
             server, publisher = self._node.server_and(self._node.publisher, address)
@@ -148,7 +153,7 @@ class Learner(Closing):
                 on_bound(self.endpoints)
             self._open = stack.pop_all()
         self._publications = Publications(publisher, run_id=self._run_id, learner_epoch=self._epoch)
-        self._recorder = Recorder(config, self._directory)
+        self._recorder = Recorder(config, self._directory, sinks)
         self._totals = RunTotals()
         self._memory = MemoryLink(
             self._node,
@@ -173,7 +178,7 @@ class Learner(Closing):
 
     # --- life -------------------------------------------------------------------------------------
 
-    def run(self) -> TrainingResult:
+    def run(self) -> RunResult:
         """Train until an end condition is met or somebody asks to stop.
 
         Returns:
@@ -210,13 +215,6 @@ class Learner(Closing):
             limit = loop.run()
             self._check_failures()
             return self._finish(loop, samples, limit)
-
-    def _load_resumption(self, resume: Path | None, into: Path) -> Resumption | None:
-        if resume is None:
-            return None
-        from zdqn.records.resuming import load_resumption
-
-        return load_resumption(resume, self._config, build_limits(self._config), into=into)
 
     def _count_on(self) -> None:
         """Take over the counters of the run that is gone on with."""
@@ -327,7 +325,7 @@ class Learner(Closing):
                 f"please report it."
             ) from self._server.failure
 
-    def _finish(self, loop: TrainingLoop, samples: SampleStream, limit: str) -> TrainingResult:
+    def _finish(self, loop: TrainingLoop, samples: SampleStream, limit: str) -> RunResult:
         """Tell everybody, wait for what is still to come, and write the summary."""
         reason = limit or self._reason()
         logger.info("training is over: %s", reason)
@@ -343,7 +341,7 @@ class Learner(Closing):
             loop.save_checkpoint()  # again, for whoever goes on to know of these evaluations
         return self._part(reason, loop.counters, samples.waited_s, verdict, loop.snapshots_dropped)
 
-    def _finish_untrained(self) -> TrainingResult:
+    def _finish_untrained(self) -> RunResult:
         reason = self._reason()
         logger.info("training is over: %s", reason)
         resumption = self._resumption
@@ -353,7 +351,7 @@ class Learner(Closing):
 
     def _part(
         self, reason: str, counters: Counters, waited_s: float, verdict: str, dropped: int
-    ) -> TrainingResult:
+    ) -> RunResult:
         """Let everybody go, end the memory, and write the summary."""
         self._board.enter("finishing")
         self._server.finish(evaluators=True)
@@ -382,7 +380,7 @@ class Learner(Closing):
                 "verdict": verdict,
             },
         )
-        return TrainingResult(reason, summary, self._directory.path)
+        return RunResult(self._directory.path, summary)
 
     def _clients(self) -> int:
         return self._server.living("collector") + self._server.living("evaluator")
