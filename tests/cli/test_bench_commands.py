@@ -78,6 +78,7 @@ def test_all_hands_each_its_own(asked):
         "scaling": {"policy": "remote"},
         "peers": {"sb3_python": "s", "reverb_python": "r"},
         "solve": {"seeds": 3, "sb3_python": "s"},
+        "parity": {"seeds": 3, "sb3_python": "s"},
     }
     assert tuple(asked) == ALL
 

@@ -13,6 +13,7 @@ from typing import Any
 
 _WARM_UP_STEPS = 500
 _TUNED_STEPS = 200_000
+_PARITY_FROM_STEPS, _PARITY_STEPS = 5_000, 25_000
 
 
 def seed_model(train_freq: int, batch_size: int = 32) -> Any:
@@ -106,6 +107,52 @@ def solve(seed: int) -> dict[str, float]:
     }
 
 
+def parity(seed: int) -> dict[str, float]:
+    """Train with the settings of ``zdqn bench parity``; gives the mean of what evaluations gave."""
+    sb3, gymnasium, torch, callbacks, evaluation = map(
+        importlib.import_module,
+        (
+            "stable_baselines3",
+            "gymnasium",
+            "torch",
+            "stable_baselines3.common.callbacks",
+            "stable_baselines3.common.evaluation",
+        ),
+    )
+    torch.set_num_threads(1)
+    environment = gymnasium.make("CartPole-v1")
+    environment.reset(seed=seed)
+    returns = []
+
+    class Evaluate(callbacks.BaseCallback):  # type: ignore[name-defined, misc]
+        def _on_step(self) -> bool:
+            if self.num_timesteps % 1_000 == 0 and self.num_timesteps >= _PARITY_FROM_STEPS:
+                mean, _ = evaluation.evaluate_policy(self.model, environment, 20, warn=False)
+                returns.append(float(mean))
+            return True
+
+    model = sb3.DQN(
+        "MlpPolicy",
+        "CartPole-v1",
+        learning_rate=1e-3,
+        buffer_size=50_000,
+        learning_starts=1_000,
+        batch_size=64,
+        train_freq=4,
+        gradient_steps=1,
+        target_update_interval=200,
+        n_steps=3,
+        max_grad_norm=1e9,
+        exploration_fraction=5_000 / _PARITY_STEPS,
+        exploration_final_eps=0.04,
+        policy_kwargs={"net_arch": [128, 128]},
+        device="cpu",
+        seed=seed,
+    )
+    model.learn(_PARITY_STEPS, callback=Evaluate())
+    return {"mean_return": sum(returns) / len(returns)}
+
+
 def main() -> None:
     """Do the task that the command line names."""
     task, number = sys.argv[1], int(sys.argv[2])
@@ -115,6 +162,8 @@ def main() -> None:
         result = learn(seed_model(1), number)
     elif task == "update-only":
         result = update_only(number)
+    elif task == "parity":
+        result = parity(number)
     else:
         result = solve(number)
     sys.stdout.write(json.dumps(result) + "\n")

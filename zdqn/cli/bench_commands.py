@@ -89,6 +89,9 @@ _BENCHMARKS = {
     "solve": _Benchmark(
         "Seconds until CartPole-v1 is solved, beside SB3's.", ("seeds", "config", "sb3_python")
     ),
+    "parity": _Benchmark(
+        "What a step teaches: one process, 1 to 16 collectors, SB3.", ("seeds", "sb3_python")
+    ),
 }
 """In the order in which `all` runs them, the quick ones first."""
 
