@@ -15,7 +15,7 @@ PLENTY = 10**12
 @pytest.fixture
 def make_broker(make_store):
     """A broker that nobody has said hello to."""
-    return lambda **changes: MemoryBroker(make_store(**changes), session=77)
+    return lambda **changes: MemoryBroker(make_store(**changes), session=77, n_step=1)
 
 
 @pytest.fixture

@@ -40,6 +40,7 @@ class MemoryBroker:
     Args:
         store: what it holds.
         session: random number of this start of the memory.
+        n_step: rewards in a return of the collectors, >= 1.
         name_of: session to what its collector is called in messages.
 
     Attributes:
@@ -52,12 +53,13 @@ class MemoryBroker:
         store: TransitionStore,
         *,
         session: int,
+        n_step: int,
         name_of: Callable[[int], str] = name_by_number,
     ) -> None:
         self._session = session
         self._fence = Fence()
         self.store = store
-        self.intake = Intake(store, name_of)
+        self.intake = Intake(store, n_step=n_step, name_of=name_of)
 
     # --- hello ---------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -100,20 +99,9 @@ class Ledger:
         if account is not None:
             account.refused += 1
 
-    def are_new(self, blocks: Iterable[tuple[int, int]]) -> bool:
-        """Whether `accept` would take all of these blocks, in this order.
-
-        Args:
-            blocks: session and sequence number of each.
-        """
-        expected: dict[int, int] = {}
-        for session, sequence in blocks:
-            account = self.accounts.get(session)
-            known = account.next_sequence if account is not None else 0
-            if sequence < expected.get(session, known):
-                return False
-            expected[session] = sequence + 1
-        return True
+    def forget(self, session: int) -> None:
+        """Count a session from its next block on, as one that was never heard of."""
+        self.accounts.pop(session, None)
 
     def write_off(self, session: int, blocks_sent: int) -> int:
         """Count a gone session's missing blocks as lost, and give their number.

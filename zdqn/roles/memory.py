@@ -304,7 +304,7 @@ class Memory(Closing):
 
     def _write_off(self, peer: Peer) -> None:
         blocks_sent = CollectorStatistics.read(peer.statistics).blocks_sent
-        lost = self._broker.intake.ledger.write_off(peer.session, blocks_sent)
+        lost = self._broker.intake.write_off(peer.session, blocks_sent)
         if lost:
             logger.warning("%d blocks that %s had sent never came: lost", lost, peer.name)
 
