@@ -3,6 +3,7 @@
 import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
+from tests.wire.links import check_status_fits, fill_with_the_longest_words
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.memory import Memory
 from zdqn.stopping import StopEvent
@@ -192,3 +193,10 @@ def test_a_waiting_request_of_a_replaced_learner_is_refused(context, memory):
     assert isinstance(answer, ErrorReply)
     assert answer.code is Refusal.FENCED
     pipeline.close()
+
+
+def test_a_status_is_answered_whatever_clients_tell_of_themselves():
+    with Memory(quick_config(), bind="tcp://127.0.0.1:0") as role:
+        role.admit(hello(2, "learner", epoch=1))
+        fill_with_the_longest_words(role._desk)
+        check_status_fits(role._desk)

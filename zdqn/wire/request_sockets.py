@@ -37,7 +37,7 @@ class Request:
     @property
     def sender(self) -> bytes:
         """Give what tells this connection from others."""
-        return self._envelope[0].bytes
+        return self._envelope[0].bytes if self._envelope else b""
 
 
 class Server(Link):
