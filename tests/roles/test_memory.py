@@ -200,3 +200,36 @@ def test_a_status_is_answered_whatever_clients_tell_of_themselves():
         role.admit(hello(2, "learner", epoch=1))
         fill_with_the_longest_words(role._desk)
         check_status_fits(role._desk)
+
+
+def test_before_a_memory_knows_the_environment_blocks_wait_with_those_who_send_them(
+    context, memory, make_block
+):
+    """Else libzmq would hold 64 messages of each connection, of 256 MiB each."""
+    address = parse_address(memory.role.endpoints["transitions"], parameter="test")
+    sender = TransitionSender(context, address, high_water_mark=4, buffer_bytes=16_384)
+    block = make_block(SPEC, 16)
+    for sequence in range(4):
+        header = BlockHeader(
+            session=1, sequence=sequence, origin=SPEC.digest, frames=len(block.frames),
+            transitions=16, environment_steps=16 * (sequence + 1), episodes=0,
+        )  # fmt: skip
+        assert sender.send(block_payload.encode_block(header, block), lambda: True)
+    assert not sender.send(b"one more", lambda: True), "the others have not left"
+    ask(context, memory, hello())
+    eventually(lambda: memory.role._broker.store.size == 64, "the blocks that waited")
+    sender.close(0)
+    assert memory.role._broker.intake.refused == 0
+
+
+def test_a_memory_takes_no_message_that_is_far_larger_than_a_block(context, memory, make_block):
+    ask(context, memory, hello())
+    largest = block_payload.most_block_bytes(SPEC, transitions=16, frames=32)
+    address = parse_address(memory.role.endpoints["transitions"], parameter="test")
+    with TransitionSender(context, address, high_water_mark=8, buffer_bytes=16_384) as sender:
+        assert sender.send(bytes(largest + 1), lambda: False)
+    with TransitionSender(context, address, high_water_mark=8, buffer_bytes=16_384) as sender:
+        assert sender.send(bytes(largest), lambda: False)
+        eventually(lambda: memory.role._broker.intake.refused == 1, "a refusal in words")
+    fill(context, memory, make_block)
+    assert memory.role._broker.intake.refused == 1

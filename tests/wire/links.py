@@ -30,10 +30,11 @@ def receive_block(receiver, *, copy=True):
     return receiver.receive(copy=copy)
 
 
-def make_receiver(context, address, high_water_mark=2, buffer_bytes=8_192):
+def make_receiver(context, address, high_water_mark=2, buffer_bytes=8_192, *, closed=False):
     return TransitionReceiver(
-        context, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
-    )
+        context, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes,
+        closed=closed,
+    )  # fmt: skip
 
 
 def make_sender(context, address, high_water_mark=2, buffer_bytes=8_192):

@@ -21,6 +21,7 @@ from zdqn.roles.building_replay import available_bytes, build_broker
 from zdqn.roles.farewell import Farewell
 from zdqn.roles.sample_queue import SampleQueue
 from zdqn.stopping import reason_of
+from zdqn.wire import block_payload
 from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.compression import check_compression
 from zdqn.wire.desk import Desk, Particulars
@@ -110,6 +111,7 @@ class Memory(Closing):
                     node.receiver,
                     high_water_mark=config.transition_high_water_mark,
                     buffer_bytes=config.transition_buffer_bytes,
+                    closed=True,
                 ),
                 address,
             )
@@ -145,6 +147,7 @@ class Memory(Closing):
             What it did.
         """
         logger.info("serving samples at %s", self.endpoints["samples"])
+        logger.info("collectors wait with their blocks until a client tells the environment")
         while not (self._stop.is_set() or self._farewell.is_over(self._clients)):
             self._read_when_wanted()
             self._waiter.wait(self._wait_ms())
@@ -229,6 +232,12 @@ class Memory(Closing):
         spec = hello.spec.read()
         first = self._broker.store.spec is None
         self._broker.agree(spec, available_bytes())
+        store = self._broker.store
+        self._receiver.open(
+            block_payload.most_block_bytes(
+                spec, transitions=store.block_transitions, frames=store.block_frames(spec)
+            )
+        )
         if first:
             self._held_since_s = time.monotonic()  # before, there was nothing to hold back
             logger.info(

@@ -20,7 +20,8 @@ import zmq
 
 from zdqn.closing import Closing
 from zdqn.errors import AddressInUseError, ConfigError, RoleFailedError
-from zdqn.wire.addresses import Address
+from zdqn.wire.addresses import Address, taken
+from zdqn.wire.held_port import HeldPort
 
 LINGER_MS = 5_000
 COPY_SENT_BELOW_BYTES = 65_536
@@ -114,7 +115,7 @@ class Link(Closing):
         """
         self._socket.backlog = _BACKLOG
         self._socket.ipv6 = address.is_ipv6
-        if address.transport == "ipc":
+        if address.transport == "ipc" and self._lock is None:
             self._lock = _lock_ipc_path(address)
         text = str(address)
         if address.transport == "tcp" and address.port == 0:
@@ -124,11 +125,7 @@ class Link(Closing):
         except zmq.ZMQError as error:
             self.close()
             if error.errno == zmq.EADDRINUSE:
-                raise AddressInUseError(
-                    f"Another process already listens on {address}. Stop it (`zdqn status` and "
-                    f"`zdqn stop` show and end a run), or give another port with --bind, or "
-                    f"memory.bind or learner.bind of the configuration; port 0 takes a free one."
-                ) from error
+                raise taken(address) from error
             raise ConfigError(
                 f"Cannot listen on {address}: {error.strerror}. It must be an address of this "
                 f"machine; 127.0.0.1 always is."
@@ -137,6 +134,26 @@ class Link(Closing):
         self.address = address
         if address.transport == "tcp":
             self.address = Address("tcp", address.host, int(last.rpartition(":")[2]))
+
+    def _hold(self, address: Address) -> Closing | None:
+        """Keep an address to bind later, as far as one can; gives what is to be closed before.
+
+        Raises:
+            AddressInUseError: when another process holds it.
+        """
+        self.address = address
+        try:
+            if address.transport == "ipc":
+                self._lock = _lock_ipc_path(address)
+                return None
+            held = HeldPort(address)
+            self.address = held.address
+            return held
+        except AddressInUseError:
+            self.close()
+            raise
+        except OSError:
+            return None  # the name of an interface, say: only libzmq knows those
 
     def _connect(self, address: Address) -> None:
         self.address = address
