@@ -139,7 +139,7 @@ class MemoryBroker:
         store = self.store
         allowed = store.allowed_batches(request.batch_size, request.batches)
         if store.spec is None or allowed == 0:
-            return self._not_ready()
+            return self.not_ready()
         header = Batches(
             batch_size=request.batch_size,
             batches=allowed,
@@ -166,11 +166,17 @@ class MemoryBroker:
                 f"(algorithm.batch_size)"
             )
 
-    def _not_ready(self) -> NotReady:
+    def not_ready(self, reason: str = "") -> NotReady:
+        """Say why there is no batch.
+
+        Args:
+            reason: see `NotReady`; "" finds it.
+        """
         size, limiter = self.store.size, self.store.limiter
-        reason = "no_spec" if self.store.spec is None else "filling"
-        if size and max(size, limiter.inserts) >= limiter.min_size:
-            reason = "limited"
+        if not reason:
+            reason = "no_spec" if self.store.spec is None else "filling"
+            if size and max(size, limiter.inserts) >= limiter.min_size:
+                reason = "limited"
         return NotReady(reason=reason, size=size, needed=limiter.min_size, progress=self.progress())
 
     # --- what is known -------------------------------------------------------------------------

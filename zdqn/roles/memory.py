@@ -125,7 +125,7 @@ class Memory(Closing):
                 on_bound(self.endpoints)
             self._open = stack.pop_all()
         self._waiter = Waiter([self._server, self._receiver])
-        self._requests = SampleQueue(self._broker, self._server.reply)
+        self._requests = SampleQueue(self._broker, self._server)
         self._desk = Desk(
             "memory",
             self,

@@ -39,6 +39,8 @@ SLICE_MS = 100
 """Longest single wait in libzmq, so that a stop request is seen soon."""
 
 MAX_MESSAGE_BYTES = 1024**3
+MAX_REQUEST_BYTES = 256 * 1024**2
+"""Of a question; answers may have more."""
 
 
 @contextmanager
