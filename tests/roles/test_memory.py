@@ -233,3 +233,34 @@ def test_a_memory_takes_no_message_that_is_far_larger_than_a_block(context, memo
         eventually(lambda: memory.role._broker.intake.refused == 1, "a refusal in words")
     fill(context, memory, make_block)
     assert memory.role._broker.intake.refused == 1
+
+
+def test_requests_get_no_more_time_of_a_round_than_blocks_take(monkeypatch):
+    """Else a flood of pings keeps blocks from being read."""
+    with Memory(quick_config(), bind="tcp://127.0.0.1:0") as role:
+        rounds = []
+        monkeypatch.setattr(role._desk, "serve", lambda _, most, most_s: rounds.append(most_s))
+        monkeypatch.setattr(role._requests, "advance", rounds.append)
+        for took_s in (0.0, 0.004, 0.0, 0.0001):
+
+            def read(took_s=took_s):
+                rounds.append("blocks")
+                role._inserting_s += took_s
+
+            monkeypatch.setattr(role, "_read_blocks", read)
+            role._serve_a_round()
+    least_s = pytest.approx(0.00025)
+    most_s = pytest.approx(0.004)
+    assert rounds == [
+        least_s, "blocks", least_s, least_s, "blocks", most_s,
+        most_s, "blocks", least_s, least_s, "blocks", least_s,
+    ]  # fmt: skip
+
+
+def test_a_ping_is_answered_though_another_client_asks_without_end(context, memory):
+    ask(context, memory, hello(1))
+    with connect(context, memory, PipelinedClient) as flood:
+        body = codec.encode(ping(1))
+        for _ in range(5_000):
+            flood.send(body)
+        assert ask(context, memory, ping(1)).known

@@ -233,3 +233,24 @@ def test_the_time_it_takes_is_counted(line):
     line.broker.sample = slowly
     line.ask(1)
     assert line.object.sampling_s == pytest.approx(0.25)
+
+
+def test_what_is_not_looked_at_in_time_comes_first_in_the_next_round(line):
+    sample = line.broker.sample
+    order = []
+
+    def slowly(header):
+        line.now_s += 0.25
+        order.append(header.session)
+        return sample(header)
+
+    for client in (1, 2, 3, 4):
+        line.ask(client)
+    line.broker.sample = slowly
+    line.object.advance(0.5)
+    assert order == [1, 2]
+    line.object.advance(0.0)
+    assert order == [1, 2, 1], "one is looked at in any case, and the order is that of arrival"
+    line.broker.left = 4
+    line.object.advance()
+    assert [answer for _, answer in line.replies] == [1, 2, 3, 4]

@@ -289,6 +289,19 @@ def test_a_round_ends_however_many_ask(desk):
     assert desk.serve(server, 3) == 0
 
 
+def test_a_round_ends_when_its_time_is_over_and_one_is_answered_in_any_case(desk, host, clock):
+    def status():
+        clock.now_s += 1.0
+        return {}
+
+    host.status = status
+    server = FakeServer(*[StatusRequest()] * 9)
+    assert desk.serve(server, 256, 3.0) == 3
+    assert desk.serve(server, 256, 2.5) == 3
+    assert desk.serve(server, 256, 0.0) == 1
+    assert desk.serve(server, 256) == 2
+
+
 def test_what_a_handler_has_answered_itself_is_not_answered_twice(host, clock):
     desk = Desk(
         "memory", host, session=9, dead_after_s=10.0, logger=logging.getLogger("zdqn.test"),

@@ -47,6 +47,8 @@ _BLOCKS_TOGETHER = 64
 _ROUNDS_IN_A_ROW = 4
 _MOST_REQUESTS = 256
 """In one round; clients that ask without end do not keep blocks from being read."""
+_LEAST_REQUESTS_S = 0.00025
+"""Time for requests in a round, and as much for those that wait; more if blocks took more."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ class Memory(Closing):
         self._held_since_s = time.monotonic()
         self._holding_s = 0.0
         self._inserting_s = 0.0
+        self._requests_s = _LEAST_REQUESTS_S
         with ExitStack() as stack:
             node = stack.enter_context(Node(context))
             self._server, self._receiver = node.server_and(
@@ -151,9 +154,7 @@ class Memory(Closing):
         while not (self._stop.is_set() or self._farewell.is_over(self._clients)):
             self._read_when_wanted()
             self._waiter.wait(self._wait_ms())
-            self._desk.serve(self._server, _MOST_REQUESTS)
-            self._read_blocks()
-            self._requests.advance()
+            self._serve_a_round()
             self._desk.look_after_peers()
             self._write_off_departed()
         statistics = self._statistics().to_wire()
@@ -161,6 +162,14 @@ class Memory(Closing):
         if not self._farewell.begun:
             logger.info("going away: %s; learner and collectors wait for the next memory", reason)
         return MemoryResult(statistics, reason)
+
+    def _serve_a_round(self) -> None:
+        """Look at requests and at blocks; neither gets more time than the other takes."""
+        self._desk.serve(self._server, _MOST_REQUESTS, self._requests_s)
+        before_s = self._inserting_s
+        self._read_blocks()
+        self._requests_s = max(self._inserting_s - before_s, _LEAST_REQUESTS_S)
+        self._requests.advance(self._requests_s)
 
     def close(self) -> None:
         """Close the sockets."""

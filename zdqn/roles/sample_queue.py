@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections import Counter, deque
 from collections.abc import Callable
@@ -128,16 +129,26 @@ class SampleQueue:
             del self._waiting_of[sender]
         return waiting
 
-    def advance(self) -> None:
-        """Answer those that can be given something, or have waited long enough."""
+    def advance(self, most_s: float = math.inf) -> None:
+        """Answer those that can be given something, or have waited long enough.
+
+        Args:
+            most_s: no other is looked at after so many seconds; those that are left come first in
+                the next call.
+        """
         now_s = self._clock()
-        for _ in range(len(self._waiting)):
+        again = 0
+        for tried in range(len(self._waiting)):
             if not self._waiting:  # others of a client that has gone were dropped
+                break
+            if tried and self._clock() - now_s >= most_s:
+                self._waiting.rotate(again)  # they came before those that were not looked at
                 break
             waiting = self._take_first()
             answer = self._try_or_refuse(waiting)
             if isinstance(answer, NotReady) and now_s < waiting.deadline_s:
                 self._wait(waiting)
+                again += 1
             elif answer is not None:
                 self._server.reply(waiting.request, codec.encode(answer))
 

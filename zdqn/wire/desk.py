@@ -8,6 +8,7 @@ the same is `zdqn.wire.membership`.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -180,17 +181,24 @@ class Desk:
         self._is_sure_of_run = bool(run_id)
         self.peers = PeerTable(dead_after_s)
 
-    def serve(self, server: Server, most: int) -> int:
+    def serve(self, server: Server, most: int, most_s: float = math.inf) -> int:
         """Answer the requests that have come.
+
+        Clients that ask without end keep nobody else waiting: one request of each comes in turn,
+        and what else the server has to do is due after so many, or so long.
 
         Args:
             server: where they come.
-            most: how many at most; clients that ask without end keep nobody else waiting.
+            most: how many at most.
+            most_s: no other is begun after so many seconds; one is answered in any case.
 
         Returns:
             How many were taken.
         """
+        until_s = self._clock() + most_s
         for taken in range(most):
+            if taken and self._clock() >= until_s:
+                return taken
             request = server.receive()
             if request is None:
                 return taken

@@ -12,7 +12,14 @@ import zmq
 from numpy.typing import NDArray
 
 from zdqn.wire.addresses import Address
-from zdqn.wire.sockets import COPY_SENT_BELOW_BYTES, MAX_REQUEST_BYTES, SLICE_MS, Link, SocketMaker
+from zdqn.wire.sockets import (
+    COPY_SENT_BELOW_BYTES,
+    MAX_REQUEST_BYTES,
+    SLICE_MS,
+    Link,
+    SocketMaker,
+    watch_by_keepalive,
+)
 
 Sendable: TypeAlias = bytes | NDArray[np.uint8]
 
@@ -83,6 +90,7 @@ class Server(Link):
 
     def __init__(self, maker: SocketMaker, address: Address) -> None:
         super().__init__(maker.socket(zmq.ROUTER))
+        watch_by_keepalive(self._socket)
         self._socket.sndtimeo = 0
         self._socket.sndhwm = _MOST_UNREAD
         self._socket.router_mandatory = True  # say so when nobody is there to be answered

@@ -34,6 +34,8 @@ _RECONNECT_MAX_MS = 2_000
 _HEARTBEAT_MS = 10_000
 _HEARTBEAT_TIMEOUT_MS = 30_000
 _HANDSHAKE_MS = 5_000
+_KEEPALIVE_S = 10
+_KEEPALIVE_PROBES = 3
 _BACKLOG = 1_024
 SLICE_MS = 100
 """Longest single wait in libzmq, so that a stop request is seen soon."""
@@ -86,6 +88,20 @@ class Context(Closing):
     def close(self) -> None:
         """Close everything; sockets that still hold data get `LINGER_MS`."""
         self._context.destroy(linger=None)
+
+
+def watch_by_keepalive(socket: zmq.Socket[bytes]) -> None:
+    """Let the kernel find a dead peer instead of ZeroMQ's heartbeats.
+
+    For sockets that may leave messages unread, as a memory does that holds collectors back, and a
+    server that is asked more than it can answer. They miss heartbeats: libzmq would drop living
+    peers, and abort the process when one has closed meanwhile.
+    """
+    socket.heartbeat_ivl = 0
+    socket.tcp_keepalive = 1
+    socket.tcp_keepalive_idle = _KEEPALIVE_S
+    socket.tcp_keepalive_intvl = _KEEPALIVE_S
+    socket.tcp_keepalive_cnt = _KEEPALIVE_PROBES
 
 
 class SocketMaker(Protocol):

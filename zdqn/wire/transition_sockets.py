@@ -8,26 +8,17 @@ import zmq
 
 from zdqn.closing import Closing
 from zdqn.wire.addresses import Address
-from zdqn.wire.sockets import COPY_SENT_BELOW_BYTES, SLICE_MS, Link, SocketMaker
+from zdqn.wire.sockets import (
+    COPY_SENT_BELOW_BYTES,
+    SLICE_MS,
+    Link,
+    SocketMaker,
+    watch_by_keepalive,
+)
 
 COPY_RECEIVED_BELOW_BYTES = 32_768
 """A shorter message is received quicker with a copy than without."""
 MAX_BLOCK_BYTES = 256 * 1024**2
-_KEEPALIVE_S = 10
-_KEEPALIVE_PROBES = 3
-
-
-def _watch_by_keepalive(socket: zmq.Socket[bytes]) -> None:
-    """Let the kernel find a dead peer instead of ZeroMQ's heartbeats.
-
-    A memory that holds collectors back does not read, and so misses their heartbeats: libzmq would
-    drop living collectors, and abort the process when one has closed meanwhile.
-    """
-    socket.heartbeat_ivl = 0
-    socket.tcp_keepalive = 1
-    socket.tcp_keepalive_idle = _KEEPALIVE_S
-    socket.tcp_keepalive_intvl = _KEEPALIVE_S
-    socket.tcp_keepalive_cnt = _KEEPALIVE_PROBES
 
 
 class TransitionSender(Link):
@@ -37,7 +28,7 @@ class TransitionSender(Link):
         self, maker: SocketMaker, address: Address, *, high_water_mark: int, buffer_bytes: int
     ) -> None:
         super().__init__(maker.socket(zmq.PUSH))
-        _watch_by_keepalive(self._socket)
+        watch_by_keepalive(self._socket)
         self._socket.sndhwm = high_water_mark
         self._socket.sndbuf = buffer_bytes
         self._socket.sndtimeo = SLICE_MS
@@ -92,7 +83,7 @@ class TransitionReceiver(Link):
         closed: bool = False,
     ) -> None:
         super().__init__(maker.socket(zmq.PULL))
-        _watch_by_keepalive(self._socket)
+        watch_by_keepalive(self._socket)
         self._socket.rcvhwm = high_water_mark
         self._socket.rcvbuf = buffer_bytes
         self._is_open = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -109,13 +110,16 @@ class ModelAnswers:
             },
         )
 
-    def serve(self) -> tuple[bool, bool]:
+    def serve(self, most_s: float = math.inf) -> tuple[bool, bool]:
         """Answer what has come.
+
+        Args:
+            most_s: no other request is begun after so many seconds.
 
         Returns:
             Whether anything was done, and whether somebody asked for actions.
         """
-        busy = self.desk.serve(self._server, _MOST_REQUESTS) > 0
+        busy = self.desk.serve(self._server, _MOST_REQUESTS, most_s) > 0
         asked = self.actions.answer(self._published)
         busy |= self.evaluations.advance(over=self._evaluators_done)
         return busy, asked
