@@ -47,8 +47,8 @@ _BLOCKS_TOGETHER = 64
 _ROUNDS_IN_A_ROW = 4
 _MOST_REQUESTS = 256
 """In one round; clients that ask without end do not keep blocks from being read."""
-_LEAST_REQUESTS_S = 0.00025
-"""Time for requests in a round, and as much for those that wait; more if blocks took more."""
+_REQUESTS_S = 0.00025
+"""Time for requests in a round when there was no block, and as much for those that wait."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Memory(Closing):
         self._held_since_s = time.monotonic()
         self._holding_s = 0.0
         self._inserting_s = 0.0
-        self._requests_s = _LEAST_REQUESTS_S
+        self._requests_s = _REQUESTS_S
         with ExitStack() as stack:
             node = stack.enter_context(Node(context))
             self._server, self._receiver = node.server_and(
@@ -167,8 +167,9 @@ class Memory(Closing):
         """Look at requests and at blocks; neither gets more time than the other takes."""
         self._desk.serve(self._server, _MOST_REQUESTS, self._requests_s)
         before_s = self._inserting_s
-        self._read_blocks()
-        self._requests_s = max(self._inserting_s - before_s, _LEAST_REQUESTS_S)
+        self._requests_s = _REQUESTS_S
+        if self._read_blocks():
+            self._requests_s = self._inserting_s - before_s
         self._requests.advance(self._requests_s)
 
     def close(self) -> None:
@@ -196,14 +197,17 @@ class Memory(Closing):
         self._waiter.enable(self._receiver, wanted)
         self._reading = wanted
 
-    def _read_blocks(self) -> None:
+    def _read_blocks(self) -> bool:
+        """Read what has come; whether that was anything."""
         if not self._reading:
-            return
+            return False
+        some = False
         started_s = time.monotonic()
         store, intake = self._broker.store, self._broker.intake
         copy = store.block_bytes < COPY_RECEIVED_BELOW_BYTES
         for _ in range(_ROUNDS_IN_A_ROW):
             messages = self._receive_blocks(store.wanted_blocks(_BLOCKS_TOGETHER), copy)
+            some |= bool(messages)
             for refused in intake.insert_together(messages):
                 kind = _kind_of(refused, self._desk.peers.peers)
                 text = "refused %s (%d refused so far)"
@@ -211,6 +215,7 @@ class Memory(Closing):
             if len(messages) < _BLOCKS_TOGETHER:
                 break
         self._inserting_s += time.monotonic() - started_s
+        return some
 
     def _receive_blocks(self, most: int, copy: bool) -> list[bytes | memoryview]:
         messages: list[bytes | memoryview] = []
