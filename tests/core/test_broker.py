@@ -298,6 +298,15 @@ def test_priorities_before_any_data_are_dropped(make_broker):
     assert broker.store.stale_priorities == 0
 
 
+def test_no_more_priorities_are_taken_at_once_than_are_written_in_a_moment(start, monkeypatch):
+    broker, sender = start(prioritized=True, min_size=5)
+    sender.send()
+    monkeypatch.setattr("zdqn.core.broker._MOST_PRIORITIES", 5)
+    take_priorities(broker, [0, 1, 2, 3, 4], [1.0] * 5)
+    with pytest.raises(ProtocolError, match="6 priorities in one request; at most 5"):
+        take_priorities(broker, [0, 1, 2, 3, 4, 0], [1.0] * 6)
+
+
 def test_a_request_that_claims_other_priorities_than_it_carries_is_refused(start):
     broker, _ = start(prioritized=True)
     request = SampleRequest(batch_size=4, priorities=3)

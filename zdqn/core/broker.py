@@ -20,6 +20,8 @@ from zdqn.wire import codec, payloads
 from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest
 
 _MAX_BATCH_BYTES = 512 * 1024**2
+_MOST_PRIORITIES = 2**20
+"""In one request: everybody else waits while they are written."""
 
 
 class Draw(NamedTuple):
@@ -108,6 +110,11 @@ class MemoryBroker:
         self.check_admitted(request)
         if not request.priorities and message.payload == len(message.buffer):
             return
+        if request.priorities > _MOST_PRIORITIES:
+            raise ProtocolError(
+                f"{request.priorities} priorities in one request; at most {_MOST_PRIORITIES} are "
+                f"taken at once"
+            )
         keys, priorities = codec.read_arrays(
             message, payloads.priorities_layout(request.priorities)
         )

@@ -93,7 +93,9 @@ class ModelAnswers:
         self._evaluators_done = False
         self.spec: EnvironmentSpec | None = None
         self.spec_known = threading.Event()
-        self.actions = ActionAnswers(server.reply)
+        self.actions = ActionAnswers(
+            server.reply, most_observations=config.collector.block_transitions
+        )
         self.evaluations = EvaluationClaims(config, run_id, server.reply)
         self.desk = Desk(
             "learner",
