@@ -254,3 +254,12 @@ def test_what_is_not_looked_at_in_time_comes_first_in_the_next_round(line):
     line.broker.left = 4
     line.object.advance()
     assert [answer for _, answer in line.replies] == [1, 2, 3, 4]
+
+
+def test_nobody_waits_for_messages_longer_than_the_first_of_them_waits(line):
+    assert line.object.wait_ms(100) == 100
+    line.ask(1, wait_ms=50)
+    assert line.object.wait_ms(100) == pytest.approx(50)
+    assert line.object.wait_ms(20) == 20
+    line.now_s += 1.0
+    assert line.object.wait_ms(100) == 1

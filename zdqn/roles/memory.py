@@ -153,7 +153,7 @@ class Memory(Closing):
         logger.info("collectors wait with their blocks until a client tells the environment")
         while not (self._stop.is_set() or self._farewell.is_over(self._clients)):
             self._read_when_wanted()
-            self._waiter.wait(self._wait_ms())
+            self._waiter.wait(self._requests.wait_ms(_WAIT_MS))
             self._serve_a_round()
             self._desk.look_after_peers()
             self._write_off_departed()
@@ -175,12 +175,6 @@ class Memory(Closing):
     def close(self) -> None:
         """Close the sockets."""
         self._open.close()
-
-    def _wait_ms(self) -> float:
-        patience_s = self._requests.patience_s()
-        if patience_s is None:
-            return _WAIT_MS
-        return min(max(patience_s * 1000, 1), _WAIT_MS)
 
     # --- transitions ----------------------------------------------------------------------------
 

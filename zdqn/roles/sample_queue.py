@@ -158,6 +158,15 @@ class SampleQueue:
             return None
         return max(self._waiting[0].deadline_s - self._clock(), 0.0)
 
+    def wait_ms(self, most_ms: float) -> float:
+        """Give how long to wait for messages, so that the first of them is answered in time.
+
+        Args:
+            most_ms: the most, in which it is looked at them again in any case.
+        """
+        patience_s = self.patience_s()
+        return most_ms if patience_s is None else min(max(patience_s * 1000, 1), most_ms)
+
     def _try(self, waiting: _Waiting) -> NotReady | None:
         """Answer with batches, or give the reason why not yet."""
         started_s = self._clock()
