@@ -15,7 +15,7 @@ PLENTY = 10**12
 @pytest.fixture
 def make_broker(make_store):
     """A broker that nobody has said hello to."""
-    return lambda **changes: MemoryBroker(make_store(**changes), session=77)
+    return lambda **changes: MemoryBroker(make_store(**changes), session=77, n_step=1)
 
 
 @pytest.fixture
@@ -296,6 +296,15 @@ def test_priorities_before_any_data_are_dropped(make_broker):
     broker = make_broker(prioritized=True)
     take_priorities(broker, [0, 1], [1.0, 1.0])
     assert broker.store.stale_priorities == 0
+
+
+def test_no_more_priorities_are_taken_at_once_than_are_written_in_a_moment(start, monkeypatch):
+    broker, sender = start(prioritized=True, min_size=5)
+    sender.send()
+    monkeypatch.setattr("zdqn.core.broker._MOST_PRIORITIES", 5)
+    take_priorities(broker, [0, 1, 2, 3, 4], [1.0] * 5)
+    with pytest.raises(ProtocolError, match="6 priorities in one request; at most 5"):
+        take_priorities(broker, [0, 1, 2, 3, 4, 0], [1.0] * 6)
 
 
 def test_a_request_that_claims_other_priorities_than_it_carries_is_refused(start):

@@ -113,7 +113,7 @@ def test_a_transition_takes_at_most_one_and_a_fifth_of_a_frame_on_the_wire(rollo
 
 def test_a_transition_takes_at_most_one_and_a_fifth_of_a_frame_in_ram(rollout):
     store = make_store(20_000)
-    intake = Intake(store)
+    intake = Intake(store, n_step=PONG.algorithm.n_step)
     for message, _ in messages(rollout, 45_000):
         intake.insert(message)
     assert store.size == 20_000
@@ -134,7 +134,7 @@ def test_and_so_much_is_what_is_reckoned_with():
 @pytest.mark.parametrize("capacity", [1_000, 1_024, 1_777])
 def test_and_no_transition_leaves_before_its_time_for_want_of_frames(rollout, capacity):
     store = make_store(capacity)
-    intake = Intake(store)
+    intake = Intake(store, n_step=1)
     inserted = 0
     for message, count in messages(rollout, 4 * capacity):
         intake.insert(message)

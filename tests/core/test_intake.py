@@ -18,7 +18,7 @@ def start(spec, make_store, make_sender):
 
     def make(**changes):
         store = make_store(spec, **changes)
-        intake = Intake(store)
+        intake = Intake(store, n_step=1)
         return store, intake, make_sender(intake, spec)
 
     return make
@@ -31,7 +31,7 @@ def make_large(make_store):
     def make(spec, **changes):
         settings = {"capacity": 4000, "block_transitions": 16, "min_size": 1, **changes}
         store = make_store(spec, **settings)
-        return store, Intake(store)
+        return store, Intake(store, n_step=1)
 
     return make
 
@@ -125,7 +125,7 @@ def encode(spec, block, sequence, **changes):
     values = {
         "session": 5, "sequence": sequence, "origin": spec.digest,
         "frames": len(block.frames), "transitions": len(block.records),
-        "environment_steps": 16 * (sequence + 1), "episodes": sequence,
+        "environment_steps": len(block.records) * (sequence + 1), "episodes": sequence,
         **changes,
     }  # fmt: skip
     return block_payload.encode_block(BlockHeader(**values), block)
@@ -235,7 +235,7 @@ def test_blocks_of_this_run_and_of_none_are_taken_and_of_another_refused(make_bl
 
 def test_a_sender_is_called_what_the_memory_calls_it(make_block, make_store):
     spec = EnvironmentSpec((4,), "float32", 2)
-    intake = Intake(make_store(spec), name_of=lambda session: f"collector-{session}@host")
+    intake = Intake(make_store(spec), n_step=1, name_of=lambda session: f"collector-{session}@host")
     block = make_block(spec, 3)
     ((_, error),) = intake.insert_together([encode(spec, block, 0, origin=1)])
     assert "collector-5@host sent it" in str(error)
@@ -244,7 +244,7 @@ def test_a_sender_is_called_what_the_memory_calls_it(make_block, make_store):
 
 def test_of_very_many_senders_the_newest_are_told_apart(make_block, make_store):
     spec = EnvironmentSpec((4,), "float32", 2)
-    intake = Intake(make_store(spec))
+    intake = Intake(make_store(spec), n_step=1)
     block = make_block(spec, 3)
     for session in range(1_500):
         intake.insert_together([encode(spec, block, 0, origin=1, session=session)])

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zdqn.core.ledger import Ledger
-from zdqn.records.block_accounts import NO_BLOCKS, BlockAccounts, BlockCounts, Sent
+from zdqn.records.block_accounts import NO_BLOCKS, BlockAccounts, BlockTotals, Sent
 from zdqn.wire.memory_messages import SessionBlocks
 
 
@@ -27,22 +27,22 @@ def test_without_collectors_there_are_no_blocks():
 @pytest.mark.parametrize(
     ("heard", "sent", "left", "expected"),
     [
-        ([], 4, False, BlockCounts(4, 0, 0, 0, 4)),
-        ([], 4, True, BlockCounts(4, 0, 4, 0, 0)),
-        ([(4, 4, 0)], 4, False, BlockCounts(4, 4, 0, 0, 0)),
-        ([(4, 4, 0)], 6, False, BlockCounts(6, 4, 0, 0, 2)),
-        ([(4, 4, 0)], 6, True, BlockCounts(6, 4, 2, 0, 0)),
-        ([(5, 3, 1)], 5, False, BlockCounts(5, 3, 1, 1, 0)),
-        ([(4, 4, 0)], 2, False, BlockCounts(4, 4, 0, 0, 0)),  # it told before it sent more
-        ([(4, 0, 4)], 4, False, BlockCounts(4, 0, 0, 4, 0)),
+        ([], 4, False, BlockTotals(4, 0, 0, 0, 4)),
+        ([], 4, True, BlockTotals(4, 0, 4, 0, 0)),
+        ([(4, 4, 0)], 4, False, BlockTotals(4, 4, 0, 0, 0)),
+        ([(4, 4, 0)], 6, False, BlockTotals(6, 4, 0, 0, 2)),
+        ([(4, 4, 0)], 6, True, BlockTotals(6, 4, 2, 0, 0)),
+        ([(5, 3, 1)], 5, False, BlockTotals(5, 3, 1, 1, 0)),
+        ([(4, 4, 0)], 2, False, BlockTotals(4, 4, 0, 0, 0)),  # it told before it sent more
+        ([(4, 0, 4)], 4, False, BlockTotals(4, 0, 0, 4, 0)),
         # the second memory hears of number 10 first: 4 to 9 died with the first
-        ([(4, 4, 0), (12, 2, 0)], 13, False, BlockCounts(13, 6, 6, 0, 1)),
-        ([(4, 4, 0), (12, 2, 0)], 13, True, BlockCounts(13, 6, 7, 0, 0)),
+        ([(4, 4, 0), (12, 2, 0)], 13, False, BlockTotals(13, 6, 6, 0, 1)),
+        ([(4, 4, 0), (12, 2, 0)], 13, True, BlockTotals(13, 6, 7, 0, 0)),
         # nothing has come since, and it may still: it is not lost yet
-        ([(4, 4, 0), (0, 0, 0)], 9, False, BlockCounts(9, 4, 0, 0, 5)),
+        ([(4, 4, 0), (0, 0, 0)], 9, False, BlockTotals(9, 4, 0, 0, 5)),
         # a memory that had told nothing, and one that refuses everything
-        ([(0, 0, 0), (8, 0, 3)], 8, False, BlockCounts(8, 0, 5, 3, 0)),
-        ([(0, 0, 8), (0, 0, 3)], 20, False, BlockCounts(20, 0, 0, 11, 9)),
+        ([(0, 0, 0), (8, 0, 3)], 8, False, BlockTotals(8, 0, 5, 3, 0)),
+        ([(0, 0, 8), (0, 0, 3)], 20, False, BlockTotals(20, 0, 0, 11, 9)),
     ],
 )
 def test_every_block_is_somewhere(heard, sent, left, expected):
@@ -55,7 +55,7 @@ def test_collectors_add_up_and_the_last_word_of_each_memory_counts():
     accounts.heard(1, [SessionBlocks(5, 2, 2, 0), SessionBlocks(6, 3, 2, 1)])
     accounts.heard(1, [SessionBlocks(5, 4, 3, 0)])
     accounts.told([Sent(5, 6), Sent(6, 3), Sent(7, 1)])
-    assert accounts.counts() == BlockCounts(sent=10, stored=5, lost=1, refused=1, in_flight=3)
+    assert accounts.counts() == BlockTotals(sent=10, stored=5, lost=1, refused=1, in_flight=3)
 
 
 def test_who_does_not_tell_again_after_a_resume_has_left():
@@ -64,9 +64,9 @@ def test_who_does_not_tell_again_after_a_resume_has_left():
     accounts.told([Sent(5, 6), Sent(6, 3)])
     resumed = BlockAccounts()
     resumed.load_state_dict(json.loads(json.dumps(accounts.state_dict())))
-    assert resumed.counts() == BlockCounts(sent=9, stored=2, lost=7, refused=0, in_flight=0)
+    assert resumed.counts() == BlockTotals(sent=9, stored=2, lost=7, refused=0, in_flight=0)
     resumed.told([Sent(6, 4)])
-    assert resumed.counts() == BlockCounts(sent=10, stored=2, lost=4, refused=0, in_flight=4)
+    assert resumed.counts() == BlockTotals(sent=10, stored=2, lost=4, refused=0, in_flight=4)
 
 
 class World:

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
+from tests.wire.links import check_status_fits, fill_with_the_longest_words
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.memory import Memory
 from zdqn.stopping import StopEvent
@@ -192,3 +193,74 @@ def test_a_waiting_request_of_a_replaced_learner_is_refused(context, memory):
     assert isinstance(answer, ErrorReply)
     assert answer.code is Refusal.FENCED
     pipeline.close()
+
+
+def test_a_status_is_answered_whatever_clients_tell_of_themselves():
+    with Memory(quick_config(), bind="tcp://127.0.0.1:0") as role:
+        role.admit(hello(2, "learner", epoch=1))
+        fill_with_the_longest_words(role._desk)
+        check_status_fits(role._desk)
+
+
+def test_before_a_memory_knows_the_environment_blocks_wait_with_those_who_send_them(
+    context, memory, make_block
+):
+    """Else libzmq would hold 64 messages of each connection, of 256 MiB each."""
+    address = parse_address(memory.role.endpoints["transitions"], parameter="test")
+    sender = TransitionSender(context, address, high_water_mark=4, buffer_bytes=16_384)
+    block = make_block(SPEC, 16)
+    for sequence in range(4):
+        header = BlockHeader(
+            session=1, sequence=sequence, origin=SPEC.digest, frames=len(block.frames),
+            transitions=16, environment_steps=16 * (sequence + 1), episodes=0,
+        )  # fmt: skip
+        assert sender.send(block_payload.encode_block(header, block), lambda: True)
+    assert not sender.send(b"one more", lambda: True), "the others have not left"
+    ask(context, memory, hello())
+    eventually(lambda: memory.role._broker.store.size == 64, "the blocks that waited")
+    sender.close(0)
+    assert memory.role._broker.intake.refused == 0
+
+
+def test_a_memory_takes_no_message_that_is_far_larger_than_a_block(context, memory, make_block):
+    ask(context, memory, hello())
+    largest = block_payload.most_block_bytes(SPEC, transitions=16, frames=32)
+    address = parse_address(memory.role.endpoints["transitions"], parameter="test")
+    with TransitionSender(context, address, high_water_mark=8, buffer_bytes=16_384) as sender:
+        assert sender.send(bytes(largest + 1), lambda: False)
+    with TransitionSender(context, address, high_water_mark=8, buffer_bytes=16_384) as sender:
+        assert sender.send(bytes(largest), lambda: False)
+        eventually(lambda: memory.role._broker.intake.refused == 1, "a refusal in words")
+    fill(context, memory, make_block)
+    assert memory.role._broker.intake.refused == 1
+
+
+def test_requests_get_no_more_time_of_a_round_than_blocks_take(monkeypatch):
+    """Else a flood of pings keeps blocks from being read."""
+    with Memory(quick_config(), bind="tcp://127.0.0.1:0") as role:
+        rounds = []
+        monkeypatch.setattr(role._desk, "serve", lambda _, most, most_s: rounds.append(most_s))
+        monkeypatch.setattr(role._requests, "advance", rounds.append)
+        for took_s in (0.0, 0.004, 0.0, 0.0001):
+
+            def read(took_s=took_s):
+                rounds.append("blocks")
+                role._inserting_s += took_s
+                return took_s > 0
+
+            monkeypatch.setattr(role, "_read_blocks", read)
+            role._serve_a_round()
+    alone_s, many_s, few_s = (pytest.approx(s) for s in (0.00025, 0.004, 0.0001))
+    assert rounds == [
+        alone_s, "blocks", alone_s, alone_s, "blocks", many_s,
+        many_s, "blocks", alone_s, alone_s, "blocks", few_s,
+    ]  # fmt: skip
+
+
+def test_a_ping_is_answered_though_another_client_asks_without_end(context, memory):
+    ask(context, memory, hello(1))
+    with connect(context, memory, PipelinedClient) as flood:
+        body = codec.encode(ping(1))
+        for _ in range(5_000):
+            flood.send(body)
+        assert ask(context, memory, ping(1)).known

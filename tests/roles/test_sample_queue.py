@@ -1,5 +1,6 @@
 """Sample requests that wait for data, with a fake broker and a clock that a test moves."""
 
+import msgspec
 import numpy as np
 import pytest
 import zmq
@@ -49,16 +50,27 @@ class FakeBroker:
     def give_back(self, draw):
         self.sampled -= draw.transitions
 
+    def not_ready(self, reason):
+        return msgspec.structs.replace(NOT_READY, reason=reason)
+
 
 class Line:
     def __init__(self):
         self.broker = FakeBroker()
         self.replies: list[tuple[object, object]] = []
         self.gone: set[int] = set()
+        self.deaf: set[int] = set()
+        self.unread = 0
         self.now_s = 5.0
-        self.object = SampleQueue(self.broker, self._reply, clock=lambda: self.now_s)  # type: ignore[arg-type]
+        self.object = SampleQueue(self.broker, self, clock=lambda: self.now_s)  # type: ignore[arg-type]
 
-    def _reply(self, request, message):
+    def has_room(self, request):
+        return request.body[0] not in self.deaf
+
+    def unread_bytes(self):
+        return self.unread
+
+    def reply(self, request, message):
         answer = (
             int(message[0]) if isinstance(message, np.ndarray) else codec.decode(message).header
         )
@@ -119,14 +131,61 @@ def test_what_reaches_nobody_is_not_sampled_and_costs_only_one_try(line):
     assert len(line.object) == 0
 
 
-def test_no_more_wait_than_learners_can_have_on_their_way(line):
-    for _ in range(256):
+def test_no_more_of_a_client_wait_than_a_learner_can_have_on_their_way(line):
+    for _ in range(64):
         assert line.ask(1) is None
-    with pytest.raises(RefusedError, match="256 sample requests wait here already") as refused:
-        line.ask(2)
+    with pytest.raises(RefusedError, match="64 sample requests of this client") as refused:
+        line.ask(1)
     assert refused.value.code is Refusal.NOT_SERVING
-    line.ask(2, wait_ms=0)
-    assert len(line.object) == 256
+    assert line.ask(1, wait_ms=0) == NOT_READY
+    assert line.ask(2) is None, "it keeps nobody else from waiting"
+    assert len(line.object) == 65
+
+
+def test_no_more_wait_than_are_looked_through_in_a_moment(line):
+    for client in range(16):
+        for _ in range(64):
+            assert line.ask(client) is None
+    with pytest.raises(RefusedError, match="1024 sample requests wait here already") as refused:
+        line.ask(16)
+    assert refused.value.code is Refusal.NOT_SERVING
+    line.now_s += 2.0
+    line.object.advance()
+    assert len(line.object) == 0
+    assert line.ask(16) is None
+    assert line.object._waiting_of == {b"\x10": 1}, "nothing is kept of who waits no more"
+
+
+def test_who_does_not_read_is_drawn_nothing_until_it_does(line, caplog):
+    line.broker.left = 9
+    line.deaf = {1}
+    unread = msgspec.structs.replace(NOT_READY, reason="unread")
+    assert line.ask(1, wait_ms=0) == unread
+    for _ in range(3):
+        assert line.ask(1) is None
+    assert line.ask(2) is None
+    line.object.advance()
+    assert line.replies == [(b"\x02", 2)], "others are served"
+    assert line.broker.sampled == 4, "nothing counts as sampled that was not sent"
+    assert caplog.text.count("has not read earlier ones") == 1
+    line.deaf.clear()
+    line.object.advance()
+    assert [answer for _, answer in line.replies] == [2, 1, 1, 1]
+    line.deaf = {1}
+    line.ask(1, wait_ms=500)
+    line.now_s += 0.6
+    line.object.advance()
+    assert line.replies[-1] == (b"\x01", unread)
+
+
+def test_what_strangers_leave_unread_is_bounded_and_no_learner_waits_for_them(line):
+    line.broker.left = 9
+    line.unread = 1024**3
+    assert line.ask(0, wait_ms=0).reason == "unread"
+    assert line.ask(7, wait_ms=0) is None
+    assert line.replies == [(b"\x07", 7)]
+    line.unread -= 1
+    assert line.ask(0, wait_ms=0) is None
 
 
 def test_patience_ends_with_the_reason(line):
@@ -174,3 +233,33 @@ def test_the_time_it_takes_is_counted(line):
     line.broker.sample = slowly
     line.ask(1)
     assert line.object.sampling_s == pytest.approx(0.25)
+
+
+def test_what_is_not_looked_at_in_time_comes_first_in_the_next_round(line):
+    sample = line.broker.sample
+    order = []
+
+    def slowly(header):
+        line.now_s += 0.25
+        order.append(header.session)
+        return sample(header)
+
+    for client in (1, 2, 3, 4):
+        line.ask(client)
+    line.broker.sample = slowly
+    line.object.advance(0.5)
+    assert order == [1, 2]
+    line.object.advance(0.0)
+    assert order == [1, 2, 1], "one is looked at in any case, and the order is that of arrival"
+    line.broker.left = 4
+    line.object.advance()
+    assert [answer for _, answer in line.replies] == [1, 2, 3, 4]
+
+
+def test_nobody_waits_for_messages_longer_than_the_first_of_them_waits(line):
+    assert line.object.wait_ms(100) == 100
+    line.ask(1, wait_ms=50)
+    assert line.object.wait_ms(100) == pytest.approx(50)
+    assert line.object.wait_ms(20) == 20
+    line.now_s += 1.0
+    assert line.object.wait_ms(100) == 1

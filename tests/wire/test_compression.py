@@ -76,7 +76,7 @@ def test_a_memory_stores_the_same_from_either(kind, make_block):
             most_frames_per_transition=2.0, seed=0,
         )  # fmt: skip
         store.make_room(SPEC)
-        broker = MemoryBroker(store, session=1)
+        broker = MemoryBroker(store, session=1, n_step=1)
         block = make_block(SPEC, 12)
         broker.intake.insert(
             block_payload.encode_block(header_for(block, SPEC, compressed_as), block)

@@ -289,6 +289,19 @@ def test_a_round_ends_however_many_ask(desk):
     assert desk.serve(server, 3) == 0
 
 
+def test_a_round_ends_when_its_time_is_over_and_one_is_answered_in_any_case(desk, host, clock):
+    def status():
+        clock.now_s += 1.0
+        return {}
+
+    host.status = status
+    server = FakeServer(*[StatusRequest()] * 9)
+    assert desk.serve(server, 256, 3.0) == 3
+    assert desk.serve(server, 256, 2.5) == 3
+    assert desk.serve(server, 256, 0.0) == 1
+    assert desk.serve(server, 256) == 2
+
+
 def test_what_a_handler_has_answered_itself_is_not_answered_twice(host, clock):
     desk = Desk(
         "memory", host, session=9, dead_after_s=10.0, logger=logging.getLogger("zdqn.test"),
@@ -297,3 +310,32 @@ def test_what_a_handler_has_answered_itself_is_not_answered_twice(host, clock):
     server = FakeServer(WeightsRequest(), StatusRequest())
     assert desk.serve(server, 10) == 2
     assert [type(reply) for reply in server.replies] == [Status]
+
+
+@pytest.mark.parametrize("question", [Ping, Goodbye])
+def test_more_than_is_kept_of_a_client_is_refused_naming_the_bound(desk, question):
+    ask(desk, HELLO)
+    answer = ask(desk, question(session=7, statistics={"a": "x" * 250, "b": 1}))
+    assert not isinstance(answer, ErrorReply)
+    ask(desk, HELLO)
+    words = {f"word_{number}": "x" * 250 for number in range(8)}
+    answer = ask(desk, question(session=7, statistics=words))
+    assert answer.code is Refusal.PROTOCOL
+    assert "2048" in answer.message
+    assert desk.peers.peers[7].statistics == {"a": "x" * 250, "b": 1}
+
+
+def test_clients_without_end_are_refused_for_now(desk):
+    for session in range(1, 65):
+        assert isinstance(ask(desk, msgspec.structs.replace(HELLO, session=session)), Welcome)
+    answer = ask(desk, msgspec.structs.replace(HELLO, session=65))
+    assert answer.code is Refusal.NOT_SERVING
+    assert "64 clients came by this connection" in answer.message
+    assert isinstance(ask(desk, HELLO), Welcome), "it is met again"
+
+
+def test_a_refusal_of_any_length_fits_a_header(desk, host):
+    host.error = MismatchError("\U0001d431" * 100_000)
+    answer = codec.decode(codec.encode(ask(desk, HELLO))).header
+    assert isinstance(answer, ErrorReply)
+    assert set(answer.message) == {"\U0001d431"}

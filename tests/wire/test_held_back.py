@@ -48,3 +48,39 @@ def test_nothing_breaks_while_collectors_are_held_back(collector):
     assert received == list(range(len(received)))
     if collector == "stays":
         assert len(received) == sent
+
+
+ASKS_WITHOUT_END = """
+import threading
+
+import zdqn.wire.sockets as sockets
+from zdqn.wire.addresses import parse_address
+from zdqn.wire.request_sockets import PipelinedClient, Server
+
+sockets._HEARTBEAT_MS, sockets._HEARTBEAT_TIMEOUT_MS = 100, 300
+context, peer = sockets.Context(), sockets.Context()
+server = Server(context, parse_address("tcp://127.0.0.1:0", parameter="test", bind=True))
+client = PipelinedClient(peer, server.address)
+while client.send(bytes(20_000)):  # more than the server reads ahead
+    pass
+server.wait(5_000)
+client.close(0)
+peer.close()
+threading.Event().wait(1.5)  # many heartbeats, none of which may be sent
+while server.receive() is None:
+    pass
+other = sockets.Context()
+with PipelinedClient(other, server.address) as client:
+    client.send(b"good")
+    while (request := server.receive()) is None or request.body != b"good":
+        pass
+print("served")
+"""
+
+
+def test_a_client_that_asks_more_than_is_answered_and_leaves_does_not_end_a_server():
+    done = subprocess.run(
+        [sys.executable, "-c", ASKS_WITHOUT_END], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "served\n"

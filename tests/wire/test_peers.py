@@ -1,8 +1,12 @@
 import json
 
+import msgspec
 import pytest
 
+from zdqn.wire import peers
 from zdqn.wire.peers import PeerTable
+
+SIGN = "\N{MATHEMATICAL BOLD SMALL X}"  # a letter of 4 bytes
 
 
 @pytest.fixture
@@ -109,3 +113,80 @@ def test_a_description_of_very_many_still_fits_a_header_and_keeps_the_living(tab
     rows = table.describe(2.0)
     assert len(json.dumps(rows)) < 64 * 1024
     assert sum(row["state"] == "living" for row in rows) == 50
+
+
+def test_a_description_of_the_longest_words_is_cut_to_equal_shares(table):
+    """Names and statistics as long as the protocol permits, of as many clients as there may be."""
+    words = {f"{SIGN * 62}{number:02}": SIGN * 256 for number in range(64)}
+    for session in range(1, 1_001):
+        table.hello("collector", SIGN * 256, session, 0.0)
+        table.ping(session, words, 1.0)
+    rows = table.describe(2.0)
+    assert len(rows) == 100
+    assert len(msgspec.msgpack.encode(rows)) <= 48 * 1024
+    for index, row in enumerate(rows):
+        assert row["index"] == index
+        assert row["name"] == SIGN * 64
+        assert (row["role"], row["state"], row["last_seen_s"]) == ("collector", "living", 1.0)
+
+
+def test_rows_that_fit_are_not_cut(table):
+    table.hello("collector", SIGN * 256, 1, 0.0)
+    table.ping(1, {f"word_{number}": SIGN * 256 for number in range(40)}, 1.0)
+    (row,) = table.describe(2.0)
+    assert row["name"] == SIGN * 256
+    assert len(row) == 5 + 40
+    for session in range(2, 101):  # a hundred collectors as they are
+        table.hello("collector", f"collector-{session}@machine-in-the-lab", session, 0.0)
+        table.ping(session, {f"number_{number}": 10**6 + 0.125 for number in range(10)}, 1.0)
+    table.goodbye(1, {}, 1.0)
+    assert all(len(row) == 15 for row in table.describe(2.0)[1:])
+
+
+def test_a_client_tells_nothing_in_place_of_what_the_server_knows(table):
+    hello(table, 1)
+    table.ping(1, {"name": "another", "state": "gone", "index": 7, "role": "learner", "x": 1}, 1.0)
+    (row,) = table.describe(1.0)
+    assert row == {
+        "role": "collector", "name": "collector-1", "index": 0, "state": "living",
+        "last_seen_s": 0.0, "x": 1,
+    }  # fmt: skip
+
+
+def test_clients_without_end_find_no_place_and_those_who_have_one_keep_it(table):
+    for session in range(1, 1_001):
+        assert table.why_full(session, b"%d" % session) == ""
+        table.hello("collector", "c", session, 0.0, "", b"%d" % session)
+    assert "1000 clients are here already" in table.why_full(1_001, b"x")
+    assert table.why_full(7, b"x") == "", "it is met again"
+    table.goodbye(7, {}, 1.0)
+    assert table.why_full(1_001, b"x") == ""
+
+
+def test_one_connection_does_not_take_all_places(table):
+    for session in range(1, 65):
+        assert table.why_full(session, b"one") == ""
+        table.hello("collector", "c", session, 0.0, "", b"one")
+    assert "64 clients came by this connection" in table.why_full(65, b"one")
+    assert table.why_full(65, b"another") == ""
+
+
+def test_of_those_who_left_the_first_are_forgotten_and_nobody_who_is_there(table, monkeypatch):
+    monkeypatch.setattr(peers, "_MOST_SESSIONS", 30)
+    hello(table, 1_000)
+    for session in range(1, 100):
+        hello(table, session)
+        table.goodbye(session, {}, float(session))
+        assert len(table.peers) <= 30
+    assert 1_000 in table.peers
+    assert 99 in table.peers
+    assert 50 not in table.peers
+
+
+def test_a_goodbye_counts_once(table):
+    hello(table, 1)
+    assert table.goodbye(1, {"blocks_sent": 9}, 1.0) is not None
+    assert table.goodbye(1, {"blocks_sent": 2**48 - 1}, 1.0) is None
+    assert table.peers[1].statistics == {"blocks_sent": 9}
+    hello(table, 1)
+    assert table.goodbye(1, {"blocks_sent": 10}, 2.0) is not None

@@ -68,6 +68,56 @@ def test_answers_to_one_who_does_not_read_them_are_bounded_and_it_is_said(contex
     assert good.recv() == b"ok"
 
 
+def test_large_answers_to_one_who_does_not_read_are_bounded_by_bytes(
+    context, loopback, plain, until
+):
+    server = Server(context, loopback)
+    deaf = plain(zmq.DEALER, server.address, rcvhwm=1, rcvbuf=4_096)
+    deaf.send_multipart([b"", b"question"])
+    request = receive_request(server)
+    good = plain(zmq.REQ, server.address)
+    good.send(b"x")
+    other = receive_request(server)
+    sent, size = 0, 8 << 20
+    while server.reply(request, bytes(size)):
+        sent += 1
+        assert sent < 12, "64 MiB, and what the kernel and the client hold"
+    assert not server.has_room(request)
+    assert server.unread_bytes() == server._unread.of(request.sender) == 64 << 20
+    assert server.reply(request, b"a small one"), "those are bounded by their number"
+    assert server.has_room(other)
+    assert server.reply(other, bytes(size)), "nobody else has less room"
+    assert len(good.recv()) == size
+    for _ in range(sent):
+        deaf.recv_multipart()
+    until(lambda: server.has_room(request) and not server.unread_bytes())
+    assert server.reply(request, bytes(size))
+
+
+def test_what_was_unread_of_a_client_that_went_is_forgotten(context, loopback, plain, until):
+    server = Server(context, loopback)
+    gone = plain(zmq.DEALER, server.address, rcvhwm=1, rcvbuf=4_096)
+    gone.send_multipart([b"", b"question"])
+    request = receive_request(server)
+    while server.reply(request, bytes(16 << 20)):
+        pass
+    gone.close(0)
+    until(lambda: server.receive() is None and not server.unread_bytes())
+    assert not server._unread._sent
+
+
+def test_a_question_of_more_than_questions_need_cuts_the_connection(
+    context, loopback, plain, monkeypatch
+):
+    monkeypatch.setattr("zdqn.wire.request_sockets.MAX_REQUEST_BYTES", 10_000)
+    server = Server(context, loopback)
+    plain(zmq.DEALER, server.address).send_multipart([b"", bytes(10_001)])
+    good = plain(zmq.DEALER, server.address)
+    good.send_multipart([b"", bytes(10_000)])
+    assert len(receive_request(server).body) == 10_000
+    assert server.receive() is None
+
+
 def test_requests_of_one_connection_have_one_sender(context, loopback, plain):
     server = Server(context, loopback)
     one, other = plain(zmq.DEALER, server.address), plain(zmq.DEALER, server.address)

@@ -1,15 +1,28 @@
 """Blocks over loopback: they arrive whole and once, and a memory that does not read holds back."""
 
+import socket
 import threading
+from contextlib import suppress
 
 import pytest
 import zmq
 
 from tests.wire.links import WAIT_MS, WAIT_S, make_receiver, make_sender, never, receive_block
+from zdqn.errors import AddressInUseError
+from zdqn.wire.addresses import Address
+
+LOCAL = {"0.0.0.0": "127.0.0.1"}
 
 
 def at_once():
     return True
+
+
+def has_ipv6_loopback():
+    with suppress(OSError), socket.socket(socket.AF_INET6) as tried:
+        tried.bind(("::1", 0))
+        return True
+    return False
 
 
 @pytest.mark.parametrize("copy", [True, False])
@@ -96,3 +109,68 @@ def test_unsent_blocks_get_their_chance_when_a_collector_leaves(context, loopbac
             assert sender.send(bytes(10_000), never)
     for _ in range(20):
         assert len(receive_block(receiver)) == 10_000
+
+
+# --- before it is known how large a block may be ------------------------------------------------
+
+
+@pytest.mark.parametrize("transport", ["tcp", "ipc"])
+def test_nobody_is_let_in_before_it_is_open_and_nothing_is_lost(
+    context, loopback, tmp_path, transport
+):
+    """A client may send as much as it likes: it waits at its own end, and all of it comes."""
+    where = loopback if transport == "tcp" else Address("ipc", path=str(tmp_path / "data"))
+    receiver = make_receiver(context, where, closed=True)
+    sender = make_sender(context, receiver.address, high_water_mark=3)
+    sent = 0
+    while sender.send(sent.to_bytes(4, "little") + bytes(100_000), at_once):
+        sent += 1
+    assert sent == 3, "as many as wait at its own end"
+    assert receiver.receive(copy=True) is None
+    receiver.open()
+    receiver.open()
+    for number in range(sent):
+        assert int.from_bytes(receive_block(receiver)[:4], "little") == number
+    receiver.close()
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0", "localhost", "::1"])
+def test_an_address_that_is_kept_is_nobody_elses(context, host):
+    if host == "::1" and not has_ipv6_loopback():
+        pytest.skip("this machine has no IPv6")
+    receiver = make_receiver(context, Address("tcp", host, 0), closed=True)
+    assert receiver.address.port > 0
+    for closed in (True, False):
+        with pytest.raises(AddressInUseError, match="already listens on"):
+            make_receiver(context, receiver.address, closed=closed)
+    receiver.open()
+    sender = make_sender(context, Address("tcp", LOCAL.get(host, host), receiver.address.port))
+    assert sender.send(b"block", never)
+    assert receive_block(receiver) == b"block"
+
+
+def test_an_ipc_path_that_is_kept_is_nobody_elses(context, tmp_path):
+    where = Address("ipc", path=str(tmp_path / "data"))
+    receiver = make_receiver(context, where, closed=True)
+    with pytest.raises(AddressInUseError):
+        make_receiver(context, where, closed=True)
+    receiver.close()
+    with make_receiver(context, where, closed=True) as second:
+        second.open()
+
+
+def test_an_address_that_was_kept_is_free_when_it_is_closed(context, loopback):
+    receiver = make_receiver(context, loopback, closed=True)
+    receiver.close()
+    make_receiver(context, receiver.address, closed=True).close()
+
+
+def test_a_message_of_more_than_a_block_may_have_is_never_held(context, loopback):
+    receiver = make_receiver(context, loopback, closed=True)
+    receiver.open(10_000)
+    large = make_sender(context, receiver.address)
+    assert large.send(bytes(10_001), never)
+    sender = make_sender(context, receiver.address)
+    assert sender.send(bytes(10_000), never)
+    assert len(receive_block(receiver)) == 10_000
+    assert receiver.receive(copy=True) is None

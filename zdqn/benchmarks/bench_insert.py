@@ -125,7 +125,7 @@ def measure_check(
     spec, capacity = _SUBJECTS[kind]
     store = build_store(memory_config(f"replay.capacity={capacity}"))
     store.make_room(spec)
-    intake = Intake(store)
+    intake = Intake(store, n_step=1)
     writer = Writer(spec)
     figures = []
     for size in block_sizes:

@@ -42,6 +42,7 @@ AGREEMENTS: dict[tuple[str, str], tuple[str, ...]] = {
     ),
     ("collector", "memory"): (
         *_EVERY_LINK,
+        "algorithm.n_step",
         "collector.block_transitions",
         "collector.compression",
     ),

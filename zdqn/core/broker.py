@@ -21,6 +21,8 @@ from zdqn.wire import codec, payloads
 from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest
 
 _MAX_BATCH_BYTES = 512 * 1024**2
+_MOST_PRIORITIES = 2**20
+"""In one request: everybody else waits while they are written."""
 
 
 class Draw(NamedTuple):
@@ -41,6 +43,7 @@ class MemoryBroker:
     Args:
         store: what it holds.
         session: random number of this start of the memory.
+        n_step: rewards in a return of the collectors, >= 1.
         name_of: session to what its collector is called in messages.
 
     Attributes:
@@ -53,12 +56,13 @@ class MemoryBroker:
         store: TransitionStore,
         *,
         session: int,
+        n_step: int,
         name_of: Callable[[int], str] = name_by_number,
     ) -> None:
         self._session = session
         self._fence = Fence()
         self.store = store
-        self.intake = Intake(store, name_of)
+        self.intake = Intake(store, n_step=n_step, name_of=name_of)
 
     # --- hello ---------------------------------------------------------------------------------
 
@@ -111,6 +115,11 @@ class MemoryBroker:
         self.check_admitted(request)
         if not request.priorities and message.payload == len(message.buffer):
             return
+        if request.priorities > _MOST_PRIORITIES:
+            raise ProtocolError(
+                f"{request.priorities} priorities in one request; at most {_MOST_PRIORITIES} are "
+                f"taken at once"
+            )
         keys, priorities = codec.read_arrays(
             message, payloads.priorities_layout(request.priorities)
         )
@@ -142,7 +151,7 @@ class MemoryBroker:
         store = self.store
         allowed = store.allowed_batches(request.batch_size, request.batches)
         if store.spec is None or allowed == 0:
-            return self._not_ready()
+            return self.not_ready()
         header = Batches(
             batch_size=request.batch_size,
             batches=allowed,
@@ -169,11 +178,17 @@ class MemoryBroker:
                 f"(algorithm.batch_size)"
             )
 
-    def _not_ready(self) -> NotReady:
+    def not_ready(self, reason: str = "") -> NotReady:
+        """Say why there is no batch.
+
+        Args:
+            reason: see `NotReady`; "" finds it.
+        """
         size, limiter = self.store.size, self.store.limiter
-        reason = "no_spec" if self.store.spec is None else "filling"
-        if size and max(size, limiter.inserts) >= limiter.min_size:
-            reason = "limited"
+        if not reason:
+            reason = "no_spec" if self.store.spec is None else "filling"
+            if size and max(size, limiter.inserts) >= limiter.min_size:
+                reason = "limited"
         return NotReady(reason=reason, size=size, needed=limiter.min_size, progress=self.progress())
 
     # --- what is known -------------------------------------------------------------------------

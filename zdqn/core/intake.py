@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from zdqn.core.block_counts import BlockCounts, Counts, SkippedError
 from zdqn.core.ledger import Ledger
 from zdqn.core.replay_room import JOINED_SHARE, most_frames_a_transition
 from zdqn.core.store import TransitionStore
@@ -52,6 +53,7 @@ class Intake:
 
     Args:
         store: where they go; it has room (`TransitionStore.make_room`) before the first comes.
+        n_step: rewards in a return of the collectors, >= 1.
         name_of: session to what its collector is called in messages.
 
     Attributes:
@@ -61,12 +63,17 @@ class Intake:
     """
 
     def __init__(
-        self, store: TransitionStore, name_of: Callable[[int], str] = name_by_number
+        self,
+        store: TransitionStore,
+        *,
+        n_step: int,
+        name_of: Callable[[int], str] = name_by_number,
     ) -> None:
         self._store = store
         self._name_of = name_of
         self._run_id = ""
         self._origins: tuple[int, ...] = ()
+        self._counts = BlockCounts(block_transitions=store.block_transitions, n_step=n_step)
         self.ledger = Ledger()
         self.refused = 0
         self.refusals: dict[int, Refused] = {}
@@ -99,18 +106,23 @@ class Intake:
             headers = [codec.expect(message, BlockHeader) for message in decoded]
             for header in headers:
                 self._check_origin(header)
+            transitions = sum(header.transitions for header in headers)
+            if transitions * JOINED_SHARE > self._store.capacity:
+                return False  # their frames stay as long as any of them does
+            counted: dict[int, Counts] = {}
+            for header in headers:
+                counts = self._counts.follow(header, counted.get(header.session))
+                if counts is None:
+                    return False  # it came before
+                counted[header.session] = counts
         except MismatchError:
             return False
-        transitions = sum(header.transitions for header in headers)
-        if transitions * JOINED_SHARE > self._store.capacity:
-            return False  # their frames stay as long as any of them: no large part of the replay
         block = block_payload.join_blocks(decoded, spec)
-        if block is None or not self.ledger.are_new(
-            (header.session, header.sequence) for header in headers
-        ):
+        if block is None:
             return False
         for header in headers:
             self._accept(header)
+        self._keep(counted)
         self._store.insert(block)
         return True
 
@@ -137,12 +149,34 @@ class Intake:
             header = codec.expect(decoded, BlockHeader)
             sender = header.session
             self._check_origin(header)
+            counts = self._counts.follow(header)
             block = block_payload.read_block(decoded, spec)
         except MismatchError as error:
+            if isinstance(error, SkippedError) and sender is not None:
+                self._forget(sender)
             return RefusedBlock(sender, self._refuse(error, sender))
-        if self._accept(header):
+        if self._accept(header) and counts is not None:
+            self._keep({header.session: counts})
             self._store.insert(block)
         return None
+
+    def _keep(self, counted: dict[int, Counts]) -> None:
+        for session in self._counts.keep(counted):
+            self.ledger.forget(session)
+
+    def _forget(self, session: int) -> None:
+        """Count a session from its next block on."""
+        self._counts.forget(session)
+        self.ledger.count_anew(session)
+
+    def write_off(self, session: int, blocks_sent: int) -> int:
+        """Count a gone session's missing blocks as lost, as many as can be, and give their number.
+
+        Args:
+            session: of the collector.
+            blocks_sent: what it said it had sent.
+        """
+        return self.ledger.write_off(session, self._counts.believed_sent(session, blocks_sent))
 
     def _refuse(self, error: MismatchError, sender: int | None) -> MismatchError:
         """Count a refused block, and give the error with its sender named."""
@@ -213,4 +247,5 @@ class Intake:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self.ledger.load_state_dict(state["ledger"])
+        self._counts.load(self.ledger.accounts.items())
         self.refused = state["refused"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ class SessionAccount:
         received: blocks accepted.
         excused: blocks that came and were refused, since the last that was accepted: they leave a
             gap in the numbers, and are not lost.
+        anew: the next block, whatever its number, follows on the last.
     """
 
     next_sequence: int
@@ -29,6 +29,7 @@ class SessionAccount:
     written_off: int = 0
     received: int = 0
     excused: int = 0
+    anew: bool = False
 
     @property
     def heard(self) -> int:
@@ -81,8 +82,10 @@ class Ledger:
             False if the block came before and must be dropped.
         """
         account = self.accounts.get(session)
-        if account is None:
-            account = self.accounts[session] = SessionAccount(next_sequence=sequence)
+        if account is None or account.anew:
+            received = account.received if account is not None else 0
+            account = SessionAccount(next_sequence=sequence, received=received)
+            self.accounts[session] = account
             if sequence:  # its earlier steps were counted by an earlier memory
                 account.environment_steps = max(environment_steps - transitions, 0)
                 account.episodes = episodes
@@ -108,20 +111,15 @@ class Ledger:
         if account is not None:
             account.excused += 1
 
-    def are_new(self, blocks: Iterable[tuple[int, int]]) -> bool:
-        """Whether `accept` would take all of these blocks, in this order.
+    def count_anew(self, session: int) -> None:
+        """Count a session from its next block on, beside what was received of it."""
+        account = self.accounts.get(session)
+        if account is not None:
+            account.anew = True
 
-        Args:
-            blocks: session and sequence number of each.
-        """
-        expected: dict[int, int] = {}
-        for session, sequence in blocks:
-            account = self.accounts.get(session)
-            known = account.next_sequence if account is not None else 0
-            if sequence < expected.get(session, known):
-                return False
-            expected[session] = sequence + 1
-        return True
+    def forget(self, session: int) -> None:
+        """Count a session from its next block on, as one that was never heard of."""
+        self.accounts.pop(session, None)
 
     def write_off(self, session: int, blocks_sent: int) -> int:
         """Count a gone session's missing blocks as lost, and give their number.

@@ -24,7 +24,7 @@ class Sent(NamedTuple):
     left: bool = False
 
 
-class BlockCounts(NamedTuple):
+class BlockTotals(NamedTuple):
     """Where the blocks of a run are; the first number is the sum of the others.
 
     Attributes:
@@ -43,7 +43,9 @@ class BlockCounts(NamedTuple):
     in_flight: int
 
 
-NO_BLOCKS = BlockCounts(0, 0, 0, 0, 0)
+NO_BLOCKS = BlockTotals(0, 0, 0, 0, 0)
+_MOST_UNHEARD = 100_000
+"""Blocks of one collector that queues and buffers hold at most; more than that nobody has sent."""
 
 
 @dataclass
@@ -54,15 +56,22 @@ class _Session:
     left: bool = True
     at_memories: dict[int, SessionBlocks] = field(default_factory=dict)
 
-    def counts(self) -> BlockCounts:
+    @property
+    def heard(self) -> int:
+        """Blocks that went before the last that any memory has heard of, and that one."""
+        rows = self.at_memories.values()
+        arrived = sum(row.received + row.refused for row in rows)
+        return max([row.heard for row in rows] + [arrived])
+
+    def counts(self) -> BlockTotals:
         rows = self.at_memories.values()
         stored = sum(row.received for row in rows)
         refused = sum(row.refused for row in rows)
-        heard = max([row.heard for row in rows] + [stored + refused])
+        heard = self.heard
         sent = max(self.sent, heard)
         in_flight = 0 if self.left else sent - heard
         lost = sent - stored - refused - in_flight
-        return BlockCounts(sent, stored, lost, refused, in_flight)
+        return BlockTotals(sent, stored, lost, refused, in_flight)
 
 
 class BlockAccounts:
@@ -79,7 +88,8 @@ class BlockAccounts:
         """Take note of what collectors say."""
         for collector in collectors:
             session = self._sessions.setdefault(collector.session, _Session())
-            session.sent = max(session.sent, collector.blocks)
+            most = session.heard + _MOST_UNHEARD
+            session.sent = max(session.sent, min(collector.blocks, most))
             session.left = collector.left
 
     def heard(self, memory: int, blocks: Iterable[SessionBlocks]) -> None:
@@ -91,13 +101,14 @@ class BlockAccounts:
         """
         for row in blocks:
             session = self._sessions.setdefault(row.session, _Session())
-            session.at_memories[memory] = row
+            before = session.at_memories.get(memory, row)  # it may have forgotten since
+            session.at_memories[memory] = SessionBlocks(*map(max, before, row))
 
-    def counts(self) -> BlockCounts:
+    def counts(self) -> BlockTotals:
         """Add up all collectors."""
         total = NO_BLOCKS
         for session in self._sessions.values():
-            total = BlockCounts(*map(add, total, session.counts()))
+            total = BlockTotals(*map(add, total, session.counts()))
         return total
 
     def state_dict(self) -> dict[str, Any]:

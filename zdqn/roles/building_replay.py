@@ -50,7 +50,8 @@ def build_broker(
     Raises:
         ConfigError: when the limiter's window is too small.
     """
-    return MemoryBroker(build_store(config), session=session, name_of=name_of)
+    n_step = config.algorithm.n_step
+    return MemoryBroker(build_store(config), session=session, n_step=n_step, name_of=name_of)
 
 
 def available_bytes() -> int:

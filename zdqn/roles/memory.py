@@ -17,11 +17,13 @@ import msgspec
 from zdqn.closing import Closing
 from zdqn.config import Config, check_agreement
 from zdqn.core.intake import RefusedBlock, name_by_number
+from zdqn.core.replay_room import most_frames_a_transition
 from zdqn.roles.arrivals_queue import ArrivalsQueue
 from zdqn.roles.building_replay import available_bytes, build_broker
 from zdqn.roles.farewell import Farewell
 from zdqn.roles.sample_queue import SampleQueue
 from zdqn.stopping import reason_of
+from zdqn.wire import block_payload
 from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.compression import check_compression
 from zdqn.wire.desk import Desk, Particulars
@@ -49,6 +51,8 @@ _BLOCKS_TOGETHER = 64
 _ROUNDS_IN_A_ROW = 4
 _MOST_REQUESTS = 256
 """In one round; clients that ask without end do not keep blocks from being read."""
+_REQUESTS_S = 0.00025
+"""Time for requests in a round when there was no block, and as much for those that wait."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ class Memory(Closing):
         self._held_since_s = time.monotonic()
         self._holding_s = 0.0
         self._inserting_s = 0.0
+        self._requests_s = _REQUESTS_S
         with ExitStack() as stack:
             node = stack.enter_context(Node(context))
             self._server, self._receiver = node.server_and(
@@ -113,6 +118,7 @@ class Memory(Closing):
                     node.receiver,
                     high_water_mark=config.transition_high_water_mark,
                     buffer_bytes=config.transition_buffer_bytes,
+                    closed=True,
                 ),
                 address,
             )
@@ -126,7 +132,7 @@ class Memory(Closing):
                 on_bound(self.endpoints)
             self._open = stack.pop_all()
         self._waiter = Waiter([self._server, self._receiver])
-        self._requests = SampleQueue(self._broker, self._server.reply)
+        self._requests = SampleQueue(self._broker, self._server)
         self._arrivals = ArrivalsQueue(self._broker.intake, session, self._server.reply)
 
         def send_accounts(request: Request, *_: Any) -> None:
@@ -158,13 +164,11 @@ class Memory(Closing):
             What it did.
         """
         logger.info("serving samples at %s", self.endpoints["samples"])
+        logger.info("collectors wait with their blocks until a client tells the environment")
         while not (self._stop.is_set() or self._farewell.is_over(self._clients)):
             self._read_when_wanted()
-            self._waiter.wait(self._wait_ms())
-            self._desk.serve(self._server, _MOST_REQUESTS)
-            self._read_blocks()
-            self._arrivals.advance()
-            self._requests.advance()
+            self._waiter.wait(self._requests.wait_ms(_WAIT_MS))
+            self._serve_a_round()
             self._desk.look_after_peers()
             self._write_off_departed()
         statistics = self._statistics().to_wire()
@@ -173,15 +177,19 @@ class Memory(Closing):
             logger.info("going away: %s; learner and collectors wait for the next memory", reason)
         return MemoryResult(statistics, reason)
 
+    def _serve_a_round(self) -> None:
+        """Look at requests and at blocks; neither gets more time than the other takes."""
+        self._desk.serve(self._server, _MOST_REQUESTS, self._requests_s)
+        before_s = self._inserting_s
+        self._requests_s = _REQUESTS_S
+        if self._read_blocks():
+            self._requests_s = self._inserting_s - before_s
+        self._arrivals.advance()
+        self._requests.advance(self._requests_s)
+
     def close(self) -> None:
         """Close the sockets."""
         self._open.close()
-
-    def _wait_ms(self) -> float:
-        patience_s = self._requests.patience_s()
-        if patience_s is None:
-            return _WAIT_MS
-        return min(max(patience_s * 1000, 1), _WAIT_MS)
 
     # --- transitions ----------------------------------------------------------------------------
 
@@ -199,14 +207,17 @@ class Memory(Closing):
         self._arrivals.note_reading(wanted)
         self._reading = wanted
 
-    def _read_blocks(self) -> None:
+    def _read_blocks(self) -> bool:
+        """Read what has come; whether that was anything."""
         if not self._reading:
-            return
+            return False
+        some = False
         started_s = time.monotonic()
         store, intake = self._broker.store, self._broker.intake
         copy = store.block_bytes < COPY_RECEIVED_BELOW_BYTES
         for _ in range(_ROUNDS_IN_A_ROW):
             messages = self._receive_blocks(store.wanted_blocks(_BLOCKS_TOGETHER), copy)
+            some |= bool(messages)
             for refused in intake.insert_together(messages):
                 kind = _kind_of(refused, self._desk.peers.peers)
                 text = "refused %s (%d refused so far)"
@@ -214,6 +225,7 @@ class Memory(Closing):
             if len(messages) < _BLOCKS_TOGETHER:
                 break
         self._inserting_s += time.monotonic() - started_s
+        return some
 
     def _receive_blocks(self, most: int, copy: bool) -> list[bytes | memoryview]:
         messages: list[bytes | memoryview] = []
@@ -243,6 +255,14 @@ class Memory(Closing):
             return
         spec = hello.spec.read()
         room = self._broker.agree(spec, available_bytes())
+        store = self._broker.store
+        self._receiver.open(
+            block_payload.most_block_bytes(
+                spec,
+                transitions=store.block_transitions,
+                frames=most_frames_a_transition(spec) * store.block_transitions,
+            )
+        )
         if room is not None:
             self._held_since_s = time.monotonic()  # before, there was nothing to hold back
             logger.info("%s: %s", spec.describe(), room.describe())
@@ -313,7 +333,7 @@ class Memory(Closing):
 
     def _write_off(self, peer: Peer) -> None:
         blocks_sent = CollectorStatistics.read(peer.statistics).blocks_sent
-        lost = self._broker.intake.ledger.write_off(peer.session, blocks_sent)
+        lost = self._broker.intake.write_off(peer.session, blocks_sent)
         if lost:
             logger.warning("%d blocks that %s had sent never came: lost", lost, peer.name)
 

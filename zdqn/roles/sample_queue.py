@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from zdqn.core.broker import MemoryBroker
 from zdqn.errors import ZdqnError
@@ -13,10 +16,16 @@ from zdqn.wire import codec
 from zdqn.wire.desk import RefusedError, refusal
 from zdqn.wire.memory_messages import NotReady, SampleRequest
 from zdqn.wire.protocol import Header, Refusal
+from zdqn.wire.quiet_log import QuietLog
 from zdqn.wire.request_sockets import Request, Sendable
 
-_MOST_WAITING = 256
-"""A learner has at most 64 on their way (learner.requests_in_flight)."""
+logger = logging.getLogger("zdqn.memory")
+
+_MOST_WAITING = 1_024
+_MOST_OF_A_CLIENT = 64
+"""A learner has at most so many on their way (learner.requests_in_flight)."""
+_MOST_UNREAD_BYTES = 1024**3
+"""Of batches that all clients together have not read; a learner gets its own nevertheless."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +35,28 @@ class _Waiting:
     header: SampleRequest
 
 
+class Replier(Protocol):
+    """What sends answers; a `zdqn.wire.request_sockets.Server` is one."""
+
+    def reply(self, request: Request, message: Sendable) -> bool:
+        """Send an answer; False if nobody was there to take it."""
+
+    def has_room(self, request: Request) -> bool:
+        """Whether a client reads its answers, so that it may be sent more."""
+
+    def unread_bytes(self) -> int:
+        """Give the bytes of answers that all clients together have not read."""
+
+
 class SampleQueue:
     """Answers sample requests with batches, now or when there are some.
 
+    Batches are drawn for who reads them. Requests of a client that leaves many MiB unread wait
+    until it has read them; they count as no samples meanwhile.
+
     Args:
         broker: draws the batches.
-        reply: sends an answer; False if nobody was there to take it.
+        server: sends answers.
         clock: seconds that never go back.
 
     Attributes:
@@ -41,14 +66,16 @@ class SampleQueue:
     def __init__(
         self,
         broker: MemoryBroker,
-        reply: Callable[[Request, Sendable], bool],
+        server: Replier,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker = broker
-        self._reply = reply
+        self._server = server
         self._clock = clock
+        self._complaints = QuietLog(logger, clock=clock)
         self._waiting: deque[_Waiting] = deque()
+        self._waiting_of: Counter[bytes] = Counter()  # by connection
         self.sampling_s = 0.0
 
     def __len__(self) -> int:
@@ -69,32 +96,61 @@ class SampleQueue:
             RefusedError: when too many wait already.
         """
         self._broker.take_priorities(header, message)
-        if header.wait_ms and len(self._waiting) >= _MOST_WAITING:
+        if header.wait_ms:
+            self._check_room(request)
+        waiting = _Waiting(self._clock() + header.wait_ms / 1000, request, header)
+        if not (self._waiting and header.wait_ms):  # else others wait longer already
+            answer = self._try(waiting)
+            if answer is None or not header.wait_ms:
+                return answer
+        self._wait(waiting)
+        return None
+
+    def _check_room(self, request: Request) -> None:
+        if self._waiting_of[request.sender] >= _MOST_OF_A_CLIENT:
+            raise RefusedError(
+                Refusal.NOT_SERVING,
+                f"{_MOST_OF_A_CLIENT} sample requests of this client wait here already",
+            )
+        if len(self._waiting) >= _MOST_WAITING:
             raise RefusedError(
                 Refusal.NOT_SERVING, f"{_MOST_WAITING} sample requests wait here already"
             )
-        waiting = _Waiting(self._clock() + header.wait_ms / 1000, request, header)
-        if self._waiting and header.wait_ms:  # others wait longer already
-            self._waiting.append(waiting)
-            return None
-        answer = self._try(waiting)
-        if answer is None or not header.wait_ms:
-            return answer
-        self._waiting.append(waiting)
-        return None
 
-    def advance(self) -> None:
-        """Answer those that can be given something, or have waited long enough."""
+    def _wait(self, waiting: _Waiting) -> None:
+        self._waiting.append(waiting)
+        self._waiting_of[waiting.request.sender] += 1
+
+    def _take_first(self) -> _Waiting:
+        waiting = self._waiting.popleft()
+        sender = waiting.request.sender
+        self._waiting_of[sender] -= 1
+        if not self._waiting_of[sender]:
+            del self._waiting_of[sender]
+        return waiting
+
+    def advance(self, most_s: float = math.inf) -> None:
+        """Answer those that can be given something, or have waited long enough.
+
+        Args:
+            most_s: no other is looked at after so many seconds; those that are left come first in
+                the next call.
+        """
         now_s = self._clock()
-        for _ in range(len(self._waiting)):
+        again = 0
+        for tried in range(len(self._waiting)):
             if not self._waiting:  # others of a client that has gone were dropped
                 break
-            waiting = self._waiting.popleft()
+            if tried and self._clock() - now_s >= most_s:
+                self._waiting.rotate(again)  # they came before those that were not looked at
+                break
+            waiting = self._take_first()
             answer = self._try_or_refuse(waiting)
             if isinstance(answer, NotReady) and now_s < waiting.deadline_s:
-                self._waiting.append(waiting)
+                self._wait(waiting)
+                again += 1
             elif answer is not None:
-                self._reply(waiting.request, codec.encode(answer))
+                self._server.reply(waiting.request, codec.encode(answer))
 
     def patience_s(self) -> float | None:
         """Give how long the first of them still waits, >= 0; None if none does."""
@@ -102,22 +158,48 @@ class SampleQueue:
             return None
         return max(self._waiting[0].deadline_s - self._clock(), 0.0)
 
+    def wait_ms(self, most_ms: float) -> float:
+        """Give how long to wait for messages, so that the first of them is answered in time.
+
+        Args:
+            most_ms: the most, in which it is looked at them again in any case.
+        """
+        patience_s = self.patience_s()
+        return most_ms if patience_s is None else min(max(patience_s * 1000, 1), most_ms)
+
     def _try(self, waiting: _Waiting) -> NotReady | None:
         """Answer with batches, or give the reason why not yet."""
         started_s = self._clock()
         self._broker.check_admitted(waiting.header)
+        if not self._reads(waiting):
+            return self._broker.not_ready("unread")
         result = self._broker.sample(waiting.header)
         if isinstance(result, NotReady):
             return result
-        if not self._reply(waiting.request, result.message):
+        if not self._server.reply(waiting.request, result.message):
             self._broker.give_back(result)
             self._forget(waiting.request.sender)
         self.sampling_s += self._clock() - started_s
         return None
 
+    def _reads(self, waiting: _Waiting) -> bool:
+        """Whether a client may be sent batches, as it reads what it is sent."""
+        server = self._server
+        is_learner = waiting.header.session != 0
+        if server.has_room(waiting.request) and (
+            is_learner or server.unread_bytes() < _MOST_UNREAD_BYTES
+        ):
+            return True
+        who = "a learner" if is_learner else "a client without a session"
+        text = "%s waits for batches and has not read earlier ones; unread in all: %d MiB"
+        unread = server.unread_bytes() >> 20
+        self._complaints.say(logging.WARNING, ("unread", is_learner), text, who, unread)
+        return False
+
     def _forget(self, sender: bytes) -> None:
         """Drop what a client asked for that has gone: its answers would go to nobody."""
         self._waiting = deque(item for item in self._waiting if item.request.sender != sender)
+        del self._waiting_of[sender]
 
     def _try_or_refuse(self, waiting: _Waiting) -> Header | None:
         """Try again; what it asks for may have become impossible by now."""

@@ -10,7 +10,7 @@ import re
 import socket
 from dataclasses import dataclass
 
-from zdqn.errors import ConfigError
+from zdqn.errors import AddressInUseError, ConfigError
 
 MAX_IPC_PATH_BYTES = 107
 _HOST = re.compile(r"[\w.-]+|[0-9a-fA-F.:]+(%\w+)?")
@@ -147,3 +147,12 @@ def check_resolves(address: Address, *, parameter: str) -> None:
             f"{parameter} is {address}, but the host name {address.host!r} cannot be looked up "
             f"({error}). Check its spelling, or give its IP address."
         ) from error
+
+
+def taken(address: Address) -> AddressInUseError:
+    """Say that another process listens at an address, and what to do."""
+    return AddressInUseError(
+        f"Another process already listens on {address}. Stop it (`zdqn status` and `zdqn stop` "
+        f"show and end a run), or give another port with --bind, or memory.bind or learner.bind "
+        f"of the configuration; port 0 takes a free one."
+    )

@@ -19,6 +19,7 @@ from zdqn.wire.memory_messages import BlockHeader
 _UINT8 = np.dtype("u1")
 _HALF_INFINITY = 0x7C00
 _FEW_NUMBERS = 4096
+_LEAST_LIMIT_BYTES = 1024**2
 
 
 def block_layout(header: BlockHeader, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
@@ -27,6 +28,21 @@ def block_layout(header: BlockHeader, spec: EnvironmentSpec) -> tuple[ArrayLayou
     if header.compression != "none":
         frames = (_UINT8, (header.frames_bytes,))
     return frames, (spec.record_dtype, (header.transitions,))
+
+
+def most_block_bytes(spec: EnvironmentSpec, *, transitions: int, frames: int) -> int:
+    """Give the bytes that a message on the transitions link may have.
+
+    Four times those of the largest block, so that one that is somewhat larger than agreed is
+    refused in words; compression can make a block a little larger too.
+
+    Args:
+        spec: of the environment.
+        transitions: most in a block.
+        frames: most in a block.
+    """
+    largest = frames * spec.frame_bytes + transitions * spec.record_dtype.itemsize
+    return max(4 * largest, _LEAST_LIMIT_BYTES)
 
 
 def encode_block(header: BlockHeader, block: Block) -> bytes:

@@ -8,6 +8,7 @@ the same is `zdqn.wire.membership`.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ from zdqn.wire.request_sockets import Request, Server
 from zdqn.wire.status import OF_CLIENTS
 
 _PEERS_EVERY_S = 0.5
+_MOST_STATISTICS_BYTES = 2048
+_MOST_TEXT = 12_000
+"""Characters of a refusal's text, at most 4 bytes each: it must fit into a header."""
 _LINKS = {"memory": "samples", "learner": "model"}
 """Server to the name of the link on which it answers."""
 
@@ -71,7 +75,7 @@ def refusal(error: ZdqnError) -> ErrorReply:
         code = Refusal.PROTOCOL
     else:
         code = Refusal.MISMATCH
-    return ErrorReply(code=code, message=str(error))
+    return ErrorReply(code=code, message=str(error)[:_MOST_TEXT])
 
 
 @dataclass(frozen=True)
@@ -177,17 +181,24 @@ class Desk:
         self._is_sure_of_run = bool(run_id)
         self.peers = PeerTable(dead_after_s)
 
-    def serve(self, server: Server, most: int) -> int:
+    def serve(self, server: Server, most: int, most_s: float = math.inf) -> int:
         """Answer the requests that have come.
+
+        Clients that ask without end keep nobody else waiting: one request of each comes in turn,
+        and what else the server has to do is due after so many, or so long.
 
         Args:
             server: where they come.
-            most: how many at most; clients that ask without end keep nobody else waiting.
+            most: how many at most.
+            most_s: no other is begun after so many seconds; one is answered in any case.
 
         Returns:
             How many were taken.
         """
+        until_s = self._clock() + most_s
         for taken in range(most):
+            if taken and self._clock() >= until_s:
+                return taken
             request = server.receive()
             if request is None:
                 return taken
@@ -249,14 +260,19 @@ class Desk:
 
     # --- handlers -------------------------------------------------------------------------------
 
-    def _hello(self, _request: Request, hello: Hello, _message: codec.Message) -> Welcome:
+    def _hello(self, request: Request, hello: Hello, _message: codec.Message) -> Welcome:
         if self._host.is_over_for(hello.role):
             raise RefusedError(Refusal.STOPPING, "this run is over")
+        full = self.peers.why_full(hello.session, request.sender)
+        if full:
+            raise RefusedError(Refusal.NOT_SERVING, full)
         self._check_addressee(hello)
         self._check_run(hello)
         self._host.admit(hello)
         met = hello.session in self.peers.peers
-        peer = self.peers.hello(hello.role, hello.name, hello.session, self._clock(), hello.run_id)
+        peer = self.peers.hello(
+            hello.role, hello.name, hello.session, self._clock(), hello.run_id, request.sender
+        )
         if not met:
             joined = ("joined", hello.session)
             text = "%s has joined as %s %d"
@@ -297,9 +313,9 @@ class Desk:
                 f"started anew."
             )
 
-    def _ping(self, _request: Request, ping: Ping, _message: codec.Message) -> Pong:
+    def _ping(self, _request: Request, ping: Ping, message: codec.Message) -> Pong:
         now_s = self._clock()
-        self._check_statistics(ping.session, ping.statistics)
+        self._check_statistics(ping.session, ping.statistics, message)
         known = self.peers.ping(ping.session, ping.statistics, now_s)
         return Pong(
             session=self._session,
@@ -310,17 +326,22 @@ class Desk:
             statistics=self._host.statistics(ping.session),
         )
 
-    def _goodbye(
-        self, _request: Request, goodbye: Goodbye, _message: codec.Message
-    ) -> Acknowledged:
-        self._check_statistics(goodbye.session, goodbye.statistics)
+    def _goodbye(self, _request: Request, goodbye: Goodbye, message: codec.Message) -> Acknowledged:
+        self._check_statistics(goodbye.session, goodbye.statistics, message)
         peer = self.peers.goodbye(goodbye.session, goodbye.statistics, self._clock())
         if peer is not None:
             self._host.departed(peer, died=False)
         return Acknowledged()
 
-    def _check_statistics(self, session: int, statistics: Statistics) -> None:
+    def _check_statistics(
+        self, session: int, statistics: Statistics, message: codec.Message
+    ) -> None:
         """Refuse numbers of a client that are none, before anybody computes with them."""
+        if message.payload > _MOST_STATISTICS_BYTES:  # all of it: it has no arrays
+            raise ProtocolError(
+                f"a message of {message.payload} bytes, where statistics with all around them "
+                f"may take {_MOST_STATISTICS_BYTES}: they are kept for each client, for status"
+            )
         peer = self.peers.peers.get(session)
         if peer is not None:
             OF_CLIENTS[peer.role].read(statistics)

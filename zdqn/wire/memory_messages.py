@@ -121,7 +121,8 @@ class NotReady(Header, frozen=True):
 
     Attributes:
         reason: "filling" (fewer than replay.min_size stored), "limited" (samples_per_insert holds
-            sampling back) or "no_spec" (nobody has said hello).
+            sampling back), "unread" (earlier answers have not been read) or "no_spec" (nobody has
+            said hello).
         size: transitions stored.
         needed: transitions that must be stored before the first batch.
         progress: counters of the memory since it started.

@@ -101,7 +101,12 @@ class Node(Closing):
         return Server(self, address)
 
     def receiver(
-        self, address: Address, *, high_water_mark: int, buffer_bytes: int
+        self,
+        address: Address,
+        *,
+        high_water_mark: int,
+        buffer_bytes: int,
+        closed: bool = False,
     ) -> TransitionReceiver:
         """Bind where a memory takes transitions; raises as `server` does.
 
@@ -109,9 +114,14 @@ class Node(Closing):
             address: of the transitions.
             high_water_mark: blocks of one collector that may wait at this end.
             buffer_bytes: of the kernel, for what has not reached this process.
+            closed: let nobody in until `TransitionReceiver.open`.
         """
         return TransitionReceiver(
-            self, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
+            self,
+            address,
+            high_water_mark=high_water_mark,
+            buffer_bytes=buffer_bytes,
+            closed=closed,
         )
 
     def publisher(self, address: Address) -> WeightPublisher:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import select
 import threading
+from collections import deque
 from typing import TypeAlias
 
 import numpy as np
@@ -11,12 +12,21 @@ import zmq
 from numpy.typing import NDArray
 
 from zdqn.wire.addresses import Address
-from zdqn.wire.sockets import COPY_SENT_BELOW_BYTES, SLICE_MS, Link, SocketMaker
+from zdqn.wire.sockets import (
+    COPY_SENT_BELOW_BYTES,
+    MAX_REQUEST_BYTES,
+    SLICE_MS,
+    Link,
+    SocketMaker,
+    watch_by_keepalive,
+)
 
 Sendable: TypeAlias = bytes | NDArray[np.uint8]
 
 _MOST_UNREAD = 64
 """Answers that are kept for a client that does not read them; as many as it may have asked for."""
+_MOST_UNREAD_BYTES = 64 * 1024**2
+"""Of large answers, besides: a client that has so much unread is sent no other."""
 _REPEATS = 8
 """Unanswered repetitions of a question that a server finds when it comes; older ones stay."""
 
@@ -37,7 +47,37 @@ class Request:
     @property
     def sender(self) -> bytes:
         """Give what tells this connection from others."""
-        return self._envelope[0].bytes
+        return self._envelope[0].bytes if self._envelope else b""
+
+
+class Unread:
+    """Large answers that libzmq still holds, as their clients have not read so far.
+
+    Small ones are bounded by their number; these are kept where they were written, and a few of
+    them fill a machine.
+    """
+
+    def __init__(self) -> None:
+        self._sent: dict[bytes, deque[tuple[zmq.MessageTracker, int]]] = {}
+
+    def add(self, client: bytes, tracker: zmq.MessageTracker, nbytes: int) -> None:
+        """Take note of an answer that was handed to libzmq."""
+        self._sent.setdefault(client, deque()).append((tracker, nbytes))
+
+    def of(self, client: bytes) -> int:
+        """Give the bytes that a client has not read."""
+        sent = self._sent.get(client)
+        if sent is None:
+            return 0
+        while sent and sent[0][0].done:
+            sent.popleft()
+        if not sent:
+            del self._sent[client]
+        return sum(nbytes for _, nbytes in sent)
+
+    def of_all(self) -> int:
+        """Give the bytes that all clients together have not read."""
+        return sum(self.of(client) for client in list(self._sent))
 
 
 class Server(Link):
@@ -50,9 +90,13 @@ class Server(Link):
 
     def __init__(self, maker: SocketMaker, address: Address) -> None:
         super().__init__(maker.socket(zmq.ROUTER))
+        watch_by_keepalive(self._socket)
         self._socket.sndtimeo = 0
         self._socket.sndhwm = _MOST_UNREAD
         self._socket.router_mandatory = True  # say so when nobody is there to be answered
+        self._socket.rcvhwm = _MOST_UNREAD
+        self._socket.maxmsgsize = MAX_REQUEST_BYTES
+        self._unread = Unread()
         self._bind(address)
         self._signal = select.poll()
         self._signal.register(self._socket.fileno(), select.POLLIN)
@@ -87,10 +131,17 @@ class Server(Link):
             False if the answer was dropped.
         """
         view = memoryview(message)  # type: ignore[arg-type] # arrays are buffers
+        small = view.nbytes < COPY_SENT_BELOW_BYTES
+        if not (small or self.has_room(request)):
+            return False
         try:
             for frame in request._envelope:
                 self._socket.send(frame, zmq.SNDMORE, copy=False)
-            self._socket.send(view, 0, view.nbytes < COPY_SENT_BELOW_BYTES)
+            if small:
+                self._socket.send(view, 0)
+            else:
+                tracker = self._socket.send(view, 0, copy=False, track=True)
+                self._unread.add(request.sender, tracker, view.nbytes)
         except zmq.Again:
             return False
         except zmq.ZMQError as error:
@@ -98,6 +149,14 @@ class Server(Link):
                 raise
             return False
         return True
+
+    def has_room(self, request: Request) -> bool:
+        """Whether a large answer would be sent, as its client reads those before."""
+        return self._unread.of(request.sender) < _MOST_UNREAD_BYTES
+
+    def unread_bytes(self) -> int:
+        """Give the bytes of large answers that all clients together have not read."""
+        return self._unread.of_all()
 
 
 class Client(Link):

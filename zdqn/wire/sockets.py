@@ -20,7 +20,8 @@ import zmq
 
 from zdqn.closing import Closing
 from zdqn.errors import AddressInUseError, ConfigError, RoleFailedError
-from zdqn.wire.addresses import Address
+from zdqn.wire.addresses import Address, taken
+from zdqn.wire.held_port import HeldPort
 
 LINGER_MS = 5_000
 COPY_SENT_BELOW_BYTES = 65_536
@@ -33,11 +34,15 @@ _RECONNECT_MAX_MS = 2_000
 _HEARTBEAT_MS = 10_000
 _HEARTBEAT_TIMEOUT_MS = 30_000
 _HANDSHAKE_MS = 5_000
+_KEEPALIVE_S = 10
+_KEEPALIVE_PROBES = 3
 _BACKLOG = 1_024
 SLICE_MS = 100
 """Longest single wait in libzmq, so that a stop request is seen soon."""
 
 MAX_MESSAGE_BYTES = 1024**3
+MAX_REQUEST_BYTES = 256 * 1024**2
+"""Of a question; answers may have more."""
 
 
 @contextmanager
@@ -85,6 +90,20 @@ class Context(Closing):
         self._context.destroy(linger=None)
 
 
+def watch_by_keepalive(socket: zmq.Socket[bytes]) -> None:
+    """Let the kernel find a dead peer instead of ZeroMQ's heartbeats.
+
+    For sockets that may leave messages unread, as a memory does that holds collectors back, and a
+    server that is asked more than it can answer. They miss heartbeats: libzmq would drop living
+    peers, and abort the process when one has closed meanwhile.
+    """
+    socket.heartbeat_ivl = 0
+    socket.tcp_keepalive = 1
+    socket.tcp_keepalive_idle = _KEEPALIVE_S
+    socket.tcp_keepalive_intvl = _KEEPALIVE_S
+    socket.tcp_keepalive_cnt = _KEEPALIVE_PROBES
+
+
 class SocketMaker(Protocol):
     """Makes sockets with the options that all links share: a node, or a bare context."""
 
@@ -114,7 +133,7 @@ class Link(Closing):
         """
         self._socket.backlog = _BACKLOG
         self._socket.ipv6 = address.is_ipv6
-        if address.transport == "ipc":
+        if address.transport == "ipc" and self._lock is None:
             self._lock = _lock_ipc_path(address)
         text = str(address)
         if address.transport == "tcp" and address.port == 0:
@@ -124,11 +143,7 @@ class Link(Closing):
         except zmq.ZMQError as error:
             self.close()
             if error.errno == zmq.EADDRINUSE:
-                raise AddressInUseError(
-                    f"Another process already listens on {address}. Stop it (`zdqn status` and "
-                    f"`zdqn stop` show and end a run), or give another port with --bind, or "
-                    f"memory.bind or learner.bind of the configuration; port 0 takes a free one."
-                ) from error
+                raise taken(address) from error
             raise ConfigError(
                 f"Cannot listen on {address}: {error.strerror}. It must be an address of this "
                 f"machine; 127.0.0.1 always is."
@@ -137,6 +152,26 @@ class Link(Closing):
         self.address = address
         if address.transport == "tcp":
             self.address = Address("tcp", address.host, int(last.rpartition(":")[2]))
+
+    def _hold(self, address: Address) -> Closing | None:
+        """Keep an address to bind later, as far as one can; gives what is to be closed before.
+
+        Raises:
+            AddressInUseError: when another process holds it.
+        """
+        self.address = address
+        try:
+            if address.transport == "ipc":
+                self._lock = _lock_ipc_path(address)
+                return None
+            held = HeldPort(address)
+            self.address = held.address
+            return held
+        except AddressInUseError:
+            self.close()
+            raise
+        except OSError:
+            return None  # the name of an interface, say: only libzmq knows those
 
     def _connect(self, address: Address) -> None:
         self.address = address

@@ -6,27 +6,19 @@ from collections.abc import Callable
 
 import zmq
 
+from zdqn.closing import Closing
 from zdqn.wire.addresses import Address
-from zdqn.wire.sockets import COPY_SENT_BELOW_BYTES, SLICE_MS, Link, SocketMaker
+from zdqn.wire.sockets import (
+    COPY_SENT_BELOW_BYTES,
+    SLICE_MS,
+    Link,
+    SocketMaker,
+    watch_by_keepalive,
+)
 
 COPY_RECEIVED_BELOW_BYTES = 32_768
 """A shorter message is received quicker with a copy than without."""
 MAX_BLOCK_BYTES = 256 * 1024**2
-_KEEPALIVE_S = 10
-_KEEPALIVE_PROBES = 3
-
-
-def _watch_by_keepalive(socket: zmq.Socket[bytes]) -> None:
-    """Let the kernel find a dead peer instead of ZeroMQ's heartbeats.
-
-    A memory that holds collectors back does not read, and so misses their heartbeats: libzmq would
-    drop living collectors, and abort the process when one has closed meanwhile.
-    """
-    socket.heartbeat_ivl = 0
-    socket.tcp_keepalive = 1
-    socket.tcp_keepalive_idle = _KEEPALIVE_S
-    socket.tcp_keepalive_intvl = _KEEPALIVE_S
-    socket.tcp_keepalive_cnt = _KEEPALIVE_PROBES
 
 
 class TransitionSender(Link):
@@ -36,7 +28,7 @@ class TransitionSender(Link):
         self, maker: SocketMaker, address: Address, *, high_water_mark: int, buffer_bytes: int
     ) -> None:
         super().__init__(maker.socket(zmq.PUSH))
-        _watch_by_keepalive(self._socket)
+        watch_by_keepalive(self._socket)
         self._socket.sndhwm = high_water_mark
         self._socket.sndbuf = buffer_bytes
         self._socket.sndtimeo = SLICE_MS
@@ -63,17 +55,68 @@ class TransitionSender(Link):
 
 
 class TransitionReceiver(Link):
-    """PULL end of the transitions link."""
+    """PULL end of the transitions link.
+
+    libzmq reads ahead as many messages of every connection as the high-water mark says, however
+    large they are. Before it is known how large a block may be nobody should be let in: those
+    wait with theirs.
+
+    Args:
+        maker: of its socket.
+        address: where to bind it.
+        high_water_mark: blocks of one collector that may wait at this end.
+        buffer_bytes: of the kernel, for what has not reached this process.
+        closed: nobody is let in until `open`; the address is kept.
+
+    Raises:
+        AddressInUseError: when another process holds the address.
+        ConfigError: when it cannot be bound on this machine.
+    """
 
     def __init__(
-        self, maker: SocketMaker, address: Address, *, high_water_mark: int, buffer_bytes: int
+        self,
+        maker: SocketMaker,
+        address: Address,
+        *,
+        high_water_mark: int,
+        buffer_bytes: int,
+        closed: bool = False,
     ) -> None:
         super().__init__(maker.socket(zmq.PULL))
-        _watch_by_keepalive(self._socket)
+        watch_by_keepalive(self._socket)
         self._socket.rcvhwm = high_water_mark
         self._socket.rcvbuf = buffer_bytes
-        self._socket.maxmsgsize = MAX_BLOCK_BYTES
-        self._bind(address)
+        self._is_open = False
+        self._held: Closing | None = None
+        self.address = address
+        if closed:
+            self._held = self._hold(address)
+        else:
+            self.open()
+
+    def open(self, most_bytes: int = MAX_BLOCK_BYTES) -> None:
+        """Let collectors in; only the first call does anything.
+
+        Args:
+            most_bytes: of a message; the connection of a peer that sends more is cut.
+
+        Raises:
+            AddressInUseError: when another process has taken the address.
+            ConfigError: when it cannot be bound on this machine.
+        """
+        if self._is_open:
+            return
+        self._socket.maxmsgsize = min(most_bytes, MAX_BLOCK_BYTES)
+        if self._held is not None:
+            self._held.close()
+        self._bind(self.address)
+        self._is_open = True
+
+    def close(self, linger_ms: int | None = None) -> None:
+        """Close, and let go of the address."""
+        if self._held is not None:
+            self._held.close()
+        super().close(linger_ms)
 
     def receive(self, *, copy: bool) -> bytes | memoryview | None:
         """Give the next message, or None when there is none.

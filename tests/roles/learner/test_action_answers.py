@@ -42,7 +42,9 @@ class Answers:
 
     def __init__(self, policy=None):
         self.replies: list[Any] = []
-        self.object = ActionAnswers(lambda request, message: self.replies.append(message))
+        self.object = ActionAnswers(
+            lambda request, message: self.replies.append(message), most_observations=8
+        )
         if policy is not None:
             self.object.act_with(policy)
 
@@ -145,3 +147,11 @@ def test_weights_are_taken_over_once_a_version_and_bad_ones_never(caplog):
         answers.answer(Published(13, {"diverged": np.zeros(1)}, b""))
     assert answers.object.weight_version == 12
     assert caplog.text.count("act on with older weights") == 1
+
+
+def test_no_request_is_larger_than_a_collector_can_ask():
+    """Else one request of 256 MiB would keep everybody waiting for its forward pass."""
+    answers = Answers(EchoPolicy())
+    answers.ask(*[0] * 8)
+    with pytest.raises(ProtocolError, match=r"9 observations.*at most 8 .*block_transitions"):
+        answers.ask(*[0] * 9)

@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from zdqn.records.block_accounts import BlockCounts, Sent
+from zdqn.records.block_accounts import BlockTotals, Sent
 from zdqn.records.totals import RunTotals
 from zdqn.roles.learner.block_count import BlockCount
 from zdqn.wire.memory_messages import SessionBlocks
@@ -27,7 +27,7 @@ def test_memories_are_asked_before_collectors_and_both_are_kept():
         SimpleNamespace(blocks_sent=blocks_sent),
         SimpleNamespace(take_accounts=take_accounts),
     )
-    expected = BlockCounts(sent=10, stored=6, lost=3, refused=0, in_flight=1)
+    expected = BlockTotals(sent=10, stored=6, lost=3, refused=0, in_flight=1)
     assert count.look() == expected
     assert asked == ["memory", "collectors"]
     accounts = {}

@@ -39,11 +39,11 @@ class Line:
         request = Request([], memoryview(b""))
         self.object.claim(request, Claim(session=session, wait_ms=wait_ms), CLIENTS)
 
-    def result(self, session, number, *returns, cut=0):
+    def result(self, session, number, *returns, cut=0, length=9):
         header = EvaluationResult(
             session=session, snapshot=number, episodes=len(returns), duration_s=0.5, cut=cut
         )
-        arrays = (np.array(returns, np.float64), np.full(len(returns), 9, np.int64))
+        arrays = (np.array(returns, np.float64), np.full(len(returns), length, np.int64))
         return self.object.take_result(header, codec.decode(codec.encode(header, arrays)), CLIENTS)
 
 
@@ -138,3 +138,36 @@ def test_how_many_episodes_were_cut_off_is_told_and_no_more_than_there_were(line
     line.result(1, 0, 1.0, 2.0, 3.0, cut=2)
     (evaluation,) = line.object.take()
     assert evaluation.scores.cut == 2
+
+
+@pytest.mark.parametrize(
+    ("returns", "length", "why"),
+    [
+        ((1e300,), 9, r"return 1e\+300 of 9 environment steps; a reward is within 1e\+30"),
+        ((-1.1e31,), 9, "a reward is within"),
+        ((0.0,), 0, "episode of 0 environment steps"),
+        ((0.0,), -1, "episode of -1 environment steps"),
+        ((0.0,), 2**62, "episode of 4611686018427387904 environment steps"),
+        ((0.0,) * 4, 9, "4 episodes, where 3 were to be played"),
+    ],
+)
+def test_scores_that_no_episode_can_have_are_refused(line, returns, length, why):
+    line.offer(0)
+    line.claim(1)
+    line.object.advance(over=False)
+    with pytest.raises(ProtocolError, match=why):
+        line.result(1, 0, *returns, length=length)
+    assert line.object.take() == []
+    assert line.result(1, 0, 9e30, length=9) == Acknowledged(), "the largest that is possible"
+
+
+def test_an_evaluator_that_claims_without_end_waits_once_and_each_claim_is_answered(line):
+    for _ in range(100):
+        line.claim(1)
+    line.claim(2)
+    assert line.replies == [NothingToEvaluate(stopping=False)] * 99
+    line.offer(0)
+    line.offer(1)
+    line.object.advance(over=False)
+    assert [header.snapshot for header in line.replies[99:]] == [0, 1], "one for each of the two"
+    assert not line.object.waits

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.roles.conftest import quick_config
+from tests.wire.links import check_status_fits, fill_with_the_longest_words
 from zdqn.config import from_dict, shared_values
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError
@@ -390,3 +391,10 @@ def test_a_question_for_a_memory_is_refused(setting):
     refused = setting.ask(SampleRequest(batch_size=1))
     assert refused.code is Refusal.PROTOCOL
     assert "a learner does not answer SAMPLE_REQUEST" in refused.message
+
+
+def test_a_status_is_answered_whatever_clients_tell_of_themselves(setting):
+    run = RunStatus(run_id="r" * 256, directory="/" + "\U0001d431" * 1_000, phase="p" * 256)
+    setting.answers.report(LearnerStatus(run=run, verdict="v" * 1_000))
+    fill_with_the_longest_words(setting.answers.desk)
+    check_status_fits(setting.answers.desk)

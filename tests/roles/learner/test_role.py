@@ -283,7 +283,7 @@ def test_a_stop_event_needs_no_reason(waiting):
 def test_a_broken_model_server_is_a_fault_of_zdqn(waiting, monkeypatch):
     *_, result = waiting
 
-    def broken(_answers):
+    def broken(_answers, _most_s):
         raise ZeroDivisionError("on purpose")
 
     monkeypatch.setattr(ModelAnswers, "serve", broken)

@@ -130,7 +130,7 @@ def test_priorities_ride_on_the_next_request_once_and_in_order(make, client):
 @pytest.mark.parametrize(
     ("reason", "words"),
     [("filling", "holds 3 of 5 transitions"), ("limited", "samples_per_insert"),
-     ("no_spec", "an environment")],
+     ("no_spec", "an environment"), ("unread", "still on their way")],
 )  # fmt: skip
 def test_not_ready_is_said_in_words_and_forgotten_when_there_is_data(make, client, reason, words):
     stream = make()

@@ -7,7 +7,7 @@ import pytest
 
 from tests.roles.conftest import quick_config
 from zdqn.core.agenda import Counters
-from zdqn.records.block_accounts import BlockCounts
+from zdqn.records.block_accounts import BlockTotals
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.wire.status import (
     CollectorStatistics,
@@ -40,7 +40,7 @@ class Setting:
         row = MetricsRow(environment_steps=50, updates=7, loss=0.5)
         self.board.report(
             row,
-            blocks=BlockCounts(sent=15, stored=8, lost=1, refused=2, in_flight=4),
+            blocks=BlockTotals(sent=15, stored=8, lost=1, refused=2, in_flight=4),
             waited_s=waited_s,
             collectors=[CollectorStatistics(steps_ahead=5), CollectorStatistics(steps_ahead=7)],
         )

@@ -13,7 +13,7 @@ from zdqn.core.agenda import Agenda, Limits, Periods
 from zdqn.core.divergence import Divergence
 from zdqn.data import Batch, EnvironmentSpec, EvaluationScores, WeightVersion
 from zdqn.errors import RoleFailedError
-from zdqn.records.block_accounts import NO_BLOCKS, BlockCounts
+from zdqn.records.block_accounts import NO_BLOCKS, BlockTotals
 from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
@@ -400,7 +400,7 @@ def test_checkpoints_hold_the_version_that_is_published():
 
 def test_reports_go_to_the_recorder_and_the_board():
     setting = Setting(batch(1), periods=Periods(report_s=1e-9))
-    setting.blocks = BlockCounts(sent=9, stored=5, lost=3, refused=1, in_flight=0)
+    setting.blocks = BlockTotals(sent=9, stored=5, lost=3, refused=1, in_flight=0)
     setting.run()
     counters, update, collectors = setting.recorder.rows[-1]
     assert counters.updates == 1

@@ -29,14 +29,18 @@ class ActionAnswers:
 
     Args:
         reply: sends an answer.
+        most_observations: of one request, >= 1; others wait while they are looked at.
 
     Attributes:
         served: actions computed so far.
         weight_version: of the weights that it acts with; -1 before the first.
     """
 
-    def __init__(self, reply: Callable[[Request, Sendable], object]) -> None:
+    def __init__(
+        self, reply: Callable[[Request, Sendable], object], *, most_observations: int
+    ) -> None:
         self._reply = reply
+        self._most_observations = most_observations
         self._policy: Greedy | None = None
         self._tried_version = -1
         self._waiting: list[tuple[Request, NDArray[Any]]] = []
@@ -60,6 +64,11 @@ class ActionAnswers:
             ProtocolError: when it does not fit the environment's spec.
             RefusedError: when the spec is not known yet.
         """
+        if header.count > self._most_observations:
+            raise ProtocolError(
+                f"an action request with {header.count} observations; a collector has at most "
+                f"{self._most_observations} environments (collector.block_transitions)"
+            )
         if spec is None:
             raise RefusedError(Refusal.NOT_SERVING, "no actions before an environment is known")
         self._waiting.append((request, _read_observations(header, message, spec)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from zdqn.records.block_accounts import BlockCounts, Sent
+from zdqn.records.block_accounts import BlockTotals, Sent
 from zdqn.records.totals import RunTotals
 from zdqn.wire.memory_messages import SessionBlocks
 
@@ -37,7 +37,7 @@ class BlockCount:
         self._senders = senders
         self._receivers = receivers
 
-    def look(self) -> BlockCounts:
+    def look(self) -> BlockTotals:
         """Ask both ends, and give where all blocks are as of now."""
         blocks = self._totals.blocks
         # what came is asked first: what is sent meanwhile is on its way, and not lost

@@ -8,9 +8,10 @@ from collections import deque
 from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zdqn.config import Config
-from zdqn.data import EvaluationScores
+from zdqn.data import MAX_REWARD, EvaluationScores
 from zdqn.errors import ProtocolError
 from zdqn.records.snapshots import Evaluation, EvaluationQueue, FrozenSnapshot
 from zdqn.roles.building import evaluation_seed
@@ -23,6 +24,9 @@ from zdqn.wire.quiet_log import QuietLog
 from zdqn.wire.request_sockets import Request, Sendable
 
 logger = logging.getLogger("zdqn.learner")
+
+_MOST_LENGTH = 2**48 - 1
+"""Environment steps of an episode, as many as a client may count of anything."""
 
 
 class EvaluationClaims:
@@ -51,7 +55,7 @@ class EvaluationClaims:
         self._clock = clock
         self._log = QuietLog(logger, clock=clock)
         self._queue = EvaluationQueue(config.evaluator.waiting_snapshots)
-        self._waiting: deque[tuple[float, Request, Claim]] = deque()
+        self._waiting: dict[int, tuple[float, Request]] = {}  # by session, oldest first
         self._evaluations: deque[Evaluation] = deque()
 
     def offer(self, snapshot: FrozenSnapshot, *, first: bool = False) -> int:
@@ -92,14 +96,18 @@ class EvaluationClaims:
         return evaluations
 
     def claim(self, request: Request, header: Claim, clients: Mapping[int, Peer]) -> None:
-        """Let an evaluator wait for a snapshot.
+        """Let an evaluator wait for a snapshot; an earlier claim of its own waits no longer.
 
         Raises:
             RefusedError: when it has not said hello: nobody would notice if it died.
         """
         if header.session not in clients:
             raise RefusedError(Refusal.NOT_SERVING, "say hello before you claim")
-        self._waiting.append((self._clock() + header.wait_ms / 1000, request, header))
+        earlier = self._waiting.pop(header.session, None)
+        if earlier is not None:
+            self._reply(earlier[1], codec.encode(NothingToEvaluate(stopping=False)))
+        deadline_s = self._clock() + header.wait_ms / 1000
+        self._waiting[header.session] = deadline_s, request
 
     def advance(self, *, over: bool) -> bool:
         """Answer those that can be given something, or have waited long enough.
@@ -112,15 +120,15 @@ class EvaluationClaims:
         """
         now_s = self._clock()
         waited = len(self._waiting)
-        for _ in range(waited):
-            deadline_s, request, claim = self._waiting.popleft()
-            snapshot = None if over else self._queue.claim(claim.session)
+        for session, (deadline_s, request) in list(self._waiting.items()):
+            snapshot = None if over else self._queue.claim(session)
             if snapshot is not None:
                 self._send(request, snapshot)
             elif over or now_s >= deadline_s:
                 self._reply(request, codec.encode(NothingToEvaluate(stopping=over)))
             else:
-                self._waiting.append((deadline_s, request, claim))
+                continue
+            del self._waiting[session]
         return len(self._waiting) < waited
 
     def _send(self, request: Request, snapshot: FrozenSnapshot) -> None:
@@ -154,9 +162,11 @@ class EvaluationClaims:
             raise ProtocolError("an evaluation of no episodes")
         if header.cut > header.episodes:
             raise ProtocolError(f"{header.cut} episodes cut off, of {header.episodes}")
+        most = self._config.evaluator.episodes
+        if header.episodes > most:
+            raise ProtocolError(f"{header.episodes} episodes, where {most} were to be played")
         returns, lengths = codec.read_arrays(message, payloads.scores_layout(header.episodes))
-        if not np.isfinite(returns).all():
-            raise ProtocolError("an evaluation holds a return that is not finite")
+        _check_scores(returns, lengths)
         snapshot = self._queue.complete(header.session, header.snapshot)
         if snapshot is None:
             text = "dropped a second result for snapshot %d"
@@ -167,3 +177,22 @@ class EvaluationClaims:
         scores = EvaluationScores(tuple(returns.tolist()), tuple(lengths.tolist()), header.cut)
         self._evaluations.append(Evaluation(snapshot, scores, name, header.duration_s))
         return Acknowledged()
+
+
+def _check_scores(returns: NDArray[np.float64], lengths: NDArray[np.int64]) -> None:
+    """Refuse scores that no episode can have: one may end a run for everybody."""
+    if not np.isfinite(returns).all():
+        raise ProtocolError("an evaluation holds a return that is not finite")
+    wrong = lengths[(lengths < 1) | (lengths > _MOST_LENGTH)]
+    if len(wrong):
+        raise ProtocolError(
+            f"an evaluation holds an episode of {wrong[0]} environment steps; 1 to {_MOST_LENGTH} "
+            f"are allowed"
+        )
+    beyond = np.flatnonzero(np.abs(returns) > MAX_REWARD * lengths)
+    if len(beyond):
+        index = beyond[0]
+        raise ProtocolError(
+            f"an evaluation holds the return {returns[index]:g} of {lengths[index]} environment "
+            f"steps; a reward is within {MAX_REWARD:g}"
+        )

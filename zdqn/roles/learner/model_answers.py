@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -98,7 +99,9 @@ class ModelAnswers:
         self._evaluators_done = False
         self.spec: EnvironmentSpec | None = None
         self.spec_known = threading.Event()
-        self.actions = ActionAnswers(server.reply)
+        self.actions = ActionAnswers(
+            server.reply, most_observations=config.collector.block_transitions
+        )
         self.evaluations = EvaluationClaims(config, run_id, server.reply)
         self.desk = Desk(
             "learner",
@@ -115,13 +118,16 @@ class ModelAnswers:
             },
         )
 
-    def serve(self) -> tuple[bool, bool]:
+    def serve(self, most_s: float = math.inf) -> tuple[bool, bool]:
         """Answer what has come.
+
+        Args:
+            most_s: no other request is begun after so many seconds.
 
         Returns:
             Whether anything was done, and whether somebody asked for actions.
         """
-        busy = self.desk.serve(self._server, _MOST_REQUESTS) > 0
+        busy = self.desk.serve(self._server, _MOST_REQUESTS, most_s) > 0
         asked = self.actions.answer(self._published)
         busy |= self.evaluations.advance(over=self._evaluators_done)
         return busy, asked

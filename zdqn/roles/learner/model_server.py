@@ -8,6 +8,7 @@ Whether that thread answers, or the training thread between its updates, `answer
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.records.block_accounts import Sent
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
-from zdqn.roles.learner.answering_turns import Turn, Turns
+from zdqn.roles.learner.answering_turns import ROUND_S, Turn, Turns
 from zdqn.roles.learner.model_answers import ModelAnswers
 from zdqn.roles.learner.publications import Published
 from zdqn.wire.request_sockets import Server
@@ -122,7 +123,7 @@ class ModelServer(Closing):
         if turn is Turn.LEAVE:
             self.serve_alone()
         elif turn is Turn.ANSWER:
-            self._serve_round(1)
+            self._serve_round(1, ROUND_S)
             self._turns.answered(time.monotonic())
 
     def serve_alone(self) -> None:
@@ -208,13 +209,13 @@ class ModelServer(Closing):
 
     # --- in either thread, under the lock ---------------------------------------------------------
 
-    def _serve_round(self, passes: int) -> bool:
+    def _serve_round(self, passes: int, most_s: float = math.inf) -> bool:
         """Answer what has come, and what comes meanwhile; whether more may have come at the end."""
         busy = False
         try:
             with self._lock:
                 for _ in range(passes):
-                    busy, asked = self._answers.serve()
+                    busy, asked = self._answers.serve(most_s)
                     if asked:
                         self._turns.asked(time.monotonic())
                     if not busy:

@@ -184,4 +184,6 @@ def _describe(answer: NotReady) -> str:
         return f"data: the memory holds {answer.size} of {answer.needed} transitions"
     if answer.reason == "limited":
         return "data: replay.samples_per_insert holds sampling back until more is collected"
+    if answer.reason == "unread":
+        return "data: earlier answers of the memory are still on their way"
     return "an environment: the memory has not heard of one"

@@ -11,7 +11,7 @@ import msgspec
 
 from zdqn.config import Config
 from zdqn.core.agenda import Counters
-from zdqn.records.block_accounts import NO_BLOCKS, BlockCounts
+from zdqn.records.block_accounts import NO_BLOCKS, BlockTotals
 from zdqn.records.metrics import Metrics
 from zdqn.records.verdict import BottleneckWatch, Times, read_times
 from zdqn.roles.learner.memory_link import MemoryLink
@@ -101,7 +101,7 @@ class StatusBoard:
         self,
         row: MetricsRow,
         *,
-        blocks: BlockCounts,
+        blocks: BlockTotals,
         waited_s: float,
         collectors: list[CollectorStatistics],
     ) -> None:
