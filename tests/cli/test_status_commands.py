@@ -18,7 +18,11 @@ from zdqn.records.run_lock import RunLock
 def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):
     answers: dict[str, dict[str, Any]] = {
         "tcp://l:1": {"role": "learner", "run": {"phase": "training", "wall_s": 61.0}},
-        "tcp://m:2": {"role": "memory", "size": 12_345, "clients": [{"name": "collector-0"}]},
+        "tcp://m:2": {
+            "role": "memory",
+            "size": 12_345,
+            "clients": [{"name": "collector-0", "role": "collector", "state": "living"}],
+        },
     }
     asked = []
     monkeypatch.setattr(
@@ -30,7 +34,7 @@ def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):
     record_endpoints(tmp_path, "memory", {"samples": "tcp://m:2"})
     record_endpoints(tmp_path, "learner", {"model": "tcp://l:1"})
     shown = CliRunner().invoke(application, ["status", str(tmp_path)]).output
-    assert "1:01 min, training" in shown
+    assert "training  1:01 min" in shown
     assert "12,345" in shown
     assert "collector-0" in shown
     printed = CliRunner().invoke(application, ["status", str(tmp_path), "--json"]).stdout

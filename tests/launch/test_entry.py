@@ -7,6 +7,7 @@ import pytest
 from zdqn.config import Config, LaunchSection, load_config
 from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError
 from zdqn.launch import entry
+from zdqn.wire.status import LearnerStatus
 
 
 class StandIn:
@@ -23,6 +24,9 @@ class StandIn:
 
     def run(self):
         pass
+
+    def status(self):
+        return LearnerStatus()
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from zdqn.experiments.plots import plot_learning_curve
 from zdqn.launch.display import choose_display
 from zdqn.launch.local_run import LocalRun
 from zdqn.launch.plan import RunArguments
+from zdqn.launch.run_view import RunPlan
 from zdqn.records.given_functions import (
     check_environment_is_given,
     check_network_is_given,
@@ -40,6 +41,8 @@ def run(
     insecure: bool = False,
     log_level: str = "info",
     stop: threading.Event | None = None,
+    progress: bool = True,
+    verbose: bool = False,
 ) -> dict[str, Any]:
     """Train with every role as a process of this machine, and show how it goes.
 
@@ -60,6 +63,8 @@ def run(
         insecure: allow servers to listen to other machines without encryption.
         log_level: "debug", "info", "warning" or "error".
         stop: set it to end the run cleanly.
+        progress: show how it goes: a screen on a terminal or in a notebook, lines elsewhere.
+        verbose: show on the screen all that is logged, and not warnings and errors alone.
 
     Returns:
         What is in ``summary.json``, and ``run_directory``.
@@ -89,7 +94,9 @@ def run(
         _check(config, arguments)
         claim.clear_servers()
         with (
-            choose_display() as display,
+            choose_display(
+                RunPlan.of(config), directory, progress=progress, verbose=verbose, stop=stop
+            ) as display,
             LocalRun(config, arguments, audience=display, log_level=log_level, stop=stop) as local,
         ):
             local.run()
@@ -105,6 +112,8 @@ def train(
     resume: str | Path | None = None,
     overwrite: bool = False,
     stop: threading.Event | None = None,
+    progress: bool = True,
+    verbose: bool = False,
 ) -> dict[str, Any]:
     """Train in this process, without sockets; two runs of one configuration are identical.
 
@@ -116,6 +125,8 @@ def train(
         resume: as for `run`; the run may have been one of several processes.
         overwrite: as for `run`.
         stop: set it, from another thread, to end the training cleanly.
+        progress: as for `run`.
+        verbose: as for `run`.
 
     Returns:
         What is in ``summary.json``, and ``run_directory``.
@@ -126,8 +137,10 @@ def train(
     from zdqn.roles.single import Single
 
     resume = Path(resume) if resume is not None else None
+    plan = RunPlan.of(config, one_process=True)
     with (
         _chosen(config, run_directory, resume) as directory,
+        choose_display(plan, directory, progress=progress, verbose=verbose, stop=stop) as display,
         Single(
             config,
             run_directory=directory,
@@ -138,6 +151,7 @@ def train(
             stop=stop,
         ) as single,
     ):
+        display.follow_training(single.status)
         single.run()
         return finish(directory)
 
