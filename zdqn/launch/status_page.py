@@ -106,7 +106,7 @@ def _evaluators(view: RunView, width: int) -> list[Line]:
 
 def _state(view: RunView, member: Member) -> str:
     if not member.is_living:
-        return f"{printable(member.state)}, seen {duration(member.last_seen_s)} ago"
+        return f"{printable(member.state)} for {duration(member.last_seen_s)}"
     if is_stalled(view, member):
         return "stands still"
     return "living" if member.last_seen_s < 2 else f"silent for {duration(member.last_seen_s)}"

@@ -1,8 +1,9 @@
-"""What one process that trains alone says of itself: the same as a learner, without clients."""
+"""What one process that trains alone says of itself: what a learner and a memory would say."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -10,7 +11,9 @@ from zdqn.config import Config
 from zdqn.core.agenda import Counters
 from zdqn.core.store import TransitionStore
 from zdqn.records.metrics import Metrics
+from zdqn.records.totals import RunTotals
 from zdqn.roles.building import describe_limits
+from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import (
     LearnerStatus,
     MemoryOfLearner,
@@ -18,6 +21,9 @@ from zdqn.wire.status import (
     ProgressStatus,
     RunStatus,
 )
+
+if TYPE_CHECKING:
+    from zdqn.core.rollout import Rollout
 
 
 def describe_training(
@@ -66,3 +72,28 @@ def describe_training(
             samples_per_insert=round(limiter.achieved, 4),
         ),
     )
+
+
+def totals_of(earlier: RunTotals, *, rollout: Rollout, inserts: int) -> RunTotals:
+    """Give the counts as if a memory had told them, so that a distributed run can go on.
+
+    Args:
+        earlier: of the starts before; left as they are.
+        rollout: of this start.
+        inserts: transitions stored in this start.
+    """
+    totals = RunTotals()
+    totals.load_state_dict(earlier.state_dict())
+    totals.add(
+        Progress(
+            session=len(totals),  # a small number, unlike a memory's, that no start had yet
+            environment_steps=rollout.environment_steps,
+            episodes=rollout.episodes,
+            transitions=inserts,
+            blocks=0,
+            blocks_lost=0,
+            blocks_duplicated=0,
+            blocks_refused=0,
+        )
+    )
+    return totals

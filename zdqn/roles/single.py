@@ -40,9 +40,8 @@ from zdqn.roles.building import (
 )
 from zdqn.roles.building_replay import available_bytes, build_store
 from zdqn.roles.own_evaluator import OwnEvaluator
-from zdqn.roles.own_status import describe_training
+from zdqn.roles.own_status import describe_training, totals_of
 from zdqn.stopping import reason_of
-from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics, LearnerStatus, MetricsRow
 
 if TYPE_CHECKING:
@@ -319,27 +318,11 @@ class Single(Closing):
             self._spec,
             self._counters,
             trainer=self._trainer.state_dict(),
-            totals=self._totals().state_dict(),
+            totals=totals_of(
+                self._earlier_totals, rollout=self._rollout, inserts=self._store.limiter.inserts
+            ).state_dict(),
             version=self._trainer.updates,
         )
-
-    def _totals(self) -> RunTotals:
-        """Give the counts as if a memory had told them, so that a distributed run can go on."""
-        totals = RunTotals()
-        totals.load_state_dict(self._earlier_totals.state_dict())
-        totals.add(
-            Progress(
-                session=len(totals),  # a small number, unlike a memory's, that no start had yet
-                environment_steps=self._rollout.environment_steps,
-                episodes=self._rollout.episodes,
-                transitions=self._store.limiter.inserts,
-                blocks=0,
-                blocks_lost=0,
-                blocks_duplicated=0,
-                blocks_refused=0,
-            )
-        )
-        return totals
 
     def _finish(self, limit: str) -> TrainingResult:
         reason = limit or reason_of(self._stop) or "stopped"
