@@ -135,7 +135,7 @@ def test_what_is_no_terminal_gets_no_screen(monkeypatch):
     for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
         monkeypatch.delenv(name, raising=False)
     assert choose_canvas() is None
-    assert terminal_width() is None
+    assert terminal_width(sys.stderr) is None
 
 
 def test_a_terminal_that_cannot_move_its_cursor_gets_no_screen(monkeypatch):

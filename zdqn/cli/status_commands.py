@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from zdqn.cli.closing_words import print_summary
+from zdqn.cli.closing_words import print_summary, say
 from zdqn.cli.options import json_option
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ _LINKS = {"learner": "model", "memory": "samples"}
 """Server to the link on which it answers questions."""
 _TIMEOUT_S = 2.0
 _WATCH_PERIOD_S = 1.0
+_LAST_FILES_S = 10.0
+_TICK_S = 0.1
 
 _target_argument = click.argument("target", metavar="[RUN_DIR|ADDR]", required=False)
 
@@ -52,14 +54,15 @@ def status(target: str | None, watch: bool, everything: bool, as_json: bool) -> 
     if everything:
         _show_everything(asked.answers)
     elif watch:
-        _watch(target, directory, asked)
-        if directory is not None:
+        over = _watch(target, directory, asked)
+        if over and directory is not None:
+            _wait_for_the_end(directory)
             _show_what_is_left(directory, as_json=False)
         return
     else:
         _show_once(directory, asked)
     for failure in asked.failures:
-        click.echo(f"warning: {failure}", err=True)
+        say(f"warning: {failure}", err=True)
 
 
 @click.command()
@@ -131,7 +134,7 @@ def _show_what_is_left(directory: Path, *, as_json: bool) -> bool:
     summary = {} if holder or _was_killed(files) else read_summary(directory)
     if not (holder or summary):
         if files.results():
-            click.echo(
+            say(
                 f"{directory}: no process uses it, and its last start left no summary: it was "
                 f"killed. --resume {directory} goes on from its newest checkpoint, if it has one.",
                 err=True,
@@ -141,8 +144,8 @@ def _show_what_is_left(directory: Path, *, as_json: bool) -> bool:
         click.echo(json.dumps({"held_by": holder} if holder else {"summary": summary}, indent=2))
         return True
     if holder:
-        click.echo(f"{directory} is in use by {holder}, but no server answers there.")
-        click.echo(f"Its numbers are in {files.metrics}, if it trains in one process.")
+        say(f"{directory} is in use by {holder}, but no server answers there.")
+        say(f"Its numbers are in {files.metrics}, if it trains in one process.")
         return True
     click.echo("the run has ended")
     print_summary(summary)
@@ -228,8 +231,8 @@ def _show_once(directory: Path | None, asked: _Asked) -> None:
     print_lines(console, lines)
 
 
-def _watch(target: str | None, directory: Path | None, asked: _Asked) -> None:
-    """Show a run until nobody answers any more, or Ctrl-C."""
+def _watch(target: str | None, directory: Path | None, asked: _Asked) -> bool:
+    """Show a run until nobody answers any more: True; or until Ctrl-C."""
     from zdqn.launch.canvas import choose_page
     from zdqn.launch.status_page import draw_status
 
@@ -244,9 +247,21 @@ def _watch(target: str | None, directory: Path | None, asked: _Asked) -> None:
             time.sleep(_WATCH_PERIOD_S)
             asked = _ask(target)
     except KeyboardInterrupt:
-        pass
+        return False
     finally:
         page.end()
+    return True
+
+
+def _wait_for_the_end(directory: Path) -> None:
+    """Let those whose servers have gone write down how the run ended."""
+    from zdqn.records.run_files import RunFiles
+    from zdqn.records.run_lock import describe_holder
+
+    files, deadline_s = RunFiles(directory), time.monotonic() + _LAST_FILES_S
+    with suppress(KeyboardInterrupt):
+        while describe_holder(files.lock) and time.monotonic() < deadline_s:
+            time.sleep(_TICK_S)
 
 
 def _show_everything(answers: Mapping[str, dict[str, Any]]) -> None:

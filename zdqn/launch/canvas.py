@@ -5,12 +5,11 @@ from __future__ import annotations
 import html
 import importlib
 import os
-import shutil
 import sys
 from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from zdqn.launch.lines import ASCII, UNICODE, Glyphs, Line, Part, text_of
 
@@ -278,9 +277,12 @@ def glyphs_for(encoding: str, environment: Mapping[str, str]) -> Glyphs:
     return ASCII if locale in ("C", "POSIX") else UNICODE
 
 
-def terminal_width() -> int | None:
-    """Give the width of the terminal that standard output is; None if it is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def terminal_width(stream: TextIO) -> int | None:
+    """Give the width of the terminal that a stream goes to; None if it goes elsewhere."""
+    try:
+        return os.get_terminal_size(stream.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
 
 
 def choose_canvas() -> Canvas | None:

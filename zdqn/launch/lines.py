@@ -161,6 +161,20 @@ def wrapped(text: str, width: int, cut: str = "…") -> list[str]:
     return lines if text.strip() else []
 
 
+def broken(text: str, width: int) -> list[str]:
+    """Break a text between words; a word that is longer than a line, such as a path, stays whole.
+
+    For what somebody may want to copy.
+    """
+    lines: list[str] = []
+    for word in text.split():
+        if lines and width_of(lines[-1]) + 1 + width_of(word) <= width:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return lines
+
+
 def spread(left: Line, right: Line, width: int) -> Line:
     """Put one line at the left and another at the right end, if both fit; else the left alone."""
     gap = width - width_of(text_of(left)) - width_of(text_of(right))
