@@ -1,5 +1,6 @@
 """`zdqn.run` and `zdqn.train`: what they hand on, and what they give back."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from zdqn.config import Config, LaunchSection, load_config
 from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError
 from zdqn.launch import entry
+from zdqn.launch.display import NoDisplay
 from zdqn.wire.status import LearnerStatus
 
 
@@ -144,3 +146,22 @@ def test_functions_that_are_given_are_in_the_configuration(made, tmp_path):
     ((config, _), _) = made[0].made
     assert config.environment.function.startswith("builtins:dict sha256:")
     assert config.network.function.startswith("builtins:list sha256:")
+
+
+@pytest.mark.parametrize("function", [entry.run, entry.train])
+def test_what_is_shown_is_chosen(made, tmp_path, monkeypatch, function):
+    chosen = []
+
+    def choose(plan, directory, **how):
+        chosen.append((plan, directory, how["progress"], how["verbose"], how["stop"]))
+        return NoDisplay()
+
+    monkeypatch.setattr(entry, "choose_display", choose)
+    stop = threading.Event()
+    function(Config(), run_directory=tmp_path / "a")
+    function(Config(), run_directory=tmp_path / "b", progress=False, verbose=True, stop=stop)
+    (plan, directory, *how), (_, _, *others) = chosen
+    assert (plan.environment, plan.one_process) == ("CartPole-v1", function is entry.train)
+    assert directory == tmp_path / "a"
+    assert how == [True, False, None]
+    assert others == [False, True, stop]

@@ -95,6 +95,7 @@ def test_evaluators():
     )  # fmt: skip
     waiting = training(evaluator(doing="evaluating snapshot 3"), learner=status(unevaluated=2))
     assert said(waiting, "evaluator")[2] == "14 evaluations, 2 to come, evaluating snapshot 3"
+    assert said(training(evaluator(evaluations=2)), "evaluator")[2].startswith("6 evaluations")
     gone = training(evaluator(state="gone"))
     assert said(gone, "evaluator")[:2] == ("0 of 1 evaluator", "bad")
 

@@ -107,21 +107,15 @@ def test_verbose_shows_the_logs_above_the_screen(terminal):
     assert_left_as_it_was(shown)
 
 
-def test_forty_columns_and_few_lines(terminal):
-    shown = terminal("train", "tiny.toml", "--run-dir", "x", columns=40, rows=8)
-    shown.read_until(has("training", "updates"), "training")
+def test_a_small_terminal_of_a_user_of_the_c_locale(terminal):
+    english = {"LANG": "C", "LC_ALL": "C"}
+    shown = terminal("train", "tiny.toml", "--run-dir", "x", columns=40, rows=8, env=english)
+    shown.read_until(has("training", "updates", "acting    +"), "training")
     shown.type(b"\x03")
     assert shown.finish() == 0
+    assert shown.raw.isascii()
     assert shown.screen.cursor_is_shown
     assert not shown.screen.unknown
-
-
-def test_a_user_of_the_c_locale_gets_ascii(terminal):
-    shown = terminal("train", "tiny.toml", "--run-dir", "x", env={"LANG": "C", "LC_ALL": "C"})
-    shown.read_until(has("training", "acting    +"), "training")
-    assert shown.raw.isascii()
-    shown.type(b"\x03")
-    assert shown.finish() == 0
 
 
 def test_a_mistake_is_a_paragraph_with_nothing_left_of_a_screen(terminal):

@@ -175,9 +175,10 @@ def _evaluators(view: RunView) -> RoleLine:
     troubles = [] if view.phase == "finishing" else [_trouble(view, member) for member in members]
     doing = {printable(member.evaluator.doing) for member in living} - {""}
     waiting = view.learner.progress.unevaluated if view.learner is not None else 0
+    made = max(sum(m.evaluator.evaluations for m in members), view.history.evaluations)
     parts = (
         *_named(troubles),
-        Part(counted(sum(m.evaluator.evaluations for m in members), "evaluation"), "", 8),
+        Part(counted(made, "evaluation"), "", 8),
         Part(f"{waiting:,} to come" if waiting else "", "", 6),
         Part(", ".join(sorted(doing)), "", 2),
     )
