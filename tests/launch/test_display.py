@@ -76,8 +76,9 @@ class Sheet:
 
     glyphs = UNICODE
 
-    def __init__(self, width=80):
+    def __init__(self, width=80, *, keeps=False):
         self.width = width
+        self.keeps = keeps
         self.open = 0
         self.drawn: list[list[str]] = []
         self.said: list[str] = []
@@ -192,6 +193,17 @@ def test_ctrl_c_is_answered_at_once(sheet, tmp_path, by):
         else:
             display.ending("SIGINT")
         wait_for(lambda: "stopping; again to end now" in sheet.drawn[-1][0])
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_what_stays_shows_how_the_run_has_ended(tmp_path, keeps):
+    sheet = Sheet(keeps=keeps)
+    (tmp_path / "summary.json").write_text('{"updates": 1234}')
+    with screen(sheet, tmp_path) as display:
+        display.follow_training(lambda: STATUS)
+        display.conclude()
+    ended = ["CartPole-v1  has ended", "updates           1,234"]
+    assert (sheet.drawn[-1] == ended) is keeps
 
 
 def test_a_picture_that_fails_does_not_end_what_it_shows(sheet, tmp_path):

@@ -83,10 +83,15 @@ def test_ctrl_c_is_answered():
     lines = drawn(training(ending="SIGINT"))
     assert "stopping; again to end now" in lines[0]
     assert not any("left" in line for line in lines)
-    assert (
-        "stopping: the memory was asked to stop"
-        in drawn(training(ending="the memory was asked to stop"))[0]
-    )
+    asked = drawn(training(ending="the memory was asked to stop"))
+    assert "stopping: the memory was asked to stop" in asked[0]
+    assert "stopping  42 s" in drawn(training(ending="stopped"))[0]
+
+
+def test_what_is_trained_has_no_time_left():
+    assert "left" in drawn(training())[1]
+    assert "left" not in drawn(training(learner=status("finishing")))[1]
+    assert "left" not in drawn(training(learner=status(environment_steps=500_000)))[1]
 
 
 def test_at_a_small_width_less_is_said_and_the_most_important_stays():

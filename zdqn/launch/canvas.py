@@ -26,6 +26,8 @@ class Canvas(Protocol):
     """Shows lines, in place of those that it showed before."""
 
     glyphs: Glyphs
+    keeps: bool
+    """Whether what was drawn last stays."""
 
     def size(self) -> tuple[int, int]:
         """Give the cells of a line, and how many lines there is room for."""
@@ -55,6 +57,7 @@ class TerminalCanvas:
         from rich.live import Live
 
         self._console = console
+        self.keeps = keep
         self.glyphs = glyphs_for(console.encoding, os.environ)
         self._live: Live = Live(
             console=console,
@@ -156,6 +159,7 @@ class NotebookCanvas:
     """
 
     glyphs = UNICODE
+    keeps = True
 
     def __init__(self, ipython: Any) -> None:
         self._ipython = ipython
@@ -214,6 +218,8 @@ class Paper:
     Args:
         console: of rich, which writes there.
     """
+
+    keeps = True
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -24,8 +24,9 @@ from zdqn.launch.logs import log_to_screen
 from zdqn.launch.run_view import RunPlan
 from zdqn.launch.run_watch import RunWatch
 from zdqn.launch.screen import draw_screen
+from zdqn.launch.summary import summary_lines
 from zdqn.launch.wording import duration, number, score
-from zdqn.records.run_files import RunFiles, open_run_directory
+from zdqn.records.run_files import RunFiles, open_run_directory, read_summary
 from zdqn.stopping import reason_of
 from zdqn.wire.remote_control import fetch_status
 from zdqn.wire.status import LearnerStatus, MemoryStatus
@@ -120,6 +121,9 @@ class Display(Closing):
         """Say that the run was asked to end."""
         if reason.startswith("SIG"):
             self.log(_RUN, f"stopping ({reason}); again to end now")
+
+    def conclude(self) -> None:
+        """Show how the run has ended, where something stays that shows it."""
 
     def close(self) -> None:
         """Show nothing more."""
@@ -272,12 +276,25 @@ class ScreenDisplay(Display):
             self._canvas.draw(lines)
             self._drawn = lines
 
-    def close(self) -> None:
-        """Show nothing more, and leave the terminal as it was."""
+    def conclude(self) -> None:
+        """Show how the run has ended in place of the screen, if that stays."""
+        self._leave()
+        if not self._canvas.keeps:
+            return  # whoever started the run prints it
+        view, (width, _) = self._watch.view(), self._canvas.size()
+        head = (Part(printable(view.plan.environment), "bold"), Part("  has ended"))
+        summary = summary_lines(read_summary(self._directory), width)
+        self._canvas.draw([head, *((Part(line),) for line in summary)])
+
+    def _leave(self) -> None:
         self._left.set()
         self._wake.set()
         for thread in self._threads:
             thread.join()
+
+    def close(self) -> None:
+        """Show nothing more, and leave the terminal as it was."""
+        self._leave()
         self._open.close()
 
 

@@ -100,6 +100,7 @@ def run(
             LocalRun(config, arguments, audience=display, log_level=log_level, stop=stop) as local,
         ):
             local.run()
+            display.conclude()
         return finish(directory)
 
 
@@ -153,6 +154,7 @@ def train(
     ):
         display.follow_training(single.status)
         single.run()
+        display.conclude()
         return finish(directory)
 
 

@@ -21,6 +21,9 @@ from zdqn.wire.status import (
 SILENT_AFTER_S = 3.0
 """Seconds without a word from somebody who should speak every second, after which it is said."""
 
+STOPPED = "stopped"
+"""Why a run ends that was asked to without a reason."""
+
 BEGUN = frozenset(
     {"training", "evaluating", "waiting for evaluations", "scoring the best network again",
      "finishing"}

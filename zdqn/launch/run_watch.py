@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zdqn.launch.rates import Rates
-from zdqn.launch.run_view import BEGUN, RunPlan, RunView, read_members
+from zdqn.launch.run_view import BEGUN, STOPPED, RunPlan, RunView, read_members
 from zdqn.records.run_history import History, HistoryReader
 from zdqn.wire.status import LearnerStatus, MemoryStatistics, MemoryStatus
 
@@ -54,7 +54,7 @@ class RunWatch:
 
     def end(self, reason: str) -> None:
         """Take note that the run was asked to end; the first reason counts."""
-        self._ending = self._ending or reason or "asked to"
+        self._ending = self._ending or reason or STOPPED
 
     def view(self) -> RunView:
         """Give what is known now."""

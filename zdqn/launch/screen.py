@@ -23,7 +23,7 @@ from zdqn.launch.lines import (
     wrapped,
 )
 from zdqn.launch.role_lines import PHASES, draw_roles, role_lines
-from zdqn.launch.run_view import RunView
+from zdqn.launch.run_view import STOPPED, RunView
 from zdqn.launch.sparkline import progress_bar, sparkline
 from zdqn.launch.wording import alike, duration, number, score, share, time_left
 from zdqn.records.run_history import ScoreRow
@@ -86,9 +86,7 @@ def stacked(*blocks: list[Line]) -> list[Line]:
 def doing(view: RunView) -> Part:
     """Say in a few words what the run does."""
     if view.ending:
-        by_signal = view.ending.startswith("SIG")
-        text = _AGAIN if by_signal else f"stopping: {printable(view.ending)}"
-        return Part(text, "bold yellow", 9)
+        return Part(_stopping(view.ending), "bold yellow", 9)
     if view.phase in ("training", "evaluating"):
         return Part(view.phase, "green", 9)
     words = PHASES.get(view.phase, printable(view.phase))
@@ -98,6 +96,12 @@ def doing(view: RunView) -> Part:
         return Part(words, "yellow", 9)
     return Part(f"starting: the learner is {words}" if words.startswith("load") else
                 f"starting: the learner {words}", "yellow", 9)  # fmt: skip
+
+
+def _stopping(reason: str) -> str:
+    if reason.startswith("SIG"):
+        return _AGAIN
+    return "stopping" if reason == STOPPED else f"stopping: {printable(reason)}"
 
 
 def _head(view: RunView, width: int, glyphs: Glyphs) -> Line:
@@ -127,7 +131,7 @@ def _way(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
         [
             Part(share(end.share), "bold", 9),
             Part(_how_far(end), "", 7),
-            Part("" if end.left_s is None or view.ending else time_left(end.left_s), "cyan", 8),
+            Part(_left(view, end), "cyan", 8),
         ],
         width,
         cut=glyphs.cut,
@@ -137,6 +141,11 @@ def _way(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
         return [text]
     done, left = progress_bar(end.share, room, glyphs)
     return [(Part(done, "cyan"), Part(left, "dim"), Part("  "), *text)]
+
+
+def _left(view: RunView, end: NearestEnd) -> str:
+    goes_on = view.phase in ("training", "evaluating") and not view.ending
+    return time_left(end.left_s) if end.left_s and goes_on else ""
 
 
 def _how_far(end: NearestEnd) -> str:
