@@ -153,6 +153,10 @@ def test_a_long_line_of_a_log_is_broken_between_words(tmp_path):
     sheet = Sheet(40)
     with screen(sheet, tmp_path) as display:
         display.log("run", 12 * "collectors ")
+        display.log("run", "it ends with:\n  10:00:00 info last words")
+    assert sheet.said[-2:] == [
+        "run         | it ends with:", "            | 10:00:00 info last words"
+    ]  # fmt: skip
     assert max(map(len, sheet.said)) <= 40
     assert sheet.said[:2] == [
         "run         | collectors collectors",

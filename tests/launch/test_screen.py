@@ -91,6 +91,7 @@ def test_ctrl_c_is_answered():
 def test_what_is_trained_has_no_time_left():
     assert "left" in drawn(training())[1]
     assert "left" not in drawn(training(learner=status("finishing")))[1]
+    assert "left" not in drawn(training(silent_s=5.0))[1], "nobody knows"
     assert "left" not in drawn(training(learner=status(environment_steps=500_000)))[1]
 
 

@@ -208,7 +208,12 @@ class ScreenDisplay(Display):
     def _say_as(self, name: str, line: str) -> None:
         colour = _COLOURS.get(name.partition("-")[0], "bold")
         width = self._canvas.size()[0] - _NAME_WIDTH - 2
-        for count, text in enumerate(wrapped(printable(line), max(width, 10)) or [""]):
+        texts = [
+            text
+            for piece in line.splitlines()
+            for text in wrapped(printable(piece), max(width, 10))
+        ]
+        for count, text in enumerate(texts or [""]):
             head = padded("" if count else name, _NAME_WIDTH)
             self._canvas.say((Part(head, colour), Part("| "), Part(text)))
 

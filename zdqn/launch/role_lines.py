@@ -11,9 +11,6 @@ from zdqn.launch.wording import counted, duration, number, rate, share
 
 _MOST_NAMED = 2
 _OFTEN_BLOCKED = 0.5
-_BUSY = frozenset({"loading torch", "building the network"})
-_PATIENCE_S = 60.0
-"""Seconds after which it is said of a learner in one of these phases that it does not answer."""
 
 
 class RoleLine(NamedTuple):
@@ -78,7 +75,7 @@ def _learner(view: RunView) -> RoleLine:
     learner = view.learner
     if learner is None:
         return RoleLine("learner", "waits", (Part("starting"),))
-    if view.silent_s >= (_PATIENCE_S if view.phase in _BUSY else SILENT_AFTER_S):
+    if view.is_silent:
         silent = Part(f"has not answered for {duration(view.silent_s)}", "yellow", 9)
         doing = PHASES.get(view.phase, "")
         return RoleLine("learner", "odd", (silent, Part(f"last: {doing}" if doing else "")))

@@ -21,6 +21,10 @@ from zdqn.wire.status import (
 SILENT_AFTER_S = 3.0
 """Seconds without a word from somebody who should speak every second, after which it is said."""
 
+_BUSY = frozenset({"loading torch", "building the network"})
+_PATIENCE_S = 60.0
+"""Seconds without a word from a learner in one of these phases, after which it is said."""
+
 STOPPED = "stopped"
 """Why a run ends that was asked to without a reason."""
 
@@ -196,6 +200,11 @@ class RunView:
         told = self.learner.progress.environment_steps if self.learner is not None else 0
         memory = self.memory.environment_steps if self.memory is not None else 0
         return max(told, memory)
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the learner has not answered for longer than it should take."""
+        return self.silent_s >= (_PATIENCE_S if self.phase in _BUSY else SILENT_AFTER_S)
 
     def with_rates(self, rates: Mapping[str, float]) -> RunView:
         """Give the same view with other rates."""

@@ -144,7 +144,7 @@ def _way(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
 
 
 def _left(view: RunView, end: NearestEnd) -> str:
-    goes_on = view.phase in ("training", "evaluating") and not view.ending
+    goes_on = view.phase in ("training", "evaluating") and not (view.ending or view.is_silent)
     return time_left(end.left_s) if end.left_s and goes_on else ""
 
 
