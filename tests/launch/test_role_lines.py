@@ -38,6 +38,12 @@ def test_collectors(rows, name, health, text):
     assert line[2].startswith(text)
 
 
+def test_collectors_that_have_not_begun():
+    row = {"role": "collector", "name": "collector-0", "state": "living"}
+    view = training(row, row | {"name": "collector-1"}, rates={})
+    assert said(view, "collector") == ("2 collectors", "waits", "starting")
+
+
 def test_a_collector_that_nobody_holds_back_and_that_takes_no_step_stands_still():
     rates = {"steps of collector-0": 0.0, "blocked of collector-0": 0.1}
     assert said(training(collector(0), rates=rates), "collector")[1:] == (
@@ -55,7 +61,9 @@ def test_a_collector_that_nobody_holds_back_and_that_takes_no_step_stands_still(
          "loading torch"),
         (starting(learner=status("waiting for a collector", updates=0)), "waits",
          "waits for a collector"),
-        (training(learner=status(updates=0)), "waits", "waits for the memory to fill"),
+        (training(learner=status(updates=0), memory=MemoryStatistics(size=999)), "waits",
+         "waits for the memory to fill"),
+        (training(learner=status(updates=0)), "good", "begins to learn"),
         (training(), "good", "9,100 updates, 1,500/s, loss 0.0123, data 12.5 versions old"),
         (training(silent_s=7.0), "odd", "has not answered for 7 s"),
         (training(rates={"updates": 0.0}), "odd", "stands still, 9,100 updates"),

@@ -148,6 +148,12 @@ def test_the_best_stays_in_the_table():
     )
 
 
+def test_what_the_files_know_sooner_is_shown():
+    view = training()
+    history = replace(view.history, returns=((100.0, 20.0), (19_000.0, 131.7)))
+    assert "131.7, while exploring" in "".join(drawn(replace(view, history=history)))
+
+
 def test_days_and_millions():
     long = status(wall_s=200_000.0, environment_steps=1_234_567, updates=87_654_321)
     long = LearnerStatus.read(
@@ -230,7 +236,7 @@ def whole_words(view: RunView, glyphs: Any) -> list[Any]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("zdqn.launch.screen.WIDEST", 3_000)
         patch.setattr("zdqn.launch.screen._CURVE_TEXT", 1_000)
-        heights = (60, 20, 18, 16, 14, 12)
+        heights = (60, *range(5, 30))  # the rows of a table decide how its numbers are written
         return [
             line
             for height in heights

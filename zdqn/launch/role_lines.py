@@ -80,6 +80,8 @@ def _learner(view: RunView) -> RoleLine:
         doing = PHASES.get(view.phase, "")
         return RoleLine("learner", "odd", (silent, Part(f"last: {doing}" if doing else "")))
     if view.phase == "training" and not learner.progress.updates:
+        if view.memory is not None and view.memory.size >= max(view.plan.min_size, 1):
+            return RoleLine("learner", "good", (Part("begins to learn"),))
         return RoleLine("learner", "waits", (Part("waits for the memory to fill"),))
     if view.phase == "training" and view.rates.get("updates") == 0:
         return RoleLine("learner", "odd", (Part("stands still", "yellow", 9), *_updates(view)))
@@ -150,8 +152,9 @@ def _collectors(view: RunView) -> RoleLine:
             f"held back {share(sum(blocked) / len(blocked))} of the time" if blocked else "", "", 3
         ),
     )
-    said = parts if any(part.text for part in parts) else _NOT_YET
-    return RoleLine(name, _health(troubles, len(living), view), said)
+    if not any(part.text for part in parts):  # they wait for weights
+        return RoleLine(name, "waits", _NOT_YET)
+    return RoleLine(name, _health(troubles, len(living), view), parts)
 
 
 def steps_per_s(view: RunView, members: Iterable[Member]) -> float | None:

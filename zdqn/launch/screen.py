@@ -169,8 +169,8 @@ def _curves(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
     progress = learner.progress if learner is not None else ProgressStatus()
     returns = [value for _, value in history.returns]
     now = progress.episode_return_mean
-    if now is None and returns:
-        now = returns[-1]
+    if returns and (now is None or history.returns[-1][0] > progress.environment_steps):
+        now = returns[-1]  # the file has a row that the learner has not told yet
     known = {*returns, *(() if now is None else (now,))}
     ranged = f"from {score(min(known))} to {score(max(known))}" if len(known) > 1 else ""
     exploring = [
