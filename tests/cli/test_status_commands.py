@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from zdqn.cli.application import application
 from zdqn.errors import PeerUnavailableError
+from zdqn.launch.canvas import Paper
 from zdqn.records.endpoints import record_endpoints
 from zdqn.records.run_files import RunFiles
 from zdqn.records.run_lock import RunLock
@@ -205,9 +207,13 @@ def test_all_numbers(answering, run_directory):
     assert "\x1b" not in shown.output
 
 
-def test_watching_ends_with_the_run_and_says_how(answering, run_directory, monkeypatch):
+@pytest.fixture
+def without_pauses(monkeypatch):
+    monkeypatch.setattr("zdqn.cli.status_commands._WATCH_PERIOD_S", 0)
+
+
+def test_watching_ends_with_the_run_and_says_how(answering, without_pauses, run_directory):
     answering(times=3)
-    monkeypatch.setattr("time.sleep", lambda _: None)
     RunFiles(Path(run_directory)).summary.write_text('{"updates": 1234}')
     shown = CliRunner().invoke(application, ["status", run_directory, "--watch"])
     assert shown.exit_code == 0, shown.output
@@ -215,13 +221,18 @@ def test_watching_ends_with_the_run_and_says_how(answering, run_directory, monke
     assert shown.stdout.endswith("the run has ended\nupdates           1,234\n")
 
 
-def test_watching_ends_at_ctrl_c(answering, run_directory, monkeypatch):
+def test_watching_ends_at_ctrl_c_and_says_no_more(
+    answering, without_pauses, run_directory, monkeypatch
+):
     answering()
+    draw = Paper.draw
 
-    def interrupt(_):
-        raise KeyboardInterrupt
+    def interrupted(page, lines):
+        os.kill(os.getpid(), signal.SIGINT)
+        draw(page, lines)
 
-    monkeypatch.setattr("time.sleep", interrupt)
+    monkeypatch.setattr(Paper, "draw", interrupted)
     shown = CliRunner().invoke(application, ["status", run_directory, "--watch"])
     assert shown.exit_code == 0, shown.output
     assert shown.stdout.count("training  1:01 min") == 1
+    assert shown.stdout.splitlines()[-1].startswith("[/red] me")

@@ -1,5 +1,6 @@
 """A small terminal: runs a command in a pty, and knows what a person would see there."""
 
+import codecs
 import fcntl
 import os
 import pty
@@ -10,13 +11,15 @@ import subprocess
 import termios
 import time
 
-_CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b.|[\r\n\b\x07]")
+_CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\x1b.|[\x00-\x1a\x1c-\x1f]")
+_BEGUN = re.compile(r"\x1b(\[[0-9;?]*)?\Z")
+_IGNORED = "\x03\x07"  # what a terminal that does not write ^C is sent for it; a bell
 
 
 class Screen:
     """Characters in rows, as the control sequences that rich uses leave them.
 
-    What it does not know it keeps in `unknown`.
+    What it does not know it keeps in `unknown`, and lines that did not fit in `wrapped`.
     """
 
     def __init__(self, columns: int, rows: int) -> None:
@@ -25,9 +28,14 @@ class Screen:
         self.row = self.column = 0
         self.cursor_is_shown = True
         self.unknown: list[str] = []
-        self.wrapped = 0
+        self._begun = ""
+        self.wrapped: list[str] = []
 
     def feed(self, text: str) -> None:
+        """Take what was written; what has only begun is kept until the rest comes."""
+        text = self._begun + text
+        self._begun = (_BEGUN.search(text) or [""])[0]
+        text = text.removesuffix(self._begun)
         end = 0
         for match in _CONTROL.finditer(text):
             self._write(text[end : match.start()])
@@ -38,9 +46,9 @@ class Screen:
     def _write(self, text: str) -> None:
         for character in text:
             if self.column >= self.columns:
+                self.wrapped.append("".join(self.lines[self.row]))
                 self._newline()
                 self.column = 0
-                self.wrapped += 1
             line = self.lines[self.row]
             line += [" "] * (self.column + 1 - len(line))
             line[self.column] = character
@@ -66,7 +74,7 @@ class Screen:
             self.lines[self.row] = [] if argument == "2" else self.lines[self.row][: self.column]
         elif final in ("h", "l") and argument == "?25":
             self.cursor_is_shown = final == "h"
-        elif final != "m":
+        elif final != "m" and text not in _IGNORED:
             self.unknown.append(text)
 
     def text(self) -> list[str]:
@@ -83,6 +91,7 @@ class Terminal:
     def __init__(self, argv, *, columns=80, rows=40, cwd=None, env=None):
         self.screen = Screen(columns, rows)
         self.raw = ""
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self.pictures = []
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -106,7 +115,7 @@ class Terminal:
                 return False
             if not data:
                 return False
-            text = data.decode(errors="replace")
+            text = self._decoder.decode(data)
             self.raw += text
             self.screen.feed(text)
             timeout_s = 0

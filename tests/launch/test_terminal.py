@@ -159,4 +159,5 @@ def test_status_watches_and_ends_at_ctrl_c(terminal):
     run.type(b"\x03")
     assert run.finish() == 0
     assert shown.finish() == 0
-    assert any(line.startswith("ended    ") for line in shown.screen.text())
+    lines = shown.screen.text()
+    assert any(line.startswith("ended    ") for line in lines), lines

@@ -15,6 +15,7 @@ import click
 
 from zdqn.cli.closing_words import print_summary, say
 from zdqn.cli.options import json_option
+from zdqn.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from zdqn.errors import ZdqnError
@@ -233,23 +234,25 @@ def _show_once(directory: Path | None, asked: _Asked) -> None:
 
 def _watch(target: str | None, directory: Path | None, asked: _Asked) -> bool:
     """Show a run until nobody answers any more: True; or until Ctrl-C."""
-    from zdqn.launch.canvas import choose_page
+    from zdqn.launch.canvas import choose_page, exit_at_once
     from zdqn.launch.status_page import draw_status
 
     watch, page = _watcher(directory), choose_page()
-    page.begin()
-    try:
-        while asked.answers:
-            _take(watch, asked)
-            width, height = page.size()
-            view, in_vain = watch.view(), asked.in_vain
-            page.draw(draw_status(view, width, height=height, glyphs=page.glyphs, in_vain=in_vain))
-            time.sleep(_WATCH_PERIOD_S)
-            asked = _ask(target)
-    except KeyboardInterrupt:
-        return False
-    finally:
-        page.end()
+    with stop_on_signals(exit_at_once) as stop:  # an interrupt would cut a picture in two
+        page.begin()
+        try:
+            while asked.answers:
+                _take(watch, asked)
+                width, height = page.size()
+                view, in_vain = watch.view(), asked.in_vain
+                page.draw(
+                    draw_status(view, width, height=height, glyphs=page.glyphs, in_vain=in_vain)
+                )
+                if stop.wait(_WATCH_PERIOD_S):
+                    return False
+                asked = _ask(target)
+        finally:
+            page.end()
     return True
 
 
@@ -260,7 +263,9 @@ def _wait_for_the_end(directory: Path) -> None:
 
     files, deadline_s = RunFiles(directory), time.monotonic() + _LAST_FILES_S
     with suppress(KeyboardInterrupt):
-        while describe_holder(files.lock) and time.monotonic() < deadline_s:
+        while time.monotonic() < deadline_s:
+            if not (describe_holder(files.lock) or describe_holder(files.launch_lock)):
+                return
             time.sleep(_TICK_S)
 
 
