@@ -76,6 +76,28 @@ def test_learner_makes_a_run_directory_called_after_the_configuration(invoke, tm
     assert "learner" in json.loads((tmp_path / directory / "endpoints.json").read_text())
 
 
+def test_a_learner_that_has_ended_draws_its_curve_and_says_how(invoke, monkeypatch):
+    monkeypatch.setattr(
+        "zdqn.launch.entry.plot_learning_curve", lambda directory: directory / "curve.png"
+    )
+
+    def train(self):
+        _, arguments = self.made[-1]
+        arguments["run_directory"].mkdir(exist_ok=True)
+        (arguments["run_directory"] / "summary.json").write_text(
+            '{"stop_reason": "updates", "updates": 1234}'
+        )
+
+    monkeypatch.setattr(Recorder, "run", train)
+    _, _, printed = invoke("learner", "tiny.toml", "--run-dir", "here")
+    assert printed.splitlines()[-4:] == [
+        "ended             stop.updates was reached",
+        "updates           1,234",
+        "run directory     here",
+        "learning curve    here/curve.png",
+    ]
+
+
 def test_learner_goes_on_in_the_folder_it_resumes(invoke, tmp_path):
     (tmp_path / "old" / "checkpoints").mkdir(parents=True)
     (tmp_path / "old" / "checkpoints" / "update-000000001.pt").touch()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from zdqn.cli.application import application
 from zdqn.errors import PeerUnavailableError
+from zdqn.launch.canvas import Paper
 from zdqn.records.endpoints import record_endpoints
 from zdqn.records.run_files import RunFiles
 from zdqn.records.run_lock import RunLock
@@ -18,7 +20,11 @@ from zdqn.records.run_lock import RunLock
 def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):
     answers: dict[str, dict[str, Any]] = {
         "tcp://l:1": {"role": "learner", "run": {"phase": "training", "wall_s": 61.0}},
-        "tcp://m:2": {"role": "memory", "size": 12_345, "clients": [{"name": "collector-0"}]},
+        "tcp://m:2": {
+            "role": "memory",
+            "size": 12_345,
+            "clients": [{"name": "collector-0", "role": "collector", "state": "living"}],
+        },
     }
     asked = []
     monkeypatch.setattr(
@@ -30,7 +36,7 @@ def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):
     record_endpoints(tmp_path, "memory", {"samples": "tcp://m:2"})
     record_endpoints(tmp_path, "learner", {"model": "tcp://l:1"})
     shown = CliRunner().invoke(application, ["status", str(tmp_path)]).output
-    assert "1:01 min, training" in shown
+    assert "training  1:01 min" in shown
     assert "12,345" in shown
     assert "collector-0" in shown
     printed = CliRunner().invoke(application, ["status", str(tmp_path), "--json"]).stdout
@@ -133,3 +139,100 @@ def test_the_summary_of_an_earlier_start_is_not_taken_for_that_of_a_killed_one(
     assert shown.exit_code == 69
     assert "it was killed" in shown.stderr
     assert f"--resume {run_directory}" in shown.stderr
+
+
+LEARNER: dict[str, Any] = {
+    "role": "learner",
+    "run": {"phase": "training", "wall_s": 61.0},
+    "progress": {"updates": 77, "environment_steps": 1_234},
+    "verdict": "\x1b[2J[/red] learner-bound",
+    "clients": [
+        {"name": "[/red] me", "role": "collector", "state": "living", "last_seen_s": 0.5,
+         "environment_steps": 600, "collecting_s": 3.0, "blocked_s": 1.5, "epsilon": 0.25},
+    ],
+}  # fmt: skip
+MEMORY = {"role": "memory", "size": 12_345, "reading": False}
+
+
+@pytest.fixture
+def answering(monkeypatch):
+    """Servers that answer so often, and then no more."""
+
+    def answer(times=1_000):
+        left = [2 * times]
+
+        def fetch(address, _timeout_s):
+            left[0] -= 1
+            if left[0] < 0:
+                refuse()
+            return dict(LEARNER if address == "tcp://l:1" else MEMORY)
+
+        monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", fetch)
+
+    return answer
+
+
+def test_status_is_a_table_for_a_person_and_steers_nothing(answering, run_directory):
+    answering()
+    shown = CliRunner().invoke(application, ["status", run_directory])
+    assert shown.exit_code == 0, shown.output
+    lines = shown.stdout.splitlines()
+    assert lines[-2:] == [
+        "collector   steps/s   steps   epsilon   held back   state",
+        "[/red] me       200     600      0.25        50 %   living",
+    ]
+    assert "?[2J[/red] learner-bound" in lines
+    assert "\x1b" not in shown.output
+    assert "reading" not in shown.output
+
+
+def test_status_shows_how_the_run_went_so_far(answering, run_directory):
+    answering()
+    RunFiles(Path(run_directory)).metrics.write_text(
+        '{"environment_steps": 5, "episode_return_mean": 20.0}\n'
+        '{"environment_steps": 9, "episode_return_mean": 31.5}\n'
+    )
+    RunFiles(Path(run_directory)).config.write_text('[environment]\nid = "Acrobot-v1"\n')
+    shown = CliRunner().invoke(application, ["status", run_directory]).stdout
+    assert shown.startswith("Acrobot-v1  training  1:01 min")
+    assert "31.5, while exploring, from 20 to 31.5" in shown
+
+
+def test_all_numbers(answering, run_directory):
+    answering()
+    shown = CliRunner().invoke(application, ["status", run_directory, "--all"])
+    assert shown.exit_code == 0, shown.output
+    assert "12,345" in shown.stdout
+    assert "reading" in shown.stdout
+    assert "\x1b" not in shown.output
+
+
+@pytest.fixture
+def without_pauses(monkeypatch):
+    monkeypatch.setattr("zdqn.cli.status_commands._WATCH_PERIOD_S", 0)
+
+
+def test_watching_ends_with_the_run_and_says_how(answering, without_pauses, run_directory):
+    answering(times=3)
+    RunFiles(Path(run_directory)).summary.write_text('{"updates": 1234}')
+    shown = CliRunner().invoke(application, ["status", run_directory, "--watch"])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.count("training  1:01 min") == 3
+    assert shown.stdout.endswith("the run has ended\nupdates           1,234\n")
+
+
+def test_watching_ends_at_ctrl_c_and_says_no_more(
+    answering, without_pauses, run_directory, monkeypatch
+):
+    answering()
+    draw = Paper.draw
+
+    def interrupted(page, lines):
+        os.kill(os.getpid(), signal.SIGINT)
+        draw(page, lines)
+
+    monkeypatch.setattr(Paper, "draw", interrupted)
+    shown = CliRunner().invoke(application, ["status", run_directory, "--watch"])
+    assert shown.exit_code == 0, shown.output
+    assert shown.stdout.count("training  1:01 min") == 1
+    assert shown.stdout.splitlines()[-1].startswith("[/red] me")

@@ -75,6 +75,13 @@ def test_only_overwrite_overwrites(invoke, command):
 
 
 @pytest.mark.parametrize("command", ["run", "train"])
+def test_verbose(invoke, command):
+    assert not invoke(command)[1]["verbose"]
+    assert invoke(command, "-v")[1]["verbose"]
+    assert invoke(command, "--verbose")[1]["verbose"]
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
 def test_a_run_directory_is_called_after_the_configuration(invoke, command):
     config, arguments, _ = invoke(command, "--set", "run.seed=2")
     assert config.run.seed == 2

@@ -1,5 +1,6 @@
 """`zdqn.run` and `zdqn.train`: what they hand on, and what they give back."""
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,10 @@ from tests.roles.conftest import quick_config
 from zdqn.config import Config, LaunchSection, StopSection, load_config
 from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError, UsageError
 from zdqn.launch import entry
+from zdqn.launch.display import NoDisplay
 from zdqn.records.run_result import RunResult
 from zdqn.records.sinks import Sink
+from zdqn.wire.status import LearnerStatus
 
 
 class StandIn:
@@ -27,6 +30,9 @@ class StandIn:
 
     def run(self):
         pass
+
+    def status(self):
+        return LearnerStatus()
 
 
 @pytest.fixture
@@ -200,3 +206,22 @@ def test_a_sink_is_told_as_training_goes_and_need_not_take_everything(tmp_path):
     result = entry.train(quick_config(), sinks=[sink], run_directory=tmp_path)
     assert sink.summaries == [result.summary]
     assert result.stop_reason == "updates"
+
+
+@pytest.mark.parametrize("function", [entry.run, entry.train])
+def test_what_is_shown_is_chosen(made, tmp_path, monkeypatch, function):
+    chosen = []
+
+    def choose(plan, directory, **how):
+        chosen.append((plan, directory, how["progress"], how["verbose"], how["stop"]))
+        return NoDisplay()
+
+    monkeypatch.setattr(entry, "choose_display", choose)
+    stop = threading.Event()
+    function(Config(), run_directory=tmp_path / "a")
+    function(Config(), run_directory=tmp_path / "b", progress=False, verbose=True, stop=stop)
+    (plan, directory, *how), (_, _, *others) = chosen
+    assert (plan.environment, plan.one_process) == ("CartPole-v1", function is entry.train)
+    assert directory == tmp_path / "a"
+    assert how == [True, False, None]
+    assert others == [False, True, stop]

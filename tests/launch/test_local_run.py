@@ -77,6 +77,7 @@ class Audience:
     def __init__(self, folder):
         self.lines = []
         self.followed = []
+        self.endings = []
         self._folder = folder
 
     def log(self, name, line):
@@ -84,8 +85,11 @@ class Audience:
         if name == "run" and GOES_ON in line:
             (self._folder / "given up.starts").write_text("1")
 
-    def follow(self, address):
-        self.followed.append(address)
+    def follow(self, role, address):
+        self.followed.append((role, address))
+
+    def ending(self, reason):
+        self.endings.append(reason)
 
     def said(self):
         return " ".join(line for name, line in self.lines if name == "run")
@@ -146,7 +150,10 @@ def test_a_run_ends_with_its_learner(stage):
     stage.run({"learner": {"done_after": ALL_STARTED}})
     endpoints = json.loads((stage.folder / "run" / "endpoints.json").read_text())
     assert set(endpoints) == {"memory", "learner"}
-    assert stage.audience.followed == [endpoints["learner"]["model"]]
+    assert stage.audience.followed == [
+        ("memory", endpoints["memory"]["samples"]), ("learner", endpoints["learner"]["model"])
+    ]  # fmt: skip
+    assert not stage.audience.endings, "nobody asked for it"
     for name in ("memory", "learner"):
         assert f"hello from {name}" in (stage.folder / "run" / "logs" / f"{name}.log").read_text()
     assert ("learner", "hello from learner") in stage.audience.lines

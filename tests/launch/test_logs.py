@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from zdqn.launch.logs import LEVELS, configure_logging
+from zdqn.launch.logs import LEVELS, configure_logging, log_to_screen
 
 
 @pytest.fixture
@@ -51,3 +51,52 @@ def test_configured_twice_a_line_is_written_once_and_other_handlers_stay(logger)
     assert first.getvalue() == ""
     assert second.getvalue().count("hello") == 1
     assert own in logger.handlers
+
+
+@pytest.mark.parametrize("verbose", [False, True])
+def test_while_a_screen_is_drawn_warnings_are_shown_and_a_file_gets_everything(
+    logger, tmp_path, verbose
+):
+    stream = io.StringIO()
+    configure_logging("info", stream)
+    shown: list[str] = []
+    with log_to_screen(shown.append, tmp_path / "log", verbose=verbose):
+        logger.debug("a trifle")
+        logger.info("a detail")
+        logger.warning("look")
+        log_a_fault(logger)
+    logger.info("afterwards")
+    written = (tmp_path / "log").read_text().splitlines()
+    assert [line[9:] for line in written] == ["info a detail", "warning look", "warning it broke"]
+    assert [line[9:] for line in shown] == [line[9:] for line in written][0 if verbose else 1 :]
+    assert [line[9:] for line in stream.getvalue().splitlines()] == ["info afterwards"]
+
+
+def test_a_screen_within_a_screen_shows_a_line_once(logger, tmp_path):
+    configure_logging("info", io.StringIO())
+    outer: list[str] = []
+    inner: list[str] = []
+    with log_to_screen(outer.append, None, verbose=False):
+        with log_to_screen(inner.append, tmp_path / "log", verbose=False):
+            logger.warning("one")
+        logger.warning("two")
+    assert [line[-3:] for line in inner] == ["one"]
+    assert [line[-3:] for line in outer] == ["two"]
+
+
+def test_who_shows_may_fail(logger, capsys, monkeypatch):
+    def fail(_line):
+        raise RuntimeError("no screen")
+
+    monkeypatch.setattr(logging, "raiseExceptions", False)
+    with log_to_screen(fail, None, verbose=False):
+        logger.warning("look")
+
+
+def test_a_file_that_cannot_be_written_changes_nothing(logger, tmp_path):
+    stream = io.StringIO()
+    configure_logging("info", stream)
+    with pytest.raises(OSError, match="directory"), log_to_screen(print, tmp_path, verbose=False):
+        pass
+    logger.info("still here")
+    assert "still here" in stream.getvalue()

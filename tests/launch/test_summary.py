@@ -1,5 +1,7 @@
 """How a run ended, in a few aligned lines."""
 
+import pytest
+
 from zdqn.launch.summary import summary_lines
 from zdqn.records.run_files import read_summary
 
@@ -13,7 +15,7 @@ def test_summary(tmp_path):
     )
     lines = summary_lines(read_summary(tmp_path))
     assert lines == [
-        "ended             evaluation_return, 1:01 min",
+        "ended             the goal was reached (stop.evaluation_return), 1:01 min",
         "evaluation        best 500",
         "updates           5,000, 100/s",
         "data              0 blocks lost",
@@ -42,7 +44,7 @@ def test_everything_a_run_can_tell():
         }
     )
     assert lines == [
-        "ended             updates, 1:02:05 h",
+        "ended             stop.updates was reached, 1:02:05 h",
         "evaluation        best 475.25, the same network scored again 451.5, final 470",
         "environment steps 123,456, 1,234/s, 1,000 episodes",
         "updates           60, 2,000/s",
@@ -56,3 +58,24 @@ def test_everything_a_run_can_tell():
 def test_a_row_of_which_nothing_is_known_is_left_out():
     known = {"updates": 0, "verdict": "", "wall_s": None, "of": "a later version"}
     assert summary_lines(known) == ["updates           0"]
+
+
+def test_on_a_terminal_no_word_is_broken_and_a_path_stays_whole():
+    directory = "runs/" + 60 * "long-name-"
+    lines = summary_lines({"verdict": 12 * "seven words ", "run_directory": directory}, 80)
+    assert lines == [
+        f"verdict           {(5 * 'seven words ').strip()}",
+        f"                  {(5 * 'seven words ').strip()}",
+        f"                  {(2 * 'seven words ').strip()}",
+        f"run directory     {directory}",
+    ]
+    assert summary_lines({"verdict": "a b"}, 5) == ["verdict           a b"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [("SIGINT", "stopped by SIGINT"), ("wall_s", "stop.wall_s was reached"),
+     ("zdqn stop by me", "zdqn stop by me"), ("\x1b[2Ja\nb", "?[2Ja b")],
+)  # fmt: skip
+def test_why_it_ended(reason, said):
+    assert summary_lines({"stop_reason": reason}) == [f"ended             {said}"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from zdqn.cli.closing_words import print_summary
 from zdqn.cli.options import (
     FOLDER,
     address_option,
@@ -107,6 +108,7 @@ def learner(
     CONFIG is a TOML file; a run that is gone on with has its own.
     """
     from zdqn.launch.descriptors import raise_limit
+    from zdqn.launch.entry import finish
     from zdqn.launch.logs import configure_logging
     from zdqn.records.run_files import chosen_run_directory
     from zdqn.roles.learner.role import Learner
@@ -131,6 +133,8 @@ def learner(
             stop=stop,
         ) as role:
             role.run()
+            result = finish(directory)
+    print_summary(result.to_dict())
 
 
 @click.command()

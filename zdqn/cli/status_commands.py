@@ -5,63 +5,64 @@ from __future__ import annotations
 import getpass
 import json
 import socket
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from zdqn.cli.closing_words import print_summary, say
 from zdqn.cli.options import json_option
+from zdqn.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
+    from zdqn.errors import ZdqnError
+    from zdqn.launch.run_watch import RunWatch
 
 _LINKS = {"learner": "model", "memory": "samples"}
 """Server to the link on which it answers questions."""
 _TIMEOUT_S = 2.0
-_CLIENT_COLUMNS = frozenset({"name", "role", "index", "state", "last_seen_s"})
+_WATCH_PERIOD_S = 1.0
+_LAST_FILES_S = 10.0
+_TICK_S = 0.1
 
 _target_argument = click.argument("target", metavar="[RUN_DIR|ADDR]", required=False)
 
 
 @click.command()
 @_target_argument
+@click.option("--watch", is_flag=True, help="Show it anew each second, until Ctrl-C.")
+@click.option("--all", "everything", is_flag=True, help="Show every number that servers tell.")
 @json_option
-def status(target: str | None, as_json: bool) -> None:
+def status(target: str | None, watch: bool, everything: bool, as_json: bool) -> None:
     """Show what every role of a running system does.
 
     TARGET is a run directory or a server's address; by default the newest run in ./runs. Of a run
     that has ended, show how.
     """
-    from zdqn.errors import FileError, ZdqnError
-    from zdqn.wire.remote_control import fetch_status
-
     directory = _run_directory(target)
-    answers: dict[str, dict[str, Any]] = {}
-    failures: list[ZdqnError] = []
-    try:
-        addresses = _server_addresses(target)
-    except FileError as error:
-        addresses = []
-        failures.append(error)
-    for address in addresses:
-        try:
-            answer = fetch_status(address, _TIMEOUT_S)
-        except ZdqnError as error:
-            failures.append(error)
-        else:
-            answers[str(answer.pop("role"))] = {"address": address, **answer}
-    if not answers:
+    asked = _ask(target)
+    if not asked.answers:
         if directory is not None and _show_what_is_left(directory, as_json=as_json):
             return
-        raise failures[0]
+        raise asked.failures[0]
     if as_json:
-        click.echo(json.dumps(answers, indent=2, default=str))
+        click.echo(json.dumps(asked.answers, indent=2, default=str))
         return
-    _print_status(answers)
-    for failure in failures:
-        click.echo(f"warning: {failure}", err=True)
+    if everything:
+        _show_everything(asked.answers)
+    elif watch:
+        over = _watch(target, directory, asked)
+        if over and directory is not None:
+            _wait_for_the_end(directory)
+            _show_what_is_left(directory, as_json=False)
+        return
+    else:
+        _show_once(directory, asked)
+    for failure in asked.failures:
+        say(f"warning: {failure}", err=True)
 
 
 @click.command()
@@ -125,7 +126,6 @@ def _run_directory(target: str | None) -> Path | None:
 
 def _show_what_is_left(directory: Path, *, as_json: bool) -> bool:
     """Show how a run ended, or who trains it without a server; False if neither is known."""
-    from zdqn.launch.summary import summary_lines
     from zdqn.records.run_files import RunFiles, read_summary, was_killed
     from zdqn.records.run_lock import describe_holder
 
@@ -134,7 +134,7 @@ def _show_what_is_left(directory: Path, *, as_json: bool) -> bool:
     summary = {} if holder or was_killed(files) else read_summary(directory)
     if not (holder or summary):
         if files.results():
-            click.echo(
+            say(
                 f"{directory}: no process uses it, and its last start left no summary: it was "
                 f"killed. --resume {directory} goes on from its newest checkpoint, if it has one.",
                 err=True,
@@ -144,63 +144,124 @@ def _show_what_is_left(directory: Path, *, as_json: bool) -> bool:
         click.echo(json.dumps({"held_by": holder} if holder else {"summary": summary}, indent=2))
         return True
     if holder:
-        click.echo(f"{directory} is in use by {holder}, but no server answers there.")
-        click.echo(f"Its numbers are in {files.metrics}, if it trains in one process.")
+        say(f"{directory} is in use by {holder}, but no server answers there.")
+        say(f"Its numbers are in {files.metrics}, if it trains in one process.")
         return True
     click.echo("the run has ended")
-    for line in summary_lines(summary):
-        click.echo(line)
+    print_summary(summary)
     return True
 
 
-def _print_status(answers: Mapping[str, dict[str, Any]]) -> None:
-    from rich.console import Console
+class _Asked(NamedTuple):
+    """What servers have answered, by role, and why others have not."""
 
-    from zdqn.launch.display import progress_table
-    from zdqn.wire.status import LearnerStatus
+    answers: dict[str, dict[str, Any]]
+    failures: list[ZdqnError]
 
-    console = Console()
-    learner = answers.get("learner", {})
-    if learner:
-        console.print(f"learner at {learner['address']}", style="bold", highlight=False)
-        console.print(progress_table(LearnerStatus.read(learner)))
-    memory = answers.get("memory") or learner.get("memory")
-    if memory:
-        console.print(f"memory {memory.get('address', '')}", style="bold", highlight=False)
-        console.print(_flat_table(memory))
-    clients = [client for answer in answers.values() for client in answer.get("clients") or ()]
-    if clients:
-        console.print(_client_table({str(client.get("name")): client for client in clients}))
+    @property
+    def in_vain(self) -> tuple[str, ...]:
+        """Servers that did not answer, if any server did."""
+        return tuple(role for role in _LINKS if self.failures and role not in self.answers)
 
 
-def _client_table(clients: Mapping[str, dict[str, Any]]) -> Table:
-    from rich.table import Table
+def _ask(target: str | None) -> _Asked:
+    """Ask every server that the target names."""
+    from zdqn.errors import FileError, ZdqnError
+    from zdqn.wire.remote_control import fetch_status
 
-    table = Table("name", "state", "seen", "numbers", box=None, padding=(0, 2, 0, 0))
-    for name, client in clients.items():
-        numbers = (
-            f"{key.replace('_', ' ')} {_text(value)}"
-            for key, value in client.items()
-            if key not in _CLIENT_COLUMNS
-        )
-        seen = f"{_text(client.get('last_seen_s'))} s ago"
-        table.add_row(name, _text(client.get("state")), seen, ", ".join(numbers))
-    return table
-
-
-def _flat_table(values: Mapping[str, Any]) -> Table:
-    from rich.table import Table
-
-    table = Table.grid(padding=(0, 2))
-    for key, value in values.items():
-        if key not in ("address", "role") and not isinstance(value, list | dict):
-            table.add_row(key.replace("_", " "), _text(value))
-    return table
+    asked = _Asked({}, [])
+    try:
+        addresses = _server_addresses(target)
+    except FileError as error:
+        addresses = []
+        asked.failures.append(error)
+    for address in addresses:
+        try:
+            answer = fetch_status(address, _TIMEOUT_S)
+        except ZdqnError as error:
+            asked.failures.append(error)
+        else:
+            asked.answers[str(answer.pop("role"))] = {"address": address, **answer}
+    return asked
 
 
-def _text(value: Any) -> str:
-    from zdqn.launch.display import number
+def _watcher(directory: Path | None) -> RunWatch:
+    """Give who puts answers together, with what the run's own configuration says of it."""
+    from zdqn.config import load_config
+    from zdqn.errors import ZdqnError
+    from zdqn.launch.run_view import RunPlan
+    from zdqn.launch.run_watch import RunWatch
+    from zdqn.records.run_files import RunFiles
 
-    whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
-    written = number(value, "{:,.0f}" if whole else "{:.4g}")
-    return written or ("" if value is None else str(value))
+    plan = RunPlan()
+    if directory is not None:
+        with suppress(ZdqnError):  # it is not there before training begins
+            plan = RunPlan.named(load_config(RunFiles(directory).config))
+    return RunWatch(plan, directory)
+
+
+def _take(watch: RunWatch, asked: _Asked) -> None:
+    from zdqn.wire.status import LearnerStatus, MemoryStatus
+
+    learner, memory = (asked.answers.get(role) for role in ("learner", "memory"))
+    if learner is not None:
+        watch.take_learner(LearnerStatus.read(learner))
+    if memory is not None:
+        watch.take_memory(MemoryStatus.read(memory))
+
+
+def _show_once(directory: Path | None, asked: _Asked) -> None:
+    from zdqn.launch.canvas import page_console, print_lines
+    from zdqn.launch.status_page import draw_status
+
+    watch = _watcher(directory)
+    _take(watch, asked)
+    console, glyphs = page_console()
+    lines = draw_status(watch.view(), console.width, glyphs=glyphs, in_vain=asked.in_vain)
+    print_lines(console, lines)
+
+
+def _watch(target: str | None, directory: Path | None, asked: _Asked) -> bool:
+    """Show a run until nobody answers any more: True; or until Ctrl-C."""
+    from zdqn.launch.canvas import choose_page, exit_at_once
+    from zdqn.launch.status_page import draw_status
+
+    watch, page = _watcher(directory), choose_page()
+    with stop_on_signals(exit_at_once) as stop:  # an interrupt would cut a picture in two
+        page.begin()
+        try:
+            while asked.answers:
+                _take(watch, asked)
+                width, height = page.size()
+                view, in_vain = watch.view(), asked.in_vain
+                page.draw(
+                    draw_status(view, width, height=height, glyphs=page.glyphs, in_vain=in_vain)
+                )
+                if stop.wait(_WATCH_PERIOD_S):
+                    return False
+                asked = _ask(target)
+        finally:
+            page.end()
+    return True
+
+
+def _wait_for_the_end(directory: Path) -> None:
+    """Let those whose servers have gone write down how the run ended."""
+    from zdqn.records.run_files import RunFiles
+    from zdqn.records.run_lock import describe_holder
+
+    files, deadline_s = RunFiles(directory), time.monotonic() + _LAST_FILES_S
+    with suppress(KeyboardInterrupt):
+        while time.monotonic() < deadline_s:
+            if not (describe_holder(files.lock) or describe_holder(files.launch_lock)):
+                return
+            time.sleep(_TICK_S)
+
+
+def _show_everything(answers: Mapping[str, dict[str, Any]]) -> None:
+    from zdqn.launch.canvas import page_console
+    from zdqn.launch.status_page import raw_tables
+
+    console, _ = page_console()
+    for table in raw_tables(answers):
+        console.print(table)

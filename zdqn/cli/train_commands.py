@@ -5,10 +5,11 @@ from __future__ import annotations
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from zdqn.cli.closing_words import print_summary
 from zdqn.cli.options import (
     FOLDER,
     insecure_option,
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 _run_dir_option = click.option(
     "--run-dir", type=FOLDER, help="Write results here, not into a new folder of run.directory."
 )
+_verbose_option = click.option(
+    "-v", "--verbose", is_flag=True, help="Show all that is logged, not warnings and errors alone."
+)
 _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Sets run.seed.")
 
 
@@ -43,6 +47,7 @@ _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Sets run
 @overwrite_option
 @insecure_option
 @log_level_option
+@_verbose_option
 def run(
     config_path: Path | None,
     overrides: tuple[str, ...],
@@ -54,6 +59,7 @@ def run(
     overwrite: bool,
     insecure: bool,
     log_level: str,
+    verbose: bool,
 ) -> None:
     """Train with all roles as processes of this machine.
 
@@ -83,8 +89,9 @@ def run(
             insecure=insecure,
             log_level=log_level,
             stop=stop,
+            verbose=verbose,
         )
-    _print_summary(result.to_dict())
+    print_summary(result.to_dict())
 
 
 @click.command()
@@ -95,6 +102,7 @@ def run(
 @resume_option
 @overwrite_option
 @log_level_option
+@_verbose_option
 def train(
     config_path: Path | None,
     overrides: tuple[str, ...],
@@ -103,21 +111,33 @@ def train(
     resume: Path | None,
     overwrite: bool,
     log_level: str,
+    verbose: bool,
 ) -> None:
     """Train in one process, without sockets; the same seed gives the same weights.
 
     CONFIG is a TOML file; a run that is gone on with has its own.
+
+    Ctrl-C ends the training cleanly; twice ends it at once.
     """
     from zdqn.launch import entry
+    from zdqn.launch.canvas import exit_at_once
     from zdqn.launch.logs import configure_logging
 
     configure_logging(log_level)
     config = run_config(config_path, resume, (*overrides, *_as_overrides({"run.seed": seed})))
-    with _chosen(config, config_path, run_dir, resume) as run_dir, stop_on_signals() as stop:
+    with (
+        _chosen(config, config_path, run_dir, resume) as run_dir,
+        stop_on_signals(exit_at_once) as stop,
+    ):
         result = entry.train(
-            config, run_directory=run_dir, resume=resume, overwrite=overwrite, stop=stop
+            config,
+            run_directory=run_dir,
+            resume=resume,
+            overwrite=overwrite,
+            stop=stop,
+            verbose=verbose,
         )
-    _print_summary(result.to_dict())
+    print_summary(result.to_dict())
 
 
 @contextmanager
@@ -135,10 +155,3 @@ def _chosen(
 
 def _as_overrides(values: Mapping[str, int | None]) -> list[str]:
     return [f"{key}={value}" for key, value in values.items() if value is not None]
-
-
-def _print_summary(summary: Mapping[str, Any]) -> None:
-    from zdqn.launch.summary import summary_lines
-
-    for line in summary_lines(summary):
-        click.echo(line)

@@ -16,6 +16,7 @@ from zdqn.launch.display import choose_display
 from zdqn.launch.local_run import LocalRun
 from zdqn.launch.logs import LEVELS
 from zdqn.launch.plan import RunArguments
+from zdqn.launch.run_view import RunPlan
 from zdqn.records.given_functions import (
     check_environment_is_given,
     check_network_is_given,
@@ -45,6 +46,8 @@ def run(
     insecure: bool = False,
     log_level: str = "info",
     stop: threading.Event | None = None,
+    progress: bool = True,
+    verbose: bool = False,
 ) -> RunResult:
     """Train with every role as a process of this machine, and show how it goes.
 
@@ -67,6 +70,8 @@ def run(
         insecure: allow servers to listen to other machines without encryption.
         log_level: "debug", "info", "warning" or "error".
         stop: set it to end the run cleanly.
+        progress: show how it goes: a screen on a terminal or in a notebook, lines elsewhere.
+        verbose: show on the screen all that is logged, and not warnings and errors alone.
 
     Returns:
         How it ended, and where its files are.
@@ -100,10 +105,13 @@ def run(
         _check(config, arguments)
         claim.clear_servers()
         with (
-            choose_display() as display,
+            choose_display(
+                RunPlan.of(config), directory, progress=progress, verbose=verbose, stop=stop
+            ) as display,
             LocalRun(config, arguments, audience=display, log_level=log_level, stop=stop) as local,
         ):
             local.run()
+            display.conclude()
         return finish(directory)
 
 
@@ -117,6 +125,8 @@ def train(
     overwrite: bool = False,
     sinks: Sequence[Sink] = (),
     stop: threading.Event | None = None,
+    progress: bool = True,
+    verbose: bool = False,
 ) -> RunResult:
     """Train in this process, without sockets; two runs of one configuration are identical.
 
@@ -129,6 +139,8 @@ def train(
         overwrite: as for `run`.
         sinks: told of each row of metrics, each evaluation and the summary, as they come.
         stop: set it, from another thread, to end the training cleanly.
+        progress: as for `run`.
+        verbose: as for `run`.
 
     Returns:
         How it ended, and where its files are.
@@ -142,8 +154,10 @@ def train(
 
     config = as_config(config, source="zdqn.train")
     resume = Path(resume) if resume is not None else None
+    plan = RunPlan.of(config, one_process=True)
     with (
         _chosen(config, run_directory, resume) as directory,
+        choose_display(plan, directory, progress=progress, verbose=verbose, stop=stop) as display,
         Single(
             config,
             run_directory=directory,
@@ -155,7 +169,9 @@ def train(
             stop=stop,
         ) as single,
     ):
+        display.follow_training(single.status)
         single.run()
+        display.conclude()
         return finish(directory)
 
 

@@ -40,6 +40,9 @@ _MEANWHILE = {
 }
 """What the end of a process means for the others, until it has been started again."""
 
+_LINKS = {"memory": "samples", "learner": "model"}
+"""Server to the link on which it answers questions."""
+
 _TICK_S = 0.1
 _OTHERS_STOP_S = 15.0
 _KILLED_S = 5.0
@@ -51,8 +54,11 @@ class Audience(Protocol):
     def log(self, name: str, line: str) -> None:
         """Take a line that a process wrote."""
 
-    def follow(self, address: str) -> None:
-        """Take the learner's address, from which it can ask for the run's status."""
+    def follow(self, role: str, address: str) -> None:
+        """Take the address at which a server, memory or learner, can be asked for its status."""
+
+    def ending(self, reason: str) -> None:
+        """Take note that the run was asked to end."""
 
 
 class LocalRun(Closing):
@@ -178,8 +184,7 @@ class LocalRun(Closing):
         role = event.child.planned.role
         self._endpoints[role] = event.endpoints
         record_endpoints(self._given.run_directory, role, event.endpoints)
-        if role == "learner":
-            self._audience.follow(event.endpoints["model"])
+        self._audience.follow(role, event.endpoints[_LINKS[role]])
         self._assign_what_is_ready()
 
     def _take_end(self, event: Ended) -> None:
@@ -270,6 +275,7 @@ class LocalRun(Closing):
         """Ask the learner to end, once; it tells the others, and keeps the reason."""
         if self._stop_by_s is None:
             self._stop_by_s = time.monotonic() + GRACE_S
+            self._audience.ending(reason)
             self._restarts.cancel()
             if "learner" in self._living:
                 self._living["learner"].ask_to_stop(reason)

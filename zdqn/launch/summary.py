@@ -5,16 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zdqn.launch.display import duration, number
+from zdqn.launch.lines import printable, width_of, wrapped
+from zdqn.launch.wording import duration, number
+from zdqn.wire.status import LimitsStatus
+
+_NAMES = 18
+_LEAST_ROOM = 20
 
 
-def summary_lines(summary: Mapping[str, Any]) -> list[str]:
-    """Put a summary into a few aligned lines; numbers that are absent are left out."""
+def summary_lines(summary: Mapping[str, Any], width: int | None = None) -> list[str]:
+    """Put a summary into a few aligned lines; numbers that are absent are left out.
+
+    Args:
+        summary: of a run.
+        width: cells after which a line is broken, between words; None for a stream without end.
+    """
     if not summary:
         return ["The run was stopped before training began."]
     value = summary.get
     rows = (
-        ("ended", (str(value("stop_reason") or ""), duration(value("wall_s")))),
+        ("ended", (_reason(str(value("stop_reason") or "")), duration(value("wall_s")))),
         (
             "evaluation",
             (
@@ -46,4 +56,22 @@ def summary_lines(summary: Mapping[str, Any]) -> list[str]:
         ("learning curve", (str(value("learning_curve") or ""),)),
     )
     texts = ((name, ", ".join(part for part in parts if part)) for name, parts in rows)
-    return [f"{name:<18}{text}" for name, text in texts if text]
+    return [line for name, text in texts if text for line in _broken(name, printable(text), width)]
+
+
+def _reason(reason: str) -> str:
+    """Say why a run ended."""
+    if reason == "evaluation_return":
+        return "the goal was reached (stop.evaluation_return)"
+    if reason in LimitsStatus.__struct_fields__:
+        return f"stop.{reason} was reached"
+    return f"stopped by {reason}" if reason.startswith("SIG") else reason
+
+
+def _broken(name: str, text: str, width: int | None) -> list[str]:
+    """Give a row in as many lines as it needs; a path is left whole, for whoever copies it."""
+    room = width - _NAMES if width is not None else 0
+    if width is None or width_of(text) <= room or " " not in text:
+        return [f"{name:<{_NAMES}}{text}"]
+    pieces = wrapped(text, max(room, _LEAST_ROOM))
+    return [f"{'' if i else name:<{_NAMES}}{piece}" for i, piece in enumerate(pieces)]

@@ -14,6 +14,7 @@ from zdqn.core.agenda import Limits, Periods
 from zdqn.data import EnvironmentSpec
 from zdqn.records.given_functions import check_environment_is_given, check_network_is_given
 from zdqn.rl.schedules import LinearSchedule
+from zdqn.wire.status import LimitsStatus
 
 if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
@@ -239,6 +240,14 @@ def build_limits(config: Config) -> Limits:
     """Say when training ends, as configured in ``stop``."""
     section = config.stop
     return Limits(**{key: getattr(section, key) for key in section.__struct_fields__})
+
+
+def describe_limits(config: Config) -> LimitsStatus:
+    """Tell when training ends, as a status does: a limit that is not set is None."""
+    section = config.stop
+    limits = {key: getattr(section, key) or None for key in section.__struct_fields__}
+    limits["evaluation_return"] = section.evaluation_return
+    return LimitsStatus(**limits)
 
 
 def build_periods(config: Config) -> Periods:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -26,27 +25,26 @@ from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.run_result import RunResult
 from zdqn.records.sinks import Sink
-from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.roles.acting.epsilon import EpsilonSource
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
     build_environments,
-    build_evaluation_environments,
     build_importance_schedule,
     build_limits,
     build_periods,
     build_policy,
     build_trainer,
     evaluation_deadline_s,
-    evaluation_seed,
     use_threads,
 )
 from zdqn.roles.building_replay import available_bytes, build_store
+from zdqn.roles.own_evaluator import OwnEvaluator
+from zdqn.roles.own_status import describe_training, totals_of
 from zdqn.stopping import reason_of
-from zdqn.wire.memory_messages import Progress
-from zdqn.wire.status import CollectorStatistics
+from zdqn.wire.status import CollectorStatistics, LearnerStatus, MetricsRow
 
 if TYPE_CHECKING:
     from zdqn.core.lockstep import Lockstep
@@ -121,6 +119,8 @@ class Single(Closing):
             periods = replace(build_periods(config), publish_updates=0, republish_s=0.0)
             self._agenda = Agenda(periods, limits)  # nothing is published: to nobody
             self._returns: list[float] = []
+            self._row = MetricsRow()
+            self._phase = "starting"
             self._rollout, self._lockstep = self._build()
             self._open = stack.pop_all()
 
@@ -133,10 +133,7 @@ class Single(Closing):
             config, environment, count=collector.environments, vectorization=collector.vectorization
         )
         stack.callback(close_environments, self._environments)
-        self._evaluation_environments, _ = build_evaluation_environments(
-            config, environment, episodes=config.evaluator.episodes
-        )
-        stack.callback(close_environments, self._evaluation_environments)
+        self._evaluator = stack.enter_context(OwnEvaluator(config, environment, self._spec))
 
     def _count_on(self, resumption: Resumption) -> None:
         """Take over networks, optimizer and counters of the run that is gone on with."""
@@ -216,7 +213,20 @@ class Single(Closing):
         with seeded(self._config.run.seed, self._trainer.device):
             return self._train()
 
+    def status(self) -> LearnerStatus:
+        """Say how training goes; any thread may ask, at any time."""
+        return describe_training(
+            self._config,
+            directory=self._directory.path,
+            phase=self._phase,
+            metrics=self._recorder.metrics,
+            counters=self._counters,
+            row=self._row,
+            store=self._store,
+        )
+
     def _train(self) -> RunResult:
+        self._phase = "training"
         self._do_what_is_due()
         while not (reason := self._end()) and not self._stop.is_set():
             self._lockstep.collect(self._is_interrupted)
@@ -272,41 +282,16 @@ class Single(Closing):
         best = self._recorder.freeze_best()
         if best is None:
             return
-        policy = build_policy(
-            self._config, self._network, self._spec, self._evaluation_environments.num_envs
-        )
+        policy = build_policy(self._config, self._network, self._spec, self._evaluator.count)
         policy.load(best.arrays)
         self._score(policy, best, self._last_evaluation_takes_too_long)
 
     def _score(self, policy: Greedy, snapshot: FrozenSnapshot, stop: Callable[[], bool]) -> None:
-        from zdqn.core.evaluation import evaluate
-        from zdqn.rl.exploration import epsilon_greedy
-
-        section = self._config.evaluator
-        seed = evaluation_seed(self._config.run.seed, snapshot.number)
-        rng = np.random.default_rng(seed)
-        started_s = time.monotonic()
-        scores = evaluate(
-            self._evaluation_environments,
-            self._spec,
-            lambda observations: epsilon_greedy(
-                policy.greedy_actions(observations), self._spec.num_actions, section.epsilon, rng
-            ),
-            episodes=section.episodes,
-            seed=seed,
-            label="train",
-            stop=stop,
-        )
-        if scores is None:
-            logger.warning(
-                "evaluation %d at %d environment steps was given up after %.1f s, as the run ends",
-                snapshot.number,
-                snapshot.environment_steps,
-                time.monotonic() - started_s,
-            )
-            return
-        duration_s = time.monotonic() - started_s
-        self._recorder.add_evaluation(Evaluation(snapshot, scores, "train", duration_s), self._spec)
+        self._phase, phase = "evaluating", self._phase
+        evaluation = self._evaluator.score(policy, snapshot, stop)
+        if evaluation is not None:
+            self._recorder.add_evaluation(evaluation, self._spec)
+        self._phase = phase
 
     def _report(self) -> None:
         epsilon = self._epsilons.at(self._counters.environment_steps, 1, 0)
@@ -314,7 +299,7 @@ class Single(Closing):
             epsilon=float(np.mean(epsilon)),
             episode_return_mean=sum(self._returns) / len(self._returns) if self._returns else None,
         )
-        row = self._recorder.report(
+        row = self._row = self._recorder.report(
             self._counters, update=self._lockstep.update, collectors=[statistics]
         )
         logger.info(
@@ -330,31 +315,16 @@ class Single(Closing):
             self._spec,
             self._counters,
             trainer=self._trainer.state_dict(),
-            totals=self._totals().state_dict(),
+            totals=totals_of(
+                self._earlier_totals, rollout=self._rollout, inserts=self._store.limiter.inserts
+            ).state_dict(),
             version=self._trainer.updates,
         )
-
-    def _totals(self) -> RunTotals:
-        """Give the counts as if a memory had told them, so that a distributed run can go on."""
-        totals = RunTotals()
-        totals.load_state_dict(self._earlier_totals.state_dict())
-        totals.add(
-            Progress(
-                session=len(totals),  # a small number, unlike a memory's, that no start had yet
-                environment_steps=self._rollout.environment_steps,
-                episodes=self._rollout.episodes,
-                transitions=self._store.limiter.inserts,
-                blocks=0,
-                blocks_lost=0,
-                blocks_duplicated=0,
-                blocks_refused=0,
-            )
-        )
-        return totals
 
     def _finish(self, limit: str) -> RunResult:
         reason = limit or reason_of(self._stop) or "stopped"
         logger.info("training is over: %s", reason)
+        self._phase = "finishing"
         if self._recorder.snapshots and self._agenda.takes_last_snapshot(
             limit, self._trainer.updates
         ):

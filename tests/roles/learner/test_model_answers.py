@@ -75,6 +75,7 @@ class Setting:
     def __init__(self):
         self.server = FakeServer()
         self.stops: list[str] = []
+        self.now_s = 100.0
         self.answers = ModelAnswers(
             self.server,  # type: ignore[arg-type]
             config=CONFIG,
@@ -83,6 +84,7 @@ class Setting:
             memory="tcp://10.0.0.1:5556",
             weights_endpoint="tcp://0.0.0.0:5557",
             on_stop=self.stops.append,
+            clock=lambda: self.now_s,
         )
 
     def put(self, header, arrays=()):
@@ -356,6 +358,17 @@ def test_a_status_is_the_report_with_clients_and_actions_served(setting):
     assert (status.run.phase, status.verdict, status.actions_served) == ("training", "balanced", 3)
     (client,) = status.clients
     assert (client["name"], client["environment_steps"]) == ("collector-1", 9)
+
+
+def test_a_status_goes_on_between_two_reports_of_the_learner(setting):
+    setting.answers.report(LearnerStatus(run=RunStatus(phase="training", wall_s=10.0)))
+    setting.now_s += 2.5
+    setting.offer()
+    status = LearnerStatus.read(setting.ask(StatusRequest()).values)
+    assert status.run.wall_s == 12.5
+    assert status.progress.unevaluated == 1
+    setting.answers.report(LearnerStatus(run=RunStatus(phase="training", wall_s=11.0)))
+    assert LearnerStatus.read(setting.ask(StatusRequest()).values).run.wall_s == 11
 
 
 def test_serving_says_whether_anything_came_and_whether_for_actions(setting):

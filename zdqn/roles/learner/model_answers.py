@@ -67,6 +67,7 @@ class ModelAnswers:
         memory: the memory's address, as the learner dials it.
         weights_endpoint: where weights are published.
         on_stop: called with the reason when somebody asks to stop.
+        clock: seconds that never go back.
 
     Attributes:
         desk: of the server.
@@ -86,8 +87,11 @@ class ModelAnswers:
         memory: str,
         weights_endpoint: str,
         on_stop: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
+        self._clock = clock
+        self._reported_s = clock()
         self._config = config
         self._memory = memory
         self._weights_endpoint = weights_endpoint
@@ -138,7 +142,7 @@ class ModelAnswers:
 
     def report(self, status: LearnerStatus) -> None:
         """Take over what the learner tells about itself."""
-        self._report = status
+        self._report, self._reported_s = status, self._clock()
 
     def finish(self, *, evaluators: bool) -> None:
         """Let collectors finish, as training is over; evaluators too if nothing more will come."""
@@ -233,9 +237,15 @@ class ModelAnswers:
         return {}
 
     def status(self) -> dict[str, Any]:
-        """Answer a status request."""
+        """Answer a status request, also for the time since the learner's last report."""
+        report = self._report
+        since_s = self._clock() - self._reported_s
         status = msgspec.structs.replace(
-            self._report,
+            report,
+            run=msgspec.structs.replace(report.run, wall_s=round(report.run.wall_s + since_s, 1)),
+            progress=msgspec.structs.replace(
+                report.progress, unevaluated=self.evaluations.unevaluated
+            ),
             actions_served=self.actions.served,
             clients=self.desk.describe_clients(),
         )

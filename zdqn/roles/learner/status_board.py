@@ -14,13 +14,13 @@ from zdqn.core.agenda import Counters
 from zdqn.records.block_accounts import NO_BLOCKS, BlockTotals
 from zdqn.records.metrics import Metrics
 from zdqn.records.verdict import BottleneckWatch, Times, read_times
+from zdqn.roles.building import describe_limits
 from zdqn.roles.learner.memory_link import MemoryLink
 from zdqn.wire.protocol import Statistics
 from zdqn.wire.status import (
     CollectorStatistics,
     LearnerStatistics,
     LearnerStatus,
-    LimitsStatus,
     MemoryOfLearner,
     MetricsRow,
     ProgressStatus,
@@ -70,9 +70,7 @@ class StatusBoard:
         audience: StatusAudience,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        limits = {key: getattr(config.stop, key) or None for key in config.stop.__struct_fields__}
-        limits["evaluation_return"] = config.stop.evaluation_return
-        self._limits = LimitsStatus(**limits)
+        self._limits = describe_limits(config)
         self._run = run
         self._metrics = metrics
         self._memory = memory

@@ -1,0 +1,121 @@
+"""How roles do, in a line each: with a mark, and with words for what is wrong."""
+
+import pytest
+
+from tests.launch.views import collector, evaluator, starting, status, training
+from zdqn.launch.lines import UNICODE, text_of
+from zdqn.launch.role_lines import draw_roles, role_lines
+from zdqn.wire.status import MemoryStatistics
+
+
+def said(view, role):
+    (line,) = [line for line in role_lines(view) if role in line.name]
+    return line.name, line.health, ", ".join(part.text for part in line.parts if part.text)
+
+
+@pytest.mark.parametrize(
+    ("rows", "name", "health", "text"),
+    [
+        ((collector(0), collector(1)), "2 collectors", "good", "3,000 steps/s"),
+        ((collector(0),), "1 of 2 collectors", "good", "1,501 steps/s"),
+        ((collector(0), collector(1, last_seen_s=4.2)), "2 collectors", "odd",
+         "collector-1 silent for 4 s, 3,000"),
+        ((collector(0), collector(1, state="silent", last_seen_s=70.0)), "1 of 2 collectors",
+         "odd", "collector-1 silent for 1:10 min, 1,501"),
+        ((collector(0), collector(1, state="gone")), "1 of 2 collectors", "odd",
+         "collector-1 has gone, 1,501 steps/s"),
+        ((collector(0, state="gone"), collector(1, state="gone")), "0 of 2 collectors", "bad",
+         "collector-0 has gone, collector-1 has gone"),
+        (tuple(collector(i, state="gone") for i in range(5)), "0 of 2 collectors", "bad",
+         "collector-0 has gone, collector-1 has gone, and 3 more"),
+        ((evaluator(),), "0 of 2 collectors", "waits", "starting"),
+        (tuple(collector(i) for i in range(3)), "3 collectors", "good", "3,000 steps/s"),
+    ],
+)  # fmt: skip
+def test_collectors(rows, name, health, text):
+    line = said(training(*rows), "collector")
+    assert line[:2] == (name, health)
+    assert line[2].startswith(text)
+
+
+def test_collectors_that_have_not_begun():
+    row = {"role": "collector", "name": "collector-0", "state": "living"}
+    view = training(row, row | {"name": "collector-1"}, rates={})
+    assert said(view, "collector") == ("2 collectors", "waits", "starting")
+
+
+def test_a_collector_that_nobody_holds_back_and_that_takes_no_step_stands_still():
+    rates = {"steps of collector-0": 0.0, "blocked of collector-0": 0.1}
+    assert said(training(collector(0), rates=rates), "collector")[1:] == (
+        "odd", "collector-0 stands still, 0 steps/s, epsilon 0.04, held back 10 % of the time"
+    )  # fmt: skip
+    held_back = rates | {"blocked of collector-0": 1.0}
+    assert said(training(collector(0), rates=held_back), "collector")[1] == "good"
+
+
+@pytest.mark.parametrize(
+    ("view", "health", "text"),
+    [
+        (starting(), "waits", "starting"),
+        (starting(learner=status("loading torch", updates=0), silent_s=20.0), "waits",
+         "loading torch"),
+        (starting(learner=status("waiting for a collector", updates=0)), "waits",
+         "waits for a collector"),
+        (training(learner=status(updates=0), memory=MemoryStatistics(size=999)), "waits",
+         "waits for the memory to fill"),
+        (training(learner=status(updates=0)), "good", "begins to learn"),
+        (training(), "good", "9,100 updates, 1,500/s, loss 0.0123, data 12.5 versions old"),
+        (training(silent_s=7.0), "odd", "has not answered for 7 s"),
+        (training(rates={"updates": 0.0}), "odd", "stands still, 9,100 updates"),
+        (training(learner=status("waiting for evaluations")), "good",
+         "waits for the last evaluations, 9,100 updates"),
+        (training(learner=status("a later version's")), "good", "a later version's"),
+    ],
+)  # fmt: skip
+def test_learner(view, health, text):
+    line = said(view, "learner")
+    assert line[1] == health
+    assert line[2].startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("memory", "health", "text"),
+    [
+        (None, "waits", "starting"),
+        (MemoryStatistics(size=7, capacity=9), "good", "7 of 9 transitions"),
+        (MemoryStatistics(size=1), "good", "1 transition"),
+        (MemoryStatistics(size=7, capacity=9, blocks_lost=1, blocks_refused=2), "odd",
+         "7 of 9 transitions, 1 block lost, 2 blocks refused"),
+    ],
+)  # fmt: skip
+def test_memory(memory, health, text):
+    assert said(training(memory=memory), "memory") == ("memory", health, text)
+
+
+def test_a_memory_that_fills_says_what_for():
+    view = training(memory=MemoryStatistics(size=640), learner=status(updates=0))
+    assert said(view, "memory")[2] == "640 of the 1,000 transitions that learning needs"
+
+
+def test_evaluators():
+    assert said(training(), "evaluator") == (
+        "1 evaluator", "good", "14 evaluations, waiting for a snapshot"
+    )  # fmt: skip
+    waiting = training(evaluator(doing="evaluating snapshot 3"), learner=status(unevaluated=2))
+    assert said(waiting, "evaluator")[2] == "14 evaluations, 2 to come, evaluating snapshot 3"
+    assert said(training(evaluator(evaluations=2)), "evaluator")[2].startswith("6 evaluations")
+    gone = training(evaluator(state="gone"))
+    assert said(gone, "evaluator")[:2] == ("0 of 1 evaluator", "bad")
+
+
+def test_no_internal_word_is_said():
+    for view in (starting(), training()):
+        text = " ".join(part.text for line in role_lines(view) for part in line.parts)
+        assert not {"_", "True", "False", "None"} & set(text.split())
+        assert "_" not in text
+
+
+def test_a_line_has_room_for_its_name_at_least():
+    lines = draw_roles(role_lines(training()), 14, UNICODE)
+    names = [text_of(line) for line in lines]
+    assert names == ["learner", "memory", "2 collectors", "1 evaluator"]

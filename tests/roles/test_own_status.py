@@ -1,0 +1,83 @@
+"""What one process says of itself, as a learner and a memory would."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from tests.roles.conftest import quick_config
+from zdqn.core.agenda import Counters
+from zdqn.records.metrics import Metrics
+from zdqn.records.totals import RunTotals
+from zdqn.roles.own_status import describe_training, totals_of
+from zdqn.roles.single import Single
+from zdqn.wire.memory_messages import Progress
+from zdqn.wire.status import LearnerStatus, MetricsRow
+
+STORE: Any = SimpleNamespace(
+    size=7, capacity=9, limiter=SimpleNamespace(inserts=70, samples=140, achieved=2.00004)
+)
+
+
+def test_counts_are_those_of_now_and_the_rest_is_of_the_last_row():
+    status = describe_training(
+        quick_config("stop.updates=60", "stop.evaluation_return=0"),
+        directory=Path("here"),
+        phase="training",
+        metrics=Metrics(),
+        counters=Counters(100, 50, 5, 90),
+        row=MetricsRow(environment_steps=80, updates=40, loss=0.5, epsilon=0.1),
+        store=STORE,
+    )
+    progress = status.progress
+    assert (progress.environment_steps, progress.updates, progress.episodes) == (100, 50, 5)
+    assert (progress.loss, progress.epsilon) == (0.5, 0.1)
+    assert (status.run.phase, status.run.directory) == ("training", "here")
+    assert (status.stop.updates, status.stop.evaluation_return) == (60, 0.0)
+    assert status.stop.environment_steps is None
+    memory = status.memory
+    assert (memory.size, memory.capacity, memory.samples_per_insert) == (7, 9, 2.0)
+
+
+def test_a_training_tells_before_it_begins_while_it_goes_on_and_at_its_end(tmp_path):
+    told: list[LearnerStatus] = []
+    config = quick_config("stop.updates=200", "evaluator.period_updates=50")
+    with Single(config, run_directory=tmp_path) as single:
+        told.append(single.status())
+        original = single._report  # looked at in the middle, from where it is allowed to last
+
+        def report() -> None:
+            original()
+            told.append(single.status())
+
+        single._report = report  # type: ignore[method-assign]
+        single.run()
+        told.append(single.status())
+    assert told[0].run.phase == "starting"
+    assert told[0].progress.environment_steps == 0
+    assert {status.run.phase for status in told[1:]} <= {"training", "finishing"}
+    assert told[-1].progress.updates == 200
+    assert told[-1].progress.best_evaluation_return is not None
+    steps = [status.progress.environment_steps for status in told]
+    assert steps == sorted(steps)
+
+
+def test_totals_go_on_from_earlier_starts():
+    earlier = RunTotals()
+    earlier.add(progress(9, 100, 10, 90))
+    rollout: Any = SimpleNamespace(environment_steps=5, episodes=1)
+    totals = totals_of(earlier, rollout=rollout, inserts=4)
+    assert totals.counted() == (105, 11, 94)
+    assert earlier.counted() == (100, 10, 90)
+
+
+def progress(session: int, steps: int, episodes: int, transitions: int) -> Progress:
+    return Progress(
+        session=session,
+        environment_steps=steps,
+        episodes=episodes,
+        transitions=transitions,
+        blocks=0,
+        blocks_lost=0,
+        blocks_duplicated=0,
+        blocks_refused=0,
+    )

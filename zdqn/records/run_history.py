@@ -1,0 +1,201 @@
+"""What a run's files say of how it went so far, read while they are written."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+
+import msgspec
+
+from zdqn.records.run_files import RunFiles
+
+_MOST_POINTS = 512
+_MOST_ROWS = 20
+
+
+class ScoreRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of ``evaluations.csv``, as far as it is shown.
+
+    Attributes:
+        environment_steps: of all collectors when the snapshot was taken.
+        mean: return.
+        deviation: of the returns.
+        minimum: return.
+        maximum: return.
+    """
+
+    environment_steps: int
+    mean: float
+    deviation: float
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class History:
+    """How a run went so far.
+
+    Attributes:
+        returns: environment steps and the mean return of the collectors' last episodes.
+        scores: environment steps and the mean return of evaluations.
+        newest: the last evaluations.
+        best: the one with the highest mean; None before the first.
+        evaluations: how many there were.
+    """
+
+    returns: tuple[tuple[float, float], ...] = ()
+    scores: tuple[tuple[float, float], ...] = ()
+    newest: tuple[ScoreRow, ...] = ()
+    best: ScoreRow | None = None
+    evaluations: int = 0
+
+
+class _MetricsPoint(msgspec.Struct):
+    environment_steps: int = 0
+    episode_return_mean: float | None = None
+
+
+class BoundedCurve:
+    """Points of a curve, of which two become one when there are too many.
+
+    Args:
+        most: points kept, even, >= 2.
+    """
+
+    def __init__(self, most: int = _MOST_POINTS) -> None:
+        self._most = most
+        self._together = 1
+        self._begun: list[tuple[float, float]] = []
+        self._points: list[tuple[float, float]] = []
+
+    def add(self, x: float, y: float) -> None:
+        """Add a point at the end."""
+        self._begun.append((x, y))
+        if len(self._begun) < self._together:
+            return
+        self._points.append(_mean(self._begun))
+        self._begun = []
+        if len(self._points) >= self._most:
+            pairs = zip(self._points[::2], self._points[1::2], strict=False)
+            self._points = [_mean(pair) for pair in pairs]
+            self._together *= 2
+
+    def points(self) -> tuple[tuple[float, float], ...]:
+        """Give the points; the last may be the mean of those that are still to come together."""
+        return (*self._points, _mean(self._begun)) if self._begun else tuple(self._points)
+
+
+def _mean(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return points[-1][0], sum(y for _, y in points) / len(points)
+
+
+class _Tail:
+    """Gives the whole lines that were added to a file since the last look.
+
+    Args:
+        path: of the file; it need not be there yet.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+        self._offset = 0
+
+    def is_another(self) -> bool:
+        """Whether another file has taken its place, or some of it is no more."""
+        try:
+            stat = self._path.stat()
+        except OSError:
+            return self._identity is not None
+        now = (stat.st_dev, stat.st_ino)
+        before, self._identity = self._identity, now
+        return before is not None and (before != now or stat.st_size < self._offset)
+
+    def start_again(self) -> None:
+        """Read it from its beginning."""
+        self._identity, self._offset = None, 0
+
+    def lines(self) -> list[str]:
+        """Give the new lines, without their ends."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except OSError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        return whole.decode(errors="replace").splitlines()
+
+
+class HistoryReader:
+    """Reads metrics and evaluations of a run as they are added.
+
+    Files that are missing are empty, lines that are damaged are left out: a display does not fail.
+
+    Args:
+        run_directory: of the run.
+    """
+
+    def __init__(self, run_directory: Path) -> None:
+        files = RunFiles(run_directory)
+        self._metrics, self._evaluations = _Tail(files.metrics), _Tail(files.evaluations)
+        self._decode = msgspec.json.Decoder(_MetricsPoint).decode
+        self._forget()
+
+    def _forget(self) -> None:
+        self._returns, self._scores = BoundedCurve(), BoundedCurve()
+        self._columns: list[str] = []
+        self._newest: list[ScoreRow] = []
+        self._best: ScoreRow | None = None
+        self._count = 0
+
+    def read(self) -> History:
+        """Take what has been added, and give everything."""
+        tails = (self._metrics, self._evaluations)
+        others = [tail.is_another() for tail in tails]  # all are asked
+        if any(others):
+            self._forget()
+            for tail in tails:
+                tail.start_again()
+        for line in self._metrics.lines():
+            self._add_metrics(line)
+        with suppress(csv.Error):
+            for row in csv.reader(self._evaluations.lines()):
+                self._add_evaluation(row)
+        return History(
+            returns=self._returns.points(),
+            scores=self._scores.points(),
+            newest=tuple(self._newest),
+            best=self._best,
+            evaluations=self._count,
+        )
+
+    def _add_metrics(self, line: str) -> None:
+        try:
+            point = self._decode(line)
+        except msgspec.MsgspecError:
+            return
+        if point.episode_return_mean is not None:
+            self._returns.add(point.environment_steps, point.episode_return_mean)
+
+    def _add_evaluation(self, values: list[str]) -> None:
+        if not self._columns:
+            self._columns = values
+            return
+        try:
+            named = dict(zip(self._columns, values, strict=True))
+            row = msgspec.convert(named, ScoreRow, strict=False)
+        except (ValueError, msgspec.ValidationError):
+            return
+        if not isfinite(row.mean):
+            return
+        self._count += 1
+        self._scores.add(row.environment_steps, row.mean)
+        self._newest = [*self._newest, row][-_MOST_ROWS:]
+        if self._best is None or row.mean > self._best.mean:
+            self._best = row

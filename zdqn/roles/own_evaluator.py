@@ -1,0 +1,104 @@
+"""Evaluation in the process that trains, in turn with it."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zdqn.closing import Closing
+from zdqn.config import Config
+from zdqn.data import EnvironmentSpec
+from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.roles.building import (
+    EnvironmentFactory,
+    build_evaluation_environments,
+    evaluation_seed,
+)
+
+if TYPE_CHECKING:
+    from zdqn.rl.greedy import Greedy
+
+logger = logging.getLogger("zdqn.learner")
+
+_NAME = "train"
+
+
+class OwnEvaluator(Closing):
+    """Scores snapshots, in environments that are kept for that.
+
+    Args:
+        config: of the run.
+        environment: makes an environment in place of ``environment.id``.
+        spec: of the environment.
+
+    Attributes:
+        count: environments stepped together.
+
+    Raises:
+        ConfigError: when the environments cannot be made.
+    """
+
+    def __init__(
+        self, config: Config, environment: EnvironmentFactory | None, spec: EnvironmentSpec
+    ) -> None:
+        self._config = config
+        self._spec = spec
+        self._environments, _ = build_evaluation_environments(
+            config, environment, episodes=config.evaluator.episodes
+        )
+        self.count = self._environments.num_envs
+
+    def score(
+        self, policy: Greedy, snapshot: FrozenSnapshot, stop: Callable[[], bool]
+    ) -> Evaluation | None:
+        """Play the episodes of one evaluation.
+
+        Args:
+            policy: holds the snapshot's network.
+            snapshot: what is scored.
+            stop: asked before each step; True gives up, which is logged.
+
+        Returns:
+            The scores; None if it was given up.
+
+        Raises:
+            EnvironmentFailedError: when the environment raises or misbehaves.
+        """
+        from zdqn.core.evaluation import evaluate
+        from zdqn.rl.exploration import epsilon_greedy
+
+        section, spec = self._config.evaluator, self._spec
+        seed = evaluation_seed(self._config.run.seed, snapshot.number)
+        rng = np.random.default_rng(seed)
+        started_s = time.monotonic()
+        scores = evaluate(
+            self._environments,
+            spec,
+            lambda observations: epsilon_greedy(
+                policy.greedy_actions(observations), spec.num_actions, section.epsilon, rng
+            ),
+            episodes=section.episodes,
+            seed=seed,
+            label=_NAME,
+            stop=stop,
+        )
+        duration_s = time.monotonic() - started_s
+        if scores is None:
+            logger.warning(
+                "evaluation %d at %d environment steps was given up after %.1f s, as the run ends",
+                snapshot.number,
+                snapshot.environment_steps,
+                duration_s,
+            )
+            return None
+        return Evaluation(snapshot, scores, _NAME, duration_s)
+
+    def close(self) -> None:
+        """Close the environments."""
+        from zdqn.envs import close_environments
+
+        close_environments(self._environments)
