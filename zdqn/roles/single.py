@@ -193,6 +193,7 @@ class Single(Closing):
             rng=np.random.default_rng(seeds[1]),
             staleness=self._recorder.metrics.staleness,
             divergence=self._recorder.divergence,
+            means=self._recorder.metrics.updates,
         )
         self._epsilons = epsilons
         return rollout, lockstep
