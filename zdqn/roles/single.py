@@ -121,6 +121,7 @@ class Single(Closing):
             periods = replace(build_periods(config), publish_updates=0, republish_s=0.0)
             self._agenda = Agenda(periods, limits)  # nothing is published: to nobody
             self._returns: list[float] = []
+            self._says_s = 0.0
             self._rollout, self._lockstep = self._build()
             self._open = stack.pop_all()
 
@@ -318,6 +319,9 @@ class Single(Closing):
         row = self._recorder.report(
             self._counters, update=self._lockstep.update, collectors=[statistics]
         )
+        if row.wall_s < self._says_s:  # rows come faster as learning begins
+            return
+        self._says_s = row.wall_s + 0.9 * self._config.learner.report_period_s
         logger.info(
             "%d environment steps, %d updates, %d episodes, mean return %s",
             row.environment_steps,
@@ -360,6 +364,7 @@ class Single(Closing):
             limit, self._trainer.updates
         ):
             self._evaluate(self._last_evaluation_takes_too_long)
+        self._says_s = 0.0  # the last row is told whenever it comes
         self._report()
         self._save_checkpoint()
         if limit:
