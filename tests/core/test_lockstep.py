@@ -13,6 +13,7 @@ from zdqn.data import Batch, EnvironmentSpec, WeightVersion
 from zdqn.rl.importance import importance_weights
 from zdqn.rl.staleness import Staleness
 from zdqn.rl.torch_policy import TorchPolicy
+from zdqn.rl.update_means import UpdateMeans
 
 SPEC = EnvironmentSpec((3,), "float32", 3)
 OBSERVATIONS = np.eye(3, dtype=np.float32)[[2, 0]]
@@ -118,7 +119,7 @@ def make(rollout=None, store=None, trainer=None, **options):
         "batch_size": 3, "prioritized": False, "estimate": False,
         "epsilon": lambda steps: 0.0, "importance_exponent": lambda updates: 1.0,
         "rng": np.random.default_rng(0), "staleness": Staleness(),
-        "divergence": Divergence(), **options,
+        "divergence": Divergence(), "means": UpdateMeans(), **options,
     }  # fmt: skip
     policy = TorchPolicy(trainer.online)
     parts = rollout or Rollout([None]), SPEC, store or Store(), trainer, policy

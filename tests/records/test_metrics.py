@@ -21,8 +21,10 @@ def evaluate(metrics, value):
     return metrics.add_evaluation(Evaluation(snapshot, EvaluationScores((value,), (1,)), "e", 0.0))
 
 
-def row(metrics, counters, update=None):
-    return metrics.row(counters, update=update, collectors=())
+def row(metrics, counters, *updates):
+    for update in updates:
+        metrics.updates.add(update)
+    return metrics.row(counters, collectors=())
 
 
 def test_rates_are_those_since_the_row_before(clock):
@@ -58,9 +60,27 @@ def test_the_best_evaluation_is_the_highest_also_below_zero():
     assert (metrics.best_return, metrics.last_return, metrics.evaluations) == (-1.0, -1.0, 4)
 
 
-def test_a_row_shows_the_newest_update(clock):
-    metrics, norm = {"q_mean": torch.tensor(2.0)}, torch.tensor(float("inf"))
-    update = Update(torch.tensor([1.0, 3.0]), torch.tensor(0.5), metrics, norm)
-    written = row(Metrics(), Counters(updates=1), update)
+def seen(error, loss, q_mean, norm):
+    metrics = {"q_mean": torch.tensor(q_mean)}
+    return Update(torch.tensor([error, 3.0]), torch.tensor(loss), metrics, torch.tensor(norm))
+
+
+def test_a_row_shows_an_update(clock):
+    written = row(Metrics(), Counters(updates=1), seen(1.0, 0.5, 2.0, float("inf")))
     assert (written.loss, written.td_error_mean, written.q_mean) == (0.5, 2.0, 2.0)
     assert written.gradient_norm is None, "what is no finite number is none"
+
+
+def test_a_row_shows_the_mean_of_the_updates_since_the_row_before(clock):
+    metrics = Metrics()
+    row(metrics, Counters(updates=1), seen(1.0, 0.5, 2.0, 9.0))
+    written = row(metrics, Counters(updates=3), seen(1.0, 1.0, 4.0, 1.0), seen(3.0, 2.0, 5.0, 2.0))
+    assert (written.loss, written.td_error_mean) == (1.5, 2.5)
+    assert (written.q_mean, written.gradient_norm) == (4.5, 1.5)
+    again = row(metrics, Counters(updates=3))
+    assert (again.loss, again.gradient_norm) == (1.5, 1.5), "there were none since"
+
+
+def test_before_the_first_update_there_is_none_to_show():
+    written = row(Metrics(), Counters())
+    assert (written.loss, written.td_error_mean, written.q_mean) == (None, None, None)

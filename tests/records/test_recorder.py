@@ -244,3 +244,41 @@ def test_statistics_of_collectors_are_averaged_over_those_that_have_some(recorde
     ]
     row = recorder.report(Counters(), update=None, collectors=collectors)
     assert (row.epsilon, row.episode_return_mean) == (0.25, 10.0)
+
+
+# --- how often values are looked at ---------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Seconds that pass when a test says so."""
+    now = {"s": 50.0}
+    monkeypatch.setattr("zdqn.records.metrics.time.monotonic", lambda: now["s"])
+    return now
+
+
+def too_large(q_mean):
+    return Update(torch.ones(2), torch.tensor(0.5), {"q_mean": torch.tensor(q_mean)},
+                  torch.zeros(()))  # fmt: skip
+
+
+def test_values_have_the_report_period_to_fall_however_fast_rows_come(clock, tmp_path, caplog):
+    config = quick_config("learner.report_period_s=1.0")
+    recorder = Recorder(config, RunDirectory(tmp_path))
+    for _ in range(8):  # too large as of a new network, and hardly falling yet
+        report(recorder, 5, too_large(50.0))
+        clock["s"] += 0.1
+    assert not caplog.text
+    clock["s"] += 0.2
+    report(recorder, 9, too_large(50.0))
+    assert "q_mean is 50" in caplog.text
+
+
+def test_the_last_values_are_looked_at_as_the_run_ends(clock, tmp_path, caplog):
+    config = quick_config("learner.report_period_s=1.0")
+    recorder = Recorder(config, RunDirectory(tmp_path))
+    report(recorder, 5, too_large(0.0))
+    report(recorder, 400, too_large(1e9))
+    assert not caplog.text
+    recorder.write_summary(Counters(updates=400), "updates", {})
+    assert "after 400 updates q_mean is 1e+09" in caplog.text

@@ -7,7 +7,7 @@ import pytest
 
 from zdqn.errors import FileError
 from zdqn.records.run_directory import EVALUATION_COLUMNS
-from zdqn.records.run_tables import read_evaluations, read_metrics
+from zdqn.records.run_tables import read_best_evaluation, read_evaluations, read_metrics
 from zdqn.wire.status import MetricsRow
 
 
@@ -62,3 +62,18 @@ def test_spoiled_evaluations_are_named(tmp_path, text):
     (tmp_path / "evaluations.csv").write_text(text)
     with pytest.raises(FileError, match=r"evaluations\.csv"):
         read_evaluations(tmp_path)
+
+
+def test_the_best_evaluation_is_the_first_that_came_with_the_highest_mean(tmp_path):
+    (tmp_path / "evaluations.csv").write_text(
+        "snapshot,environment_steps,mean\n0,0,nan\n3,30,500\n2,20,500\n1,10,9\n"
+    )
+    best = read_best_evaluation(tmp_path)
+    assert best is not None
+    assert (best["snapshot"], best["environment_steps"], best["mean"]) == (3, 30, 500)
+
+
+@pytest.mark.parametrize("rows", ["", "0,0,nan\n"])
+def test_without_a_mean_no_evaluation_is_the_best(tmp_path, rows):
+    (tmp_path / "evaluations.csv").write_text(f"snapshot,environment_steps,mean\n{rows}")
+    assert read_best_evaluation(tmp_path) is None

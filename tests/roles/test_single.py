@@ -434,3 +434,11 @@ def test_the_last_evaluation_may_take_longer_than_the_clock_but_not_for_ever(tmp
     assert evaluation_deadline_s(quick_config("stop.wall_s=100")) == 110
     assert evaluation_deadline_s(quick_config("stop.wall_s=5", "links.dead_after_s=3")) == 8
     assert evaluation_deadline_s(quick_config()) == float("inf")
+
+
+def test_the_log_keeps_the_report_period_though_rows_come_faster(tmp_path, caplog):
+    with caplog.at_level(logging.INFO, "zdqn.learner"):
+        train(tmp_path, "learner.report_period_s=100", "stop.updates=0", "stop.wall_s=1")
+    rows = len((tmp_path / "metrics.jsonl").read_text().splitlines())
+    assert rows >= 3
+    assert caplog.text.count(" episodes, mean return ") == 2, "the first and the last"

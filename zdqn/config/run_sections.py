@@ -110,7 +110,14 @@ class LearnerSection(Section, frozen=True, kw_only=True):
         int, key("Updates between two checkpoints; 0 writes only the last.", ge=0)
     ] = 10_000
     checkpoints_kept: Annotated[int, key("Newest checkpoints kept.", ge=2)] = 2
-    report_period_s: Annotated[float, key("Seconds between two rows of metrics.", gt=0)] = 1.0
+    report_period_s: Annotated[
+        float,
+        key(
+            "Seconds between two rows of metrics; from the first update on 0.1, later a tenth of "
+            "the time since then, until this is reached.",
+            gt=0,
+        ),
+    ] = 1.0
 
 
 class CollectorSection(Section, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from zdqn.core.publication_pace import PublicationPace
+from zdqn.core.report_pace import ReportPace
 
 
 class Counters(NamedTuple):
@@ -83,7 +84,7 @@ class Periods:
         snapshot_updates: updates between two snapshots.
         snapshot_episodes: episodes between two snapshots.
         checkpoint_updates: a checkpoint is due at each multiple of this many updates.
-        report_s: seconds between two rows of metrics.
+        report_s: seconds between two rows of metrics, fewer as learning begins: see `ReportPace`.
     """
 
     publish_updates: int = 0
@@ -126,7 +127,7 @@ class Agenda:
         self._began = False
         self._published_updates = 0
         self._published_s = 0.0
-        self._reported_s = 0.0
+        self._reports = ReportPace(periods.report_s)
         self._checkpoints = 0
         self._snapshot_at: Counters | None = None
         self._takes_snapshots = any(
@@ -159,7 +160,7 @@ class Agenda:
         republish = not publish and self._republish_is_due(now_s)
         snapshot = self._snapshot_is_due(counters)
         checkpoint = self._checkpoint_is_due(counters.updates)
-        report = self._report_is_due(now_s)
+        report = self._reports.is_due(now_s, counters.updates)
         if publish or republish or snapshot or checkpoint or report:
             return Due(publish, republish, snapshot, checkpoint, report)
         return NOTHING
@@ -213,7 +214,7 @@ class Agenda:
 
     def _begin(self, now_s: float, counters: Counters) -> None:
         self._began = True
-        self._reported_s = now_s
+        self._reports.begin(now_s, counters.updates)
         period = self._periods.checkpoint_updates
         self._checkpoints = counters.updates // period if period else 0
 
@@ -256,11 +257,4 @@ class Agenda:
         if not period or updates // period <= self._checkpoints:
             return False
         self._checkpoints = updates // period
-        return True
-
-    def _report_is_due(self, now_s: float) -> bool:
-        period_s = self._periods.report_s
-        if not period_s or now_s - self._reported_s < period_s:
-            return False
-        self._reported_s = now_s
         return True

@@ -27,6 +27,7 @@ from zdqn.rl.greedy import Greedy
 from zdqn.rl.importance import importance_weights
 from zdqn.rl.optimizer import Update
 from zdqn.rl.staleness import Staleness
+from zdqn.rl.update_means import UpdateMeans
 
 
 class Lockstep:
@@ -46,6 +47,7 @@ class Lockstep:
         rng: for exploration.
         staleness: told what was learned from; a version is an update here.
         divergence: told of returns; ends training when it goes wrong.
+        means: told what each update saw.
 
     Attributes:
         update: the newest update, or None.
@@ -67,6 +69,7 @@ class Lockstep:
         rng: np.random.Generator,
         staleness: Staleness,
         divergence: Divergence,
+        means: UpdateMeans,
     ) -> None:
         self._rollout = rollout
         self._spec = spec
@@ -82,6 +85,7 @@ class Lockstep:
         self.update: Update | None = None
         self._staleness = staleness
         self._divergence = divergence
+        self._means = means
 
     def collect(self, stop: Callable[[], object] = lambda: False) -> None:
         """Step the environments until a block is complete, and store it.
@@ -143,6 +147,7 @@ class Lockstep:
             weights = importance_weights(batch.probabilities, exponent)
         (prepared,) = self._trainer.prepare(batch, self._batch_size, weights)
         self.update = self._trainer.update(prepared)
+        self._means.add(self.update)
         if self._prioritized:
             priorities = self.update.priorities.cpu().numpy()
             self._divergence.check_priorities(priorities, self._trainer.updates)

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from zdqn.core.agenda import Counters
 from zdqn.records.snapshots import Evaluation
 from zdqn.rl.staleness import Staleness
+from zdqn.rl.update_means import UpdateMeans
 from zdqn.wire.status import CollectorStatistics, MetricsRow
-
-if TYPE_CHECKING:
-    from zdqn.rl.optimizer import Update
 
 
 class Metrics:
     """Counts and times what a learner does.
 
     Attributes:
+        staleness: told what is learned from.
+        updates: told what each update saw.
         best_return: the highest mean return of an evaluation so far, or None.
         last_return: that of the newest evaluation, or None.
         evaluations: how many there were.
@@ -32,6 +32,7 @@ class Metrics:
         self._last_row_s = time.monotonic()
         self._first = self._last = Counters()
         self.staleness = Staleness()
+        self.updates = UpdateMeans()
         self.best_return: float | None = None
         self.last_return: float | None = None
         self.evaluations = 0
@@ -79,18 +80,14 @@ class Metrics:
             return True
         return False
 
-    def row(
-        self,
-        counters: Counters,
-        *,
-        update: Update | None,
-        collectors: Sequence[CollectorStatistics],
-    ) -> MetricsRow:
+    def row(self, counters: Counters, *, collectors: Sequence[CollectorStatistics]) -> MetricsRow:
         """Make a row of metrics.
+
+        What updates saw is a mean over those since the row before, or stands there again if there
+        were none.
 
         Args:
             counters: how far training is.
-            update: the newest, or None.
             collectors: last statistics of the living ones.
 
         Returns:
@@ -99,6 +96,7 @@ class Metrics:
         now_s = time.monotonic()
         elapsed_s = max(now_s - self._last_row_s, 1e-9)
         last, self._last, self._last_row_s = self._last, counters, now_s
+        mean = self.updates.take()
         return MetricsRow(
             wall_s=round(self.wall_s, 3),
             environment_steps=counters.environment_steps,
@@ -109,10 +107,10 @@ class Metrics:
                 (counters.environment_steps - last.environment_steps) / elapsed_s, 1
             ),
             updates_per_s=round((counters.updates - last.updates) / elapsed_s, 1),
-            loss=_number(update.loss if update else None),
-            td_error_mean=_number(update.priorities.mean() if update else None),
-            q_mean=_number(update.metrics.get("q_mean") if update else None),
-            gradient_norm=_number(update.gradient_norm if update else None),
+            loss=mean.loss,
+            td_error_mean=mean.td_error_mean,
+            q_mean=mean.q_mean,
+            gradient_norm=mean.gradient_norm,
             staleness_mean=round(self.staleness.mean, 3),
             epsilon=_mean(collector.epsilon for collector in collectors),
             episode_return_mean=_mean(collector.episode_return_mean for collector in collectors),
@@ -145,13 +143,6 @@ class Metrics:
             "updates_per_s": round(updates_per_s, 1),
             "staleness_mean": round(self.staleness.mean, 4),
         }
-
-
-def _number(value: Any) -> float | None:
-    if value is None:
-        return None
-    number = float(value)
-    return number if np.isfinite(number) else None
 
 
 def _mean(values: Iterable[float | None]) -> float | None:

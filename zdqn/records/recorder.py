@@ -28,6 +28,7 @@ from zdqn.records.rescoring import Rescoring
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.sinks import Sink
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
+from zdqn.rl.update_means import UpdateMeans
 from zdqn.wire.status import CollectorStatistics, MetricsRow
 
 if TYPE_CHECKING:
@@ -66,6 +67,8 @@ class Recorder:
             discount=config.algorithm.discount,
             n_step=config.algorithm.n_step,
         )
+        self._unseen: tuple[Counters, Update] | None = None
+        self._looked_s = -inf
         self.snapshots = 0
         self.rescoring = Rescoring(directory.best)
 
@@ -124,19 +127,34 @@ class Recorder:
         Raises:
             RoleFailedError: when the loss is no finite number.
         """
-        row = self.metrics.row(counters, update=update, collectors=collectors)
+        row = self.metrics.row(counters, collectors=collectors)
         if update is not None:
             self.divergence.check_loss(update.loss, row.updates)
-            self._warn_of_divergence(row)
+            self._unseen = counters, update
+            # A tenth sooner than rows come in the end: what a clock says of them varies.
+            if self.metrics.wall_s - self._looked_s >= 0.9 * self._config.learner.report_period_s:
+                self._warn_of_divergence()
         self._tell(lambda sink: sink.add_metrics(row))
         return row
 
-    def _warn_of_divergence(self, row: MetricsRow) -> None:
+    def _warn_of_divergence(self) -> None:
+        """Look at the newest update, unless that was done.
+
+        Values have the report period to fall from one look to the next, though rows may come
+        faster.
+        """
+        if self._unseen is None:
+            return
+        (counters, update), self._unseen = self._unseen, None
+        self._looked_s = self.metrics.wall_s
+        newest = UpdateMeans()
+        newest.add(update)
+        seen = newest.take()
         warning = self.divergence.look(
-            updates=row.updates,
-            environment_steps=row.environment_steps,
-            q_mean=row.q_mean,
-            td_error_mean=row.td_error_mean,
+            updates=counters.updates,
+            environment_steps=counters.environment_steps,
+            q_mean=seen.q_mean,
+            td_error_mean=seen.td_error_mean,
         )
         if warning:
             logger.warning("%s", warning)
@@ -181,6 +199,7 @@ class Recorder:
         Raises:
             FileError: when it cannot be written.
         """
+        self._warn_of_divergence()
         summary = {
             **self.metrics.summary(counters, stop_reason),
             **self.rescoring.summary(),

@@ -57,17 +57,39 @@ def read_evaluations(run_directory: Path) -> dict[str, NDArray[Any]]:
     Raises:
         FileError: when the file cannot be read.
     """
-    path = RunFiles(run_directory).evaluations
-    try:
-        rows = [_evaluation(row) for row in csv.DictReader(_whole_lines(path))]
-    except (OSError, ValueError, csv.Error) as error:
-        raise _unreadable(path, error) from error
+    rows = _evaluations(run_directory)
     rows.sort(key=lambda row: row["snapshot"])
     columns: dict[str, NDArray[Any]] = {
         **_columns(rows, [name for name in EVALUATION_COLUMNS if name != _TEXT])
     }
     columns[_TEXT] = np.array([row[_TEXT] for row in rows], dtype=np.str_)
     return columns
+
+
+def read_best_evaluation(run_directory: Path) -> dict[str, Any] | None:
+    """Find the evaluation of the network that was kept as the best.
+
+    Args:
+        run_directory: of a run, which may go on.
+
+    Returns:
+        Its row of ``evaluations.csv``, name to value: that with the highest mean, the first of them
+        that came; None if there is no finite mean.
+
+    Raises:
+        FileError: when the file cannot be read.
+    """
+    rows = [row for row in _evaluations(run_directory) if math.isfinite(row["mean"])]
+    return max(rows, key=lambda row: float(row["mean"]), default=None)
+
+
+def _evaluations(run_directory: Path) -> list[dict[str, Any]]:
+    """Read the evaluations in the order in which they came."""
+    path = RunFiles(run_directory).evaluations
+    try:
+        return [_evaluation(row) for row in csv.DictReader(_whole_lines(path))]
+    except (OSError, ValueError, csv.Error) as error:
+        raise _unreadable(path, error) from error
 
 
 def _evaluation(row: Mapping[str, str | None]) -> dict[str, Any]:

@@ -235,6 +235,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
 class MetricsRow(msgspec.Struct, frozen=True, kw_only=True):
     """A row of ``metrics.jsonl``; None where there is no number yet.
 
+    What updates saw is a mean over those since the row before, or that row's if there were none.
+
     Attributes:
         wall_s: seconds of training, earlier starts included.
         environment_steps: of all collectors.
@@ -243,10 +245,10 @@ class MetricsRow(msgspec.Struct, frozen=True, kw_only=True):
         episodes: of all collectors.
         environment_steps_per_s: since the row before.
         updates_per_s: since the row before.
-        loss: of the newest update.
-        td_error_mean: mean absolute TD error of the newest update.
-        q_mean: mean over its batch of max_a Q(s, a).
-        gradient_norm: of the newest update, before clipping.
+        loss: of updates.
+        td_error_mean: mean absolute TD error of the transitions of updates.
+        q_mean: mean over their batches of max_a Q(s, a).
+        gradient_norm: of updates, before clipping.
         staleness_mean: how many versions old the weights were that collected what is learned from.
         epsilon: mean over the living collectors.
         episode_return_mean: mean over the living collectors' last episodes.

@@ -204,6 +204,7 @@ class TrainingLoop:
         prepared = self._trainer.prepare(sampled, size, weights)
         for batch, training_batch in zip(sampled.split(size), prepared, strict=True):
             update = self._update = self._trainer.update(training_batch)
+            self._recorder.metrics.updates.add(update)
             if weights is not None:
                 priorities = update.priorities.cpu().numpy()
                 divergence.check_priorities(priorities, self._trainer.updates)
