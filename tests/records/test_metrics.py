@@ -5,7 +5,7 @@ from zdqn.core.agenda import Counters
 from zdqn.data import EvaluationScores
 from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
-from zdqn.rl.optimizer import Update
+from zdqn.rl.update_rule import Update
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.rl.exploration import explore
 from zdqn.rl.greedy import Greedy
 from zdqn.rl.importance import importance_weights
-from zdqn.rl.optimizer import Update
 from zdqn.rl.staleness import Staleness
+from zdqn.rl.update_rule import Update
 
 
 class Lockstep:

@@ -14,7 +14,7 @@ from zdqn.rl.staleness import Staleness
 from zdqn.wire.status import CollectorStatistics, MetricsRow
 
 if TYPE_CHECKING:
-    from zdqn.rl.optimizer import Update
+    from zdqn.rl.update_rule import Update
 
 
 class Metrics:

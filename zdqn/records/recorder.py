@@ -27,7 +27,7 @@ from zdqn.wire.status import CollectorStatistics, MetricsRow
 if TYPE_CHECKING:
     from zdqn.records.checkpoints import Checkpoint, TrainingState
     from zdqn.records.run_claim import RunClaim
-    from zdqn.rl.optimizer import Update
+    from zdqn.rl.update_rule import Update
 
 logger = logging.getLogger("zdqn.learner")
 
