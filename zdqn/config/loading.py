@@ -171,8 +171,11 @@ def _known_fields(path: str) -> tuple[tuple[str, ...], str]:
 
 def _allowed_words(path: str) -> str:
     section, key = path.split(".")[:2]
-    words = get_args(get_type_hints(get_type_hints(Config)[section])[key])
-    return "Expected one of " + ", ".join(f'"{word}"' for word in words)
+    hint = get_type_hints(get_type_hints(Config)[section])[key]
+    if bool in get_args(hint):  # words beside true and false
+        (literal,) = (argument for argument in get_args(hint) if argument is not bool)
+        return ", ".join(["Expected true, false", *(f'"{word}"' for word in get_args(literal))])
+    return "Expected one of " + ", ".join(f'"{word}"' for word in get_args(hint))
 
 
 def _lookup(values: Any, path: str) -> Any:

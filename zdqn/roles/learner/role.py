@@ -32,6 +32,7 @@ from zdqn.roles.building import (
     evaluation_deadline_s,
     use_threads,
 )
+from zdqn.roles.compiling.compiled_updates import CompiledUpdates
 from zdqn.roles.learner.last_evaluations import LastEvaluations
 from zdqn.roles.learner.memory_link import MemoryLink
 from zdqn.roles.learner.model_answers import check_travels
@@ -198,7 +199,11 @@ class Learner(Closing):
             trainer = self._make_trainer(spec)
             self._memory.introduce()
             samples = stack.enter_context(self._make_samples(spec))
-            loop = self._make_loop(trainer, spec, samples)
+            compiled = stack.enter_context(
+                CompiledUpdates(self._config, self._network, spec, trainer)
+            )
+            compiled.begin()
+            loop = self._make_loop(trainer, spec, samples, compiled)
             self._recorder.begin(self._claim)
             self._board.enter("training")
             limit = loop.run()
@@ -275,7 +280,11 @@ class Learner(Closing):
         )
 
     def _make_loop(
-        self, trainer: Trainer, spec: EnvironmentSpec, samples: SampleStream
+        self,
+        trainer: Trainer,
+        spec: EnvironmentSpec,
+        samples: SampleStream,
+        compiled: CompiledUpdates,
     ) -> TrainingLoop:
         config = self._config
         prioritized = config.replay.kind == "prioritized"
@@ -293,6 +302,7 @@ class Learner(Closing):
             board=self._board,
             stop=self._stop,
             evaluators_planned=config.launch.evaluators > 0,
+            compiled=compiled,
         )
 
     # --- the end ----------------------------------------------------------------------------------
