@@ -22,6 +22,14 @@ DEADLINE_S = 10.0
 LOOPBACK = Address("tcp", "127.0.0.1", 0)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def cache_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Tests neither use nor leave anything in the cache of whoever runs them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture
 def spec() -> EnvironmentSpec:
     """A small vector environment."""

@@ -126,6 +126,11 @@ def test_every_value_knows_where_it_came_from(write):
             'replay.kind is \'unifrom\'. Expected one of "uniform", "prioritized"',
         ),
         (
+            "[learner]\ncompile = 'fast'",
+            "learner.compile is 'fast'. Expected true, false, \"auto\"",
+        ),
+        ("[learner]\ncompile = 1", "learner.compile is 1. Expected bool | str, got int"),
+        (
             "[[environment.wrappers]]\nnam = 'x'",
             'no key "nam" in environment.wrappers[0]. Did you mean "name"',
         ),

@@ -201,3 +201,48 @@ def test_the_updates_that_are_left():
     assert agenda().updates_left(7) is None
     assert agenda(updates=10).updates_left(7) == 3
     assert agenda(updates=10).updates_left(12) == 0
+
+
+# --- how far ahead nothing is due -----------------------------------------------------------------
+
+
+def test_nothing_limits_updates_where_nothing_counts_them():
+    assert begun(report_s=1.0, republish_s=1.0).updates_until_due(at(updates=7)) is None
+
+
+def test_updates_until_something_is_due_for_their_number():
+    made = Agenda(
+        Periods(publish_updates=10, checkpoint_updates=25, snapshot_updates=40), Limits(updates=95)
+    )
+    made.due(0.0, at())
+    seen, updates = [], 0
+    while not made.end(0.0, at(updates=updates)):
+        updates += made.updates_until_due(at(updates=updates)) or 0
+        seen.append((updates, made.due(0.0, at(updates=updates))))
+    due = {
+        number: Due(
+            publish=number % 10 == 0, checkpoint=number % 25 == 0, snapshot=number % 40 == 0
+        )
+        for number in range(1, 96)
+        if number % 10 == 0 or number % 25 == 0 or number % 40 == 0
+    }
+    # 80 is in the middle of nothing, and 95 the end.
+    assert seen == [*((n, d) for n, d in due.items() if n < 95), (95, NOTHING)]
+
+
+def test_a_publication_that_waits_for_its_time_does_not_cut_updates_short():
+    made = begun(publish_updates=10, publish_s=5.0)
+    assert made.updates_until_due(at(updates=4)) == 6
+    assert made.updates_until_due(at(updates=10)) is None
+    assert made.updates_until_due(at(updates=50)) is None
+
+
+@pytest.mark.parametrize("which", ["environment_steps", "episodes"])
+def test_a_snapshot_that_is_due_already_is_taken_after_one_update(which):
+    made = begun(**{f"snapshot_{which}": 5})
+    assert made.updates_until_due(at(updates=3)) is None
+    assert made.updates_until_due(at(updates=3)._replace(**{which: 5})) == 1
+
+
+def test_the_first_question_of_all_is_not_put_off():
+    assert agenda(Periods(snapshot_updates=100)).updates_until_due(at()) == 1

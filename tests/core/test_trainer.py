@@ -1,7 +1,8 @@
 import copy
 import math
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tests.rl.interpreted import adopt_interpreted
 from tests.rl.sampled import make_batch, make_weights
 from zdqn.core.trainer import Trainer
 from zdqn.data import EnvironmentSpec
@@ -17,8 +19,9 @@ from zdqn.records.checkpoint_files import read_state, write_state
 from zdqn.rl.adam import AdamSettings
 from zdqn.rl.networks import build_network
 from zdqn.rl.objectives import QLearning
-from zdqn.rl.optimizer import Update
-from zdqn.rl.training_batch import TrainingBatch
+from zdqn.rl.training_batch import TrainingBatch, TrainingBatches
+from zdqn.rl.update_rule import Update
+from zdqn.rl.weight_arrays import weights_to_arrays
 
 SPEC = EnvironmentSpec((3,), "float32", 4)
 OPTIONS: dict[str, Any] = {
@@ -272,6 +275,173 @@ def test_updates_together_are_those_one_by_one(target_network: str) -> None:
     ):
         for parameter, other_parameter in zip(ours.parameters(), theirs.parameters(), strict=True):
             assert torch.equal(parameter, other_parameter)
+
+
+# --- several updates in one call ------------------------------------------------------------------
+
+
+def prepare_all(trainer: Trainer, updates: int, weighted: bool = True) -> TrainingBatches:
+    weights = np.concatenate([make_weights(6)] * updates) if weighted else None
+    return trainer.prepare(make_batch(6 * updates), 6, weights)
+
+
+def check_alike(ours: Trainer, theirs: Trainer, atol: float = 1e-5) -> None:
+    assert ours.updates == theirs.updates
+    for one, other in ((ours.online, theirs.online), (ours.target, theirs.target)):
+        np.testing.assert_allclose(
+            flat(weights_to_arrays(one)), flat(weights_to_arrays(other)), atol=atol
+        )
+    states = (trainer.state_dict() for trainer in (ours, theirs))
+    for mine, other_state in zip(*((s["first_moments"], s["second_moments"]) for s in states),
+                                 strict=True):  # fmt: skip
+        for name in mine:
+            torch.testing.assert_close(mine[name], other_state[name], atol=atol, rtol=1e-4)
+
+
+def check_seen_alike(ours: Sequence[Update], theirs: Sequence[Update]) -> None:
+    for update, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(update, other, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dueling", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        *SWITCHES,
+        {"max_gradient_norm": 0.0},
+        {"target_network": "soft", "target_update_period_updates": 1},
+        {"target_network": "none", "target_update_period_updates": 1},
+    ],
+    ids=str,
+)
+def test_several_updates_in_a_call_are_as_many_single_ones(
+    options: dict[str, Any], dueling: bool, weighted: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Targets move in the middle of them, every 4 updates, or in each."""
+    eager, looped = (make_trainer(make_network(dueling), **options) for _ in range(2))
+    batches = prepare_all(eager, 11, weighted)
+    expected = [eager.update(batch) for batch in batches]
+
+    found = [*looped.update_all(batches[:2])]  # eager too: it may be in the middle of anything
+    interpreted = adopt_interpreted(looped, batches[0], monkeypatch)
+    assert looped.loops_over(batches)
+    found += [*looped.update_all(batches[2:3]), *looped.update_all(batches[3:])]
+    assert sum(interpreted.calls) == 9
+    within = looped.target is looped.online or options.get("target_update_period_updates") == 1
+    if options.get("target_network") != "none":
+        assert interpreted.calls == ([1, 8] if within else [1, 1, 4, 3])
+    check_seen_alike(found, expected)
+    check_alike(looped, eager)
+
+
+def test_a_batch_of_another_kind_is_learned_from_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    options: dict[str, Any] = {"target_network": "soft", "target_update_period_updates": 1}
+    eager, looped = make_trainer(**options), make_trainer(**options)
+    interpreted = adopt_interpreted(looped, prepare_all(looped, 1)[0], monkeypatch)
+    for trainer in (eager, looped):
+        train(trainer, 2)
+        train(trainer, 2, weighted=False)
+        for batch in trainer.prepare(make_batch(20), 10, np.concatenate([make_weights(10)] * 2)):
+            trainer.update(batch)
+    assert interpreted.calls == [1, 1]
+    check_alike(looped, eager)
+
+
+def test_a_loop_goes_on_from_a_state_and_leaves_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    eager, looped = make_trainer(), make_trainer(make_network(seed=3))
+    train(eager, 5)
+    batches = prepare_all(eager, 6)
+    adopt_interpreted(looped, batches[0], monkeypatch)
+    looped.load_state_dict(eager.state_dict())
+    eager.update_all(batches[:6])
+    looped.update_all(batches)
+    check_alike(looped, eager)
+    resumed = make_trainer()
+    resumed.load_state_dict(looped.state_dict())
+    for trainer in (eager, resumed):
+        train(trainer, 3, first_seed=20)
+    check_alike(resumed, eager)
+
+
+def normalizing() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 8, bias=False), nn.BatchNorm1d(8), nn.Tanh(), nn.Linear(8, 4))
+
+
+@pytest.mark.parametrize("target_network", ["none", "hard", "soft"])
+@pytest.mark.parametrize("period", [1, 3])
+def test_statistics_are_gathered_within_a_call(
+    target_network: str, period: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options: dict[str, Any] = {
+        "target_network": target_network,
+        "target_update_period_updates": period,
+    }
+    eager, looped = make_trainer(normalizing(), **options), make_trainer(normalizing(), **options)
+    batches = prepare_all(eager, 5)
+    adopt_interpreted(looped, batches[0], monkeypatch)
+    check_seen_alike(looped.update_all(batches), [eager.update(batch) for batch in batches])
+    check_alike(looped, eager)
+    assert abs(looped.weights()["1.running_mean"]).max() > 0.01
+
+
+def test_a_frozen_layer_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    def build() -> nn.Module:
+        network = make_network()
+        next(network.parameters()).requires_grad_(False)
+        return network
+
+    eager, looped = make_trainer(build()), make_trainer(build())
+    batches = prepare_all(eager, 5)
+    adopt_interpreted(looped, batches[0], monkeypatch)
+    looped.update_all(batches)
+    for batch in batches:
+        eager.update(batch)
+    check_alike(looped, eager)
+
+
+class Held(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+        self.scale = torch.full((4,), 2.0)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        return cast(Tensor, self.layer(observations) * self.scale)
+
+
+class Looking(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+
+    def forward(self, observations: Tensor) -> Tensor:
+        values: Tensor = self.layer(observations)
+        return values if bool(values.sum() > 0) else -values
+
+
+@pytest.mark.parametrize(
+    ("network", "message"),
+    [
+        (nn.Sequential(nn.Linear(3, 4), nn.Dropout()), "random numbers"),
+        (Held(), "register them as buffers"),
+        (Looking(), "no graph of tensor operations"),
+    ],
+    ids=["chance", "held", "looking"],
+)
+def test_what_is_not_the_same_in_every_update_is_no_loop(network: nn.Module, message: str) -> None:
+    trainer = make_trainer(network)
+    with pytest.raises(ConfigError, match=message):
+        trainer.trace(prepare_all(trainer, 1)[0])
+    train(trainer, 2)  # and can still be trained
+
+
+def test_what_is_between_gradients_and_step_is_no_part_of_a_loop() -> None:
+    trainer = make_trainer(gradient_hook=lambda gradients: gradients)
+    with pytest.raises(ConfigError, match="between gradients and step"):
+        trainer.trace(prepare_all(trainer, 1)[0])
 
 
 def test_the_target_network_is_never_trained() -> None:

@@ -5,7 +5,7 @@ from zdqn.core.agenda import Counters
 from zdqn.data import EvaluationScores
 from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
-from zdqn.rl.optimizer import Update
+from zdqn.rl.update_rule import Update
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def evaluate(metrics, value):
 
 def row(metrics, counters, *updates):
     for update in updates:
-        metrics.updates.add(update)
+        metrics.updates.add([update])
     return metrics.row(counters, collectors=())
 
 

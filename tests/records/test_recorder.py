@@ -16,7 +16,7 @@ from zdqn.records.recorder import Recorder
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.snapshots import Evaluation
-from zdqn.rl.optimizer import Update
+from zdqn.rl.update_rule import Update
 from zdqn.wire.status import CollectorStatistics
 
 SPEC = EnvironmentSpec((4,), "float32", 2)

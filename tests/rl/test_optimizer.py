@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from zdqn.errors import ConfigError, MismatchError, UsageError
 from zdqn.rl.adam import AdamSettings
 from zdqn.rl.objectives import Assessment, Forward, QLearning
-from zdqn.rl.optimizer import GradientHook, Optimizer, Update
+from zdqn.rl.optimizer import GradientHook, Optimizer
 from zdqn.rl.training_batch import TrainingBatch
+from zdqn.rl.update_rule import Update
 
 # PyTorch's own: its compiler calls what it deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
@@ -44,7 +45,7 @@ def train(**options: Any) -> tuple[list[Update], list[Tensor]]:
     """Make five updates; give what was seen, and the parameters then."""
     network = make_network()
     seen = make_optimizer(network, **options).step([make_batch(seed) for seed in range(5)], 0)
-    return seen, [parameter.detach() for parameter in network.parameters()]
+    return list(seen), [parameter.detach() for parameter in network.parameters()]
 
 
 @pytest.mark.parametrize("compile", [False, True])

@@ -4,7 +4,7 @@ import torch
 
 from tests.rl.sampled import make_batch, make_weights
 from zdqn.errors import UsageError
-from zdqn.rl.training_batch import prepare_batches
+from zdqn.rl.training_batch import TrainingBatches, prepare_batches
 
 CPU = torch.device("cpu")
 
@@ -36,3 +36,32 @@ def test_without_importance_weights_there_are_none() -> None:
 def test_a_batch_that_cannot_be_cut_is_refused(count: int, weights: int | None) -> None:
     with pytest.raises(UsageError, match=str(count)):
         prepare_batches(make_batch(count), 4, None if weights is None else make_weights(7), CPU)
+
+
+def test_a_part_of_several_batches_lies_where_they_do() -> None:
+    batches = prepare_batches(make_batch(12), 2, make_weights(12), CPU)
+    part = batches[2:5]
+    assert len(part) == 3
+    assert part.stacked.observations.shape == (3, 2, 3)
+    for ours, theirs in zip(part, list(batches)[2:5], strict=True):
+        for tensor, other in zip(ours, theirs, strict=True):
+            assert tensor is not None
+            assert other is not None
+            assert tensor.data_ptr() == other.data_ptr()
+            assert torch.equal(tensor, other)
+    assert batches[:] is batches
+    assert batches[0:100] is batches
+    assert len(batches[4:100]) == 2
+
+
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_batches_from_anywhere_are_brought_together(count: int, weighted: bool) -> None:
+    weights = make_weights(4 * count) if weighted else None
+    prepared = prepare_batches(make_batch(4 * count), 4, weights, CPU)
+    together = TrainingBatches.of(list(prepared))
+    assert TrainingBatches.of(together) is together
+    for ours, theirs in zip(together.stacked, prepared.stacked, strict=True):
+        assert (ours is None) == (theirs is None)
+        if ours is not None and theirs is not None:
+            assert torch.equal(ours, theirs)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from zdqn.rl.optimizer import Update
 from zdqn.rl.update_means import MeanUpdate, UpdateMeans
+from zdqn.rl.update_rule import Update, Updates
 
 
 def make_updates(count, size=3, **metrics):
@@ -20,7 +20,7 @@ def make_updates(count, size=3, **metrics):
 def means_of(updates):
     means = UpdateMeans()
     for update in updates:
-        means.add(update)
+        means.add([update])
     return means
 
 
@@ -41,14 +41,14 @@ def test_each_update_counts_for_one_mean():
     means = means_of(first)
     means.take()
     for update in second:
-        means.add(update)
+        means.add([update])
     assert means.take() == means_of(second).take()
 
 
 def test_without_new_updates_the_last_means_stand():
     means = UpdateMeans()
     assert means.take() == MeanUpdate(None, None, None, None)
-    means.add(*make_updates(1))
+    means.add(make_updates(1))
     assert means.take() == means.take() != MeanUpdate()
 
 
@@ -78,3 +78,18 @@ def test_few_updates_are_kept_whole():
     updates = make_updates(200)
     means = means_of(updates)
     assert len(means._waiting) < 64
+
+
+@pytest.mark.parametrize("calls", [(1,), (3, 1), (64, 5)])
+def test_updates_of_one_call_count_as_each_alone(calls):
+    updates = make_updates(sum(calls))
+    parts, left = [], list(updates)
+    for count in calls:
+        made, left = left[:count], left[count:]
+        metrics = {name: torch.stack([u.metrics[name] for u in made]) for name in made[0].metrics}
+        columns = ([u.priorities for u in made], [u.loss for u in made])
+        norms = torch.stack([u.gradient_norm for u in made])
+        parts.append(Update(torch.stack(columns[0]), torch.stack(columns[1]), metrics, norms))
+    means = UpdateMeans()
+    means.add(Updates(parts))
+    assert means.take() == pytest.approx(means_of(updates).take())

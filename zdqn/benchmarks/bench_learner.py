@@ -7,6 +7,9 @@ from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from zdqn.benchmarks.compiling_ahead import make_trainer, with_compile
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, alternate, divide, rate_of
 from zdqn.benchmarks.processes import LearnerProcess, MemoryProcess
 from zdqn.benchmarks.subjects import MEMORY_SETTINGS, VECTOR, seed_config
@@ -14,7 +17,7 @@ from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.data import Batch
 from zdqn.errors import ConfigError
-from zdqn.roles.building import build_trainer, use_threads
+from zdqn.roles.compiling.loop_cache import LoopCache
 from zdqn.roles.learner.sample_stream import SampleStream
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.membership import new_session
@@ -22,10 +25,13 @@ from zdqn.wire.node import Node
 
 if TYPE_CHECKING:
     from zdqn.core.trainer import Trainer
-    from zdqn.rl.training_batch import TrainingBatch
+    from zdqn.rl.training_batch import TrainingBatch, TrainingBatches
 
 GOAL = Goal(0.95)
+COMPILED_GOAL = Goal(4.1)
+"""Of compiled over eager updates: 0.7 of SBX's, which scans many in one compiled call."""
 
+_BATCH = 32
 _ITEMS = 100_000
 _WARM_UP_UPDATES = 20
 _READY_BATCHES = 64
@@ -39,6 +45,10 @@ def measure(effort: Effort, say: Say) -> Result:
         say: told what is going on.
     """
     result = Result()
+    try:
+        result.add(*measure_compiling(effort, say))
+    except ConfigError as error:
+        result.notes.append(f"learner, compiling, is left out: {error}")
     for compiled in (False, True):
         for batch_size in (32, 512):
             try:
@@ -46,6 +56,75 @@ def measure(effort: Effort, say: Say) -> Result:
             except ConfigError as error:
                 result.notes.append(f"learner, compiled, is left out: {error}")
     return result
+
+
+def measure_compiling(effort: Effort, say: Say) -> list[Figure]:
+    """Measure what compiling brings, and what it costs.
+
+    Args:
+        effort: how long.
+        say: told what is going on.
+
+    Returns:
+        Updates/s of batches of 32 that lie ready, eager, compiled one a call and compiled 64 a
+        call; the ratio of the last to the first; seconds until updates are compiled, without and
+        with what an earlier run has left.
+
+    Raises:
+        ConfigError: if nothing can be compiled here.
+    """
+    config = learner_config(_BATCH, compiled=True, items=1000)
+    say("learner: compiling")
+    with tempfile.TemporaryDirectory(prefix="zdqn-bench-") as folder:
+        cache = LoopCache(Path(folder))
+        _, cold_s = make_trainer(config, cache)
+        compiled, warm_s = make_trainer(config, cache)
+    eager, _ = make_trainer(with_compile(config, False))
+    batches = eager.prepare(_sampled(_BATCH * _READY_BATCHES), _BATCH, None)
+    say("learner: eager and compiled updates")
+    one_by_one, one_a_call, many_a_call = alternate(
+        effort,
+        lambda: _updates_per_s(eager, batches, 1, effort.seconds),
+        lambda: _updates_per_s(compiled, batches, 1, effort.seconds),
+        lambda: _updates_per_s(compiled, batches, _READY_BATCHES, effort.seconds),
+    )
+    name = f"learner.updates.{_BATCH}"
+    plain = Figure(f"{name}.eager", "updates/s", one_by_one)
+    best = Figure(f"{name}.compiled_{_READY_BATCHES}_a_call", "updates/s", many_a_call)
+    return [
+        plain,
+        Figure(f"{name}.compiled_1_a_call", "updates/s", one_a_call),
+        best,
+        best.over(plain, f"{name}.compiled_to_eager", COMPILED_GOAL),
+        Figure("learner.compiling.cold", "s", (cold_s,)),
+        Figure("learner.compiling.warm", "s", (warm_s,)),
+    ]
+
+
+def _updates_per_s(
+    trainer: Trainer, batches: TrainingBatches, at_once: int, seconds: float
+) -> float:
+    parts = cycle([batches[k : k + at_once] for k in range(0, len(batches), at_once)])
+
+    def learn() -> float:
+        return len(trainer.update_all(next(parts)))
+
+    return rate_of(learn, seconds)
+
+
+def _sampled(count: int) -> Batch:
+    rng = np.random.default_rng(0)
+    numbers = rng.normal(size=(2, count, *VECTOR.stacked_shape)).astype(np.float32)
+    return Batch(
+        observations=numbers[0],
+        actions=rng.integers(VECTOR.num_actions, size=count),
+        rewards=rng.normal(size=count).astype(np.float32),
+        discounts=np.full(count, 0.99, np.float32),
+        next_observations=numbers[1],
+        keys=np.arange(count),
+        probabilities=np.ones(count),
+        weight_versions=np.zeros(count, np.int64),
+    )
 
 
 def measure_trainer(
@@ -116,7 +195,6 @@ class FedTrainer(Closing):
     """
 
     def __init__(self, config: Config, items: int) -> None:
-        use_threads(config.learner.threads)
         self._config = config
         self._memory = MemoryProcess(config, VECTOR)
         self._node = Node()
@@ -132,12 +210,15 @@ class FedTrainer(Closing):
         )
         try:
             self._memory.fill(items)
-            self._trainer: Trainer = build_trainer(config, None, VECTOR)
-            self._list: list[TrainingBatch] = []
-            while len(self._list) < _READY_BATCHES:
-                self._list += self._prepare(self._sample())
-            for batch in self._list[:_WARM_UP_UPDATES]:
-                self._trainer.update(batch)
+            # A learner role finds in the user's cache what is compiled here.
+            self._trainer: Trainer = make_trainer(config)[0]
+            from zdqn.rl.training_batch import TrainingBatches
+
+            ready: list[TrainingBatch] = []
+            while len(ready) < _READY_BATCHES:
+                ready += self._prepare(self._sample())
+            self._list = TrainingBatches.of(ready[:_READY_BATCHES])
+            self._trainer.update_all(self._list[:_WARM_UP_UPDATES])
         except BaseException:
             self.close()
             raise
@@ -147,29 +228,20 @@ class FedTrainer(Closing):
             pass
         return sampled
 
-    def _prepare(self, sampled: Batch) -> list[TrainingBatch]:
+    def _prepare(self, sampled: Batch) -> TrainingBatches:
         return self._trainer.prepare(sampled, self._config.algorithm.batch_size, None)
 
     def updates_per_s(self, seconds: float) -> float:
         """Measure with batches that come over TCP."""
 
         def learn() -> float:
-            batches = self._prepare(self._sample())
-            for batch in batches:
-                self._trainer.update(batch)
-            return len(batches)
+            return len(self._trainer.update_all(self._prepare(self._sample())))
 
         return rate_of(learn, seconds)
 
     def updates_per_s_from_list(self, seconds: float) -> float:
         """Measure with batches that lie ready."""
-        ready = cycle(self._list)
-
-        def learn() -> float:
-            self._trainer.update(next(ready))
-            return 1
-
-        return rate_of(learn, seconds)
+        return _updates_per_s(self._trainer, self._list, _READY_BATCHES, seconds)
 
     def close(self) -> None:
         """End the memory."""

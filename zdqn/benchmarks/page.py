@@ -35,7 +35,8 @@ _BOUNDS = {
     "sample": "One process asks a memory process for batches, as the learner does. Bound: the same "
     "replay sampled inside one process, without messages.",
     "learner": "`fed_over_tcp` samples from a memory process; `role` is the whole learner, which "
-    "publishes, reports and serves as well. Bound: the same trainer, fed from a list.",
+    "publishes, reports and serves as well. Bound: the same trainer, fed from a list. "
+    "`compiling`: seconds until updates are compiled, without and with an earlier run's.",
     "collector": "One collector with its memory and an idle learner. Bound: its environments "
     "stepped with random actions. The last ratio is to environments stepped with the network's.",
     "scaling": "`zdqn run` on an environment that sleeps 10 ms a step. Bound: N times one bare "

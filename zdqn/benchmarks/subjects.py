@@ -34,6 +34,7 @@ SEED_SETTINGS = (
     "algorithm.learning_rate=3e-4",
     "algorithm.target_update_period_updates=200",
     "learner.device=cpu",
+    "learner.compile=false",
 )
 """The network and the algorithm of the project's seed, on a CartPole that does not sleep."""
 

@@ -62,8 +62,10 @@ def describe_type(hint: Any) -> str:
         rules = [rule for rule in hint.__metadata__ if isinstance(rule, Meta)]
         return " ".join([describe_type(hint.__origin__), *filter(None, map(_range, rules))])
     if origin in (Union, UnionType):
-        given = [describe_type(argument) for argument in arguments if argument is not NoneType]
-        return " or ".join([*given, "absent"])
+        words = (
+            "absent" if argument is NoneType else describe_type(argument) for argument in arguments
+        )
+        return " or ".join(words)
     if origin is Literal:
         return ", ".join(f'`"{word}"`' for word in arguments)
     if origin is tuple:

@@ -177,7 +177,7 @@ def _explain(
     value = show_value(_lookup(values, path))
     rule = _in_words(message)
     if message.startswith("Invalid enum"):
-        rule = "Expected one of " + ", ".join(f'"{word}"' for word in _words(kind, path))
+        rule = "Expected " + _words(kind, path)
     return f"{source}: {name_of(kind, path)} is {value}. {rule}. {_meaning(kind, path)}"
 
 
@@ -221,9 +221,12 @@ def _meaning(kind: type[msgspec.Struct], path: str) -> str:
     return f"It means: {first.__metadata__[-1].description}"
 
 
-def _words(kind: type[msgspec.Struct], path: str) -> tuple[str, ...]:
-    hint = _hint(kind, path)
-    return get_args(get_args(hint)[0])
+def _words(kind: type[msgspec.Struct], path: str) -> str:
+    (hint, *_) = get_args(_hint(kind, path))
+    if bool in get_args(hint):  # words beside true and false
+        (literal,) = (argument for argument in get_args(hint) if argument is not bool)
+        return ", ".join(["true, false", *(f'"{word}"' for word in get_args(literal))])
+    return "one of " + ", ".join(f'"{word}"' for word in get_args(hint))
 
 
 def _known_fields(kind: type[msgspec.Struct], path: str, top: str) -> tuple[tuple[str, ...], str]:

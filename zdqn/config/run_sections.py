@@ -73,9 +73,13 @@ class LearnerSection(Section, frozen=True, kw_only=True):
     ] = "tcp://127.0.0.1:5558"
     device: Annotated[Literal["cpu", "cuda", "auto"], key("Where the learner computes.")] = "auto"
     compile: Annotated[
-        bool,
-        key("Compile loss, gradients and Adam into one graph: slower start, faster after."),
-    ] = False
+        bool | Literal["auto"],
+        key(
+            "Compile updates, many in one call. `zdqn run` goes on meanwhile, and with `auto` "
+            "compiles where there is a C++ compiler and a run is long enough for it to pay; `zdqn "
+            "train` waits for it with `true`, and compiles nothing with `auto`."
+        ),
+    ] = "auto"
     threads: Annotated[int, key("Threads of one torch operation on the CPU.", ge=1)] = 1
     publish_period_updates: Annotated[
         int,

@@ -196,6 +196,39 @@ class Agenda:
         limit = self._limits.updates
         return max(limit - updates, 0) if limit else None
 
+    def updates_until_due(self, counters: Counters) -> int | None:
+        """Give how many updates can be made before something may be due for their number alone.
+
+        Args:
+            counters: how far training is.
+
+        Returns:
+            At least 1, as what is due is asked for after an update; None for any number.
+        """
+        updates, periods = counters.updates, self._periods
+        until: list[int] = []
+        if periods.publish_updates:
+            until.append(self._published_updates + periods.publish_updates - updates)
+        if periods.checkpoint_updates:
+            until.append((self._checkpoints + 1) * periods.checkpoint_updates - updates)
+        if self._limits.updates:
+            until.append(self._limits.updates - updates)
+        if self._takes_snapshots:
+            until.append(self._updates_until_snapshot(counters))
+        # What has been due for a while waits for its time, and not for a number of updates.
+        ahead = [count for count in until if count > 0]
+        return min(ahead, default=None)
+
+    def _updates_until_snapshot(self, counters: Counters) -> int:
+        last, periods = self._snapshot_at, self._periods
+        if last is None:
+            return 1
+        if self._reaches_snapshot(last, counters):
+            return 1
+        if not periods.snapshot_updates:
+            return 0
+        return last.updates + periods.snapshot_updates - counters.updates
+
     def takes_last_snapshot(self, reason: str, updates: int) -> bool:
         """Whether the final weights are to be evaluated too.
 
@@ -239,18 +272,21 @@ class Agenda:
     def _snapshot_is_due(self, counters: Counters) -> bool:
         if not self._takes_snapshots:
             return False
-        last, periods = self._snapshot_at, self._periods
-        if last is not None:
-            steps, updates = periods.snapshot_environment_steps, periods.snapshot_updates
-            episodes = periods.snapshot_episodes
-            if not (
-                (steps and counters.environment_steps - last.environment_steps >= steps)
-                or (updates and counters.updates - last.updates >= updates)
-                or (episodes and counters.episodes - last.episodes >= episodes)
-            ):
-                return False
+        if self._snapshot_at is not None and not self._reaches_snapshot(
+            self._snapshot_at, counters
+        ):
+            return False
         self._snapshot_at = counters
         return True
+
+    def _reaches_snapshot(self, last: Counters, counters: Counters) -> bool:
+        steps, updates = self._periods.snapshot_environment_steps, self._periods.snapshot_updates
+        episodes = self._periods.snapshot_episodes
+        return bool(
+            (steps and counters.environment_steps - last.environment_steps >= steps)
+            or (updates and counters.updates - last.updates >= updates)
+            or (episodes and counters.episodes - last.episodes >= episodes)
+        )
 
     def _checkpoint_is_due(self, updates: int) -> bool:
         period = self._periods.checkpoint_updates

@@ -52,14 +52,17 @@ class Divergence:
         """Refuse to go on with priorities that are no numbers.
 
         Args:
-            priorities: that an update gave, shape (B,).
-            updates: made so far, this one included.
+            priorities: that an update gave, shape (B,), or several, shape (K, B).
+            updates: made so far, these included.
 
         Raises:
             RoleFailedError: if one is NaN or infinite.
         """
         if priorities.max() < math.inf and priorities.min() > -math.inf:  # NaN fails either
             return
+        if priorities.ndim > 1:
+            for number, row in enumerate(priorities, updates - len(priorities) + 1):
+                self.check_priorities(row, number)
         wrong = priorities[~np.isfinite(priorities)]
         raise self._error(
             f"{len(wrong)} of the {len(priorities)} priorities of a batch are no finite "

@@ -25,9 +25,9 @@ from zdqn.data import EnvironmentSpec, WeightVersion
 from zdqn.rl.exploration import explore
 from zdqn.rl.greedy import Greedy
 from zdqn.rl.importance import importance_weights
-from zdqn.rl.optimizer import Update
 from zdqn.rl.staleness import Staleness
 from zdqn.rl.update_means import UpdateMeans
+from zdqn.rl.update_rule import Update
 
 
 class Lockstep:
@@ -147,7 +147,7 @@ class Lockstep:
             weights = importance_weights(batch.probabilities, exponent)
         (prepared,) = self._trainer.prepare(batch, self._batch_size, weights)
         self.update = self._trainer.update(prepared)
-        self._means.add(self.update)
+        self._means.add([self.update])
         if self._prioritized:
             priorities = self.update.priorities.cpu().numpy()
             self._divergence.check_priorities(priorities, self._trainer.updates)

@@ -14,9 +14,11 @@ from zdqn.data import Batch
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.rl.adam import AdamSettings
 from zdqn.rl.objectives import Objective
-from zdqn.rl.optimizer import GradientHook, Optimizer, Update
+from zdqn.rl.optimizer import GradientHook, Optimizer
 from zdqn.rl.option_checks import check_choice, check_range
-from zdqn.rl.training_batch import TrainingBatch, prepare_batches
+from zdqn.rl.training_batch import TrainingBatch, TrainingBatches, prepare_batches
+from zdqn.rl.update_graph import UpdateGraph
+from zdqn.rl.update_rule import Update, Updates
 from zdqn.rl.weight_arrays import load_arrays, weights_to_arrays
 
 
@@ -92,7 +94,7 @@ class Trainer:
 
     def prepare(
         self, batch: Batch, batch_size: int, importance_weights: NDArray[Any] | None
-    ) -> list[TrainingBatch]:
+    ) -> TrainingBatches:
         """Turn sampled arrays into batches on the trainer's device; see `prepare_batches`."""
         return prepare_batches(batch, batch_size, importance_weights, self.device)
 
@@ -111,7 +113,7 @@ class Trainer:
         (result,) = self.update_all((batch,))
         return result
 
-    def update_all(self, batches: Sequence[TrainingBatch]) -> list[Update]:
+    def update_all(self, batches: Sequence[TrainingBatch]) -> Sequence[Update]:
         """Do as `update` with one batch after the other.
 
         Args:
@@ -123,16 +125,52 @@ class Trainer:
         Raises:
             ConfigError: if ``torch.compile`` does not work here.
         """
-        seen: list[Update] = []
-        while len(seen) < len(batches):
+        made: list[Sequence[Update]] = []
+        done = 0
+        while done < len(batches):
             # The optimizer may do at once what lies before the next target update.
             left = self._target_period_updates - self.updates % self._target_period_updates
-            part = batches[len(seen) : len(seen) + left]
-            seen += self._optimizer.step(part, self.updates)
+            follows = self._optimizer.moves_target and self._optimizer.loops_over(batches)
+            part = batches[done:] if follows else batches[done : done + left]
+            made.append(self._optimizer.step(part, self.updates))
+            done += len(part)
             self.updates += len(part)
-            if self.target is not self.online and len(part) == left:
+            if self.target is not self.online and len(part) == left and not follows:
                 self._update_target(self._target_rate)
-        return seen
+        return Updates.join(made)
+
+    @property
+    def compiled(self) -> bool:
+        """Whether compiled code was adopted."""
+        return self._optimizer.compiled
+
+    def loops_over(self, batches: Sequence[TrainingBatch]) -> bool:
+        """Whether `update_all` makes several updates with these in one call of compiled code."""
+        return self._optimizer.loops_over(batches)
+
+    def trace(self, batch: TrainingBatch) -> UpdateGraph:
+        """Write down what an update does, for `zdqn.rl.loop_compiling.compile_loop`.
+
+        Args:
+            batch: such as those that are to come.
+
+        Raises:
+            ConfigError: if an update is nothing that can be compiled in this way.
+        """
+        if self.device.type != "cpu":
+            raise ConfigError("only a CPU's updates are compiled several in one call.")
+        # Where the target network follows in every update, it does so within the graph.
+        follows = self.target is not self.online and self._target_period_updates == 1
+        follows = follows and not any(True for _ in self.online.buffers())
+        return self._optimizer.trace(batch, self._target_rate if follows else None)
+
+    def adopt(self, path: str) -> None:
+        """Make later updates with compiled code, several in one call; see `Optimizer.adopt`."""
+        self._optimizer.adopt(path)
+
+    def compile_each(self) -> None:
+        """Compile later updates one by one; see `Optimizer.compile_each`."""
+        self._optimizer.compile_each()
 
     def weights(self) -> dict[str, NDArray[Any]]:
         """Copy the online network's weights, safe to keep while training goes on."""

@@ -33,7 +33,7 @@ from zdqn.wire.status import CollectorStatistics, MetricsRow
 
 if TYPE_CHECKING:
     from zdqn.records.run_claim import RunClaim
-    from zdqn.rl.optimizer import Update
+    from zdqn.rl.update_rule import Update
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -148,7 +148,7 @@ class Recorder:
         (counters, update), self._unseen = self._unseen, None
         self._looked_s = self.metrics.wall_s
         newest = UpdateMeans()
-        newest.add(update)
+        newest.add([update])
         seen = newest.take()
         warning = self.divergence.look(
             updates=counters.updates,

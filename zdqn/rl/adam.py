@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.optim.adam import adam
@@ -177,14 +178,22 @@ class WrittenAdam(Adam):
         self._device = device
 
     def corrections(self, steps: int) -> tuple[Tensor, ...]:
-        """Give the bias corrections `1 - beta^t` of the next step, shape () each.
+        """Give step size and scale of the root, with the next step's bias corrections, shape ().
 
         Outside of the graph, which would compute the powers again for each few weights; and in
-        Python, since in single precision 1 - 0.999^t has but four good digits when t is small.
+        double precision, since in single precision 1 - 0.999^t has but four good digits when t is
+        small.
         """
-        decays = (self._settings.beta1, self._settings.beta2)
+        return tuple(each[0] for each in self.corrections_of(steps, 1))
+
+    def corrections_of(self, steps: int, count: int) -> tuple[Tensor, ...]:
+        """Give those of the next `count` steps, shape (count,) each."""
+        settings = self._settings
+        numbers = np.arange(steps + 1, steps + count + 1, dtype=np.float64)
+        sizes = settings.learning_rate / (1 - settings.beta1**numbers)
+        scales = 1 / np.sqrt(1 - settings.beta2**numbers)
         return tuple(
-            torch.full((), 1 - decay ** (steps + 1), device=self._device) for decay in decays
+            torch.from_numpy(each.astype(np.float32)).to(self._device) for each in (sizes, scales)
         )
 
     def apply(
@@ -197,11 +206,11 @@ class WrittenAdam(Adam):
     ) -> None:
         """Make one step."""
         settings = self._settings
-        correction1, correction2 = corrections
+        step_size, root_scale = corrections
         for name, parameter in parameters.items():
             gradient = gradients[name] if divisor is None else gradients[name] / divisor
             first, second = moments.first[name], moments.second[name]
             first.lerp_(gradient, 1 - settings.beta1)
             second.mul_(settings.beta2).addcmul_(gradient, gradient, value=1 - settings.beta2)
-            denominator = second.sqrt() / correction2.sqrt() + settings.eps
-            parameter.sub_(settings.learning_rate / correction1 * first / denominator)
+            denominator = second.sqrt() * root_scale + settings.eps
+            parameter.sub_(step_size * first / denominator)

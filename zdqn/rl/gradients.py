@@ -87,18 +87,43 @@ class Taped(Differentiation):
         return Descent(gradients, loss.detach(), seen)
 
 
+class Surroundings(NamedTuple):
+    """Tensors of the networks that are not trained, detached, by name.
+
+    Attributes:
+        buffers: of the online network; updates write to them.
+        frozen: parameters of the online network without gradients.
+        target_buffers: of the target network; none if it is the online network.
+    """
+
+    buffers: dict[str, Tensor]
+    frozen: dict[str, Tensor]
+    target_buffers: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, online: nn.Module, target: nn.Module) -> Surroundings:
+        """Give those of two networks, which may be one; they stay the networks' own."""
+        frozen = {name: p.detach() for name, p in online.named_parameters() if not p.requires_grad}
+        target_buffers = {} if target is online else dict(target.named_buffers())
+        return cls(dict(online.named_buffers()), frozen, target_buffers)
+
+
 class Functional(Differentiation):
     """Calls the networks with parameters that are given, without a tape: for graphs.
 
     Args:
         online: the network that learns.
         target: the network for targets, or the same one.
+        surroundings: what takes the place of their other tensors; None leaves them as they are.
     """
 
-    def __init__(self, online: nn.Module, target: nn.Module) -> None:
+    def __init__(
+        self, online: nn.Module, target: nn.Module, surroundings: Surroundings | None = None
+    ) -> None:
         self._online = online
         self._target = target
-        self._buffers = dict(online.named_buffers())
+        own = Surroundings(dict(online.named_buffers()), {}, {})
+        self._buffers, self._frozen, self._target_buffers = surroundings or own
 
     def __call__(
         self,
@@ -114,12 +139,13 @@ class Functional(Differentiation):
             buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
 
             def online(observations: Tensor) -> Tensor:
-                tensors = {**weights, **buffers}
+                tensors = {**weights, **self._frozen, **buffers}
                 return cast(Tensor, functional_call(self._online, tensors, (observations,)))
 
             def target(observations: Tensor) -> Tensor:
-                tensors = dict(target_parameters)
+                tensors = {**target_parameters, **self._target_buffers}
                 if self._target is self._online:
+                    tensors.update(self._frozen)
                     tensors.update(buffers)
                 return cast(Tensor, functional_call(self._target, tensors, (observations,)))
 

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from zdqn.errors import ConfigError, UsageError
-from zdqn.rl.adam import Adam, AdamSettings, FusedAdam, Moments, WrittenAdam
+from zdqn.rl.adam import AdamSettings, FusedAdam, Moments, WrittenAdam
 from zdqn.rl.compiling import compile_method
-from zdqn.rl.gradients import Descent, Differentiation, Functional, Seen, Taped
-from zdqn.rl.objectives import Forward, Objective, weighted_mean
+from zdqn.rl.gradients import Functional, Surroundings, Taped
+from zdqn.rl.objectives import Objective
 from zdqn.rl.option_checks import check_range
-from zdqn.rl.training_batch import TrainingBatch
+from zdqn.rl.training_batch import TrainingBatch, TrainingBatches
+from zdqn.rl.update_graph import UpdateGraph, state_of, trace_update
+from zdqn.rl.update_loop import UpdateLoop
+from zdqn.rl.update_rule import Trained, Update, UpdateRule
 from zdqn.rl.weight_checks import check_schema
 
 GradientHook: TypeAlias = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 """Gradients by parameter in, those to step with out."""
-
-
-class Update(NamedTuple):
-    """What one update saw, on the networks' device; reading a number out of it may wait.
-
-    Attributes:
-        priorities: of each transition before the update, shape (B,), float32, >= 0.
-        loss: the weighted mean of the losses, shape ().
-        metrics: the objective's own, shape () each, by name.
-        gradient_norm: L2 norm of all gradients before clipping, shape ().
-    """
-
-    priorities: Tensor
-    loss: Tensor
-    metrics: dict[str, Tensor]
-    gradient_norm: Tensor
-
-
-class Trained(NamedTuple):
-    """The tensors of an update; the networks' own, so that writing to them is training.
-
-    Attributes:
-        parameters: of the online network, detached, by name; changed in place.
-        target_parameters: of the target network, by name; `parameters` itself if it is the same.
-        moments: Adam's; changed in place.
-    """
-
-    parameters: dict[str, Tensor]
-    target_parameters: dict[str, Tensor]
-    moments: Moments
 
 
 class Optimizer:
@@ -84,9 +57,6 @@ class Optimizer:
     ) -> None:
         norm = max_gradient_norm
         check_range("max_gradient_norm", norm, norm >= 0, "0 or more")
-        self._objective = objective
-        self._max_norm = max_gradient_norm
-        self._hook = gradient_hook
         trainable = _trainable(online)
         # Detached tensors share the memory of the parameters and may be written in place.
         parameters = {name: tensor.detach() for name, tensor in trainable.items()}
@@ -94,25 +64,90 @@ class Optimizer:
         if target is not online:
             target_parameters = {name: p.detach() for name, p in target.named_parameters()}
         self._trained = Trained(parameters, target_parameters, Moments.zeros(parameters))
-
-        self._differentiate: Differentiation
-        self._adam: Adam
+        self._online, self._target = online, target
+        self._hook = gradient_hook
+        self._loop: UpdateLoop | None = None
+        self._miscounts = False  # whether Adam knows nothing of updates that a loop made
+        device = next(iter(parameters.values())).device
+        self._written = WrittenAdam(adam, device)
+        self._for_graphs = UpdateRule(objective, Functional(online, target), self._written, norm)
+        taped = Taped(online, target, trainable)
+        self._use(UpdateRule(objective, taped, FusedAdam(adam, parameters), norm))
         if compile:
-            device = next(iter(parameters.values())).device
-            self._differentiate = Functional(online, target)
-            self._adam = WrittenAdam(adam, device)
-        else:
-            self._differentiate = Taped(online, target, trainable)
-            self._adam = FusedAdam(adam, parameters)
-        self._descend, self._apply = self._find_descent, self._clip_and_step
-        self._update = self._update_once
-        if compile and gradient_hook is None:
-            self._update = compile_method(self._update_once)
-        elif compile:
-            self._descend = compile_method(self._find_descent)
-            self._apply = compile_method(self._clip_and_step)
+            self.compile_each()
 
-    def step(self, batches: Sequence[TrainingBatch], updates: int) -> list[Update]:
+    def _use(self, rule: UpdateRule) -> None:
+        self._adam = rule.adam
+        self._descend, self._apply = rule.find_descent, rule.clip_and_step
+        self._update = rule.update if self._hook is None else self._update_hooked
+
+    def compile_each(self) -> None:
+        """Make each later update as one graph made by ``torch.compile``, on any device.
+
+        The next update takes many seconds. Compiled already or not, no number changes but for
+        rounding.
+        """
+        self._use(self._for_graphs)
+        if self._hook is None:
+            self._update = compile_method(self._for_graphs.update)
+        else:
+            self._descend = compile_method(self._for_graphs.find_descent)
+            self._apply = compile_method(self._for_graphs.clip_and_step)
+
+    def trace(self, batch: TrainingBatch, target_rate: float | None) -> UpdateGraph:
+        """Write down what an update does; see `zdqn.rl.update_graph`.
+
+        Args:
+            batch: such as those that are to come.
+            target_rate: see `trace_update`.
+
+        Raises:
+            ConfigError: if it cannot be written down.
+        """
+        if self._hook is not None:
+            raise ConfigError("what is between gradients and step cannot be part of a graph.")
+        surroundings = Surroundings.of(self._online, self._target)
+        return trace_update(
+            lambda given: UpdateRule(
+                self._for_graphs.objective,
+                Functional(self._online, self._target, given),
+                self._written,
+                self._for_graphs.max_gradient_norm,
+            ),
+            self._trained,
+            surroundings,
+            batch,
+            self._written.corrections(0),
+            target_rate,
+        )
+
+    def adopt(self, path: str) -> None:
+        """Make later updates with compiled code, several in one call.
+
+        Args:
+            path: of what `zdqn.rl.loop_compiling.compile_loop` has made of `trace`.
+
+        Raises:
+            ConfigError: if it cannot be used here.
+        """
+        surroundings = Surroundings.of(self._online, self._target)
+        self._loop = UpdateLoop(path, state_of(self._trained, surroundings))
+
+    @property
+    def compiled(self) -> bool:
+        """Whether compiled code was adopted."""
+        return self._loop is not None
+
+    @property
+    def moves_target(self) -> bool:
+        """Whether batches that `loops_over` says yes to move the target network too."""
+        return self._loop is not None and self._loop.moves_target
+
+    def loops_over(self, batches: Sequence[TrainingBatch]) -> bool:
+        """Whether `step` makes updates with these in one call of compiled code."""
+        return self._loop is not None and self._loop.takes(batches)
+
+    def step(self, batches: Sequence[TrainingBatch], updates: int) -> Sequence[Update]:
         """Make one update with each batch, in order, all with the same target network.
 
         Args:
@@ -127,41 +162,27 @@ class Optimizer:
             UsageError: if the hook gives gradients of other parameters or shapes.
             ValueError: if the objective gives losses or priorities of another shape than (B,).
         """
+        if self._loop is not None and self._loop.takes(batches):
+            self._miscounts = True
+            corrections = self._written.corrections_of(updates, len(batches))
+            return self._loop.run(TrainingBatches.of(batches).stacked, corrections)
+        if self._miscounts:
+            self._adam.resume(updates)
+            self._miscounts = False
         return [
             self._update(batch, self._trained, self._adam.corrections(updates + done))
             for done, batch in enumerate(batches)
         ]
 
-    def _update_once(
+    def _update_hooked(
         self, batch: TrainingBatch, trained: Trained, corrections: tuple[Tensor, ...]
     ) -> Update:
-        """Make one update: the whole algorithm, whichever way its parts are computed."""
+        """Do as `UpdateRule.update`, with the hook."""
+        assert self._hook is not None
         gradients, loss, (priorities, metrics) = self._descend(batch, trained)
-        if self._hook is not None:
-            gradients = _check_hooked(self._hook(gradients), trained.parameters)
+        gradients = _check_hooked(self._hook(gradients), trained.parameters)
         norm = self._apply(gradients, trained, corrections)
         return Update(priorities, loss, metrics, norm)
-
-    def _find_descent(self, batch: TrainingBatch, trained: Trained) -> Descent:
-        """Compute loss and gradients."""
-
-        def compute_loss(online: Forward, target: Forward) -> tuple[Tensor, Seen]:
-            losses, priorities, metrics = self._objective(batch, online, target)
-            _check_shapes(losses, priorities, batch)
-            return weighted_mean(losses, batch.importance_weights), (priorities, metrics)
-
-        return self._differentiate(compute_loss, trained.parameters, trained.target_parameters)
-
-    def _clip_and_step(
-        self, gradients: dict[str, Tensor], trained: Trained, corrections: tuple[Tensor, ...]
-    ) -> Tensor:
-        """Change parameters and moments; give the norm that the gradients had, shape ()."""
-        norm = _total_norm(gradients)
-        divisor = None
-        if self._max_norm > 0:
-            divisor = ((norm + 1e-6) / self._max_norm).clamp(min=1.0)
-        self._adam.apply(trained.parameters, trained.moments, gradients, divisor, corrections)
-        return norm
 
     def state_dict(self) -> dict[str, dict[str, Tensor]]:
         """Copy what the next updates depend on beside the networks: Adam's moments, on the CPU."""
@@ -201,12 +222,6 @@ class Optimizer:
         self._adam.resume(updates)
 
 
-def _total_norm(gradients: dict[str, Tensor]) -> Tensor:
-    """Give the L2 norm of all gradients taken together, shape ()."""
-    norm: Callable[[Tensor], Tensor] = torch.linalg.vector_norm
-    return norm(torch.stack([norm(gradient) for gradient in gradients.values()]))
-
-
 def _trainable(network: nn.Module) -> dict[str, nn.Parameter]:
     """Give the parameters to train, by name."""
     found = {name: p for name, p in network.named_parameters() if p.requires_grad}
@@ -215,16 +230,6 @@ def _trainable(network: nn.Module) -> dict[str, nn.Parameter]:
         reason = "; ".join(others) or "there are none"
         raise ConfigError(f"the network's trainable parameters must be float32: {reason}.")
     return found
-
-
-def _check_shapes(losses: Tensor, priorities: Tensor, batch: TrainingBatch) -> None:
-    """Require one loss and one priority a transition."""
-    shape = batch.actions.shape
-    if losses.shape != shape or priorities.shape != shape:
-        raise ValueError(
-            f"the objective gave losses {tuple(losses.shape)} and priorities "
-            f"{tuple(priorities.shape)} for {shape[0]} transitions: one of each is needed."
-        )
 
 
 def _check_hooked(gradients: dict[str, Tensor], parameters: dict[str, Tensor]) -> dict[str, Tensor]:

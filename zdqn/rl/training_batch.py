@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple, cast, overload
 
 import numpy as np
 import torch
@@ -34,13 +34,63 @@ class TrainingBatch(NamedTuple):
     next_observations: Tensor
     importance_weights: Tensor | None
 
+    @classmethod
+    def of_columns(cls, columns: Iterable[Tensor | None]) -> TrainingBatch:
+        """Make one of its columns in order, of which only the last may be None."""
+        return cls(*cast("Iterable[Tensor]", columns))
+
+
+class TrainingBatches(Sequence[TrainingBatch]):
+    """Several batches of one size, that lie in memory one after the other.
+
+    Args:
+        stacked: their tensors, of shape (K, B, ...) each.
+    """
+
+    def __init__(self, stacked: TrainingBatch) -> None:
+        self.stacked = stacked
+        self._single: list[TrainingBatch] | None = None
+
+    @classmethod
+    def of(cls, batches: Sequence[TrainingBatch]) -> TrainingBatches:
+        """Take batches of one size and kind that may lie anywhere; copied, if they do."""
+        if isinstance(batches, TrainingBatches):
+            return batches
+        columns: Iterable[Sequence[Tensor | None]] = zip(*batches, strict=True)
+        return cls(TrainingBatch.of_columns(map(_stack, columns)))
+
+    def __len__(self) -> int:
+        return len(self.stacked.actions)
+
+    @overload
+    def __getitem__(self, index: int) -> TrainingBatch: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> TrainingBatches: ...
+
+    def __getitem__(self, index: int | slice) -> TrainingBatch | TrainingBatches:
+        if isinstance(index, slice):
+            if index.start in (None, 0) and (index.stop is None or index.stop >= len(self)):
+                return self
+            part = (None if each is None else each[index] for each in self.stacked)
+            return TrainingBatches(TrainingBatch.of_columns(part))
+        return self._split()[index]
+
+    def _split(self) -> list[TrainingBatch]:
+        if self._single is None:
+            columns = [
+                [None] * len(self) if each is None else each.unbind() for each in self.stacked
+            ]
+            self._single = [TrainingBatch.of_columns(row) for row in zip(*columns, strict=True)]
+        return self._single
+
 
 def prepare_batches(
     batch: Batch,
     batch_size: int,
     importance_weights: NDArray[Any] | None,
     device: torch.device,
-) -> list[TrainingBatch]:
+) -> TrainingBatches:
     """Turn sampled arrays into the tensors of one or more updates.
 
     All arrays are converted (and, for a GPU, sent) once, and then cut. On the CPU nothing is
@@ -78,13 +128,19 @@ def prepare_batches(
             )
         arrays.append(importance_weights.astype(np.float32, copy=False))
     count = len(batch) // batch_size
-    columns: list[Sequence[Tensor | None]] = [
-        _to_device(array.reshape(count, batch_size, *array.shape[1:]), device).unbind()
-        for array in arrays
+    columns: list[Tensor | None] = [
+        _to_device(array.reshape(count, batch_size, *array.shape[1:]), device) for array in arrays
     ]
     if importance_weights is None:
-        columns.append([None] * count)
-    return [TrainingBatch(*row) for row in zip(*columns, strict=True)]
+        columns.append(None)
+    return TrainingBatches(TrainingBatch.of_columns(columns))
+
+
+def _stack(column: Sequence[Tensor | None]) -> Tensor | None:
+    tensors = [tensor for tensor in column if tensor is not None]
+    if not tensors:
+        return None
+    return tensors[0][None] if len(tensors) == 1 else torch.stack(tensors)
 
 
 def _to_device(array: NDArray[Any], device: torch.device) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from zdqn.rl.optimizer import Update
+    from zdqn.rl.update_rule import Update
 
 _ADDED_AT_ONCE = 64
 
@@ -41,9 +42,11 @@ class UpdateMeans:
         self._count = 0
         self._taken = MeanUpdate()
 
-    def add(self, update: Update) -> None:
-        """Take note of an update; all have batches of one size and metrics of the same names."""
-        self._waiting.append(update)
+    def add(self, updates: Sequence[Update]) -> None:
+        """Take note of updates; all have batches of one size and metrics of the same names."""
+        from zdqn.rl.update_rule import Updates  # here, as only who has updates needs torch
+
+        self._waiting += updates.parts if isinstance(updates, Updates) else updates
         if len(self._waiting) >= _ADDED_AT_ONCE:
             self._add_up()
 
@@ -65,21 +68,21 @@ class UpdateMeans:
     def _add_up(self) -> None:
         import torch  # here, as who only keeps records of others' updates needs none
 
-        updates, self._waiting = self._waiting, []
-        count = len(updates)
+        waiting, self._waiting = self._waiting, []
+        columns = [
+            [update.loss for update in waiting],
+            [update.gradient_norm for update in waiting],
+            [update.priorities for update in waiting],
+            [q for update in waiting if (q := update.metrics.get("q_mean")) is not None],
+        ]
         with torch.no_grad():
-            columns = [
-                *(update.loss for update in updates),
-                *(update.gradient_norm for update in updates),
+            # One number for an update, or several of a call that made many.
+            flat = [
+                torch.cat([each.reshape(-1) for each in column]) for column in columns if column
             ]
-            values = [q for update in updates if (q := update.metrics.get("q_mean")) is not None]
-            priorities = torch.cat([update.priorities for update in updates])
-            # Wide sums: of a float32's 7 digits 100,000 updates would leave 2.
-            sums = torch.stack(columns).view(2, count).sum(1, dtype=torch.float64)
-            more = [priorities.mean(dtype=torch.float64) * count]
-            if values:
-                more.append(torch.stack(values).sum(dtype=torch.float64))
-            sums = torch.cat((sums, torch.stack(more)))
+            count = len(flat[0])
+            # Wide means: of a float32's 7 digits the sum of 100,000 updates would leave 2.
+            sums = torch.stack([column.mean(dtype=torch.float64) for column in flat]) * count
             self._sums = sums if self._sums is None else self._sums + sums
         self._count += count
 

@@ -224,7 +224,7 @@ def build_trainer(config: Config, factory: NetworkFactory | None, spec: Environm
         target_update_period_updates=section.target_update_period_updates,
         target_update_rate=section.target_update_rate,
         device=config.learner.device,
-        compile=config.learner.compile,
+        compile=False,  # `zdqn.roles.compiling` has it done
     )
 
 

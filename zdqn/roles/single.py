@@ -41,6 +41,7 @@ from zdqn.roles.building import (
     use_threads,
 )
 from zdqn.roles.building_replay import available_bytes, build_store
+from zdqn.roles.compiling.compiled_updates import compile_ahead
 from zdqn.roles.own_evaluator import OwnEvaluator
 from zdqn.roles.own_status import describe_training, totals_of
 from zdqn.stopping import reason_of
@@ -210,6 +211,7 @@ class Single(Closing):
 
         logger.info("run directory %s", self._directory.path)
         logger.info("environment: %s", self._spec.describe())
+        compile_ahead(self._config, self._network, self._spec, self._trainer, self._is_interrupted)
         self._claim.clear_servers()  # this run has none
         self._recorder.begin(self._claim)
         with seeded(self._config.run.seed, self._trainer.device):

@@ -1,5 +1,7 @@
 """Events with their times in, turns out: who answers on the model link."""
 
+import math
+
 from zdqn.roles.learner.answering_turns import Turn, Turns
 
 
@@ -85,3 +87,14 @@ def test_rounds_that_were_missed_are_not_made_up_for():
     assert trained(turns, 10.0101, 10.0102, 10.0103, 10.0104) == [
         Turn.ANSWER, Turn.ANSWER, Turn.TRAIN, Turn.TRAIN,
     ]  # fmt: skip
+
+
+def test_several_updates_at_once_may_last_a_round_while_somebody_asks():
+    turns = made()
+    assert turns.patience_s(10.0) == math.inf
+    turns.asked(10.0)
+    assert turns.patience_s(10.9) == 0.0015
+    assert turns.patience_s(11.1) == math.inf
+    turns.asked(20.0)
+    turns.keep_from_training()
+    assert turns.patience_s(20.0) == math.inf

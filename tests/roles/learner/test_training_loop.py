@@ -1,6 +1,8 @@
 """The learner's loop with fakes at its seams: what is received, learned, sent back, announced."""
 
+import math
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -17,7 +19,7 @@ from zdqn.records.block_accounts import NO_BLOCKS, BlockTotals
 from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
-from zdqn.rl.optimizer import Update
+from zdqn.rl.update_rule import Update
 from zdqn.roles.learner.publications import Publications
 from zdqn.roles.learner.training_loop import TrainingLoop
 from zdqn.wire.memory_messages import Progress
@@ -81,10 +83,19 @@ class FakeTrainer:
         self.updates = 0
         self.importance = []
         self.fails_at = 0
+        self.several = False
+        self.calls = []
 
     def prepare(self, sampled, size, weights):
         self.importance.append(None if weights is None else weights.tolist())
         return range(len(sampled) // size)
+
+    def loops_over(self, batches):
+        return self.several
+
+    def update_all(self, batches):
+        self.calls.append(len(batches))
+        return [self.update(batch) for batch in batches]
 
     def update(self, _prepared):
         self.updates += 1
@@ -112,6 +123,7 @@ class FakeModel:
         self.collectors = 1
         self.evaluators = 1
         self.room = 1_000
+        self.patience_s = math.inf
 
     def publish(self, published):
         if not isinstance(published, bytes):  # the same is broadcast as bytes
@@ -128,6 +140,7 @@ class FakeModel:
     def serve_between_updates(self):
         self.turns += 1
         self.at_turn(self.turns)
+        return self.patience_s
 
     def living(self, role):
         return {"collector": self.collectors, "evaluator": self.evaluators}[role]
@@ -185,7 +198,7 @@ class FakeBoard:
 class Setting:
     """A loop and the fakes around it."""
 
-    def __init__(self, *replies, periods=None, beta=None, planned=True, **limits):
+    def __init__(self, *replies, periods=None, beta=None, planned=True, compiled=None, **limits):
         self.stop = threading.Event()
         self.samples = FakeSamples(self.stop, *replies)
         self.trainer = FakeTrainer()
@@ -213,6 +226,7 @@ class Setting:
             board=self.board,  # type: ignore[arg-type]
             stop=self.stop,
             evaluators_planned=planned,
+            compiled=compiled,
         )
 
     def _published(self, seconds, nbytes, subscribers):
@@ -293,6 +307,98 @@ def test_a_stop_ends_it_within_a_reply():
     setting.model.at_turn = lambda turn: setting.stop.set() if turn == 2 else None
     assert setting.run() == ""
     assert setting.trainer.updates == 2
+
+
+# --- several updates at once ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "periods",
+    [
+        Periods(publish_updates=1),
+        Periods(publish_updates=3),
+        Periods(publish_updates=100, checkpoint_updates=4),
+        Periods(publish_updates=7, snapshot_updates=5, checkpoint_updates=3),
+        Periods(publish_updates=7, snapshot_environment_steps=10),
+        Periods(publish_updates=7, snapshot_episodes=1, checkpoint_updates=8),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("limits", [{}, {"updates": 13}, {"environment_steps": 30}], ids=str)
+def test_updates_in_one_call_leave_nothing_out_that_is_due_between_them(periods, limits):
+    def replies():
+        return [
+            batch(6), progress(environment_steps=10, episodes=1), batch(1, first_key=100),
+            batch(6, first_key=200), progress(environment_steps=30, episodes=3), batch(4),
+        ]  # fmt: skip
+
+    each, several = (
+        Setting(*replies(), periods=periods, beta=lambda updates: 1.0, **limits) for _ in range(2)
+    )
+    several.trainer.several = True
+    assert each.run() == several.run()
+    assert len(several.trainer.calls) < len(each.trainer.calls) or periods.publish_updates == 1
+    assert several.trainer.updates == each.trainer.updates
+    assert several.loop.counters == each.loop.counters
+    assert several.samples.asked_for == each.samples.asked_for
+    for name in ("published", "offered"):
+        ours, theirs = (
+            [(item.arrays["weight"].tolist(), item.updates) for item in getattr(s.model, name)]
+            if name == "offered"
+            else [item.arrays["weight"].tolist() for item in s.model.published]
+            for s in (several, each)
+        )
+        assert ours == theirs
+    assert several.recorder.checkpoints == each.recorder.checkpoints
+
+    def sent(setting):
+        pairs = setting.samples.written_back
+        return [
+            (key, value) for keys, values in pairs for key, value in zip(keys, values, strict=True)
+        ]
+
+    assert sent(several) == sent(each)
+
+
+def test_updates_in_one_call_are_no_more_than_clients_can_wait_for():
+    setting = Setting(batch(20), batch(20), periods=Periods(publish_updates=1000))
+    setting.trainer.several = True
+    setting.trainer.update_all = slow_updates(setting.trainer, 0.001)  # type: ignore[method-assign]
+    setting.model.patience_s = 0.0035
+    setting.run()
+    assert setting.trainer.updates == 40
+    assert max(setting.trainer.calls) <= 3
+    assert len(setting.trainer.calls) == setting.model.turns
+
+
+def slow_updates(trainer, update_s):
+    original = trainer.update_all
+
+    def update_all(batches):
+        time.sleep(len(batches) * update_s)
+        return original(batches)
+
+    return update_all
+
+
+def test_a_priority_that_is_no_number_is_named_by_its_own_update():
+    setting = Setting(batch(6), beta=lambda updates: 1.0, periods=Periods(publish_updates=100))
+    setting.trainer.several = True
+    setting.trainer.fails_at = 4
+    with pytest.raises(RoleFailedError, match=r"after 4 updates 1 of the 4 priorities"):
+        setting.run()
+
+
+def test_who_compiles_is_told_how_far_training_is():
+    told = []
+
+    class Compiled:
+        def advance(self, now_s, updates):
+            told.append((now_s >= 0, updates))
+
+    setting = Setting(batch(2), batch(3), compiled=Compiled())
+    setting.run()
+    assert told == [(True, 0), (True, 2), (True, 5)]
 
 
 # --- counting and waiting -----------------------------------------------------------------------

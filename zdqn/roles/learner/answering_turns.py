@@ -7,6 +7,7 @@ training thread therefore answers in between them, and the other only watches th
 
 from __future__ import annotations
 
+import math
 import threading
 from enum import Enum, auto
 
@@ -74,6 +75,10 @@ class Turns:
             return Turn.TRAIN
         self._next_round_s = max(self._next_round_s + self._round_s, now_s)
         return Turn.ANSWER
+
+    def patience_s(self, now_s: float) -> float:
+        """Give how long several updates may take that are made at once, so that they are short."""
+        return self._round_s if self._may_answer and self.asked_lately(now_s) else math.inf
 
     def answered(self, now_s: float) -> None:
         """Take note that a round of answers is over; it was no update."""

@@ -117,14 +117,20 @@ class ModelServer(Closing):
         if not between_updates:
             self._turns.keep_from_training()
 
-    def serve_between_updates(self) -> None:
-        """Answer what has come, in place of the thread, if that saves time; cheap if not."""
-        turn = self._turns.trained(time.monotonic())
+    def serve_between_updates(self) -> float:
+        """Answer what has come, in place of the thread, if that saves time; cheap if not.
+
+        Returns:
+            Seconds that the next updates may take; infinite if nobody waits for them.
+        """
+        now_s = time.monotonic()
+        turn = self._turns.trained(now_s)
         if turn is Turn.LEAVE:
             self.serve_alone()
         elif turn is Turn.ANSWER:
             self._serve_round(1, ROUND_S)
             self._turns.answered(time.monotonic())
+        return self._turns.patience_s(now_s)
 
     def serve_alone(self) -> None:
         """Leave answering to the thread: there will be no short update for a while."""

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from zdqn.closing import Closing
 from zdqn.config import Config, shared_values
 from zdqn.core.agenda import Agenda, Counters
-from zdqn.core.publication_pace import PublicationPace
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import RoleFailedError
 from zdqn.records.given_functions import record_functions
@@ -35,12 +34,13 @@ from zdqn.roles.building import (
     evaluation_deadline_s,
     use_threads,
 )
+from zdqn.roles.compiling.compiled_updates import CompiledUpdates
 from zdqn.roles.learner.block_count import BlockCount
 from zdqn.roles.learner.last_evaluations import LastEvaluations
 from zdqn.roles.learner.memory_link import MemoryLink
 from zdqn.roles.learner.model_answers import check_travels
 from zdqn.roles.learner.model_server import ModelServer
-from zdqn.roles.learner.publications import Publications
+from zdqn.roles.learner.publications import Publications, make_pace
 from zdqn.roles.learner.sample_stream import SampleStream
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.roles.learner.training_loop import TrainingLoop
@@ -59,9 +59,6 @@ logger = logging.getLogger("zdqn.learner")
 
 _FAREWELL_S = 5.0
 _POLL_S = 0.02
-_BYTES_PER_S_HERE = 100e6
-_BYTES_PER_S_TO_OTHERS = 20e6
-"""Of weights: a sixth of what a network of 1 Gbit/s carries."""
 
 
 class Learner(Closing):
@@ -209,7 +206,11 @@ class Learner(Closing):
             trainer = self._make_trainer(spec)
             self._memory.introduce()
             samples = stack.enter_context(self._make_samples(spec))
-            loop = self._make_loop(trainer, spec, samples)
+            compiled = stack.enter_context(
+                CompiledUpdates(self._config, self._network, spec, trainer)
+            )
+            compiled.begin()
+            loop = self._make_loop(trainer, spec, samples, compiled)
             self._recorder.begin(self._claim)
             self._board.enter("training")
             limit = loop.run()
@@ -279,13 +280,15 @@ class Learner(Closing):
         )
 
     def _make_loop(
-        self, trainer: Trainer, spec: EnvironmentSpec, samples: SampleStream
+        self,
+        trainer: Trainer,
+        spec: EnvironmentSpec,
+        samples: SampleStream,
+        compiled: CompiledUpdates,
     ) -> TrainingLoop:
         config = self._config
         prioritized = config.replay.kind == "prioritized"
-        address = parse_address(self.endpoints["model"], parameter="the learner's own address")
-        bytes_per_s = _BYTES_PER_S_HERE if address.is_loopback else _BYTES_PER_S_TO_OTHERS
-        pace = PublicationPace(config.learner.publish_interval_s, bytes_per_s)
+        pace = make_pace(config.learner.publish_interval_s, self.endpoints["weights"])
         return TrainingLoop(
             trainer,
             spec=spec,
@@ -302,6 +305,7 @@ class Learner(Closing):
             board=self._board,
             stop=self._stop,
             evaluators_planned=config.launch.evaluators > 0,
+            compiled=compiled,
         )
 
     # --- the end ----------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -26,9 +26,13 @@ from zdqn.wire.status import CollectorStatistics
 
 if TYPE_CHECKING:
     from zdqn.core.trainer import Trainer
-    from zdqn.rl.optimizer import Update
+    from zdqn.rl.training_batch import TrainingBatch
+    from zdqn.rl.update_rule import Update
 
 logger = logging.getLogger("zdqn.learner")
+
+_MOST_S = 0.005
+"""Updates that are made in one call take so long at most: then somebody may want to stop."""
 
 
 class Samples(Protocol):
@@ -63,14 +67,21 @@ class Model(Protocol):
     def take_evaluations(self) -> list[Evaluation]:
         """Give the evaluations that came in since the last call."""
 
-    def serve_between_updates(self) -> None:
-        """Answer clients, if it is this thread's turn."""
+    def serve_between_updates(self) -> float:
+        """Answer clients, if it is this thread's turn; gives how long they may wait, in seconds."""
 
     def living(self, role: str) -> int:
         """Count the living clients of a role."""
 
     def collector_statistics(self) -> list[CollectorStatistics]:
         """Give the last statistics of the living collectors."""
+
+
+class Compiled(Protocol):
+    """Has updates compiled; `zdqn.roles.compiling.compiled_updates.CompiledUpdates` is one."""
+
+    def advance(self, now_s: float, updates: int) -> None:
+        """Go on, between updates."""
 
 
 class TrainingLoop:
@@ -92,6 +103,8 @@ class TrainingLoop:
         board: says how it goes.
         stop: ends it from outside.
         evaluators_planned: whether snapshots are taken though no evaluator is alive yet.
+        compiled: told now and then how far training is; None for a trainer that stays as it is.
+        compiled: told now and then how far training is; None for a trainer that stays as it is.
 
     Attributes:
         snapshots_dropped: snapshots for which newer ones came before an evaluator.
@@ -115,6 +128,7 @@ class TrainingLoop:
         board: StatusBoard,
         stop: threading.Event,
         evaluators_planned: bool = True,
+        compiled: Compiled | None = None,
     ) -> None:
         self._trainer = trainer
         self._spec = spec
@@ -131,7 +145,10 @@ class TrainingLoop:
         self._subscribers = 0
         self._board = board
         self._stop = stop
+        self._compiled = compiled
         self._update: Update | None = None
+        self._update_s = 0.0
+        self._patience_s = 0.0
         self._counted = totals.counted()
         self._restarts = totals.restarts
         self._evaluators_planned = evaluators_planned
@@ -172,6 +189,8 @@ class TrainingLoop:
                 return limit
             batch = self._samples.receive(self._agenda.updates_left(self._trainer.updates))
             self._count()
+            if self._compiled is not None:
+                self._compiled.advance(self._recorder.metrics.wall_s, self._trainer.updates)
             if batch is None:
                 self._say_what_is_missing()
             else:
@@ -202,17 +221,40 @@ class TrainingLoop:
         divergence.saw(sampled.rewards)
         weights = self._importance_weights(sampled)
         prepared = self._trainer.prepare(sampled, size, weights)
-        for batch, training_batch in zip(sampled.split(size), prepared, strict=True):
-            update = self._update = self._trainer.update(training_batch)
-            self._recorder.metrics.updates.add(update)
-            if weights is not None:
-                priorities = update.priorities.cpu().numpy()
-                divergence.check_priorities(priorities, self._trainer.updates)
-                self._samples.write_back(batch.keys, priorities)
+        several = self._trainer.loops_over(prepared)
+        done = 0
+        while done < len(prepared) and not (done and self._stop.is_set()):
+            part: Sequence[TrainingBatch] = (prepared[done],)
+            if several:
+                part = prepared[done : done + self._updates_at_once()]
+            self._update_with(part, sampled.keys[done * size :], write_back=weights is not None)
+            done += len(part)
             self._do_what_is_due()
-            self._model.serve_between_updates()
-            if self._stop.is_set():
-                return
+            self._patience_s = self._model.serve_between_updates()
+
+    def _update_with(
+        self, batches: Sequence[TrainingBatch], keys: NDArray[np.int64], *, write_back: bool
+    ) -> None:
+        """Make an update with each batch, and send the priorities of all of them back."""
+        started_s = time.monotonic()
+        seen = self._trainer.update_all(batches)
+        self._update = seen[-1]
+        self._recorder.metrics.updates.add(seen)
+        if write_back:
+            # PyTorch is loaded only where there is a trainer.
+            from zdqn.rl.update_rule import priorities_of
+
+            priorities = priorities_of(seen).cpu().numpy()
+            self._recorder.divergence.check_priorities(priorities, self._trainer.updates)
+            self._samples.write_back(keys[: priorities.size], priorities.reshape(-1))
+        self._update_s = (time.monotonic() - started_s) / len(seen)
+
+    def _updates_at_once(self) -> int:
+        """Say how many updates may be made before anything else is to be done."""
+        most_s = min(_MOST_S, self._patience_s)
+        count = int(most_s / self._update_s) if self._update_s > 0 else 1
+        due = self._agenda.updates_until_due(self.counters)
+        return max(1, count if due is None else min(count, due))
 
     def _importance_weights(self, sampled: Batch) -> NDArray[np.float32] | None:
         if self._importance_exponent is None:
