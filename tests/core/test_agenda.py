@@ -231,7 +231,8 @@ def test_updates_until_something_is_due_for_their_number():
 
 
 def test_a_publication_that_waits_for_its_time_does_not_cut_updates_short():
-    made = begun(publish_updates=10, publish_s=5.0)
+    made = Agenda(Periods(publish_updates=10), Limits(), PublicationPace(5.0, 1.0))
+    made.due(0.0, at())
     assert made.updates_until_due(at(updates=4)) == 6
     assert made.updates_until_due(at(updates=10)) is None
     assert made.updates_until_due(at(updates=50)) is None
