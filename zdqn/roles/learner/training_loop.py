@@ -35,6 +35,10 @@ _MOST_S = 0.005
 """Updates that are made in one call take so long at most: then somebody may want to stop."""
 
 
+_SLOWING = 1.2
+"""So many times longer than before is an update taken to be at most."""
+
+
 class Samples(Protocol):
     """Where batches come from; a `zdqn.roles.learner.sample_stream.SampleStream` is one.
 
@@ -247,7 +251,9 @@ class TrainingLoop:
             priorities = priorities_of(seen).cpu().numpy()
             self._recorder.divergence.check_priorities(priorities, self._trainer.updates)
             self._samples.write_back(keys[: priorities.size], priorities.reshape(-1))
-        self._update_s = (time.monotonic() - started_s) / len(seen)
+        update_s = (time.monotonic() - started_s) / len(seen)
+        # What took long may have been another process's turn: it says little of the next ones.
+        self._update_s = min(update_s, _SLOWING * self._update_s) if self._update_s else update_s
 
     def _updates_at_once(self) -> int:
         """Say how many updates may be made before anything else is to be done."""
