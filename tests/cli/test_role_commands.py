@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from zdqn.cli.application import application
 from zdqn.config import Config
 from zdqn.records.endpoints import read_endpoints
+from zdqn.records.run_files import RunFiles
 
 
 class Recorder:
@@ -78,7 +79,8 @@ def test_learner_makes_a_run_directory_called_after_the_configuration(invoke, tm
 
 def test_a_learner_that_has_ended_draws_its_curve_and_says_how(invoke, monkeypatch):
     monkeypatch.setattr(
-        "zdqn.launch.entry.plot_learning_curve", lambda directory: directory / "curve.png"
+        "zdqn.launch.entry.plot_learning_curve",
+        lambda directory: RunFiles(directory).learning_curve.touch(),
     )
 
     def train(self):
@@ -94,7 +96,7 @@ def test_a_learner_that_has_ended_draws_its_curve_and_says_how(invoke, monkeypat
         "ended             stop.updates was reached",
         "updates           1,234",
         "run directory     here",
-        "learning curve    here/curve.png",
+        "learning curve    here/learning_curve.png",
     ]
 
 

@@ -167,7 +167,8 @@ def _start(work: Path) -> subprocess.Popen[bytes]:
         "TORCHINDUCTOR_COMPILE_THREADS": "1",
     }
     return subprocess.Popen(  # noqa: S603 - this Python, this package
-        [sys.executable, "-m", "zdqn.roles.compiling", _NICENESS],
+        # -P: no file of the current folder takes the place of a module.
+        [sys.executable, "-P", "-m", "zdqn.roles.compiling", _NICENESS],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
