@@ -6,6 +6,7 @@ import pytest
 from gymnasium import wrappers
 
 from tests.envs.shaped import Shaped, build
+from zdqn.envs.guarding import layers
 from zdqn.errors import ConfigError
 
 
@@ -67,4 +68,6 @@ def test_rewards_may_be_normalized_where_returns_are_taken_under_it_and_nowhere_
     [frozen, lambda made: Own(made, training=False), lambda made: wrappers.ClipReward(made, 0, 1)],
 )
 def test_what_does_not_change_is_taken(wrap):
-    build(lambda: wrap(Shaped()))
+    made = build(lambda: wrap(Shaped()))
+    kind = type(wrap(Shaped()))
+    assert any(isinstance(layer, kind) for layer in layers(made.envs[0]))

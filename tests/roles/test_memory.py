@@ -1,8 +1,10 @@
 """The memory role alone, attacked and overtaken; it goes on serving everybody else."""
 
+import msgspec
 import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
+from zdqn.config import shared_values
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.memory import Memory
 from zdqn.stopping import StopEvent
@@ -20,18 +22,19 @@ from zdqn.wire.protocol import (
     Spec,
     StatusRequest,
     Stop,
+    Welcome,
 )
 from zdqn.wire.request_sockets import Client, PipelinedClient
 from zdqn.wire.sockets import Context
 from zdqn.wire.transition_sockets import TransitionSender
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
+CONFIG = quick_config("replay.samples_per_insert=0", "links.dead_after_s=0.3")
 
 
 @pytest.fixture
 def memory(system):
-    config = quick_config("replay.samples_per_insert=0", "links.dead_after_s=0.3")
-    return system.memory(config)
+    return system.memory(CONFIG)
 
 
 @pytest.fixture
@@ -73,6 +76,27 @@ def fill(context, memory, make_block, transitions=64, spec=SPEC):
 
 def ping(session=1):
     return Ping(session=session, statistics={})
+
+
+@pytest.mark.parametrize(
+    ("role", "key", "theirs", "said"),
+    [
+        ("learner", "replay.kind", "prioritized", "here 'uniform', there 'prioritized'"),
+        ("learner", "collector.block_transitions", 8, "here 16, there 8"),
+        ("collector", "collector.block_transitions", 8, "here 16, there 8"),
+    ],
+)
+def test_who_acts_on_another_value_is_refused_with_both_and_is_no_client(
+    context, memory, role, key, theirs, said
+):
+    same = shared_values(CONFIG, role, "memory")
+    other = shared_values(CONFIG.replace(key, theirs), role, "memory")
+    answer = ask(context, memory, msgspec.structs.replace(hello(1, role), shared=other))
+    assert answer.code is Refusal.MISMATCH
+    assert f"{key}: {said}" in answer.message
+    assert ask(context, memory, StatusRequest()).values["clients"] == []
+    agreed = msgspec.structs.replace(hello(1, role), shared=same)
+    assert isinstance(ask(context, memory, agreed), Welcome)
 
 
 def test_a_memory_that_goes_away_does_not_say_that_the_run_is_over(context, system):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.roles.conftest import eventually, quick_config
 from tests.wire.fake_server import PONG, WELCOME
+from zdqn.config import shared_values
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import (
     AddressInUseError,
@@ -207,7 +208,7 @@ def test_a_memory_that_refuses_ends_the_run_with_its_reason(make, fake, answer, 
         make(memory=memory.address).run()
 
 
-def test_it_introduces_itself_with_run_and_epoch(make, fake, in_thread, until):
+def test_it_introduces_itself_with_run_epoch_and_what_the_memory_must_agree_in(make, fake, in_thread, until):
     memory = fake(StatusRequest=[Status(role="memory", values={})], Stop=[Acknowledged()])
     make().close()
     stop = threading.Event()
@@ -220,6 +221,7 @@ def test_it_introduces_itself_with_run_and_epoch(make, fake, in_thread, until):
     assert (hello.role, hello.learner_epoch) == ("learner", 2)
     assert re.fullmatch("run-[0-9a-f]{8}", hello.run_id)
     assert hello.spec is None
+    assert hello.shared == shared_values(quick_config(), "learner", "memory")
 
 
 # --- the end, if there was nothing to learn from --------------------------------------------------
