@@ -60,16 +60,22 @@ def hello(session=1, role="collector", epoch=0, spec=SPEC):
     )  # fmt: skip
 
 
-def fill(context, memory, make_block, transitions=64, spec=SPEC):
+def send(context, memory, make_block, *, blocks, spec=SPEC):
+    """Send blocks of 16 transitions, and give what sent them, to be closed."""
     address = parse_address(memory.role.endpoints["transitions"], parameter="test")
-    sender = TransitionSender(context, address, high_water_mark=8, buffer_bytes=16384)
-    for sequence in range(transitions // 16):
+    sender = TransitionSender(context, address, high_water_mark=1000, buffer_bytes=16384)
+    for sequence in range(blocks):
         block = make_block(spec, 16)
         header = BlockHeader(
             session=1, sequence=sequence, origin=spec.digest, frames=len(block.frames),
             transitions=16, environment_steps=16 * (sequence + 1), episodes=0,
         )  # fmt: skip
         assert sender.send(block_payload.encode_block(header, block), lambda: False)
+    return sender
+
+
+def fill(context, memory, make_block, transitions=64, spec=SPEC):
+    sender = send(context, memory, make_block, blocks=transitions // 16, spec=spec)
     eventually(lambda: memory.role._broker.store.size == transitions, "blocks in the memory")
     sender.close()
 
@@ -182,8 +188,12 @@ def test_a_patient_request_does_not_hold_up_others(context, memory):
     pipeline.close()
 
 
+def status(context, memory):
+    return ask(context, memory, StatusRequest()).values
+
+
 def client_state(context, memory):
-    return ask(context, memory, StatusRequest()).values["clients"][0]["state"]
+    return status(context, memory)["clients"][0]["state"]
 
 
 @pytest.mark.parametrize("sent", ["many", float("inf"), float("nan"), -5, 10**15, True])
@@ -203,6 +213,31 @@ def test_the_largest_numbers_of_a_peer_that_dies_do_no_harm(context, memory):
     assert isinstance(ask(context, memory, ping), Pong)
     eventually(lambda: client_state(context, memory) == "gone", "its death")
     assert isinstance(ask(context, memory, SampleRequest(batch_size=8)), NotReady)
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_nothing_is_lost_that_lies_unread_while_collectors_are_held_back(
+    context, system, make_block, monkeypatch, died
+):
+    monkeypatch.setattr("zdqn.roles.memory.LINGER_MS", -1000)
+    memory = system.memory(quick_config("links.dead_after_s=0.3"))
+    ask(context, memory, hello())
+    sender = send(context, memory, make_block, blocks=40)  # far more than the ratio lets in
+    eventually(
+        lambda: (told := status(context, memory))["blocks"] and not told["reading"],
+        "collectors to be held back",
+    )
+    ask(context, memory, Ping(session=1, statistics={"blocks_sent": 40}))
+    if not died:
+        ask(context, memory, Goodbye(session=1, statistics={"blocks_sent": 40}))
+    eventually(lambda: client_state(context, memory) == "gone", "its departure")
+    for _ in range(3):
+        told = status(context, memory)
+        assert (told["reading"], told["blocks_lost"]) == (False, 0)
+    while status(context, memory)["blocks"] < 40:
+        ask(context, memory, SampleRequest(batch_size=16))
+    assert status(context, memory)["blocks_lost"] == 0
+    sender.close()
 
 
 def test_a_waiting_request_of_a_replaced_learner_is_refused(context, memory):

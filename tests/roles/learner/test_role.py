@@ -208,7 +208,7 @@ def test_a_memory_that_refuses_ends_the_run_with_its_reason(make, fake, answer, 
         make(memory=memory.address).run()
 
 
-def test_it_introduces_itself_with_run_epoch_and_what_the_memory_must_agree_in(make, fake, in_thread, until):
+def test_it_says_of_which_run_and_epoch_it_is_and_what_it_acts_on(make, fake, in_thread, until):
     memory = fake(StatusRequest=[Status(role="memory", values={})], Stop=[Acknowledged()])
     make().close()
     stop = threading.Event()
