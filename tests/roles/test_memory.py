@@ -188,6 +188,51 @@ def test_a_patient_request_does_not_hold_up_others(context, memory):
     pipeline.close()
 
 
+def send_bad(context, memory, make_block, *, blocks, sessions):
+    """Send blocks of another environment, of each of these collectors in turn."""
+    address = parse_address(memory.role.endpoints["transitions"], parameter="test")
+    sender = TransitionSender(context, address, high_water_mark=1000, buffer_bytes=16384)
+    block = make_block(SPEC, 16)
+    for sequence in range(blocks):
+        header = BlockHeader(
+            session=sessions[sequence % len(sessions)], sequence=sequence, origin=7,
+            frames=len(block.frames), transitions=16, environment_steps=1, episodes=0,
+        )  # fmt: skip
+        assert sender.send(block_payload.encode_block(header, block), lambda: False)
+    eventually(lambda: status(context, memory)["blocks_refused"] == blocks, "their refusal")
+    sender.close()
+
+
+def test_whose_blocks_are_refused_is_told_how_many_and_why_and_nobody_else_is(
+    context, memory, make_block
+):
+    for session in (1, 2):
+        ask(context, memory, hello(session))
+    send_bad(context, memory, make_block, blocks=3, sessions=[1])
+    told = ask(context, memory, ping(1)).statistics
+    assert told["yours_refused"] == 3
+    assert "another run or environment" in told["why_refused"]
+    assert not {"yours_refused", "why_refused"} & ask(context, memory, ping(2)).statistics.keys()
+
+
+@pytest.mark.parametrize("sessions", [[1], range(10**6, 10**6 + 600)])
+def test_refused_blocks_do_not_flood_the_log_whoever_they_say_they_are_of(
+    context, memory, make_block, caplog, sessions
+):
+    ask(context, memory, hello())
+    send_bad(context, memory, make_block, blocks=600, sessions=sessions)
+    lines = [record for record in caplog.records if "refused" in record.getMessage()]
+    assert 1 <= len(lines) <= 3
+
+
+def test_who_asks_without_end_keeps_no_blocks_waiting(memory, monkeypatch):
+    """A round of answers has an end, after which blocks are read."""
+    most = []
+    monkeypatch.setattr(memory.role._desk, "serve", lambda server, count: most.append(count))
+    eventually(lambda: most, "a round")
+    assert most[0] <= 256
+
+
 def status(context, memory):
     return ask(context, memory, StatusRequest()).values
 

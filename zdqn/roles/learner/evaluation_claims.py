@@ -51,7 +51,7 @@ class EvaluationClaims:
         self._clock = clock
         self._log = QuietLog(logger, clock=clock)
         self._queue = EvaluationQueue(config.evaluator.waiting_snapshots)
-        self._waiting: deque[tuple[float, Request, Claim]] = deque()
+        self._waiting: dict[int, tuple[float, Request]] = {}  # by session, in order
         self._evaluations: deque[Evaluation] = deque()
 
     def offer(self, snapshot: FrozenSnapshot, *, first: bool = False) -> int:
@@ -92,14 +92,17 @@ class EvaluationClaims:
         return evaluations
 
     def claim(self, request: Request, header: Claim, clients: Mapping[int, Peer]) -> None:
-        """Let an evaluator wait for a snapshot.
+        """Let an evaluator wait for a snapshot; it has one claim at a time, and a newer ends it.
 
         Raises:
             RefusedError: when it has not said hello: nobody would notice if it died.
         """
         if header.session not in clients:
             raise RefusedError(Refusal.NOT_SERVING, "say hello before you claim")
-        self._waiting.append((self._clock() + header.wait_ms / 1000, request, header))
+        earlier = self._waiting.pop(header.session, None)
+        if earlier is not None:
+            self._reply(earlier[1], codec.encode(NothingToEvaluate(stopping=False)))
+        self._waiting[header.session] = (self._clock() + header.wait_ms / 1000, request)
 
     def advance(self, *, over: bool) -> bool:
         """Answer those that can be given something, or have waited long enough.
@@ -112,15 +115,15 @@ class EvaluationClaims:
         """
         now_s = self._clock()
         waited = len(self._waiting)
-        for _ in range(waited):
-            deadline_s, request, claim = self._waiting.popleft()
-            snapshot = None if over else self._queue.claim(claim.session)
+        for session, (deadline_s, request) in list(self._waiting.items()):
+            snapshot = None if over else self._queue.claim(session)
             if snapshot is not None:
                 self._send(request, snapshot)
             elif over or now_s >= deadline_s:
                 self._reply(request, codec.encode(NothingToEvaluate(stopping=over)))
             else:
-                self._waiting.append((deadline_s, request, claim))
+                continue
+            del self._waiting[session]
         return len(self._waiting) < waited
 
     def _send(self, request: Request, snapshot: FrozenSnapshot) -> None:
