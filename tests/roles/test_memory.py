@@ -60,18 +60,23 @@ def hello(session=1, role="collector", epoch=0, spec=SPEC):
     )  # fmt: skip
 
 
-def send(context, memory, make_block, *, blocks, spec=SPEC):
-    """Send blocks of 16 transitions, and give what sent them, to be closed."""
+def send(context, memory, make_block, *, blocks, sessions=(1,), spec=SPEC, origin=None):
+    """Send blocks of 16 transitions, of each of these collectors in turn; gives the open sender."""
     address = parse_address(memory.role.endpoints["transitions"], parameter="test")
     sender = TransitionSender(context, address, high_water_mark=1000, buffer_bytes=16384)
-    for sequence in range(blocks):
-        block = make_block(spec, 16)
+    block = make_block(spec, 16)
+    for number in range(blocks):
         header = BlockHeader(
-            session=1, sequence=sequence, origin=spec.digest, frames=len(block.frames),
-            transitions=16, environment_steps=16 * (sequence + 1), episodes=0,
+            session=sessions[number % len(sessions)], sequence=number // len(sessions),
+            origin=spec.digest if origin is None else origin, frames=len(block.frames),
+            transitions=16, environment_steps=16 * (number + 1), episodes=0,
         )  # fmt: skip
         assert sender.send(block_payload.encode_block(header, block), lambda: False)
     return sender
+
+
+def status(context, memory):
+    return ask(context, memory, StatusRequest()).values
 
 
 def fill(context, memory, make_block, transitions=64, spec=SPEC):
@@ -188,31 +193,34 @@ def test_a_patient_request_does_not_hold_up_others(context, memory):
     pipeline.close()
 
 
-def send_bad(context, memory, make_block, *, blocks, sessions):
-    """Send blocks of another environment, of each of these collectors in turn."""
-    address = parse_address(memory.role.endpoints["transitions"], parameter="test")
-    sender = TransitionSender(context, address, high_water_mark=1000, buffer_bytes=16384)
-    block = make_block(SPEC, 16)
-    for sequence in range(blocks):
-        header = BlockHeader(
-            session=sessions[sequence % len(sessions)], sequence=sequence, origin=7,
-            frames=len(block.frames), transitions=16, environment_steps=1, episodes=0,
-        )  # fmt: skip
-        assert sender.send(block_payload.encode_block(header, block), lambda: False)
-    eventually(lambda: status(context, memory)["blocks_refused"] == blocks, "their refusal")
-    sender.close()
-
-
 def test_whose_blocks_are_refused_is_told_how_many_and_why_and_nobody_else_is(
     context, memory, make_block
 ):
     for session in (1, 2):
         ask(context, memory, hello(session))
-    send_bad(context, memory, make_block, blocks=3, sessions=[1])
+    sender = send(context, memory, make_block, blocks=3, origin=7)
+    eventually(lambda: status(context, memory)["blocks_refused"] == 3, "their refusal")
     told = ask(context, memory, ping(1)).statistics
     assert told["yours_refused"] == 3
     assert "another run or environment" in told["why_refused"]
     assert not {"yours_refused", "why_refused"} & ask(context, memory, ping(2)).statistics.keys()
+    sender.close()
+
+
+def test_once_a_learner_has_said_which_run_it_is_blocks_of_another_are_refused(
+    context, memory, make_block
+):
+    ask(context, memory, hello())
+    ask(context, memory, hello(2, "learner", epoch=1))
+    senders = [
+        send(context, memory, make_block, blocks=2, sessions=[session], origin=SPEC.origin(run))
+        for session, run in ((1, "run"), (3, "another"))
+    ]
+    eventually(lambda: status(context, memory)["blocks_refused"] == 2, "a refusal")
+    eventually(lambda: status(context, memory)["blocks"] == 2, "those of this run")
+    assert "yours_refused" not in ask(context, memory, ping(1)).statistics
+    for sender in senders:
+        sender.close()
 
 
 @pytest.mark.parametrize("sessions", [[1], range(10**6, 10**6 + 600)])
@@ -220,7 +228,9 @@ def test_refused_blocks_do_not_flood_the_log_whoever_they_say_they_are_of(
     context, memory, make_block, caplog, sessions
 ):
     ask(context, memory, hello())
-    send_bad(context, memory, make_block, blocks=600, sessions=sessions)
+    sender = send(context, memory, make_block, blocks=600, sessions=sessions, origin=7)
+    eventually(lambda: status(context, memory)["blocks_refused"] == 600, "their refusal")
+    sender.close()
     lines = [record for record in caplog.records if "refused" in record.getMessage()]
     assert 1 <= len(lines) <= 3
 
@@ -231,10 +241,6 @@ def test_who_asks_without_end_keeps_no_blocks_waiting(memory, monkeypatch):
     monkeypatch.setattr(memory.role._desk, "serve", lambda server, count: most.append(count))
     eventually(lambda: most, "a round")
     assert most[0] <= 256
-
-
-def status(context, memory):
-    return ask(context, memory, StatusRequest()).values
 
 
 def client_state(context, memory):
