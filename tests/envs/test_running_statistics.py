@@ -4,6 +4,7 @@ import gymnasium
 import numpy as np
 import pytest
 from gymnasium import wrappers
+from gymnasium.envs.classic_control.cartpole import CartPoleVectorEnv
 
 from tests.envs.shaped import Shaped, build
 from zdqn.envs.guarding import layers
@@ -51,6 +52,18 @@ def test_observations_normalized_by_what_was_seen_are_refused_with_the_ways_out(
         build(Shaped, wrappers=listed, vectorization=vectorization)
     with pytest.raises(ConfigError, match=said):
         build(lambda: wrap(Shaped()), vectorization=vectorization)
+
+
+def test_so_are_those_of_a_vectorized_form_of_its_own():
+    def make(num_envs, **_):
+        return wrappers.vector.NormalizeObservation(CartPoleVectorEnv(num_envs))
+
+    gymnasium.register("test/Normalized-v0", entry_point=Shaped, vector_entry_point=make)
+    try:
+        with pytest.raises(ConfigError, match=r"NormalizeObservation normalizes observations"):
+            build("test/Normalized-v0", vectorization="native")
+    finally:
+        gymnasium.registry.pop("test/Normalized-v0")
 
 
 @pytest.mark.parametrize("wrap", [wrappers.NormalizeReward, lambda made: Own(made, ())])
