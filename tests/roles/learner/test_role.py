@@ -278,6 +278,7 @@ def test_who_asks_for_a_stop_gives_the_reason_and_the_first_counts(waiting, tmp_
     ended = result()
     assert (ended.stop_reason, ended.run_directory) == ("enough", tmp_path / "run")
     assert ended.summary["updates"] == ended.summary["environment_steps"] == 0
+    assert ended.summary["verdict"] == ""  # nobody has computed, or waited for data
     assert ended.summary["samples"] == 9  # the memory's last word
     assert RunFiles(tmp_path / "run").results() == []  # no run began
     assert Stop(reason="the run is over") in memory.heard
