@@ -405,7 +405,10 @@ def test_an_environment_begins_before_it_steps_and_ends_before_it_begins_again()
 
 @pytest.mark.parametrize("wrong", [2, -1, 0.5, [0, 0], [[0]], [0, 5], "0", None])
 def test_numbers_of_environments(wrong):
-    refused("environments is .* from 0 to 1", make(2).begin, wrong, frame(0))
+    accumulator = make(2)
+    refused("environments is .* from 0 to 1", accumulator.begin, wrong, frame(0))
+    accumulator.begin([0, 1], np.zeros((2, 2), np.float32))  # neither is in an episode yet
+    assert accumulator.environment_steps == accumulator.pending == 0
 
 
 @pytest.mark.parametrize(
@@ -442,6 +445,7 @@ def test_one_of_two_q_values_is_refused():
     accumulator.begin(0, frame(0))
     refused("best_q", accumulator.step, 0, 1, 1.0, frame(1), False, False, 0, 1.0)
     refused("best_q", accumulator.admit, None, np.zeros(1, np.float32))
+    assert accumulator.environment_steps == accumulator.pending == 0
 
 
 def test_a_frame_that_was_not_checked_names_its_environment_and_step_before_it_leaves():

@@ -210,9 +210,13 @@ def test_arrays_that_would_mean_something_else_are_refused(name, before, after, 
         make_store(VECTOR, **after).load_state_dict(state)
 
 
-def test_an_exponent_that_nothing_was_raised_to_may_change(make_store):
-    state = make_store(VECTOR, priority_exponent=0.0).state_dict()
-    make_store(VECTOR, priority_exponent=1.0).load_state_dict(state)
+def test_an_exponent_that_nothing_was_raised_to_may_change(make_store, make_block):
+    before = make_store(VECTOR, priority_exponent=0.0)
+    before.insert(make_block(VECTOR, 10))
+    store = make_store(VECTOR, priority_exponent=1.0)
+    store.load_state_dict(before.state_dict())
+    assert store.state_dict() == before.state_dict()
+    assert store.size == 10
 
 
 def test_the_transitions_of_another_environment_are_refused(make_store):

@@ -72,6 +72,21 @@ def test_a_film_is_named_by_run_checkpoint_and_seed(run, films):
     assert all(path.read_text() == "begin end" for path in films.iterdir()), "each is whole"
 
 
+def test_an_episode_that_does_not_end_is_filmed_up_to_where_evaluations_cut_it_off(tmp_path, films):
+    class Endless(Drawn):
+        def step(self, action):
+            return Corridor.step(self, 0)  # back to where it begins
+
+    config = quick_config(
+        "stop.updates=2", "evaluator.period_updates=1", "environment.max_episode_steps=10_000",
+        "evaluator.max_episode_steps=30",
+    )  # fmt: skip
+    with Single(config, run_directory=tmp_path / "run", environment=Endless) as single:
+        single.run()
+    filmed = play(tmp_path / "run", video=films, environment=Endless)
+    assert (filmed.scores.lengths, filmed.scores.cut) == ((30,), 1)
+
+
 def test_no_film_replaces_another(run, films):
     films.mkdir(parents=True)
     (films / "my-run-best-seed-0.mp4").write_text("older")

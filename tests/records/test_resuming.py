@@ -148,7 +148,8 @@ def test_a_run_past_its_end_is_refused_with_the_limit(run, limits, text):
     "limits", [Limits(updates=61), Limits(wall_s=21.0), Limits(evaluation_return=4.0), Limits()]
 )
 def test_a_run_before_its_end_goes_on(run, limits):
-    go_on(run(), limits=limits)
+    resumption = go_on(run(), limits=limits)
+    assert resumption.checkpoint.counters.updates == 60
 
 
 def test_another_function_that_makes_the_environment_is_named(run, caplog):

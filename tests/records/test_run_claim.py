@@ -54,7 +54,10 @@ def test_addresses_and_logs_alone_are_no_run(tmp_path):
     files = RunFiles(tmp_path)
     files.endpoints.write_text("{}")  # a memory has started first
     files.logs.mkdir()
-    RunClaim(tmp_path).close()
+    with RunClaim(tmp_path):
+        assert files.results() == []
+        assert describe_holder(files.lock)
+    assert files.endpoints.exists()
 
 
 def test_a_run_is_gone_on_with_in_its_own_folder_whatever_that_is_called(tmp_path, monkeypatch):

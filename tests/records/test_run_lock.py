@@ -82,9 +82,12 @@ def test_a_killed_holder_lets_go(tmp_path, holding):
 
 def test_a_worker_that_was_forked_does_not_hold_it_on(tmp_path, holding):
     holder = holding(tmp_path / "lock", FORK)  # such as those of vectorization = "async"
+    assert describe_holder(tmp_path / "lock")
     holder.kill()
     holder.wait(20)
-    RunLock(tmp_path / "lock").close()
+    assert describe_holder(tmp_path / "lock") == ""
+    with RunLock(tmp_path / "lock"):
+        assert f"process {os.getpid()} " in describe_holder(tmp_path / "lock")
 
 
 def test_who_looks_changes_nothing(tmp_path):
@@ -108,13 +111,16 @@ def test_who_looks_keeps_nobody_from_taking_it(tmp_path):
 
     looking = threading.Thread(target=look)
     looking.start()
+    taken = 0
     try:
         for _ in range(30):
-            RunLock(tmp_path / "lock").close()
+            with RunLock(tmp_path / "lock") as lock:
+                taken += describe_holder(lock.path) != ""
             time.sleep(0.001)
     finally:
         over.set()
         looking.join()
+    assert taken == 30
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": 3}', "\x00" * 9])

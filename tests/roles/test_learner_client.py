@@ -7,7 +7,7 @@ import pytest
 
 from tests.roles.conftest import quick_config
 from tests.wire.fake_server import PONG, WELCOME
-from zdqn.config import shared_values, to_dict
+from zdqn.config import Config, shared_values, to_dict
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.roles.learner_client import LearnerClient
@@ -16,7 +16,7 @@ from zdqn.wire.protocol import ErrorReply, Goodbye, Hello, Ping, Refusal, Spec
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
 NOWHERE = "tcp://127.0.0.1:1"
-CONFIG = quick_config("links.ping_period_s=0.01")
+CONFIG = quick_config("links.ping_period_s=0.01", "links.connect_timeout_s=77")
 OF_LEARNER = msgspec.structs.replace(WELCOME, config=to_dict(CONFIG))
 
 
@@ -131,6 +131,35 @@ def test_one_without_takes_the_learners_and_introduces_itself_again(fake, contex
     assert [hello.shared for hello in hellos] == [None, shared]
     assert len({hello.session for hello in hellos}) == 1
     assert client.built == [CONFIG]
+
+
+@pytest.mark.parametrize("own", [None, CONFIG])
+def test_the_links_are_the_runs_whether_it_came_with_a_configuration_or_not(
+    fake, context, monkeypatch, own
+):
+    made = []
+
+    class Noticing(membership.Membership):
+        def __init__(self, *arguments, ping_period_s, connect_timeout_s, **options):
+            made.append((ping_period_s, connect_timeout_s))
+            options |= {"ping_period_s": ping_period_s, "connect_timeout_s": connect_timeout_s}
+            super().__init__(*arguments, **options)
+
+    monkeypatch.setattr("zdqn.roles.learner_client.Membership", Noticing)
+    server = fake(Hello=[OF_LEARNER])
+    with Client(own, learner=server.address, context=context) as client:
+        client.run()
+    assert made[-1] == (CONFIG.links.ping_period_s, CONFIG.links.connect_timeout_s)
+    assert made[-1] != (Config().links.ping_period_s, Config().links.connect_timeout_s)
+
+
+def test_once_it_belongs_to_a_run_every_hello_says_so(fake, context, until):
+    forgetful = [msgspec.structs.replace(PONG, known=False), PONG]
+    server = fake(Hello=[OF_LEARNER], Ping=forgetful)
+    with Client(CONFIG, learner=server.address, context=context) as client:
+        client.run(lambda: until(lambda: server.count(Hello) == 2))
+    hellos = [header for header in server.heard if isinstance(header, Hello)]
+    assert [hello.run_id for hello in hellos] == ["", OF_LEARNER.run_id]
 
 
 def test_a_configuration_of_the_learners_that_is_none_names_its_source(fake, context):

@@ -1,9 +1,11 @@
 """The memory role alone, attacked and overtaken; it goes on serving everybody else."""
 
+import msgspec
 import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from tests.wire.links import check_status_fits, fill_with_the_longest_words
+from zdqn.config import shared_values
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.memory import Memory
 from zdqn.stopping import StopEvent
@@ -21,18 +23,19 @@ from zdqn.wire.protocol import (
     Spec,
     StatusRequest,
     Stop,
+    Welcome,
 )
 from zdqn.wire.request_sockets import Client, PipelinedClient
 from zdqn.wire.sockets import Context
 from zdqn.wire.transition_sockets import TransitionSender
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
+CONFIG = quick_config("replay.samples_per_insert=0", "links.dead_after_s=0.3")
 
 
 @pytest.fixture
 def memory(system):
-    config = quick_config("replay.samples_per_insert=0", "links.dead_after_s=0.3")
-    return system.memory(config)
+    return system.memory(CONFIG)
 
 
 @pytest.fixture
@@ -58,22 +61,54 @@ def hello(session=1, role="collector", epoch=0, spec=SPEC):
     )  # fmt: skip
 
 
-def fill(context, memory, make_block, transitions=64, spec=SPEC):
+def send(context, memory, make_block, *, blocks, sessions=(1,), spec=SPEC, origin=None):
+    """Send blocks of 16 transitions, of each of these collectors in turn; gives the open sender."""
     address = parse_address(memory.role.endpoints["transitions"], parameter="test")
-    sender = TransitionSender(context, address, high_water_mark=8, buffer_bytes=16384)
-    for sequence in range(transitions // 16):
-        block = make_block(spec, 16)
+    sender = TransitionSender(context, address, high_water_mark=1000, buffer_bytes=16384)
+    block = make_block(spec, 16)
+    for number in range(blocks):
         header = BlockHeader(
-            session=1, sequence=sequence, origin=spec.digest, frames=len(block.frames),
-            transitions=16, environment_steps=16 * (sequence + 1), episodes=0,
+            session=sessions[number % len(sessions)], sequence=number // len(sessions),
+            origin=spec.digest if origin is None else origin, frames=len(block.frames),
+            transitions=16, environment_steps=16 * (number + 1), episodes=0,
         )  # fmt: skip
         assert sender.send(block_payload.encode_block(header, block), lambda: False)
+    return sender
+
+
+def status(context, memory):
+    return ask(context, memory, StatusRequest()).values
+
+
+def fill(context, memory, make_block, transitions=64, spec=SPEC):
+    sender = send(context, memory, make_block, blocks=transitions // 16, spec=spec)
     eventually(lambda: memory.role._broker.store.size == transitions, "blocks in the memory")
     sender.close()
 
 
 def ping(session=1):
     return Ping(session=session, statistics={})
+
+
+@pytest.mark.parametrize(
+    ("role", "key", "theirs", "said"),
+    [
+        ("learner", "replay.kind", "prioritized", "here 'uniform', there 'prioritized'"),
+        ("learner", "collector.block_transitions", 8, "here 16, there 8"),
+        ("collector", "collector.block_transitions", 8, "here 16, there 8"),
+    ],
+)
+def test_who_acts_on_another_value_is_refused_with_both_and_is_no_client(
+    context, memory, role, key, theirs, said
+):
+    same = shared_values(CONFIG, role, "memory")
+    other = shared_values(CONFIG.replace(key, theirs), role, "memory")
+    answer = ask(context, memory, msgspec.structs.replace(hello(1, role), shared=other))
+    assert answer.code is Refusal.MISMATCH
+    assert f"{key}: {said}" in answer.message
+    assert ask(context, memory, StatusRequest()).values["clients"] == []
+    agreed = msgspec.structs.replace(hello(1, role), shared=same)
+    assert isinstance(ask(context, memory, agreed), Welcome)
 
 
 def test_a_memory_that_goes_away_does_not_say_that_the_run_is_over(context, system):
@@ -159,8 +194,58 @@ def test_a_patient_request_does_not_hold_up_others(context, memory):
     pipeline.close()
 
 
+def test_whose_blocks_are_refused_is_told_how_many_and_why_and_nobody_else_is(
+    context, memory, make_block
+):
+    for session in (1, 2):
+        ask(context, memory, hello(session))
+    sender = send(context, memory, make_block, blocks=3, origin=7)
+    eventually(lambda: status(context, memory)["blocks_refused"] == 3, "their refusal")
+    told = ask(context, memory, ping(1)).statistics
+    assert told["yours_refused"] == 3
+    assert "another run or environment" in told["why_refused"]
+    assert not {"yours_refused", "why_refused"} & ask(context, memory, ping(2)).statistics.keys()
+    sender.close()
+
+
+def test_once_a_learner_has_said_which_run_it_is_blocks_of_another_are_refused(
+    context, memory, make_block
+):
+    ask(context, memory, hello())
+    ask(context, memory, hello(2, "learner", epoch=1))
+    senders = [
+        send(context, memory, make_block, blocks=2, sessions=[session], origin=SPEC.origin(run))
+        for session, run in ((1, "run"), (3, "another"))
+    ]
+    eventually(lambda: status(context, memory)["blocks_refused"] == 2, "a refusal")
+    eventually(lambda: status(context, memory)["blocks"] == 2, "those of this run")
+    assert "yours_refused" not in ask(context, memory, ping(1)).statistics
+    for sender in senders:
+        sender.close()
+
+
+@pytest.mark.parametrize("sessions", [[1], range(10**6, 10**6 + 600)])
+def test_refused_blocks_do_not_flood_the_log_whoever_they_say_they_are_of(
+    context, memory, make_block, caplog, sessions
+):
+    ask(context, memory, hello())
+    sender = send(context, memory, make_block, blocks=600, sessions=sessions, origin=7)
+    eventually(lambda: status(context, memory)["blocks_refused"] == 600, "their refusal")
+    sender.close()
+    lines = [record for record in caplog.records if "refused" in record.getMessage()]
+    assert 1 <= len(lines) <= 3
+
+
+def test_who_asks_without_end_keeps_no_blocks_waiting(memory, monkeypatch):
+    """A round of answers has an end, after which blocks are read."""
+    most = []
+    monkeypatch.setattr(memory.role._desk, "serve", lambda server, count: most.append(count))
+    eventually(lambda: most, "a round")
+    assert most[0] <= 256
+
+
 def client_state(context, memory):
-    return ask(context, memory, StatusRequest()).values["clients"][0]["state"]
+    return status(context, memory)["clients"][0]["state"]
 
 
 @pytest.mark.parametrize("sent", ["many", float("inf"), float("nan"), -5, 10**15, True])
@@ -180,6 +265,31 @@ def test_the_largest_numbers_of_a_peer_that_dies_do_no_harm(context, memory):
     assert isinstance(ask(context, memory, ping), Pong)
     eventually(lambda: client_state(context, memory) == "gone", "its death")
     assert isinstance(ask(context, memory, SampleRequest(batch_size=8)), NotReady)
+
+
+@pytest.mark.parametrize("died", [False, True])
+def test_nothing_is_lost_that_lies_unread_while_collectors_are_held_back(
+    context, system, make_block, monkeypatch, died
+):
+    monkeypatch.setattr("zdqn.roles.memory.LINGER_MS", -1000)
+    memory = system.memory(quick_config("links.dead_after_s=0.3"))
+    ask(context, memory, hello())
+    sender = send(context, memory, make_block, blocks=40)  # far more than the ratio lets in
+    eventually(
+        lambda: (told := status(context, memory))["blocks"] and not told["reading"],
+        "collectors to be held back",
+    )
+    ask(context, memory, Ping(session=1, statistics={"blocks_sent": 40}))
+    if not died:
+        ask(context, memory, Goodbye(session=1, statistics={"blocks_sent": 40}))
+    eventually(lambda: client_state(context, memory) == "gone", "its departure")
+    for _ in range(3):
+        told = status(context, memory)
+        assert (told["reading"], told["blocks_lost"]) == (False, 0)
+    while status(context, memory)["blocks"] < 40:
+        ask(context, memory, SampleRequest(batch_size=16))
+    assert status(context, memory)["blocks_lost"] == 0
+    sender.close()
 
 
 def test_a_waiting_request_of_a_replaced_learner_is_refused(context, memory):

@@ -63,6 +63,13 @@ def test_every_snapshot_is_evaluated_once_the_first_and_the_last_included(system
     assert result.summary["best_rescored_return"] is not None
 
 
+def test_snapshots_that_nobody_came_for_stand_in_the_summary(system):
+    config = quick_config("evaluator.period_updates=10", "evaluator.waiting_snapshots=2")
+    _, learner = start_all(system, config, evaluators=0)
+    summary = learner.result().summary
+    assert (summary["snapshots_dropped"], summary["snapshots_unevaluated"]) == (5, 2)  # of 7
+
+
 def test_the_roles_wait_for_each_other_in_the_worst_order(system, caplog):
     """Clients first, the memory last: every address is known before anybody listens there."""
     config = quick_config()

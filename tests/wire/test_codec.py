@@ -209,6 +209,30 @@ def test_a_refused_entry_of_a_map_is_named(value):
         codec.decode(frame(Kind.PING, body))
 
 
+@pytest.mark.parametrize(
+    ("statistics", "taken"),
+    [
+        ({"n" * 64: 1}, True),
+        ({"n" * 65: 1}, False),
+        ({"": 1}, False),
+        ({"two words": 1}, False),
+        ({"line\n": 1}, False),
+        ({"\x1b[2J": 1}, False),
+        ({"word": "w" * 256}, True),
+        ({"word": "w" * 257}, False),
+        ({f"n{number}": number for number in range(64)}, True),
+        ({f"n{number}": number for number in range(65)}, False),
+    ],
+)
+def test_what_a_role_tells_of_itself_is_little_and_can_be_shown(statistics, taken):
+    message = frame(Kind.PING, encoded(session=1, statistics=statistics))
+    if taken:
+        assert codec.decode(message).header == Ping(session=1, statistics=statistics)
+        return
+    with pytest.raises(ProtocolError, match="header of PING"):
+        codec.decode(message)
+
+
 @pytest.mark.parametrize("version", [0, 1, 65535])
 def test_another_protocol_version_is_refused_naming_both(version):
     with pytest.raises(MismatchError, match=rf"version {version}, this side version 3\b"):

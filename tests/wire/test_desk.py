@@ -246,6 +246,21 @@ def test_who_falls_silent_has_departed_once_and_is_named(desk, host, clock, capl
     assert "collector-0 has been silent for 11 s: taken for dead" in caplog.text
 
 
+def test_very_many_that_come_and_fall_silent_do_not_flood_the_log(desk, host, clock, caplog):
+    caplog.set_level("INFO", "zdqn.test")
+    for session in range(1_000):
+        ask(desk, msgspec.structs.replace(HELLO, session=session))
+    joined = [record for record in caplog.records if "has joined" in record.getMessage()]
+    assert 1 <= len(joined) <= 100
+    caplog.clear()
+    clock.now_s += 11
+    desk.look_after_peers()
+    assert len(host.departures) == 1_000
+    dead = [record for record in caplog.records if "taken for dead" in record.getMessage()]
+    assert 1 <= len(dead) <= 100
+    assert "900 lines like the last ones were left out" in caplog.text
+
+
 def test_status_and_stop_need_no_hello(desk, host):
     assert ask(desk, StatusRequest()) == Status(role="learner", values={"everything": "fine"})
     assert ask(desk, Stop(reason="enough")) == Acknowledged()

@@ -91,6 +91,15 @@ def test_the_last_words_of_one_taken_for_dead_still_count(table):
     assert len(table.peers) == 1
 
 
+def test_of_very_many_that_left_those_that_left_first_are_forgotten(table, monkeypatch):
+    monkeypatch.setattr("zdqn.wire.peers._MOST_SESSIONS", 20)
+    hello(table, 0)
+    for session in range(1, 101):
+        hello(table, session, now_s=1.0)
+        table.goodbye(session, {}, 1.0 + session)
+    assert list(table.peers) == [0, *range(82, 101)]
+
+
 def test_the_description_has_a_row_for_each_with_its_state(table):
     hello(table, 1)
     hello(table, 2, 8.0)

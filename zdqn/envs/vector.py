@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import warnings
 from typing import Any
 
 import gymnasium
@@ -49,7 +50,8 @@ def close_environments(environments: gymnasium.vector.VectorEnv[Any, Any, Any]) 
     # After a worker died within a step, gymnasium's orderly close waits for ever for answers that
     # were read already; its forced one may stop at the dead one's pipe before it ends the rest.
     interrupted = unwrapped._state is not AsyncState.DEFAULT
-    with contextlib.suppress(Exception):
+    with warnings.catch_warnings(), contextlib.suppress(Exception):
+        warnings.simplefilter("ignore")  # of a step without an answer: that has been said
         environments.close(terminate=interrupted)
     if not unwrapped.closed:
         for process in unwrapped.processes:

@@ -110,6 +110,17 @@ class Recorder:
             save_checkpoint(self._directory.best, self._best)
         self._best = None
 
+    def end_untrained(self, claim: RunClaim) -> None:
+        """Take note that training never began: no run begins, and one that is there stays.
+
+        Only one that would have gone on has a new summary, which says how that ended.
+
+        Args:
+            claim: to the directory.
+        """
+        if claim.overwrites or not self._directory.results():
+            self._sinks = self._sinks[1:]  # not the directory
+
     def report(
         self,
         counters: Counters,

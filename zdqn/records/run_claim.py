@@ -26,6 +26,9 @@ class RunClaim(Closing):
         overwrite: whether a run that is there may be removed.
         launching: for the one who starts the process that writes, and claims it too.
 
+    Attributes:
+        overwrites: whether a run that is there is to be removed.
+
     Raises:
         RunDirectoryTakenError: when another process, or another run, has it.
         UsageError: when the run to go on from would be overwritten.
@@ -41,7 +44,7 @@ class RunClaim(Closing):
         launching: bool = False,
     ) -> None:
         self._files = RunFiles(directory)
-        self._overwrite = overwrite
+        self.overwrites = overwrite
         goes_on = resume is not None and is_same_directory(resume, directory)
         if goes_on and overwrite:
             raise UsageError(
@@ -87,7 +90,7 @@ class RunClaim(Closing):
         Raises:
             FileError: when something cannot be removed.
         """
-        if self._overwrite:
+        if self.overwrites:
             files = self._files
             leftovers = files.checkpoints.glob(".update-*.pt.*.tmp")
             _remove([*files.results(), *leftovers], [files.checkpoints])
@@ -100,7 +103,7 @@ class RunClaim(Closing):
         Raises:
             FileError: when something cannot be removed.
         """
-        if self._overwrite:
+        if self.overwrites:
             files = self._files
             roles = ("memory", "learner", "collector-*", "evaluator-*")
             logs = [path for role in roles for path in files.logs.glob(f"{role}.log")]

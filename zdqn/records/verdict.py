@@ -85,8 +85,8 @@ def name_bottleneck(times: Times) -> str:
         times: measured over a while.
 
     Returns:
-        A sentence that begins with "learner-bound", "memory-bound", "action-bound", "link-bound"
-        or "collector-bound"; "" when nothing was measured yet.
+        A sentence that begins with "learner-bound", "memory-bound", "action-bound", "ratio-bound",
+        "link-bound" or "collector-bound"; "" when nothing was measured yet.
     """
     if times.wall_s <= 0:
         return ""
@@ -112,7 +112,13 @@ def name_bottleneck(times: Times) -> str:
             f"action-bound: collectors wait {_percent(asking)} of their time for actions of the "
             f"model server; {learner}"
         )
-    if blocked >= _MOSTLY and holding < _OFTEN:
+    if blocked >= _MOSTLY and holding >= _OFTEN:
+        return (
+            f"ratio-bound: collectors are blocked {_percent(blocked)} of their time, as "
+            f"samples_per_insert holds them back, and yet {learner}: each waits for the other's "
+            f"turn. A larger replay.samples_per_insert_window lets both go further ahead"
+        )
+    if blocked >= _MOSTLY:
         return (
             f"link-bound: collectors wait {_percent(blocked)} of their time to send, while the "
             f"memory is busy only {_percent(busy)}; {learner}"

@@ -314,12 +314,13 @@ class Memory(Closing):
     def departed(self, peer: Peer, *, died: bool) -> None:
         """Write off what a gone collector sent and what never came.
 
-        Of one that said goodbye it may still be on its way for a while.
+        Of one that said goodbye it may still be on its way for a while; and while nothing is read,
+        what has come waits unread.
         """
         if peer.role != "collector":
             return
         if died:
-            self._write_off(peer)
+            self._departed.appendleft((0.0, peer))
         else:
             self._departed.append((time.monotonic() + LINGER_MS / 1000 + 1, peer))
 
@@ -328,7 +329,7 @@ class Memory(Closing):
         return peer.name if peer is not None else name_by_number(session)
 
     def _write_off_departed(self) -> None:
-        while self._departed and self._departed[0][0] < time.monotonic():
+        while self._reading and self._departed and self._departed[0][0] < time.monotonic():
             self._write_off(self._departed.popleft()[1])
 
     def _write_off(self, peer: Peer) -> None:

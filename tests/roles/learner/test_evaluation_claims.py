@@ -65,6 +65,26 @@ def test_each_snapshot_goes_to_one_evaluator_with_all_that_it_needs(line):
     assert not line.object.advance(over=False)
 
 
+def test_an_evaluator_has_one_claim_however_often_it_asks(line):
+    for _ in range(5):
+        line.claim(1)
+    line.claim(2)
+    assert line.replies == [NothingToEvaluate(stopping=False)] * 4
+    line.offer(0)
+    line.offer(1)
+    assert line.object.advance(over=False)
+    assert [header.snapshot for header in line.replies[4:]] == [0, 1]
+    assert not line.object.waits
+
+
+def test_second_results_do_not_flood_the_log(line, caplog):
+    caplog.set_level("INFO", "zdqn.learner")
+    for number in range(50):
+        line.result(1, number, 1.0)
+    (record,) = caplog.records
+    assert record.getMessage() == "dropped a second result for snapshot 0"
+
+
 def test_no_more_wait_than_the_configuration_says_and_the_rest_is_told_of(line):
     assert [line.offer(number) for number in range(18)] == [0] * 16 + [1, 2]
     assert line.object.unevaluated == 16

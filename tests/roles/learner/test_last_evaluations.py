@@ -69,6 +69,7 @@ def test_the_clock_ends_the_wait_with_a_word_though_an_evaluator_lives(caplog):
     setting.wait(patience_s=3, clock=lambda: next(times))
     assert setting.unevaluated == 3
     assert "3 snapshots stay without a score: stop.wall_s is over" in caplog.text
+    assert "a tenth of it, at least links.dead_after_s, more" in caplog.text
 
 
 def test_what_is_due_is_waited_for_and_the_final_weights_too(caplog):

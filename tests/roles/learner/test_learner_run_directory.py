@@ -110,6 +110,24 @@ def test_one_that_is_stopped_before_it_trains_sums_up_where_the_run_was(system, 
     assert summary["environment_steps"] > 0
 
 
+@pytest.mark.parametrize(
+    ("goes_on", "changed"),
+    [(True, {"learner_epoch", "run_id", "summary.json"}), (False, {"learner_epoch", "run_id"})],
+)
+def test_one_that_never_trained_leaves_the_run_that_is_there_as_it_was(
+    system, trained, goes_on, changed
+):
+    before = kept(trained)
+    config = quick_config("stop.updates=90", "collector.environments=7")
+    options = {"resume": trained} if goes_on else {"overwrite": True}
+    learner = system.learner(config, NOBODY, run_directory=trained, **options)
+    request_stop(learner.role.endpoints["model"], "no collector can be started", 20)
+    assert learner.result().stop_reason == "no collector can be started"
+    after = kept(trained)
+    assert {path.name for path, content in after.items() if before.get(path) != content} == changed
+    assert before.keys() <= after.keys()
+
+
 def make_network(spec):
     from torch import nn
 

@@ -11,6 +11,7 @@ from tests.wire.links import check_status_fits, fill_with_the_longest_words
 from zdqn.config import from_dict, shared_values
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError
+from zdqn.records.block_accounts import Sent
 from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.rl.greedy import Greedy
 from zdqn.roles.learner.model_answers import ModelAnswers, check_travels
@@ -212,6 +213,25 @@ def test_actions_need_weights_a_policy_and_a_spec(setting):
     assert setting.ask(question, arrays).code is Refusal.NOT_SERVING
     setting.answers.actions.act_with(FirstAction())
     assert setting.ask(question, arrays) == Actions(count=2, weight_version=11)
+
+
+def test_of_a_collector_that_left_long_ago_nothing_is_on_its_way_any_more(setting, monkeypatch):
+    for session in (1, 2):
+        setting.hello(session)
+        setting.ask(Ping(session=session, statistics={"blocks_sent": session}))
+    setting.ask(Goodbye(session=2, statistics={"blocks_sent": 5}))
+    assert setting.answers.blocks_sent() == [Sent(1, 1), Sent(2, 5)]  # what it sent may yet arrive
+    monkeypatch.setattr("zdqn.roles.learner.model_answers._ARRIVED_AFTER_S", -1.0)
+    assert setting.answers.blocks_sent() == [Sent(1, 1), Sent(2, 5, left=True)]
+
+
+def test_who_left_after_the_end_did_so_as_it_was_over(setting, monkeypatch):
+    """What it had sent was not read any more; nobody lost it."""
+    setting.hello(1)
+    setting.answers.finish(evaluators=False)
+    setting.ask(Goodbye(session=1, statistics={"blocks_sent": 5}))
+    monkeypatch.setattr("zdqn.roles.learner.model_answers._ARRIVED_AFTER_S", 0.0)
+    assert setting.answers.blocks_sent() == [Sent(1, 5)]
 
 
 def test_a_stranger_is_given_no_actions_as_it_may_have_outlived_another_run(setting):

@@ -190,6 +190,7 @@ def test_when_nobody_asks_for_actions_any_more_the_thread_answers_the_rest(serve
         client.close()
     with asking(context, address, Ping(session=5, statistics={})) as replies:
         eventually(lambda: replies, "an answer of the thread: nobody trains any more")
+    assert isinstance(codec.decode(replies[0]).header, Pong)
 
 
 def test_weights_that_diverged_are_not_acted_on_and_break_nothing(served, caplog):

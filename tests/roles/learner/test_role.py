@@ -1,6 +1,5 @@
 """The learner's life around its loop: what is bound, refused, waited for, and left behind."""
 
-import json
 import re
 import socket
 import threading
@@ -11,6 +10,7 @@ import pytest
 
 from tests.roles.conftest import eventually, quick_config
 from tests.wire.fake_server import PONG, WELCOME
+from zdqn.config import shared_values
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import (
     AddressInUseError,
@@ -22,6 +22,7 @@ from zdqn.errors import (
     RoleFailedError,
 )
 from zdqn.records.checkpoints import CheckpointDirectory
+from zdqn.records.run_files import RunFiles
 from zdqn.records.run_result import RunResult
 from zdqn.records.sinks import Sink
 from zdqn.records.snapshots import Evaluation
@@ -137,6 +138,13 @@ def test_an_address_that_cannot_be_used_is_refused_before_anything_is_made(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_configuration_too_large_to_be_sent_is_refused_before_anything_is_made(make, tmp_path):
+    config = quick_config(f'environment.kwargs={{level = "{"x" * 70_000}"}}')
+    with pytest.raises(ConfigError, match=r"environment\.kwargs takes 700\d\d"):
+        make(config)
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_address_in_use_is_refused(make, tmp_path):
     first = make()
     with pytest.raises(AddressInUseError, match=first.endpoints["model"]):
@@ -207,7 +215,7 @@ def test_a_memory_that_refuses_ends_the_run_with_its_reason(make, fake, answer, 
         make(memory=memory.address).run()
 
 
-def test_it_introduces_itself_with_run_and_epoch(make, fake, in_thread, until):
+def test_it_says_of_which_run_and_epoch_it_is_and_what_it_acts_on(make, fake, in_thread, until):
     memory = fake(StatusRequest=[Status(role="memory", values={})], Stop=[Acknowledged()])
     make().close()
     stop = threading.Event()
@@ -220,6 +228,7 @@ def test_it_introduces_itself_with_run_and_epoch(make, fake, in_thread, until):
     assert (hello.role, hello.learner_epoch) == ("learner", 2)
     assert re.fullmatch("run-[0-9a-f]{8}", hello.run_id)
     assert hello.spec is None
+    assert hello.shared == shared_values(quick_config(), "learner", "memory")
 
 
 # --- the end, if there was nothing to learn from --------------------------------------------------
@@ -269,8 +278,9 @@ def test_who_asks_for_a_stop_gives_the_reason_and_the_first_counts(waiting, tmp_
     ended = result()
     assert (ended.stop_reason, ended.run_directory) == ("enough", tmp_path / "run")
     assert ended.summary["updates"] == ended.summary["environment_steps"] == 0
+    assert ended.summary["verdict"] == ""  # nobody has computed, or waited for data
     assert ended.summary["samples"] == 9  # the memory's last word
-    assert json.loads((tmp_path / "run" / "summary.json").read_text()) == ended.summary
+    assert RunFiles(tmp_path / "run").results() == []  # no run began
     assert Stop(reason="the run is over") in memory.heard
 
 

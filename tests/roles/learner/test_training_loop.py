@@ -247,6 +247,14 @@ def test_each_batch_of_a_reply_is_one_update_and_one_turn_for_the_clients():
     assert setting.model.turns == 5
 
 
+def test_what_values_may_be_is_known_from_all_that_is_learned_from():
+    low, high = batch(2), batch(2)
+    low.rewards[3], high.rewards[5] = -7.0, 4.0
+    setting = Setting(low, high)
+    setting.run()
+    assert setting.recorder.divergence.largest_return == 7.0
+
+
 def test_uniform_replay_has_neither_weights_nor_priorities():
     setting = Setting(batch(2))
     setting.run()

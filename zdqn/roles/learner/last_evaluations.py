@@ -13,7 +13,7 @@ from zdqn.config import Config
 logger = logging.getLogger("zdqn.learner")
 
 _POLL_S = 0.02
-_TOO_LATE = "stop.wall_s is over, and a tenth of it more"
+_TOO_LATE = "stop.wall_s is over, and a tenth of it, at least links.dead_after_s, more"
 
 
 class Evaluators(Protocol):

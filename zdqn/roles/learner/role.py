@@ -350,7 +350,7 @@ class Learner(Closing):
         logger.info("training is over: %s", reason)
         resumption = self._resumption
         counters = resumption.checkpoint.counters if resumption is not None else Counters()
-        self._recorder.begin(self._claim)
+        self._recorder.end_untrained(self._claim)
         return self._part(reason, counters, 0.0, "", 0)
 
     def _part(
