@@ -239,7 +239,7 @@ def test_refused_blocks_do_not_flood_the_log_whoever_they_say_they_are_of(
 def test_who_asks_without_end_keeps_no_blocks_waiting(memory, monkeypatch):
     """A round of answers has an end, after which blocks are read."""
     most = []
-    monkeypatch.setattr(memory.role._desk, "serve", lambda server, count: most.append(count))
+    monkeypatch.setattr(memory.role._desk, "serve", lambda _, count, _seconds: most.append(count))
     eventually(lambda: most, "a round")
     assert most[0] <= 256
 

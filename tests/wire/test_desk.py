@@ -6,6 +6,7 @@ import struct
 
 import msgspec
 import pytest
+import zmq
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FencedError, MismatchError
@@ -95,9 +96,10 @@ def desk(host, clock):
     )  # fmt: skip
 
 
-def ask(desk, question):
+def ask(desk, question, connection=None):
     body = question if isinstance(question, bytes) else codec.encode(question)
-    return desk.answer(Request([], memoryview(body)))
+    envelope = [] if connection is None else [zmq.Frame(b"%d" % connection)]
+    return desk.answer(Request(envelope, memoryview(body)))
 
 
 def test_who_wants_the_other_server_is_refused_with_the_way_out(desk):
@@ -249,7 +251,7 @@ def test_who_falls_silent_has_departed_once_and_is_named(desk, host, clock, capl
 def test_very_many_that_come_and_fall_silent_do_not_flood_the_log(desk, host, clock, caplog):
     caplog.set_level("INFO", "zdqn.test")
     for session in range(1_000):
-        ask(desk, msgspec.structs.replace(HELLO, session=session))
+        ask(desk, msgspec.structs.replace(HELLO, session=session), connection=session)
     joined = [record for record in caplog.records if "has joined" in record.getMessage()]
     assert 1 <= len(joined) <= 100
     caplog.clear()

@@ -77,6 +77,15 @@ def test_a_server_that_comes_late_is_found(nobody, join, fake, quick, caplog, in
     assert "found the memory" in caplog.text
 
 
+def test_a_server_that_is_full_is_asked_again_and_has_not_ended_the_run(fake, join, quick, caplog):
+    full = ErrorReply(code=Refusal.NOT_SERVING, message="1000 clients are here")
+    server = fake(Hello=[full, WELCOME])
+    membership = join(server.address)
+    assert membership.join() == WELCOME
+    assert not membership.stopping
+    assert "the memory cannot take us now: 1000 clients are here" in caplog.text
+
+
 def test_waiting_for_ever_ends_quietly_when_stopped(nobody, join, quick, in_thread, until, caplog):
     caplog.set_level(logging.INFO)
     stop = threading.Event()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -22,7 +21,6 @@ from zdqn.roles.building import (
 if TYPE_CHECKING:
     from zdqn.rl.greedy import Greedy
 
-logger = logging.getLogger("zdqn.learner")
 
 _NAME = "train"
 
@@ -60,7 +58,7 @@ class OwnEvaluator(Closing):
         Args:
             policy: holds the snapshot's network.
             snapshot: what is scored.
-            stop: asked before each step; True gives up, which is logged.
+            stop: asked before each step; True gives up.
 
         Returns:
             The scores; None if it was given up.
@@ -88,12 +86,6 @@ class OwnEvaluator(Closing):
         )
         duration_s = time.monotonic() - started_s
         if scores is None:
-            logger.warning(
-                "evaluation %d at %d environment steps was given up after %.1f s, as the run ends",
-                snapshot.number,
-                snapshot.environment_steps,
-                duration_s,
-            )
             return None
         return Evaluation(snapshot, scores, _NAME, duration_s)
 

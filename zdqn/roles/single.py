@@ -295,6 +295,13 @@ class Single(Closing):
         evaluation = self._evaluator.score(policy, snapshot, stop)
         if evaluation is not None:
             self._recorder.add_evaluation(evaluation, self._spec)
+        else:  # who stops the run need not be warned of what that costs
+            logger.log(
+                logging.INFO if self._stop.is_set() else logging.WARNING,
+                "evaluation %d at %d environment steps was given up, as the run ends",
+                snapshot.number,
+                snapshot.environment_steps,
+            )
         self._phase = phase
 
     def _report(self) -> None:

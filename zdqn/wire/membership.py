@@ -21,6 +21,7 @@ from zdqn.wire.protocol import (
     Hello,
     Ping,
     Pong,
+    Refusal,
     ServerRole,
     Statistics,
     Welcome,
@@ -142,6 +143,12 @@ class Membership:
     def _say_hello(self, client: Client, stop: threading.Event) -> Reply | None:
         hello = msgspec.structs.replace(self._hello(), to=self._server)
         reply = ask(client, hello, server=self._server, timeout_s=_REQUEST_TIMEOUT_S, stop=stop)
+        if reply is not None and isinstance(reply.header, ErrorReply):
+            if reply.header.code is not Refusal.NOT_SERVING:
+                return reply
+            logger.warning("the %s cannot take us now: %s", self._server, reply.header.message)
+            stop.wait(_REQUEST_TIMEOUT_S)
+            return None  # as good as no answer: it is asked again
         if reply is not None and isinstance(reply.header, Welcome):
             self.index = reply.header.index
             self._met(reply.header.session)
