@@ -37,6 +37,10 @@ def test_cells_are_shares_of_the_way_and_not_of_the_number_of_points():
     assert sparkline(early, 3, LEVELS) == "▁▁█"
 
 
+def test_a_mean_of_the_largest_numbers_is_drawn_too():
+    assert len(sparkline([(0.0, 1.7e308), (1.0, 1.7e308), (2.0, 0.0)], 2, UNICODE.levels)) == 2
+
+
 @given(
     st.lists(st.tuples(st.floats(0, 1e9), st.floats()), max_size=200),
     st.integers(1, 60),

@@ -41,7 +41,8 @@ def _means(points: Sequence[tuple[float, float]], width: int) -> list[float]:
         cells[min(int(way * width), width - 1)].append(y)
     means: list[float] = []
     for cell in cells:
-        means.append(math.fsum(cell) / len(cell) if cell else means[-1])
+        # each is divided first: the sum of a diverged run's values may be infinite
+        means.append(math.fsum(y / len(cell) for y in cell) if cell else means[-1])
     return means
 
 
