@@ -184,7 +184,7 @@ GOOD = encoded(session=1, statistics={})
         (frame(4, GOOD, magic=b"HTTP"), "not zdqn's"),
         (b"GET / HTTP/1.1\r\nHost: memory\r\n\r\n", "not zdqn's"),
         (frame(0, GOOD), "unknown kind 0"),
-        (frame(11, GOOD), "unknown kind 11"),
+        (frame(12, GOOD), "unknown kind 12"),
         (frame(255, GOOD), "unknown kind 255"),
         (frame(4, GOOD, flags=1), "PING message has flags 1"),
         (frame(4, GOOD) + b"more", "4 bytes behind its header; this kind has no payload"),

@@ -5,6 +5,7 @@ import re
 import struct
 
 import msgspec
+import numpy as np
 import pytest
 import zmq
 
@@ -14,7 +15,9 @@ from zdqn.wire import codec
 from zdqn.wire.desk import Desk, Particulars, RefusedError, refusal
 from zdqn.wire.model_messages import Claim, NothingToEvaluate, WeightsRequest
 from zdqn.wire.protocol import (
+    MOST_ECHO_BYTES,
     Acknowledged,
+    Echo,
     ErrorReply,
     Goodbye,
     Hello,
@@ -356,3 +359,17 @@ def test_a_refusal_of_any_length_fits_a_header(desk, host):
     answer = codec.decode(codec.encode(ask(desk, HELLO))).header
     assert isinstance(answer, ErrorReply)
     assert set(answer.message) == {"\U0001d431"}
+
+
+@pytest.mark.parametrize("nbytes", [0, 1, 100_000])
+def test_an_echo_comes_back_byte_for_byte(desk, nbytes):
+    payload = np.arange(nbytes, dtype=np.uint32).astype(np.uint8)
+    sent = codec.encode(Echo(nbytes=nbytes), [payload])
+    assert ask(desk, sent) == sent
+
+
+def test_an_echo_of_another_length_is_refused(desk):
+    answer = ask(desk, codec.encode(Echo(nbytes=5), [np.zeros(4, np.uint8)]))
+    assert answer.code is Refusal.PROTOCOL
+    too_long = Echo(nbytes=MOST_ECHO_BYTES + 1)
+    assert ask(desk, codec.encode(too_long)).code is Refusal.PROTOCOL

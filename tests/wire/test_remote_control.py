@@ -2,9 +2,9 @@ import pytest
 
 from tests.wire.fake_server import PONG
 from tests.wire.links import WAIT_S
-from zdqn.errors import ConfigError, PeerUnavailableError, ProtocolError
+from zdqn.errors import ConfigError, MismatchError, PeerUnavailableError, ProtocolError
 from zdqn.wire import remote_control
-from zdqn.wire.protocol import Acknowledged, Status, Stop
+from zdqn.wire.protocol import MOST_ECHO_BYTES, Acknowledged, ErrorReply, Refusal, Status, Stop
 
 
 def test_status_and_stop_from_outside(fake):
@@ -25,3 +25,23 @@ def test_an_answer_of_another_kind_is_refused(fake):
     server = fake(StatusRequest=[PONG])
     with pytest.raises(ProtocolError, match="expected STATUS, got PONG"):
         remote_control.fetch_status(str(server.address), WAIT_S)
+
+
+def test_a_link_is_measured_with_echoes(fake, monkeypatch):
+    monkeypatch.setattr(remote_control, "_ROUND_TRIPS", 3)
+    server = fake(Echo=[lambda header: header])
+    speed = remote_control.measure_link(str(server.address), WAIT_S)
+    assert len(speed.round_trips_s) == 3
+    assert list(speed.round_trips_s) == sorted(speed.round_trips_s)
+    assert speed.bytes_per_s > 0
+    sizes = [header.nbytes for header in server.heard]
+    assert sizes == [0] * 4 + [MOST_ECHO_BYTES] * (len(sizes) - 4)
+    assert len(sizes) > 4
+
+
+def test_a_link_to_nobody_or_to_who_refuses_is_not_measured(fake, nobody):
+    with pytest.raises(PeerUnavailableError, match=f"{nobody} within 0.05 s"):
+        remote_control.measure_link(str(nobody), 0.05)
+    server = fake(Echo=[ErrorReply(code=Refusal.PROTOCOL, message="unknown kind 11")])
+    with pytest.raises(MismatchError, match="unknown kind 11"):
+        remote_control.measure_link(str(server.address), WAIT_S)

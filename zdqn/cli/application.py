@@ -24,6 +24,7 @@ _COMMANDS = {
     "evaluator": "zdqn.cli.role_commands",
     "status": "zdqn.cli.status_commands",
     "stop": "zdqn.cli.status_commands",
+    "doctor": "zdqn.cli.doctor_command",
     "evaluate": "zdqn.cli.checkpoint_commands",
     "play": "zdqn.cli.checkpoint_commands",
     "plot": "zdqn.cli.plot_command",

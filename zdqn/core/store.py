@@ -93,6 +93,27 @@ class TransitionStore:
 
     # --- room ----------------------------------------------------------------------------------
 
+    def find_room(self, spec: EnvironmentSpec, available_bytes: float = inf) -> Room:
+        """Say what the replay needs for an environment, or that there is no room for it.
+
+        Args:
+            spec: of the environment.
+            available_bytes: free memory of this machine.
+
+        Raises:
+            ConfigError: when the replay would not fit into it.
+        """
+        room = self._plan_room(spec, available_bytes)
+        if room.usual_bytes > available_bytes:
+            raise ConfigError(
+                f"replay.capacity is {self.capacity}: {room.usual_frames} frames of "
+                f"{spec.frame_bytes} bytes and their transitions need "
+                f"{room.usual_bytes / 1e9:.1f} GB, but only "
+                f"{available_bytes / 1e9:.1f} GB of memory are free. At most about "
+                f"{int(self.capacity * available_bytes / room.usual_bytes * 0.9)} would fit."
+            )
+        return room
+
     def make_room(self, spec: EnvironmentSpec, available_bytes: float = inf) -> Room:
         """Allocate the replay for an environment.
 
@@ -106,15 +127,7 @@ class TransitionStore:
         Raises:
             ConfigError: when the replay would not fit into it; nothing has changed then.
         """
-        room = self._plan_room(spec, available_bytes)
-        if room.usual_bytes > available_bytes:
-            raise ConfigError(
-                f"replay.capacity is {self.capacity}: {room.usual_frames} frames of "
-                f"{spec.frame_bytes} bytes and their transitions need "
-                f"{room.usual_bytes / 1e9:.1f} GB, but only "
-                f"{available_bytes / 1e9:.1f} GB of memory are free. At most about "
-                f"{int(self.capacity * available_bytes / room.usual_bytes * 0.9)} would fit."
-            )
+        room = self.find_room(spec, available_bytes)
         self._replay = Replay(
             spec,
             capacity=self.capacity,

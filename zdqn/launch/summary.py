@@ -24,7 +24,7 @@ def summary_lines(summary: Mapping[str, Any], width: int | None = None) -> list[
         return ["The run was stopped before training began."]
     value = summary.get
     rows = (
-        ("ended", (_reason(str(value("stop_reason") or "")), duration(value("wall_s")))),
+        ("ended", (describe_end(summary), duration(value("wall_s")))),
         (
             "evaluation",
             (
@@ -59,8 +59,9 @@ def summary_lines(summary: Mapping[str, Any], width: int | None = None) -> list[
     return [line for name, text in texts if text for line in _broken(name, printable(text), width)]
 
 
-def _reason(reason: str) -> str:
-    """Say why a run ended."""
+def describe_end(summary: Mapping[str, Any]) -> str:
+    """Say why a run ended, such as ``stop.wall_s was reached``; "" if it is not known."""
+    reason = str(summary.get("stop_reason") or "")
     if reason == "evaluation_return":
         return "the goal was reached (stop.evaluation_return)"
     if reason in LimitsStatus.__struct_fields__:

@@ -24,6 +24,7 @@ from zdqn.wire.protocol import Spec
 if TYPE_CHECKING:
     from torch import Tensor
 
+_LEAST_KEPT = 2
 _NAME = re.compile(r"update-(\d{9,})\.pt")
 _LEFTOVER = re.compile(r"\.update-\d{9,}\.pt\.[0-9a-f]{16}\.tmp")
 
@@ -150,14 +151,15 @@ class CheckpointDirectory:
 
     Args:
         path: the folder; made when the first checkpoint is saved.
-        keep: newest checkpoints that stay, >= 2, so that a damaged one is not the only one.
+        keep: newest checkpoints that stay when one is saved, >= 2, so that a damaged one is not the
+            only one.
 
     Raises:
         UsageError: if `keep` is less than 2.
     """
 
-    def __init__(self, path: Path, keep: int) -> None:
-        if keep < 2:
+    def __init__(self, path: Path, keep: int = _LEAST_KEPT) -> None:
+        if keep < _LEAST_KEPT:
             raise UsageError(f"keep = {keep}: 2 or more, as a fallback for a damaged checkpoint.")
         self.path = path
         self.keep = keep

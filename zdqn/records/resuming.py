@@ -18,7 +18,6 @@ from zdqn.records.run_files import RunFiles
 
 logger = logging.getLogger("zdqn.learner")
 
-_READS = 2
 _FITS = ("network.kind", "network.hidden", "network.dueling", "environment.frame_stack")
 """Keys that give the network its shape: its weights fit no other."""
 _MEANING = ("environment", "network", "algorithm", "replay", "exploration")
@@ -80,7 +79,7 @@ def load_resumption(
     """
     if resume is None:
         return None
-    loaded = CheckpointDirectory(RunFiles(resume).checkpoints, _READS).newest()
+    loaded = CheckpointDirectory(RunFiles(resume).checkpoints).newest()
     changed = _changed(loaded.checkpoint.config, config)
     moved = [
         key

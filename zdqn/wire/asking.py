@@ -5,8 +5,11 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
 
 from zdqn.errors import FencedError, MismatchError, PeerUnavailableError, ProtocolError
 from zdqn.wire import codec
@@ -46,6 +49,7 @@ class Reply:
 def ask(
     client: Client,
     header: Header,
+    arrays: Sequence[NDArray[Any]] = (),
     *,
     server: str,
     timeout_s: float,
@@ -53,13 +57,21 @@ def ask(
 ) -> Reply | None:
     """Ask a server and decode its answer.
 
+    Args:
+        client: connected to it.
+        header: of the question.
+        arrays: its payload.
+        server: what to call it in messages.
+        timeout_s: how long to wait.
+        stop: gives up quietly when set.
+
     Returns:
         The answer, or None if none came in time.
 
     Raises:
         MismatchError: when it refused, or answered what zdqn does not understand.
     """
-    body = client.request(codec.encode(header), timeout_s=timeout_s, stop=stop)
+    body = client.request(codec.encode(header, arrays), timeout_s=timeout_s, stop=stop)
     if body is None:
         return None
     try:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FencedError, MismatchError, ProtocolError, ZdqnError
 from zdqn.wire import codec
@@ -21,6 +23,7 @@ from zdqn.wire.descriptor_watch import DescriptorWatch
 from zdqn.wire.peers import Peer, PeerTable
 from zdqn.wire.protocol import (
     Acknowledged,
+    Echo,
     ErrorReply,
     Goodbye,
     Header,
@@ -47,9 +50,9 @@ _MOST_TEXT = 12_000
 _LINKS = {"memory": "samples", "learner": "model"}
 """Server to the name of the link on which it answers."""
 
-Handler: TypeAlias = Callable[[Request, Any, codec.Message], Header | None]
-"""Takes a request, its typed header and the message. Gives the answer; None if it has answered, or
-will."""
+Handler: TypeAlias = Callable[[Request, Any, codec.Message], Header | bytes | None]
+"""Takes a request, its typed header and the message. Gives the answer, written already if it has
+arrays; None if it has answered, or will."""
 
 
 class RefusedError(ZdqnError):
@@ -174,6 +177,7 @@ class Desk:
             Ping: self._ping,
             Goodbye: self._goodbye,
             StatusRequest: self._status,
+            Echo: self._echo,
             Stop: self._stop,
             **handlers,
         }
@@ -204,10 +208,11 @@ class Desk:
                 return taken
             answer = self.answer(request)
             if answer is not None:
-                server.reply(request, codec.encode(answer))
+                written = answer if isinstance(answer, bytes) else codec.encode(answer)
+                server.reply(request, written)
         return most
 
-    def answer(self, request: Request) -> Header | None:
+    def answer(self, request: Request) -> Header | bytes | None:
         """Answer one request; None if its handler has answered, or will."""
         try:
             message = codec.decode(request.body)
@@ -348,6 +353,10 @@ class Desk:
 
     def _status(self, _request: Request, _header: StatusRequest, _message: codec.Message) -> Status:
         return Status(role=self._role, values=self._host.status())
+
+    def _echo(self, request: Request, header: Echo, message: codec.Message) -> bytes:
+        codec.read_arrays(message, [(np.dtype(np.uint8), (header.nbytes,))])
+        return bytes(request.body)
 
     def _stop(self, _request: Request, stop: Stop, _message: codec.Message) -> Acknowledged:
         self._host.stop(stop.reason)

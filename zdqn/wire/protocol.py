@@ -37,6 +37,7 @@ MAGIC = b"ZDQN"
 MAX_HEADER_BYTES = 64 * 1024
 ALIGNMENT = 64
 _MAX_FRAME_BYTES = 64 * 1024 * 1024
+MOST_ECHO_BYTES = 1024**2
 
 # What a number or word of a header may be; anything else is refused when it is decoded.
 Session: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -75,6 +76,7 @@ class Kind(IntEnum):
     STATUS = 8
     STOP = 9
     ACKNOWLEDGED = 10
+    ECHO = 11
     BLOCK = 16
     SAMPLE_REQUEST = 17
     BATCHES = 18
@@ -313,3 +315,17 @@ class Acknowledged(Header, frozen=True):
     """Yes, done."""
 
     kind = Kind.ACKNOWLEDGED
+
+
+class Echo(Header, frozen=True):
+    """Ask for the same message back, to measure a link; needs no hello.
+
+    Payload array: (nbytes,) uint8, which nobody looks at.
+
+    Attributes:
+        nbytes: of the payload.
+    """
+
+    kind = Kind.ECHO
+    has_payload = True
+    nbytes: Annotated[int, Meta(ge=0, le=MOST_ECHO_BYTES)]

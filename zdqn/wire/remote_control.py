@@ -1,15 +1,42 @@
-"""Questions that anybody may ask a running server: how it does, and whether it would stop."""
+"""What anybody may ask a running server: how it does, how quick the way is, and to stop."""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from zdqn.errors import PeerUnavailableError
 from zdqn.wire import codec
-from zdqn.wire.addresses import check_resolves, parse_address
+from zdqn.wire.addresses import Address, check_resolves, parse_address
 from zdqn.wire.asking import Reply, ask
 from zdqn.wire.node import Node
-from zdqn.wire.protocol import Acknowledged, Header, Status, StatusRequest, Stop
+from zdqn.wire.protocol import (
+    MOST_ECHO_BYTES,
+    Acknowledged,
+    Echo,
+    Header,
+    Status,
+    StatusRequest,
+    Stop,
+)
+
+_ROUND_TRIPS = 50
+_LARGE_ROUND_TRIPS = 8
+"""Of `MOST_ECHO_BYTES` there and back."""
+
+
+class LinkSpeed(NamedTuple):
+    """How quick the way to a server and back is, its answering thread included.
+
+    Attributes:
+        round_trips_s: of messages without a payload, in ascending order.
+        bytes_per_s: of large ones, those there and those back added.
+    """
+
+    round_trips_s: tuple[float, ...]
+    bytes_per_s: float
 
 
 def fetch_status(address: str, timeout_s: float) -> dict[str, Any]:
@@ -48,13 +75,54 @@ def request_stop(address: str, reason: str, timeout_s: float) -> None:
     codec.expect(_ask_once(address, Stop(reason=reason), timeout_s).message, Acknowledged)
 
 
+def measure_link(address: str, timeout_s: float) -> LinkSpeed:
+    """Send messages there and back for a moment.
+
+    Args:
+        address: of a server's REQ/REP socket.
+        timeout_s: how long to wait for each answer; no other large one is sent after so long.
+
+    Raises:
+        PeerUnavailableError: when an answer did not come.
+        MismatchError: when what answered is no zdqn of this protocol version.
+        ConfigError: when the address is malformed.
+    """
+    server = _resolved(address)
+    with Node() as node, node.client(server) as client:
+
+        def round_trip_s(nbytes: int) -> float:
+            payload = [np.zeros(nbytes, np.uint8)]
+            started_s = time.perf_counter()
+            reply = ask(client, Echo(nbytes=nbytes), payload, server="server", timeout_s=timeout_s)
+            if reply is None:
+                raise _no_answer(server, timeout_s)
+            codec.expect(reply.message, Echo)
+            return time.perf_counter() - started_s
+
+        round_trip_s(0)  # it connects
+        small = sorted(round_trip_s(0) for _ in range(_ROUND_TRIPS))
+        large_s = [round_trip_s(MOST_ECHO_BYTES)]
+        while len(large_s) < _LARGE_ROUND_TRIPS and sum(large_s) < timeout_s:
+            large_s.append(round_trip_s(MOST_ECHO_BYTES))
+    return LinkSpeed(tuple(small), 2 * MOST_ECHO_BYTES * len(large_s) / sum(large_s))
+
+
 def _ask_once(text: str, header: Header, timeout_s: float) -> Reply:
-    address = parse_address(text, parameter="the address")
-    check_resolves(address, parameter="the address")
+    address = _resolved(text)
     with Node() as node, node.client(address) as client:
         reply = ask(client, header, server="server", timeout_s=timeout_s)
     if reply is None:
-        raise PeerUnavailableError(
-            f"Nothing answered at {address} within {timeout_s:g} s. Is the run still going?"
-        )
+        raise _no_answer(address, timeout_s)
     return reply
+
+
+def _resolved(text: str) -> Address:
+    address = parse_address(text, parameter="the address")
+    check_resolves(address, parameter="the address")
+    return address
+
+
+def _no_answer(address: Address, timeout_s: float) -> PeerUnavailableError:
+    return PeerUnavailableError(
+        f"Nothing answered at {address} within {timeout_s:g} s. Is the run still going?"
+    )
