@@ -35,6 +35,8 @@ def take(counts, *headers):
     for one in headers:
         taken = counts.follow(one)
         assert taken is not None
+        assert taken.next_sequence == one.sequence + 1
+        assert (taken.environment_steps, taken.episodes) == (one.environment_steps, one.episodes)
         counts.keep({one.session: taken})
 
 

@@ -84,13 +84,18 @@ def test_a_screen_within_a_screen_shows_a_line_once(logger, tmp_path):
     assert [line[-3:] for line in outer] == ["two"]
 
 
-def test_who_shows_may_fail(logger, capsys, monkeypatch):
-    def fail(_line):
+def test_who_shows_may_fail(logger, tmp_path, monkeypatch):
+    asked = []
+
+    def fail(line):
+        asked.append(line[9:])
         raise RuntimeError("no screen")
 
     monkeypatch.setattr(logging, "raiseExceptions", False)
-    with log_to_screen(fail, None, verbose=False):
+    with log_to_screen(fail, tmp_path / "log", verbose=False):
         logger.warning("look")
+    assert asked == ["warning look"]
+    assert (tmp_path / "log").read_text().endswith("warning look\n"), "others show it all the same"
 
 
 def test_a_file_that_cannot_be_written_changes_nothing(logger, tmp_path):
