@@ -53,6 +53,14 @@ def test_a_collector_that_nobody_holds_back_and_that_takes_no_step_stands_still(
     assert said(training(collector(0), rates=held_back), "collector")[1] == "good"
 
 
+def test_a_collector_that_tells_of_a_step_that_does_not_come_back():
+    hangs = training(collector(0, idle_s=10.0), collector(1, idle_s=9.9))
+    assert said(hangs, "collector")[1:] == (
+        "odd", "collector-0 has taken no step for 10 s, 3,000 steps/s, epsilon 0.04, held back "
+        "86 % of the time"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("view", "health", "text"),
     [

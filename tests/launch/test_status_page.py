@@ -37,10 +37,11 @@ def test_states():
         collector(0, last_seen_s=3.4),
         collector(1, state="silent", last_seen_s=12.0),
         collector(2),
+        collector(3, idle_s=43.0),
     )
     lines = drawn(training(*rows, rates={"steps of collector-2": 0.0}))
-    assert [line.split("   ")[-1] for line in lines[-3:]] == [
-        "silent for 3 s", "silent for 12 s", "stands still"
+    assert [line.split("   ")[-1] for line in lines[-4:]] == [
+        "silent for 3 s", "silent for 12 s", "stands still", "no step for 43 s"
     ]  # fmt: skip
 
 

@@ -173,6 +173,20 @@ def test_it_introduces_itself_to_both_and_says_goodbye_with_its_numbers(world):
     assert len(sessions) == 1
 
 
+def test_a_step_that_does_not_come_back_is_told_while_it_lasts(world, until):
+    def idle_s(server):
+        pings = [header for header in list(server.heard) if isinstance(header, Ping)]
+        return CollectorStatistics.read(pings[-1].statistics).idle_s if pings else 0.0
+
+    def hang():
+        until(lambda: idle_s(world.learner) > 0.1)
+        until(lambda: idle_s(world.memory) > 0.1)
+        world.stop.set()
+
+    world.collect(*GREEDY, steps=10, then=hang)
+    assert world.told(world.learner).environment_steps == 10
+
+
 def test_without_an_episode_there_is_no_mean_return(world):
     world.collect(*GREEDY, steps=3)
     assert world.told(world.learner).episode_return_mean is None

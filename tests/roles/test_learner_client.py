@@ -234,3 +234,11 @@ def test_closing_closes_environments_and_leaves_a_shared_context_open(fake, cont
     assert client.environments.closed == 1
     with Client(CONFIG, learner=server.address, context=context) as another:
         assert another.run() == OF_LEARNER
+
+
+def test_who_is_abandoned_says_goodbye_while_its_thread_does_something_else(fake, context):
+    server = fake(Hello=[OF_LEARNER])
+    with Client(CONFIG, learner=server.address, context=context) as client:
+        client.run(client.abandon)
+    goodbyes = [header for header in server.heard if isinstance(header, Goodbye)]
+    assert [goodbye.statistics for goodbye in goodbyes] == [{"blocks_sent": 3}]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zdqn.cli.closing_words import print_summary
+from zdqn.cli.grace import ending_in_time
 from zdqn.cli.options import (
     FOLDER,
     address_option,
@@ -168,6 +169,7 @@ def collector(
     with (
         stop_on_signals() as stop,
         Collector(config, learner=learner, memory=memory, name=name, stop=stop) as role,
+        ending_in_time(role, stop),
     ):
         role.run()
 
@@ -201,5 +203,6 @@ def evaluator(
     with (
         stop_on_signals() as stop,
         Evaluator(config, learner=learner, name=name, stop=stop) as role,
+        ending_in_time(role, stop),
     ):
         role.run()

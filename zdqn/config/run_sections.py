@@ -122,6 +122,14 @@ class LearnerSection(Section, frozen=True, kw_only=True):
             gt=0,
         ),
     ] = 1.0
+    give_up_after_s: Annotated[
+        float,
+        key(
+            "Seconds without a new transition, while it waits for some, after which it saves a "
+            "checkpoint and gives up with exit code 69; 0 waits for ever.",
+            ge=0,
+        ),
+    ] = 0.0
 
 
 class CollectorSection(Section, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from zdqn.launch.lines import Glyphs, Line, Part, joined, padded, printable, width_of
 from zdqn.launch.run_view import SILENT_AFTER_S, Member, RunView
 from zdqn.launch.wording import counted, duration, number, rate, share
+from zdqn.wire.status import STANDSTILL_S
 
 _MOST_NAMED = 2
 _OFTEN_BLOCKED = 0.5
@@ -210,15 +211,23 @@ def _trouble(view: RunView, member: Member) -> tuple[str, str]:
         health = "odd" if member.is_living else "bad"
         return health, f"{name} silent for {duration(member.last_seen_s)}"
     if is_stalled(view, member):
-        return "odd", f"{name} stands still"
+        return "odd", f"{name} {standstill(member)}"
     return "good", ""
 
 
 def is_stalled(view: RunView, member: Member) -> bool:
     """Whether a collector takes no steps, though nobody holds it back."""
+    if member.collector.idle_s >= STANDSTILL_S:
+        return True
     steps = view.rates.get(f"steps of {member.name}")
     blocked = view.rates.get(f"blocked of {member.name}", 0.0)
     return steps == 0 and blocked < _OFTEN_BLOCKED
+
+
+def standstill(member: Member) -> str:
+    """Say that a collector takes no steps, and for how long if it tells."""
+    idle_s = member.collector.idle_s
+    return f"has taken no step for {duration(idle_s)}" if idle_s else "stands still"
 
 
 def _health(troubles: list[tuple[str, str]], living: int, view: RunView) -> str:

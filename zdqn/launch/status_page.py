@@ -108,7 +108,8 @@ def _state(view: RunView, member: Member) -> str:
     if not member.is_living:
         return f"{printable(member.state)} for {duration(member.last_seen_s)}"
     if is_stalled(view, member):
-        return "stands still"
+        idle_s = member.collector.idle_s
+        return f"no step for {duration(idle_s)}" if idle_s else "stands still"
     return "living" if member.last_seen_s < 2 else f"silent for {duration(member.last_seen_s)}"
 
 

@@ -20,6 +20,7 @@ from zdqn.roles.acting.block_stream import BlockStream
 from zdqn.roles.acting.block_window import BlockWindow
 from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
 from zdqn.roles.acting.policy import Policy, make_policy
+from zdqn.roles.acting.standstill import Standstill
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
@@ -102,6 +103,7 @@ class Collector(LearnerClient):
         self._refused = 0
         self._epsilon: float = 1.0
         self._began_s = 0.0
+        self._standstill = Standstill()
         super().__init__(
             "collector",
             config,
@@ -287,8 +289,10 @@ class Collector(LearnerClient):
     def _statistics(self) -> Statistics:
         rollout, stream, policy = self._rollout, self._stream, self._policy
         returns = tuple(self._returns)
+        waits = stream is None or policy is None or stream.waits or policy.asks
+        steps = rollout.environment_steps if rollout is not None else 0
         statistics = CollectorStatistics(
-            environment_steps=rollout.environment_steps if rollout is not None else 0,
+            environment_steps=steps,
             episodes=rollout.episodes if rollout is not None else 0,
             blocks_sent=stream.blocks_sent if stream is not None else 0,
             transitions_sent=stream.transitions_sent if stream is not None else 0,
@@ -297,6 +301,7 @@ class Collector(LearnerClient):
             blocked_s=round(stream.blocked_s, 3) if stream is not None else 0.0,
             asking_s=round(policy.asking_s, 3) if policy is not None else 0.0,
             collecting_s=round(time.monotonic() - self._began_s, 3) if self._began_s else 0.0,
+            idle_s=round(self._standstill.look(steps, waits=waits), 1),
             steps_ahead=stream.steps_ahead if stream is not None else None,
             episode_return_mean=round(sum(returns) / len(returns), 3) if returns else None,
         )

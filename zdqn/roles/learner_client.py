@@ -60,6 +60,7 @@ class LearnerClient(Closing):
         self._spec: EnvironmentSpec | None = None
         self._environments: Any = None
         self._run_id = ""
+        self._memberships: list[Membership] = []
         if config is not None:  # before any socket: a wrong environment is told at once
             self._build(config)
         self._node = Node(context)
@@ -89,7 +90,7 @@ class LearnerClient(Closing):
 
     def _membership(self, address: Address, server: ServerRole) -> Membership:
         links = (self._config or Config()).links
-        return Membership(
+        membership = Membership(
             self._node,
             address,
             server=server,
@@ -99,6 +100,8 @@ class LearnerClient(Closing):
             ping_period_s=links.ping_period_s,
             connect_timeout_s=links.connect_timeout_s,
         )
+        self._memberships.append(membership)
+        return membership
 
     def _join(self) -> tuple[Membership, Welcome | None]:
         """Join the learner's run, with its configuration if this role came without one.
@@ -121,6 +124,14 @@ class LearnerClient(Closing):
         if welcome is not None:
             self._run_id = welcome.run_id
         return membership, welcome
+
+    def abandon(self) -> None:
+        """Say goodbye with the last numbers, while the thread of `run` does not come back.
+
+        For whoever ends the process then: nothing else of this role may be used any more.
+        """
+        for membership in self._memberships:
+            membership.leave()
 
     def close(self) -> None:
         """Close environments and sockets."""

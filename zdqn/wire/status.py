@@ -23,6 +23,10 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 StatisticsT = TypeVar("StatisticsT", bound="RoleStatistics")
 
 
+STANDSTILL_S = 10.0
+"""Seconds without a step, though nobody is waited for, after which it is said."""
+
+
 class RoleStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """Base of what a role tells in pings; numbers that are None are left out."""
 
@@ -61,6 +65,8 @@ class CollectorStatistics(RoleStatistics, frozen=True):
         blocked_s: seconds spent waiting for room on the link.
         asking_s: seconds spent waiting for the model server's actions.
         collecting_s: seconds since its first step.
+        idle_s: seconds since its last step, if it waits for nobody: a step or a reset of its
+            environment has not come back.
         steps_ahead: environment steps that the memory has not heard of yet; None where nothing
             bounds them.
         episode_return_mean: over its last few episodes; None before the first has ended.
@@ -75,6 +81,7 @@ class CollectorStatistics(RoleStatistics, frozen=True):
     blocked_s: Seconds = 0.0
     asking_s: Seconds = 0.0
     collecting_s: Seconds = 0.0
+    idle_s: Seconds = 0.0
     steps_ahead: Count | None = None
     episode_return_mean: Finite | None = None
 

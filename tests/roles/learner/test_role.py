@@ -271,6 +271,12 @@ def waiting(make, fake):
     assert not thread.is_alive()
 
 
+def test_a_learner_that_is_told_to_gives_up_without_a_collector(make, fake):
+    learner = make(quick_config("learner.give_up_after_s=0.2"), memory=fake().address)
+    with pytest.raises(PeerUnavailableError, match=r"learner\.give_up_after_s.*no collector is"):
+        learner.run()
+
+
 def test_who_asks_for_a_stop_gives_the_reason_and_the_first_counts(waiting, tmp_path):
     learner, memory, _, result = waiting
     for reason in ("enough", "really enough"):  # answered until it is closed

@@ -14,7 +14,7 @@ import torch
 from zdqn.core.agenda import Agenda, Limits, Periods
 from zdqn.core.divergence import Divergence
 from zdqn.data import Batch, EnvironmentSpec, EvaluationScores, WeightVersion
-from zdqn.errors import RoleFailedError
+from zdqn.errors import PeerUnavailableError, RoleFailedError
 from zdqn.records.block_accounts import NO_BLOCKS, BlockTotals
 from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
@@ -120,7 +120,7 @@ class FakeModel:
         self.evaluations = []
         self.turns = 0
         self.at_turn: Callable[[int], None] = lambda turn: None
-        self.collectors = 1
+        self.living_collectors = 1
         self.evaluators = 1
         self.room = 1_000
         self.patience_s = math.inf
@@ -143,10 +143,10 @@ class FakeModel:
         return self.patience_s
 
     def living(self, role):
-        return {"collector": self.collectors, "evaluator": self.evaluators}[role]
+        return {"collector": self.living_collectors, "evaluator": self.evaluators}[role]
 
-    def collector_statistics(self):
-        return [CollectorStatistics(epsilon=0.5)]
+    def collectors(self):
+        return [("a", CollectorStatistics(epsilon=0.5))]
 
 
 class FakeRecorder:
@@ -182,14 +182,10 @@ class FakeRecorder:
 
 class FakeBoard:
     def __init__(self):
-        self.waits = []
         self.reports = []
 
     def begin(self, collectors):
         assert collectors == [CollectorStatistics(epsilon=0.5)]
-
-    def waits_for(self, what):
-        self.waits.append(what)
 
     def report(self, row, *, blocks, waited_s, collectors):
         self.reports.append((row.updates, blocks.lost, waited_s))
@@ -208,6 +204,8 @@ class Setting:
         self.publications = Publications(self.model, run_id="r", learner_epoch=1)
         self.totals = RunTotals()
         self.blocks = NO_BLOCKS
+        self.waits: list[tuple[str, int]] = []
+        self.gives_up = False
         self.publications_told: list[tuple[int, int]] = []
         self.pace = SimpleNamespace(published=self._published)
         self.loop = TrainingLoop(
@@ -224,6 +222,7 @@ class Setting:
             agenda=Agenda(periods or Periods(publish_updates=1), Limits(**limits)),
             pace=self.pace,  # type: ignore[arg-type]
             board=self.board,  # type: ignore[arg-type]
+            missing=SimpleNamespace(wait_for=self._wait_for),  # type: ignore[arg-type]
             stop=self.stop,
             evaluators_planned=planned,
             compiled=compiled,
@@ -232,6 +231,11 @@ class Setting:
     def _published(self, seconds, nbytes, subscribers):
         assert seconds > 0
         self.publications_told.append((nbytes, subscribers))
+
+    def _wait_for(self, what, came):
+        self.waits.append((what, came))
+        if self.gives_up:
+            raise PeerUnavailableError("nothing has come")
 
     def run(self):
         return self.loop.run()
@@ -435,18 +439,23 @@ def test_a_memory_that_was_restarted_is_said_and_counted_on(caplog):
     assert setting.loop.counters.environment_steps == 10
 
 
-def test_what_is_waited_for_is_said_with_who_is_missing():
+def test_what_is_waited_for_is_said_with_what_has_come():
     setting = Setting(progress())
     setting.run()
     setting.stop.clear()
-    setting.samples.replies = [progress()]
-    setting.samples.waiting_for = "data: the memory holds 0 of 5 transitions"
-    setting.model.collectors = 0
+    setting.samples.replies = [progress(transitions=4)]
+    setting.samples.waiting_for = "data: the memory holds 4 of 5 transitions"
     setting.run()
-    assert setting.board.waits[0] == "the memory to answer"
-    assert setting.board.waits[-1] == (
-        "data: the memory holds 0 of 5 transitions; no collector is alive"
-    )
+    assert setting.waits[0] == ("the memory to answer", 0)
+    assert setting.waits[-1] == ("data: the memory holds 4 of 5 transitions", 4)
+
+
+def test_who_gives_up_has_saved_a_checkpoint():
+    setting = Setting(batch(2), progress())
+    setting.gives_up = True
+    with pytest.raises(PeerUnavailableError):
+        setting.run()
+    assert [updates for updates, *_ in setting.recorder.checkpoints] == [2]
 
 
 # --- what is due --------------------------------------------------------------------------------

@@ -73,6 +73,7 @@ class BlockStream:
         transitions_sent: in them.
         transitions_unsent: ready, but given up because the run ended.
         blocked_s: seconds spent sending, most of it waiting for room.
+        waits: whether it is sending now.
         steps_ahead: environment steps of which the memory had not heard when the last block went; 0
             without a window.
     """
@@ -102,6 +103,7 @@ class BlockStream:
         self.transitions_sent = 0
         self.transitions_unsent = 0
         self.blocked_s = 0.0
+        self.waits = False
         self.steps_ahead = 0
         self._steps_heard = 0
         self._steps_when_sent: deque[int] = deque()  # of the blocks that are on their way
@@ -120,7 +122,9 @@ class BlockStream:
             self._clock() - self._sent_s <= self._block_age_s or not source.pending
         ):
             return False
+        self.waits = True
         self._send(give_up)
+        self.waits = False
         self._sent_s = self._clock()
         return True
 
@@ -131,6 +135,7 @@ class BlockStream:
             give_up: as for `send_if_due`.
             wanted: whether anybody learns from it still; if not, nothing is sent.
         """
+        self.waits = True
         while wanted and self._source.pending:
             wanted = self._send(give_up)
         self.transitions_unsent += self._source.pending

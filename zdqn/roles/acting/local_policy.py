@@ -72,6 +72,7 @@ class LocalPolicy:
         self.environment_steps = 0
         self.stopping = False
         self.asking_s = 0.0
+        self.asks = False
         reply = wait_for(
             lambda: self._fetch(client, stop),
             what=f"the first weights of the learner at {client.address}",

@@ -25,11 +25,13 @@ class Policy(Protocol):
         environment_steps: of all collectors, the last that came with weights.
         stopping: training is over.
         asking_s: seconds spent waiting for somebody else's actions.
+        asks: whether it waits for some now.
     """
 
     environment_steps: int
     stopping: bool
     asking_s: float
+    asks: bool
 
     def refresh(self) -> None:
         """Take over newer weights, if there are any."""

@@ -53,6 +53,7 @@ class RemotePolicy:
         self.environment_steps = 0
         self.stopping = False
         self.asking_s = 0.0
+        self.asks = False
 
     def refresh(self) -> None:
         """Do nothing: every action is asked for."""
@@ -64,7 +65,9 @@ class RemotePolicy:
             return Choice(exploration.actions, max(self._version, 0))
         started_s = time.monotonic()
         asking = ~exploration.exploring
+        self.asks = True
         greedy = self._ask(observations[asking] if exploring else observations)
+        self.asks = False
         self.asking_s += time.monotonic() - started_s
         if greedy is None:
             return None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 from zdqn.records.block_accounts import BlockTotals, Sent
 from zdqn.records.totals import RunTotals
 from zdqn.wire.memory_messages import SessionBlocks
+from zdqn.wire.status import MemoryStatistics
 
 
 class Senders(Protocol):
@@ -46,3 +47,26 @@ class BlockCount:
             blocks.heard(memory, rows)
         blocks.told(self._senders.blocks_sent())
         return blocks.counts()
+
+
+def describe_data(
+    memory: MemoryStatistics, blocks: BlockTotals, totals: RunTotals
+) -> dict[str, Any]:
+    """Give what a summary tells of a run's data.
+
+    Args:
+        memory: last numbers of the memory.
+        blocks: where all blocks are.
+        totals: of the run.
+    """
+    return {
+        "samples": memory.samples,
+        "samples_per_insert": memory.samples_per_insert,
+        "blocks_sent": blocks.sent,
+        "blocks": blocks.stored,
+        "blocks_lost": blocks.lost,
+        "blocks_refused": blocks.refused,
+        "blocks_in_flight": blocks.in_flight,
+        "blocks_duplicated": totals.total("blocks_duplicated"),
+        "memory_restarts": totals.restarts,
+    }

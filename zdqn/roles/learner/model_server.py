@@ -186,11 +186,11 @@ class ModelServer(Closing):
         with self._lock:
             return len(self._answers.desk.living(role))
 
-    def collector_statistics(self) -> list[CollectorStatistics]:
-        """Give the last statistics of the living collectors."""
+    def collectors(self) -> list[tuple[str, CollectorStatistics]]:
+        """Give name and last statistics of each living collector."""
         with self._lock:
-            collectors = self._answers.desk.living("collector")
-            return [CollectorStatistics.read(peer.statistics) for peer in collectors]
+            peers = self._answers.desk.living("collector")
+            return [(peer.name, CollectorStatistics.read(peer.statistics)) for peer in peers]
 
     def blocks_sent(self) -> list[Sent]:
         """Give what each collector told of its blocks, those that left included."""

@@ -35,9 +35,10 @@ from zdqn.roles.building import (
     use_threads,
 )
 from zdqn.roles.compiling.compiled_updates import CompiledUpdates
-from zdqn.roles.learner.block_count import BlockCount
+from zdqn.roles.learner.block_count import BlockCount, describe_data
 from zdqn.roles.learner.last_evaluations import LastEvaluations
 from zdqn.roles.learner.memory_link import MemoryLink
+from zdqn.roles.learner.missing_data import MissingData
 from zdqn.roles.learner.model_answers import check_travels
 from zdqn.roles.learner.model_server import ModelServer
 from zdqn.roles.learner.publications import Publications, make_pace
@@ -164,13 +165,16 @@ class Learner(Closing):
         self._board = StatusBoard(
             config,
             run=RunStatus(
-                run_id=self._run_id,
-                directory=str(self._directory.path),
-                learner_epoch=self._epoch,
+                run_id=self._run_id, directory=str(run_directory), learner_epoch=self._epoch
             ),
             metrics=self._recorder.metrics,
             memory=self._memory,
             audience=self._server,
+        )
+        self._missing = MissingData(
+            config.learner.give_up_after_s,
+            collectors=self._server.collectors,
+            say=self._board.waits_for,
         )
 
     # --- life -------------------------------------------------------------------------------------
@@ -251,7 +255,7 @@ class Learner(Closing):
             spec = self._server.wait_for_spec(_POLL_S)
             if spec is not None:
                 return spec
-            self._board.waits_for("a collector, to learn what the environment looks like")
+            self._missing.wait_for("a collector, to learn what the environment looks like", 0)
         return None
 
     def _make_trainer(self, spec: EnvironmentSpec) -> Trainer:
@@ -303,6 +307,7 @@ class Learner(Closing):
             agenda=Agenda(build_periods(config), build_limits(config), pace),
             pace=pace,
             board=self._board,
+            missing=self._missing,
             stop=self._stop,
             evaluators_planned=config.launch.evaluators > 0,
             compiled=compiled,
@@ -334,7 +339,8 @@ class Learner(Closing):
         reason = limit or self._reason()
         logger.info("training is over: %s", reason)
         self._server.finish(evaluators=False)
-        verdict = self._board.overall(samples.waited_s, self._server.collector_statistics())
+        collectors = [told for _, told in self._server.collectors()]
+        verdict = self._board.overall(samples.waited_s, collectors)
         loop.report()
         loop.publish(stopping=True)
         loop.save_checkpoint()
@@ -359,8 +365,10 @@ class Learner(Closing):
         """Let everybody go, end the memory, and write the summary."""
         self._board.enter("finishing")
         self._server.finish(evaluators=True)
-        _wait_until(lambda: not self._clients(), _FAREWELL_S)
-        memory, totals = self._memory.stop(), self._totals
+        _wait_until(
+            lambda: not (self._server.living("collector") + self._server.living("evaluator"))
+        )
+        memory = self._memory.stop()
         self._memory.close()  # after its last numbers: it may wait for nobody else
         blocks = self._blocks.look()
         summary = self._recorder.write_summary(
@@ -369,15 +377,7 @@ class Learner(Closing):
             {
                 "snapshots_unevaluated": self._server.unevaluated,
                 "snapshots_dropped": dropped,
-                "samples": memory.samples,
-                "samples_per_insert": memory.samples_per_insert,
-                "blocks_sent": blocks.sent,
-                "blocks": blocks.stored,
-                "blocks_lost": blocks.lost,
-                "blocks_refused": blocks.refused,
-                "blocks_in_flight": blocks.in_flight,
-                "blocks_duplicated": totals.total("blocks_duplicated"),
-                "memory_restarts": totals.restarts,
+                **describe_data(memory, blocks, self._totals),
                 "waited_for_samples_s": round(waited_s, 3),
                 "actions_served": self._server.actions_served,
                 "learner_epoch": self._epoch,
@@ -386,15 +386,12 @@ class Learner(Closing):
         )
         return RunResult(self._directory.path, summary)
 
-    def _clients(self) -> int:
-        return self._server.living("collector") + self._server.living("evaluator")
-
     def close(self) -> None:
         """Close the sockets and end the model server."""
         self._open.close()
 
 
-def _wait_until(done: Callable[[], bool], timeout_s: float | None) -> None:
-    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
-    while not done() and (deadline_s is None or time.monotonic() < deadline_s):
+def _wait_until(done: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + _FAREWELL_S
+    while not done() and time.monotonic() < deadline_s:
         time.sleep(_POLL_S)

@@ -14,11 +14,13 @@ from numpy.typing import NDArray
 from zdqn.core.agenda import NOTHING, Agenda, Counters
 from zdqn.core.publication_pace import PublicationPace
 from zdqn.data import Batch, EnvironmentSpec
+from zdqn.errors import PeerUnavailableError
 from zdqn.records.recorder import Recorder
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.rl.importance import importance_weights
 from zdqn.roles.learner.block_count import BlockCount
+from zdqn.roles.learner.missing_data import MissingData
 from zdqn.roles.learner.publications import Publications, Published
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.wire.memory_messages import Progress
@@ -77,8 +79,8 @@ class Model(Protocol):
     def living(self, role: str) -> int:
         """Count the living clients of a role."""
 
-    def collector_statistics(self) -> list[CollectorStatistics]:
-        """Give the last statistics of the living collectors."""
+    def collectors(self) -> list[tuple[str, CollectorStatistics]]:
+        """Give name and last statistics of each living collector."""
 
 
 class Compiled(Protocol):
@@ -105,9 +107,9 @@ class TrainingLoop:
         agenda: says what is due.
         pace: told what publications cost.
         board: says how it goes.
+        missing: says what is waited for, and when to wait no longer.
         stop: ends it from outside.
         evaluators_planned: whether snapshots are taken though no evaluator is alive yet.
-        compiled: told now and then how far training is; None for a trainer that stays as it is.
         compiled: told now and then how far training is; None for a trainer that stays as it is.
 
     Attributes:
@@ -130,6 +132,7 @@ class TrainingLoop:
         agenda: Agenda,
         pace: PublicationPace,
         board: StatusBoard,
+        missing: MissingData,
         stop: threading.Event,
         evaluators_planned: bool = True,
         compiled: Compiled | None = None,
@@ -148,6 +151,7 @@ class TrainingLoop:
         self._pace = pace
         self._subscribers = 0
         self._board = board
+        self._missing = missing
         self._stop = stop
         self._compiled = compiled
         self._update: Update | None = None
@@ -180,11 +184,10 @@ class TrainingLoop:
         Raises:
             MismatchError: when the memory refuses.
             FencedError: when a newer learner has taken over.
+            PeerUnavailableError: when no transition has come for too long.
             RoleFailedError: when a loss or priority is no number any more.
         """
-        collectors = self._model.collector_statistics()
-        self._subscribers = len(collectors)
-        self._board.begin(collectors)
+        self._board.begin(self._ask_collectors())
         while not self._stop.is_set():
             self.take_evaluations()
             self._do_what_is_due()
@@ -212,8 +215,12 @@ class TrainingLoop:
         self._counted = self._totals.counted()
 
     def _say_what_is_missing(self) -> None:
-        nobody = "" if self._model.living("collector") else "; no collector is alive"
-        self._board.waits_for(f"{self._samples.waiting_for or 'the memory to answer'}{nobody}")
+        what = self._samples.waiting_for or "the memory to answer"
+        try:
+            self._missing.wait_for(what, self.counters.transitions)
+        except PeerUnavailableError:
+            self.save_checkpoint()
+            raise
 
     def _learn(self, sampled: Batch) -> None:
         """Make one update with each batch of a reply."""
@@ -356,10 +363,14 @@ class TrainingLoop:
             version=self._publications.version,
         )
 
+    def _ask_collectors(self) -> list[CollectorStatistics]:
+        collectors = [told for _, told in self._model.collectors()]
+        self._subscribers = len(collectors)
+        return collectors
+
     def report(self) -> None:
         """Write a row of metrics, and say how it goes."""
-        collectors = self._model.collector_statistics()
-        self._subscribers = len(collectors)
+        collectors = self._ask_collectors()
         row = self._recorder.report(self.counters, update=self._update, collectors=collectors)
         self._board.report(
             row,
