@@ -32,9 +32,7 @@ def batches_layout(
     count: int, spec: EnvironmentSpec, *, shared: bool = False
 ) -> tuple[ArrayLayout, ...]:
     """Lay out the payload of `Batches` with `count` transitions in all."""
-    observations = (spec.dtype, (count, *spec.stacked_shape))
-    return (
-        *(() if shared else (observations, observations)),
+    numbers = (
         (_INT64, (count,)),
         (_FLOAT64, (count,)),
         (_INT64, (count,)),
@@ -42,6 +40,10 @@ def batches_layout(
         (_FLOAT32, (count,)),
         (_FLOAT32, (count,)),
     )
+    if shared:
+        return numbers
+    observations = (spec.dtype, (count, *spec.stacked_shape))
+    return (observations, observations, *numbers)
 
 
 def _as_batch(arrays: Sequence[NDArray[Any]]) -> Batch:

@@ -129,8 +129,10 @@ class SharedSlots(Closing):
 
     def give_back(self, slot: Slot | None) -> None:
         """Take back a slot that came to no use: there was no reply, or none with batches."""
+        if slot is None:
+            return
         segment = self._segment_of(slot)
-        if slot is not None and segment is not None:
+        if segment is not None:
             segment.give_back(slot)
 
     def answered(self, slot: Slot | None, *, shared: bool) -> NDArray[np.uint8] | None:
@@ -143,8 +145,10 @@ class SharedSlots(Closing):
         Returns:
             What is in it, to be read only; None if there was none.
         """
+        if slot is None:
+            return None
         segment = self._segment_of(slot)
-        if slot is None or segment is None:
+        if segment is None:
             return None
         if shared:
             self._say(logging.INFO, "frames of samples come through shared memory")
@@ -172,11 +176,10 @@ class SharedSlots(Closing):
         self.renew()
         self._wanted = False
 
-    def _segment_of(self, slot: Slot | None) -> _Segment | None:
+    def _segment_of(self, slot: Slot) -> _Segment | None:
         """Give where a slot lies; None if that was let go."""
         segment = self._segment
-        is_there = slot is not None and segment is not None and slot.token == segment.token
-        return segment if is_there else None
+        return segment if segment is not None and slot.token == segment.token else None
 
     def _say(self, level: int, what: str, why: str = "") -> None:
         """Say which way frames go, whenever that changes."""
