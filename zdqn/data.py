@@ -64,9 +64,14 @@ class EnvironmentSpec:
         return (self.frame_stack, *self.observation_shape)
 
     @cached_property
+    def stacked_bytes(self) -> int:
+        """Bytes of one observation as a network sees it."""
+        return self.frame_bytes * self.frame_stack
+
+    @cached_property
     def sample_bytes(self) -> int:
         """Bytes of one sampled transition: two stacked observations and six numbers."""
-        return 2 * self.frame_bytes * self.frame_stack + 48
+        return 2 * self.stacked_bytes + 48
 
     @cached_property
     def record_dtype(self) -> np.dtype[Any]:

@@ -24,3 +24,12 @@ def test_sample_leaves_out_replies_that_the_learner_would_not_ask_for():
     assert not bench_sample.measure_subject(
         TINY, quiet, subject, batch_sizes=(512,), requests=((64, 2),)
     )
+
+
+def test_sample_through_shared_memory():
+    subject = Subject("uniform", "image", STACKED, 300, shared=True)
+    figures = bench_sample.measure_subject(
+        TINY, quiet, subject, batch_sizes=(32,), requests=((64, 2),)
+    )
+    check(figures, "sample.uniform.image.32.shared.4_a_reply.2_in_flight")
+    assert figures[0].goal is not None

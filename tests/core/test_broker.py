@@ -343,3 +343,36 @@ def test_samples_say_their_kind(start, spec):
     header, _ = read(ask(broker), spec)
     assert isinstance(header, Batches)
     assert len(broker.store.draw(4, 2)) == 8
+
+
+# --- shared memory ------------------------------------------------------------------------------
+
+
+def test_with_room_for_them_frames_are_written_there_and_are_the_same(start, spec):
+    answers = []
+    for room in (None, np.full(10_000, 255, np.uint8)):
+        broker, sender = start()
+        sender.send(5)
+        sender.send(5)
+        result = broker.sample(SampleRequest(batch_size=4, batches=2), room)
+        assert isinstance(result, Draw)
+        message = codec.decode(result.message.tobytes())
+        answers.append(payloads.read_batches(message, spec, room))
+    (header, sent), (shared_header, shared) = answers
+    assert (header.shared, shared_header.shared) == (False, True)
+    for name, array in vars(sent).items():
+        np.testing.assert_array_equal(getattr(shared, name), array)
+
+
+def test_frames_for_which_the_room_is_too_short_travel_in_the_reply(start, spec):
+    broker, sender = start()
+    sender.send(5)
+    sender.send(5)
+    needed = payloads.slot_bytes(8, spec)
+    for nbytes, shared in ((needed, True), (needed - 1, False), (0, False)):
+        room = np.full(nbytes, 255, np.uint8)
+        result = broker.sample(SampleRequest(batch_size=4, batches=2), room)
+        assert isinstance(result, Draw)
+        header, _ = payloads.read_batches(codec.decode(result.message.tobytes()), spec, room)
+        assert header.shared == shared
+        assert shared or (room == 255).all(), "nothing was written"

@@ -9,7 +9,8 @@ import signal
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from pathlib import Path
 
 import pytest
 
@@ -185,6 +186,77 @@ def test_a_learner_that_a_signal_ends_ends_the_run_and_names_it(processes):
     assert learner.kill(signal.SIGTERM) == 0
     assert [one.end() for one in (memory, collector)] == [0, 0]
     assert processes.summary()["stop_reason"] == "SIGTERM"
+
+
+SHARED = ("--set", "links.shared_memory=true")  # these observations are small
+
+
+def shared_by(process):
+    """Count the descriptors and mappings of shared memory that a process has."""
+    folder = Path("/proc") / str(process.process.pid)
+    descriptors = 0
+    for path in (folder / "fd").iterdir():
+        with suppress(FileNotFoundError):  # closed since
+            descriptors += "zdqn-samples" in str(path.readlink())
+    return descriptors, (folder / "maps").read_text().count("zdqn-samples")
+
+
+def shares(address):
+    """Wait until a memory is shared memory with."""
+    return eventually(lambda: fetch_status(address, 5).get("sharing"), "shared memory")
+
+
+def test_shared_memory_outlives_killed_memories_and_nothing_of_it_is_left(processes):
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples, "tcp://127.0.0.1:0", *SHARED)
+    processes.start("collector", "--learner", model)
+    updates = updates_of(model)
+    assert shares(samples)
+    before = shared_by(learner)
+    for deaths in range(1, 3):
+        memory.kill()
+        memory, _ = processes.memory(samples)
+        learner.says(rf"(?s)(the memory was restarted.*){{{deaths}}}")
+        updates = updates_of(model, more_than=updates + 20)
+        assert shares(samples)
+        assert shared_by(learner) == before, "that of the connection before was let go"
+    assert learner.log.count("frames of samples come through shared memory") == 1
+    request_stop(model, "enough", 5)
+    assert [one.end() for one in (learner, memory)] == [0, 0]
+    assert not list(Path("/dev/shm").glob("zdqn-samples*"))
+
+
+def test_a_memory_lets_go_of_what_a_killed_learner_shared_and_takes_the_next_ones(processes):
+    memory, samples = processes.memory()
+    every = ("--set", "learner.checkpoint_period_updates=50")
+    learner, model = processes.learner(samples, "tcp://127.0.0.1:0", *SHARED, *every)
+    processes.start("collector", "--learner", model)
+    updates_of(model, more_than=60)
+    assert shares(samples)
+    learner.kill()
+    eventually(lambda: not fetch_status(samples, 5)["sharing"], "the learner was taken for dead")
+    assert shared_by(memory) == (0, 0)
+    again, _ = processes.learner(samples, model, *SHARED, "--resume", "run")
+    updates_of(model, more_than=int(again.says(r"resuming from .* at (\d+) updates")[1]) + 20)
+    assert shares(samples)
+    request_stop(model, "enough", 5)
+    assert [one.end() for one in (again, memory)] == [0, 0]
+
+
+def test_a_memory_that_stood_still_writes_to_nothing_that_is_read(processes):
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples, "tcp://127.0.0.1:0", *SHARED)
+    processes.start("collector", "--learner", model)
+    updates = updates_of(model)
+    memory.process.send_signal(signal.SIGSTOP)
+    learner.says("the memory at .* does not answer")  # and has connected anew, with new memory
+    memory.process.send_signal(signal.SIGCONT)
+    updates_of(model, more_than=updates + 50)
+    eventually(lambda: shared_by(memory)[1] == 1, "one mapping")
+    assert shares(samples)
+    request_stop(model, "enough", 5)
+    assert [one.end() for one in (learner, memory)] == [0, 0]
+    assert "Traceback" not in learner.log + memory.log
 
 
 def test_a_memory_without_descriptors_says_so(processes):

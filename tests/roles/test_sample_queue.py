@@ -8,6 +8,7 @@ import zmq
 from zdqn.core.broker import Draw
 from zdqn.errors import FencedError, ProtocolError
 from zdqn.roles.sample_queue import SampleQueue
+from zdqn.roles.slot_writer import SlotWriter
 from zdqn.wire import codec
 from zdqn.wire.desk import RefusedError
 from zdqn.wire.memory_messages import NotReady, Progress, SampleRequest
@@ -40,7 +41,7 @@ class FakeBroker:
         if header.session in self.fenced:
             raise FencedError("a newer learner")
 
-    def sample(self, header):
+    def sample(self, header, slot):
         if not self.left:
             return NOT_READY
         self.left -= 1
@@ -62,7 +63,8 @@ class Line:
         self.deaf: set[int] = set()
         self.unread = 0
         self.now_s = 5.0
-        self.object = SampleQueue(self.broker, self, clock=lambda: self.now_s)  # type: ignore[arg-type]
+        slots = SlotWriter(allowed=False)
+        self.object = SampleQueue(self.broker, self, slots, clock=lambda: self.now_s)  # type: ignore[arg-type]
 
     def has_room(self, request):
         return request.body[0] not in self.deaf
@@ -226,9 +228,9 @@ def test_the_time_it_takes_is_counted(line):
     line.broker.left = 1
     sample = line.broker.sample
 
-    def slowly(header):
+    def slowly(header, slot):
         line.now_s += 0.25
-        return sample(header)
+        return sample(header, slot)
 
     line.broker.sample = slowly
     line.ask(1)
@@ -239,10 +241,10 @@ def test_what_is_not_looked_at_in_time_comes_first_in_the_next_round(line):
     sample = line.broker.sample
     order = []
 
-    def slowly(header):
+    def slowly(header, slot):
         line.now_s += 0.25
         order.append(header.session)
-        return sample(header)
+        return sample(header, slot)
 
     for client in (1, 2, 3, 4):
         line.ask(client)

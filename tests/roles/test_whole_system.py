@@ -50,6 +50,34 @@ def test_four_roles_train_and_write_a_run_directory(system, tmp_path):
     assert names == ["update-000000050.pt", "update-000000060.pt"]
 
 
+@pytest.mark.parametrize(
+    ("at_learner", "at_memory", "sharing", "word"),
+    [
+        ("true", "auto", True, "frames of samples come through shared memory"),
+        ("true", "true", True, "frames of samples come through shared memory"),
+        ("true", "false", False, "frames of samples come over the socket"),
+        ("false", "true", False, ""),
+        ("auto", "true", False, ""),  # so small a batch is not worth it
+    ],
+)
+def test_frames_go_through_shared_memory_if_both_ends_want_it(
+    system, caplog, at_learner, at_memory, sharing, word
+):
+    caplog.set_level("INFO")
+    key = "links.shared_memory"
+    memory = system.memory(quick_config(f"{key}={at_memory}"))
+    config = quick_config(f"{key}={at_learner}", "stop.updates=0")
+    learner = system.learner(config, memory)
+    system.collector(None, learner)
+    address = learner.role.endpoints["model"]
+    eventually(lambda: fetch_status(address, 5)["progress"]["updates"] > 20, "updates")
+    assert fetch_status(memory.role.endpoints["samples"], 5)["sharing"] == sharing
+    said = [text for text in caplog.messages if text.startswith("frames of samples come")]
+    assert [text.partition(":")[0] for text in said] == [word] * bool(word)
+    request_stop(address, "enough", 5)
+    assert learner.result().stop_reason == "enough"
+
+
 def test_every_snapshot_is_evaluated_once_the_first_and_the_last_included(system):
     config = quick_config("evaluator.period_updates=10", "stop.updates=45")
     _, learner = start_all(system, config, evaluators=3)

@@ -2,13 +2,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tests.wire.conftest import zeros
+from zdqn.data import ALLOWED_DTYPES, EnvironmentSpec
 from zdqn.errors import ProtocolError
 from zdqn.wire import codec, payloads
 from zdqn.wire.memory_messages import Batches, Progress, SampleRequest
 from zdqn.wire.model_messages import ActionRequest, Snapshot, TensorInfo, Weights
+
+NO_PROGRESS = Progress(**dict.fromkeys(Progress.__struct_fields__, 0))
 
 
 def test_batches_come_back_as_they_were(image_spec):
@@ -26,6 +31,49 @@ def test_batches_come_back_as_they_were(image_spec):
     assert read.observations.shape == (6, 4, 3, 5)
     for name, array in vars(batch).items():
         np.testing.assert_array_equal(getattr(read, name), array)
+
+
+@given(
+    shape=st.lists(st.integers(1, 7), min_size=1, max_size=3),
+    dtype=st.sampled_from(sorted(ALLOWED_DTYPES)),
+    stack=st.integers(1, 4),
+    batches=st.integers(1, 3),
+    batch_size=st.integers(1, 9),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_batches_are_the_same_bytes_in_the_message_and_in_a_slot(
+    shape, dtype, stack, batches, batch_size, seed
+):
+    spec = EnvironmentSpec(tuple(shape), dtype, 2, stack)
+    count = batches * batch_size
+    slot = np.full(payloads.slot_bytes(count, spec), 255, np.uint8)
+    rng = np.random.default_rng(seed)
+    drawn = [rng.bytes(count * spec.stacked_bytes) for _ in range(2)]
+    read = []
+    for shared in (False, True):
+        header = Batches(
+            batch_size=batch_size, batches=batches, size=8, progress=NO_PROGRESS, shared=shared
+        )
+        buffer, batch = payloads.allocate_batches(header, spec, slot if shared else None)
+        for name, array in vars(batch).items():
+            array[...] = 1
+            if "observations" in name:
+                frames = np.frombuffer(drawn[name.startswith("next")], spec.dtype)
+                array[...] = frames.reshape(array.shape)
+        read_header, got = payloads.read_batches(codec.decode(buffer.tobytes()), spec, slot)
+        assert read_header == header
+        read.append(got)
+    for name, array in vars(read[0]).items():
+        other = getattr(read[1], name)
+        assert (other.shape, other.dtype) == (array.shape, array.dtype)
+        assert other.tobytes() == array.tobytes()
+    header = Batches(
+        batch_size=batch_size, batches=batches, size=8, progress=NO_PROGRESS, shared=True
+    )
+    message = codec.decode(payloads.allocate_batches(header, spec, slot)[0].tobytes())
+    for too_short in (None, slot[:-1]):
+        with pytest.raises(ProtocolError, match="shared memory"):
+            payloads.read_batches(message, spec, too_short)
 
 
 def test_weights_come_back_by_name():

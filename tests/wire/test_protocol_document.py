@@ -1,6 +1,8 @@
 """``docs/protocol.md`` against the code, and a client that knows nothing but the document."""
 
+import fcntl
 import hashlib
+import os
 import re
 import struct
 import threading
@@ -16,7 +18,7 @@ from zdqn.errors import ProtocolError
 from zdqn.roles.memory import Memory
 from zdqn.wire import block_payload, payloads, protocol, sockets, transition_sockets
 from zdqn.wire.codec import HEADERS
-from zdqn.wire.memory_messages import BlockHeader, Progress
+from zdqn.wire.memory_messages import BlockHeader, Progress, Slot
 from zdqn.wire.model_messages import ActionRequest, TensorInfo
 from zdqn.wire.protocol import Kind, Spec
 from zdqn.wire.status import OF_CLIENTS
@@ -90,6 +92,7 @@ def declared_rows(struct_type):
     assert isinstance(info, inspect.StructType)
     for field in info.fields:
         default = {NODEFAULT: "", None: "nil", "": '""'}.get(field.default, str(field.default))
+        default = default.lower() if isinstance(field.default, bool) else default
         yield field.name, describe(field.type), default
 
 
@@ -104,6 +107,7 @@ def documented_rows(section):
 STRUCTS = {f"{int(kind)} {kind.name}": HEADERS[kind] for kind in Kind} | {
     "Environment spec": Spec,
     "Progress": Progress,
+    "Slot": Slot,
     "TensorInfo": TensorInfo,
 }
 
@@ -425,6 +429,33 @@ def test_a_plain_req_socket_samples_a_batch_with_nothing_but_the_document(memory
     assert "batch_size" in broken[1]["message"]
     assert status[1]["role"] == "memory"
     assert goodbye == (Kind.ACKNOWLEDGED, {}, [])
+
+
+def test_a_plain_req_socket_shares_memory_with_nothing_but_the_document(memory):
+    shared = os.memfd_create("plain", os.MFD_ALLOW_SEALING)
+    os.posix_fallocate(shared, 0, 8192)
+    fcntl.fcntl(shared, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
+    os.pwrite(shared, struct.pack("<Q", 123), 0)
+    slot = {"process": os.getpid(), "descriptor": shared, "token": 123, "offset": 4096}
+    with zmq.Context() as plain:
+        run_plain_client(plain, memory.endpoints["samples"])
+        request = plain.socket(zmq.REQ)
+        request.linger, request.rcvtimeo = 0, WAIT_MS
+        request.connect(memory.endpoints["samples"])
+        answers = []
+        for number, forms in ((123, BATCHES_FORMS[2:]), (124, BATCHES_FORMS)):
+            header = {"batch_size": 3, "session": 6, "slot": {**slot, "token": number}}
+            request.send(write_message(17, header))
+            answer = read_message(request.recv(), forms, counts=lambda answer: 3)
+            answers.append(answer)
+        request.close()
+    (_, header, arrays), (_, other, _) = answers
+    assert (header["shared"], "shared" in other) == (True, False)
+    for at, column in ((4096, 1), (4096 + 64, 2)):  # 3 rows of 16 bytes, and 16 to the next 64
+        frames = struct.unpack("<12f", os.pread(shared, 48, at))
+        for row, key in enumerate(arrays[0]):
+            assert frames[4 * row : 4 * row + 4] == FRAMES[RECORDS[key % 3][column]]
+    os.close(shared)
 
 
 def test_another_version_is_answered_naming_both(memory):

@@ -207,6 +207,7 @@ class FedTrainer(Closing):
             batch_size=config.algorithm.batch_size,
             batches_per_request=config.learner.batches_per_request,
             requests_in_flight=config.learner.requests_in_flight,
+            shared_memory=config.links.shared_memory,
         )
         try:
             self._memory.fill(items)

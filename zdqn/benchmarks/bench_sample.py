@@ -21,11 +21,12 @@ from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
 
 GOALS = {
-    ("uniform", "vector", 32): Goal(8_000),
-    ("uniform", "vector", 512): Goal(5_000),
-    ("uniform", "image", 32): Goal(1_000),
-    ("prioritized", "vector", 32): Goal(2_000),
-    ("prioritized", "vector", 512): Goal(800),
+    "uniform.vector.32": Goal(8_000),
+    "uniform.vector.512": Goal(5_000),
+    "uniform.image.32": Goal(1_000),
+    "uniform.image.32.shared": Goal(1_200),
+    "prioritized.vector.32": Goal(2_000),
+    "prioritized.vector.512": Goal(800),
 }
 """Each for the two ways in which a learner asks when it wants many batches: `GOAL_REQUESTS`."""
 
@@ -47,12 +48,15 @@ class Subject:
         kind: "vector" or "image".
         spec: of its environment.
         items: transitions that it holds.
+        shared: whether the learner shares memory with it, as by itself it would on one host, and
+            then reads what it is given; else everything goes over the socket.
     """
 
     replay: str
     kind: str
     spec: EnvironmentSpec
     items: int
+    shared: bool = False
 
     @property
     def config(self) -> Config:
@@ -64,6 +68,7 @@ SUBJECTS = (
     Subject("uniform", "vector", VECTOR, 1_000_000),
     Subject("prioritized", "vector", VECTOR, 1_000_000),
     Subject("uniform", "image", STACKED, 20_000),
+    Subject("uniform", "image", STACKED, 20_000, shared=True),
 )
 
 
@@ -104,12 +109,12 @@ def measure_subject(
         memory.fill(subject.items)
         for size in batch_sizes:
             for most, in_flight in requests:
-                stream = _stream(node, memory, size, most, in_flight)
+                stream = _stream(node, memory, size, most, in_flight, shared=subject.shared)
                 batches = stream.reply_size.most
                 if batches == 1 < most:
                     stream.close()
                     continue
-                case = f"{subject.replay}.{subject.kind}.{size}"
+                case = f"{subject.replay}.{subject.kind}.{size}{'.shared' * subject.shared}"
                 say(f"sample: {case}, {batches} a reply, {in_flight} in flight")
                 values, bound = alternate(
                     effort,
@@ -117,9 +122,8 @@ def measure_subject(
                     _timed(_gatherer(store, subject, size, batches), effort.seconds),
                 )
                 stream.close()
-                goal = GOALS.get((subject.replay, subject.kind, size))
                 name = f"sample.{case}.{batches}_a_reply.{in_flight}_in_flight"
-                goal = goal if (most, in_flight) in GOAL_REQUESTS else None
+                goal = GOALS.get(case) if (most, in_flight) in GOAL_REQUESTS else None
                 figures.append(Figure(name, "batches/s", values, bound, goal))
     return figures
 
@@ -139,7 +143,13 @@ def _timed(work: Callable[[], float], seconds: float) -> Callable[[], float]:
 
 
 def _stream(
-    node: Node, memory: MemoryProcess, batch_size: int, batches: int, in_flight: int
+    node: Node,
+    memory: MemoryProcess,
+    batch_size: int,
+    batches: int,
+    in_flight: int,
+    *,
+    shared: bool,
 ) -> SampleStream:
     return SampleStream(
         node.pipelined_client(parse_address(memory.samples, parameter="the memory")),
@@ -148,6 +158,7 @@ def _stream(
         batch_size=batch_size,
         batches_per_request=batches,
         requests_in_flight=in_flight,
+        shared_memory="auto" if shared else False,
     )
 
 
@@ -162,6 +173,9 @@ def _sampler(stream: SampleStream, subject: Subject, batch_size: int) -> Callabl
                 break
         else:
             raise AssertionError(f"no batch came: {stream.waiting_for}")
+        if subject.shared:
+            batch.observations.max()
+            batch.next_observations.max()
         if subject.replay == "prioritized":
             stream.write_back(batch.keys, errors[: len(batch)])
         return len(batch) / batch_size

@@ -33,7 +33,8 @@ _BOUNDS = {
     "that receives and forgets them. `check_finite`: what it takes to find that a block's frames "
     "are finite. Bound: all of its insert, without the link.",
     "sample": "One process asks a memory process for batches, as the learner does. Bound: the same "
-    "replay sampled inside one process, without messages.",
+    "replay sampled inside one process, without messages. `shared`: frames through memory that "
+    "both share, as by default on one host, and read; without it all goes over the socket.",
     "learner": "`fed_over_tcp` samples from a memory process; `role` is the whole learner, which "
     "publishes, reports and serves as well. Bound: the same trainer, fed from a list. "
     "`compiling`: seconds until updates are compiled, without and with an earlier run's.",

@@ -198,10 +198,19 @@ class LaunchSection(Section, frozen=True, kw_only=True):
 
 
 class LinksSection(Section, frozen=True, kw_only=True):
-    """How roles watch each other."""
+    """How roles reach and watch each other."""
 
     ping_period_s: Annotated[float, key("Seconds between two pings of a client.", gt=0)] = 1.0
     dead_after_s: Annotated[float, key("Silence after which a peer counts as dead.", gt=0)] = 10.0
     connect_timeout_s: Annotated[
         float, key("Seconds to wait for a server before giving up; 0 waits for ever.", ge=0)
     ] = 0.0
+    shared_memory: Annotated[
+        bool | Literal["auto"],
+        key(
+            "Whether a memory writes the frames of batches into memory that a learner of the same "
+            "user on the same host shares with it: `auto` where a batch has 32 KiB of them, `true` "
+            "for every size, and with a warning where it cannot be. Else, and with `false` at "
+            "either end, they go through the socket."
+        ),
+    ] = "auto"

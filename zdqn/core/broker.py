@@ -135,11 +135,15 @@ class MemoryBroker:
         """
         self._fence.check(request.session)
 
-    def sample(self, request: SampleRequest) -> Draw | NotReady:
+    def sample(
+        self, request: SampleRequest, slot: NDArray[np.uint8] | None = None
+    ) -> Draw | NotReady:
         """Draw what may be drawn now.
 
         Args:
             request: how much is wanted.
+            slot: memory shared with the client, for frames; if it is too short, or None, they
+                travel in the reply.
 
         Returns:
             The reply with 1 to `request.batches` batches, or why there is none.
@@ -152,15 +156,17 @@ class MemoryBroker:
         allowed = store.allowed_batches(request.batch_size, request.batches)
         if store.spec is None or allowed == 0:
             return self.not_ready()
+        count = request.batch_size * allowed
         header = Batches(
             batch_size=request.batch_size,
             batches=allowed,
             size=store.size,
             progress=self.progress(),
+            shared=slot is not None and len(slot) >= payloads.slot_bytes(count, store.spec),
         )
-        buffer, batch = payloads.allocate_batches(header, store.spec)
+        buffer, batch = payloads.allocate_batches(header, store.spec, slot)
         store.draw(request.batch_size, allowed, out=batch)
-        return Draw(buffer, request.batch_size * allowed)
+        return Draw(buffer, count)
 
     def give_back(self, draw: Draw) -> None:
         """Count a draw as not sampled, as it reached nobody."""

@@ -22,6 +22,7 @@ from zdqn.roles.arrivals_queue import ArrivalsQueue
 from zdqn.roles.building_replay import available_bytes, build_broker
 from zdqn.roles.farewell import Farewell
 from zdqn.roles.sample_queue import SampleQueue
+from zdqn.roles.slot_writer import SlotWriter
 from zdqn.stopping import reason_of
 from zdqn.wire import block_payload
 from zdqn.wire.addresses import check_bind, parse_address
@@ -132,7 +133,8 @@ class Memory(Closing):
                 on_bound(self.endpoints)
             self._open = stack.pop_all()
         self._waiter = Waiter([self._server, self._receiver])
-        self._requests = SampleQueue(self._broker, self._server)
+        self._slots = SlotWriter(allowed=config.links.shared_memory is not False)
+        self._requests = SampleQueue(self._broker, self._server, self._slots)
         self._arrivals = ArrivalsQueue(self._broker.intake, session, self._server.reply)
 
         def send_accounts(request: Request, *_: Any) -> None:
@@ -189,6 +191,7 @@ class Memory(Closing):
 
     def close(self) -> None:
         """Close the sockets."""
+        self._slots.forget()
         self._open.close()
 
     # --- transitions ----------------------------------------------------------------------------
@@ -317,6 +320,8 @@ class Memory(Closing):
         Of one that said goodbye it may still be on its way for a while; and while nothing is read,
         what has come waits unread.
         """
+        if peer.role == "learner":
+            self._slots.forget()
         if peer.role != "collector":
             return
         if died:
@@ -348,6 +353,7 @@ class Memory(Closing):
             sampling_s=round(self._requests.sampling_s, 3),
             holding_inserts_back_s=round(holding_s, 3),
             reading=self._reading,
+            sharing=self._slots.sharing,
         )
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from zdqn.core.broker import MemoryBroker
 from zdqn.errors import ZdqnError
+from zdqn.roles.slot_writer import SlotWriter
 from zdqn.wire import codec
 from zdqn.wire.desk import RefusedError, refusal
 from zdqn.wire.memory_messages import NotReady, SampleRequest
@@ -57,6 +58,7 @@ class SampleQueue:
     Args:
         broker: draws the batches.
         server: sends answers.
+        slots: finds memory that a learner shares.
         clock: seconds that never go back.
 
     Attributes:
@@ -67,11 +69,13 @@ class SampleQueue:
         self,
         broker: MemoryBroker,
         server: Replier,
+        slots: SlotWriter,
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker = broker
         self._server = server
+        self._slots = slots
         self._clock = clock
         self._complaints = QuietLog(logger, clock=clock)
         self._waiting: deque[_Waiting] = deque()
@@ -173,7 +177,7 @@ class SampleQueue:
         self._broker.check_admitted(waiting.header)
         if not self._reads(waiting):
             return self._broker.not_ready("unread")
-        result = self._broker.sample(waiting.header)
+        result = self._broker.sample(waiting.header, self._slots.find(waiting.header))
         if isinstance(result, NotReady):
             return result
         if not self._server.reply(waiting.request, result.message):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
+
+from msgspec import Meta
 
 from zdqn.wire.compression import Compression
 from zdqn.wire.protocol import Count, Header, Kind, Rows, Session, SomeRows, Total, WaitMs
@@ -46,7 +48,32 @@ class BlockHeader(Header, frozen=True):
 # --- samples: REQ/REP ---------------------------------------------------------------------------
 
 
-class SampleRequest(Header, frozen=True):
+class Slot(Header, frozen=True):
+    """Where a learner wants the frames of a reply if its memory is on the same host.
+
+    It shares memory of its own with the server: an anonymous file (``memfd_create``) of `SLOTS_AT`
+    bytes, which begin with `token`, and slots behind them. Nobody may be able to make it smaller.
+
+    Attributes:
+        process: id of the learner's process.
+        descriptor: number of the file in that process.
+        token: random; who does not find it there has found another file.
+        offset: of the slot in the file, a multiple of 64, >= `SLOTS_AT`.
+    """
+
+    process: SomeRows
+    descriptor: Rows
+    token: Session
+    offset: Annotated[int, Meta(ge=64, le=2**31 - 1, multiple_of=64)]
+
+
+SLOTS_AT = 4096
+"""Where the first slot of shared memory begins; before it are the token, and zeros."""
+MOST_SHARED_BYTES = 256 * 1024**2
+"""Of memory that a learner shares, all in all."""
+
+
+class SampleRequest(Header, frozen=True, omit_defaults=True):
     """Ask for batches. Payload: the priorities of earlier batches.
 
     Payload arrays: ``keys`` (priorities,) int64, then ``priorities`` (priorities,) float32.
@@ -58,6 +85,7 @@ class SampleRequest(Header, frozen=True):
         wait_ms: how long the memory may wait for data before it says "not ready", at most a
             minute; 0 answers at once.
         priorities: rows of the payload, >= 0.
+        slot: where the frames of the reply may be written instead of into it; None for nowhere.
     """
 
     kind = Kind.SAMPLE_REQUEST
@@ -67,6 +95,7 @@ class SampleRequest(Header, frozen=True):
     batches: SomeRows = 1
     wait_ms: WaitMs = 0
     priorities: Rows = 0
+    slot: Slot | None = None
 
 
 class Progress(Header, frozen=True):
@@ -93,7 +122,7 @@ class Progress(Header, frozen=True):
     blocks_refused: Total
 
 
-class Batches(Header, frozen=True):
+class Batches(Header, frozen=True, omit_defaults=True):
     """Sampled transitions. Payload: M = batches * batch_size of each array.
 
     Payload arrays: ``observations`` (M, *stacked_shape) in the observation dtype,
@@ -106,6 +135,8 @@ class Batches(Header, frozen=True):
         batches: in this reply.
         size: transitions stored when they were drawn.
         progress: counters of the memory since it started.
+        shared: ``observations`` and ``next_observations`` are in the slot of the request, and not
+            in the payload.
     """
 
     kind = Kind.BATCHES
@@ -114,6 +145,7 @@ class Batches(Header, frozen=True):
     batches: SomeRows
     size: Total
     progress: Progress
+    shared: bool = False
 
 
 class NotReady(Header, frozen=True):

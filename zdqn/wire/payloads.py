@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from zdqn.data import ALLOWED_DTYPES, Batch, EnvironmentSpec
 from zdqn.errors import ProtocolError
-from zdqn.wire.codec import ArrayLayout, Message, allocate, encode, expect, read_arrays
+from zdqn.wire.codec import (
+    ArrayLayout,
+    Message,
+    allocate,
+    array_start,
+    encode,
+    expect,
+    read_arrays,
+)
 from zdqn.wire.memory_messages import Accounts, Batches, SessionBlocks
 from zdqn.wire.model_messages import ActionRequest, TensorInfo, Weights
 
@@ -20,12 +28,11 @@ _FLOAT32 = np.dtype("<f4")
 _FLOAT64 = np.dtype("<f8")
 
 
-def batches_layout(count: int, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
+def batches_layout(
+    count: int, spec: EnvironmentSpec, *, shared: bool = False
+) -> tuple[ArrayLayout, ...]:
     """Lay out the payload of `Batches` with `count` transitions in all."""
-    observations = (spec.dtype, (count, *spec.stacked_shape))
-    return (
-        observations,
-        observations,
+    numbers = (
         (_INT64, (count,)),
         (_FLOAT64, (count,)),
         (_INT64, (count,)),
@@ -33,6 +40,10 @@ def batches_layout(count: int, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]
         (_FLOAT32, (count,)),
         (_FLOAT32, (count,)),
     )
+    if shared:
+        return numbers
+    observations = (spec.dtype, (count, *spec.stacked_shape))
+    return (observations, observations, *numbers)
 
 
 def _as_batch(arrays: Sequence[NDArray[Any]]) -> Batch:
@@ -51,22 +62,69 @@ def _as_batch(arrays: Sequence[NDArray[Any]]) -> Batch:
     )
 
 
-def allocate_batches(header: Batches, spec: EnvironmentSpec) -> tuple[NDArray[np.uint8], Batch]:
-    """Prepare a reply and the batch whose arrays are views of it, to be filled."""
-    layout = batches_layout(header.batches * header.batch_size, spec)
-    buffer, arrays = allocate(header, layout)
+def slot_bytes(count: int, spec: EnvironmentSpec) -> int:
+    """Give the bytes that the frames of `count` transitions take in a slot."""
+    return _next_observations_at(count, spec) + count * spec.stacked_bytes
+
+
+def _next_observations_at(count: int, spec: EnvironmentSpec) -> int:
+    return array_start(count * spec.stacked_bytes, 1)
+
+
+def _view_slot(
+    slot: NDArray[np.uint8], count: int, spec: EnvironmentSpec
+) -> tuple[NDArray[Any], ...]:
+    """View both observations of `count` transitions in a slot that is long enough."""
+    nbytes = count * spec.stacked_bytes
+    return tuple(
+        slot[start : start + nbytes].view(spec.dtype).reshape(count, *spec.stacked_shape)
+        for start in (0, _next_observations_at(count, spec))
+    )
+
+
+def allocate_batches(
+    header: Batches, spec: EnvironmentSpec, slot: NDArray[np.uint8] | None = None
+) -> tuple[NDArray[np.uint8], Batch]:
+    """Prepare a reply and the batch whose arrays are views of it, to be filled.
+
+    Args:
+        header: of the reply.
+        spec: of the environment.
+        slot: where frames go if the header says `Batches.shared`, `slot_bytes` or more.
+    """
+    count = header.batches * header.batch_size
+    buffer, arrays = allocate(header, batches_layout(count, spec, shared=header.shared))
+    if header.shared:
+        assert slot is not None
+        return buffer, _as_batch([*_view_slot(slot, count, spec), *arrays])
     return buffer, _as_batch(arrays)
 
 
-def read_batches(message: Message, spec: EnvironmentSpec) -> tuple[Batches, Batch]:
+def read_batches(
+    message: Message, spec: EnvironmentSpec, slot: NDArray[np.uint8] | None = None
+) -> tuple[Batches, Batch]:
     """View a reply's batches, all in one `Batch` (cut it with `Batch.split`).
 
+    Args:
+        message: the reply.
+        spec: of the environment.
+        slot: where frames are if the reply says so; None if none was offered.
+
     Raises:
-        ProtocolError: when its length is not what header and spec imply.
+        ProtocolError: when its length is not what header and spec imply, or the slot does not hold
+            what it is said to.
     """
     header = expect(message, Batches)
-    layout = batches_layout(header.batches * header.batch_size, spec)
-    return header, _as_batch(read_arrays(message, layout))
+    count = header.batches * header.batch_size
+    arrays = read_arrays(message, batches_layout(count, spec, shared=header.shared))
+    if not header.shared:
+        return header, _as_batch(arrays)
+    if slot is None or slot_bytes(count, spec) > len(slot):
+        raise ProtocolError(
+            f"a reply of {count} transitions is said to have its frames in shared memory, where "
+            f"{'none was offered' if slot is None else f'{len(slot)} bytes were offered'}"
+        )
+    return header, _as_batch([*_view_slot(slot, count, spec), *arrays])
 
 
 def priorities_layout(count: int) -> tuple[ArrayLayout, ...]:

@@ -133,6 +133,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
         sampling_s: seconds spent gathering and sending batches.
         holding_inserts_back_s: seconds in which collectors were held back.
         reading: whether blocks are read now.
+        sharing: whether the learner shares memory with it, for frames of samples.
     """
 
     size: Total = 0
@@ -152,6 +153,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
     sampling_s: Seconds = 0.0
     holding_inserts_back_s: Seconds = 0.0
     reading: bool = True
+    sharing: bool = False
 
 
 class RefusalStatistics(RoleStatistics, frozen=True):

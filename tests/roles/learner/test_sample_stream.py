@@ -1,11 +1,14 @@
 """The learner's end of samples, with a fake connection and a clock that a test moves."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FencedError, MismatchError, ProtocolError
 from zdqn.roles.learner.sample_stream import SampleStream
+from zdqn.roles.slot_writer import SlotWriter
 from zdqn.wire import codec, payloads
 from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest
 from zdqn.wire.protocol import Acknowledged, ErrorReply, Refusal
@@ -18,10 +21,16 @@ PROGRESS = Progress(
 )  # fmt: skip
 
 
-def batches(count=1):
-    header = Batches(batch_size=SIZE, batches=count, size=8, progress=PROGRESS)
-    buffer, batch = payloads.allocate_batches(header, SPEC)
+def batches(count=1, slot=None):
+    header = Batches(
+        batch_size=SIZE, batches=count, size=8, progress=PROGRESS, shared=slot is not None
+    )
+    buffer, batch = payloads.allocate_batches(header, SPEC, slot)
+    for array in vars(batch).values():
+        array[...] = 0.5
     batch.keys[:] = np.arange(count * SIZE)
+    batch.observations[:] = 1.5
+    batch.next_observations[:] = 2.5
     return buffer.tobytes()
 
 
@@ -86,7 +95,12 @@ def clock():
 @pytest.fixture
 def make(client, clock):
     def stream(**changes):
-        options = {"batches_per_request": 8, "requests_in_flight": 2, **changes}
+        options: dict[str, Any] = {
+            "batches_per_request": 8,
+            "requests_in_flight": 2,
+            "shared_memory": False,
+            **changes,
+        }
         return SampleStream(client, session=77, spec=SPEC, batch_size=SIZE, clock=clock, **options)
 
     return stream
@@ -206,3 +220,99 @@ def test_closing_closes_the_connection(make, client):
     with make():
         pass
     assert client.closed
+
+
+# --- shared memory ------------------------------------------------------------------------------
+
+
+def write_to(request):
+    """Find what a request offers, as a memory does."""
+    content = SlotWriter(allowed=True).find(codec.expect(request, SampleRequest))
+    assert content is not None
+    return content
+
+
+@pytest.fixture
+def sharing(make):
+    with make(shared_memory=True) as stream:
+        yield stream
+
+
+def test_a_reply_over_shared_memory_is_the_same_as_over_the_socket(make, sharing, client):
+    assert sharing.receive(None) is None
+    client.answers = [batches(1, write_to(client.requests[0]))]
+    shared = sharing.receive(None)
+    client.answers = [batches()]
+    sent = make().receive(None)
+    for name, array in vars(sent).items():
+        np.testing.assert_array_equal(getattr(shared, name), array)
+        assert getattr(shared, name).dtype == array.dtype
+
+
+def test_without_shared_memory_no_request_offers_any(make, client):
+    make().receive(None)
+    assert [header.slot for header in client.headers()] == [None, None]
+
+
+def test_a_batch_that_is_kept_is_not_written_over(sharing, client):
+    kept = []
+    sharing.receive(None)
+    for turn in range(6):
+        request = client.requests[turn]
+        slot = codec.expect(request, SampleRequest).slot
+        client.answers = [batches(1, write_to(request)) if slot is not None else batches()]
+        batch = sharing.receive(None)
+        batch_was = batch.observations.copy()
+        kept.append((batch, batch_was))
+    assert client.headers()[-1].slot is None, "all slots are in use: that one travels"
+    for batch, was in kept:
+        np.testing.assert_array_equal(batch.observations, was)
+    kept.clear()
+    del batch
+    client.answers = [batches()]
+    sharing.receive(None)
+    assert client.headers()[-1].slot is not None
+
+
+def test_answers_without_batches_and_full_links_use_no_slot_up(sharing, client):
+    for _ in range(20):
+        client.answers = [not_ready()]
+        sharing.receive(None)
+    client.full = True
+    for _ in range(20):
+        client.answers = [not_ready()] if client.answers else []
+        sharing.receive(None)
+    client.full = False
+    client.answers = [not_ready()]
+    sharing.receive(None)
+    assert all(header.slot is not None for header in client.headers())
+
+
+def test_a_memory_that_answers_over_the_socket_is_offered_nothing_more(sharing, client):
+    client.answers = [batches(), batches()]
+    for _ in range(2):
+        batch = sharing.receive(None)
+        assert set(batch.observations.reshape(-1).tolist()) == {1.5}
+    offered = [header.slot is not None for header in client.headers()]
+    assert offered == [True, True, True, False], "the third left before the first answer was read"
+
+
+def test_after_a_silence_other_memory_is_offered(sharing, client, clock):
+    sharing.receive(None)
+    clock.now_s += 3.1
+    sharing.receive(None)
+    assert client.reconnected == 1
+    sharing.receive(None)
+    tokens = [header.slot.token for header in client.headers()]
+    assert tokens[0] == tokens[1] != tokens[2] == tokens[3]
+
+
+@pytest.mark.parametrize("shared_memory", [True, False])
+def test_a_memory_that_lies_about_shared_memory_is_refused(make, client, shared_memory):
+    header = Batches(batch_size=10_000, batches=1, size=8, progress=PROGRESS, shared=True)
+    room = np.zeros(payloads.slot_bytes(10_000, SPEC), np.uint8)
+    client.answers = [payloads.allocate_batches(header, SPEC, room)[0].tobytes()]
+    stream = make(shared_memory=shared_memory)
+    with pytest.raises(ProtocolError, match=r"bytes were offered|none was offered"):
+        stream.receive(None)
+    stream.close()

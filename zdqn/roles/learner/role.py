@@ -49,7 +49,7 @@ from zdqn.stopping import reason_of
 from zdqn.wire.addresses import check_bind, check_resolves, parse_address
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
-from zdqn.wire.protocol import Hello, Spec, Statistics
+from zdqn.wire.protocol import Hello, Spec
 from zdqn.wire.sockets import Context
 from zdqn.wire.status import RunStatus
 
@@ -158,7 +158,7 @@ class Learner(Closing):
             memory_address,
             config=config,
             hello=self._hello,
-            statistics=self._ping_statistics,
+            statistics=lambda: self._board.ping_statistics(),
             stop=self._stop,
         )
         self._blocks = BlockCount(self._totals, self._server, self._memory)
@@ -246,9 +246,6 @@ class Learner(Closing):
             learner_epoch=self._epoch,
         )
 
-    def _ping_statistics(self) -> Statistics:
-        return self._board.ping_statistics()
-
     def _wait_for_spec(self) -> EnvironmentSpec | None:
         self._board.enter("waiting for a collector")
         while not self._stop.is_set():
@@ -280,6 +277,7 @@ class Learner(Closing):
             batch_size=self._config.algorithm.batch_size,
             batches_per_request=learner.batches_per_request,
             requests_in_flight=learner.requests_in_flight,
+            shared_memory=self._config.links.shared_memory,
             before_waiting=self._server.serve_alone,
         )
 

@@ -6,6 +6,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,10 @@ from zdqn.closing import Closing
 from zdqn.core.reply_size import ReplySize
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ProtocolError
+from zdqn.roles.learner.shared_slots import Setting, SharedSlots
 from zdqn.wire import codec, payloads
 from zdqn.wire.asking import raise_refusal
-from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest
+from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest, Slot
 from zdqn.wire.protocol import ErrorReply
 from zdqn.wire.request_sockets import PipelinedClient
 
@@ -25,6 +27,11 @@ logger = logging.getLogger("zdqn.learner")
 _WAIT_MS = 200
 """How long the memory may hold a request; short, so that a dead one is noticed."""
 _SILENCE_S = 3.0
+
+
+class _Asked(NamedTuple):
+    batches: int
+    slot: Slot | None
 
 
 class SampleStream(Closing):
@@ -40,6 +47,7 @@ class SampleStream(Closing):
         batch_size: transitions of one batch.
         batches_per_request: most batches in one reply; see `ReplySize`.
         requests_in_flight: requests on their way.
+        shared_memory: ``links.shared_memory``.
         before_waiting: called when there is no answer yet.
         clock: seconds that never go back.
 
@@ -59,6 +67,7 @@ class SampleStream(Closing):
         batch_size: int,
         batches_per_request: int,
         requests_in_flight: int,
+        shared_memory: Setting,
         before_waiting: Callable[[], None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -69,8 +78,14 @@ class SampleStream(Closing):
         self._batch_size = batch_size
         self.reply_size = ReplySize(batch_size * spec.sample_bytes, batches_per_request)
         self._requests_in_flight = requests_in_flight
+        self._slots = SharedSlots(
+            shared_memory,
+            batch_bytes=payloads.slot_bytes(batch_size, spec),
+            slot_bytes=payloads.slot_bytes(batch_size * self.reply_size.most, spec),
+            requests_in_flight=requests_in_flight,
+        )
         self._before_waiting = before_waiting
-        self._asked: deque[int] = deque()
+        self._asked: deque[_Asked] = deque()
         self._answered_s = self._clock()
         self._given = 0
         self._given_s = 0.0
@@ -117,29 +132,32 @@ class SampleStream(Closing):
             self._notice_silence()
             return None
         self._answered_s = self._clock()
-        self._asked.popleft()
-        return self._read(body, most_batches)
+        return self._read(body, self._asked.popleft().slot, most_batches)
 
     def _ask_ahead(self, most_batches: int | None) -> None:
         while len(self._asked) < self._requests_in_flight:
             batches = self.reply_size.batches
             if most_batches is not None:
-                batches = min(batches, most_batches - sum(self._asked))
+                asked = sum(asked.batches for asked in self._asked)
+                batches = min(batches, most_batches - asked)
             if batches < 1:
                 return
             keys, priorities = self._take_priorities()
+            slot = self._slots.take()
             request = SampleRequest(
                 session=self._session,
                 batch_size=self._batch_size,
                 batches=batches,
                 wait_ms=_WAIT_MS,
                 priorities=len(keys),
+                slot=slot,
             )
             if not self._client.send(codec.encode(request, (keys, priorities))):
+                self._slots.give_back(slot)
                 return
             if not self._asked:
                 self._answered_s = self._clock()
-            self._asked.append(batches)
+            self._asked.append(_Asked(batches, slot))
 
     def _take_priorities(self) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if not self._keys:
@@ -149,16 +167,18 @@ class SampleStream(Closing):
         self._priorities.clear()
         return keys, priorities
 
-    def _read(self, body: memoryview, most_batches: int | None) -> Batch | None:
+    def _read(self, body: memoryview, slot: Slot | None, most_batches: int | None) -> Batch | None:
         message = codec.decode(body)
         header = message.header
         if isinstance(header, Batches):
             self.progress, self.waiting_for = header.progress, ""
             # the next request travels while these batches are learned from
             self._ask_ahead(None if most_batches is None else most_batches - header.batches)
-            batch = payloads.read_batches(message, self._spec)[1]
+            frames = self._slots.answered(slot, shared=header.shared)
+            batch = payloads.read_batches(message, self._spec, frames)[1]
             self._given, self._given_s = header.batches, self._clock()
             return batch
+        self._slots.give_back(slot)
         if isinstance(header, NotReady):
             self.progress = header.progress
             self.waiting_for = _describe(header)
@@ -173,10 +193,12 @@ class SampleStream(Closing):
         self.waiting_for = f"the memory at {self._client.address}, which does not answer"
         self._client.reconnect()
         self._asked.clear()
+        self._slots.renew()
 
     def close(self) -> None:
         """Close the socket."""
         self._client.close()
+        self._slots.close()
 
 
 def _describe(answer: NotReady) -> str:
