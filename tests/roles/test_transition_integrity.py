@@ -4,6 +4,7 @@ import os
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,7 +50,9 @@ class Sampler:
             for _ in range(requests):
 
                 def answer():
-                    message = codec.decode(client.request(ask, timeout_s=DEADLINE_S))
+                    body = client.request(ask, timeout_s=DEADLINE_S)
+                    assert body is not None, "the memory did not answer"
+                    message = codec.decode(body)
                     return None if isinstance(message.header, NotReady) else message
 
                 header, batch = read_batches(eventually(answer, "a batch"), self._spec)
@@ -134,7 +137,8 @@ def test_10_million_are_whoever_is_killed(tmp_path, monkeypatch, record_property
 @pytest.fixture
 def batch():
     """Two transitions of 2 steps, in stacks of 2 frames, of which nothing is wrong."""
-    environment, frames = Witness(), []
+    environment = Witness()
+    frames: list[Any] = []
     while len(frames) < 5:
         frames, over = [environment.reset()[0]], False
         while not over:
