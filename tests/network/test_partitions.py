@@ -10,6 +10,8 @@ from tests.network.two_hosts import TwoHosts
 from tests.roles.conftest import eventually
 from tests.roles.processes import Processes
 
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
 SETTINGS = ("learner.checkpoint_period_updates=20", "links.dead_after_s=1", "stop.updates=0")
 
 
@@ -87,8 +89,6 @@ def test_a_cut_of_seconds_loses_nothing(run, direction):
     assert run.finish()["blocks_lost"] == 0
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("direction", ["both", "far"])
 def test_after_a_cut_of_a_minute_the_account_is_exact(run, direction):
     run.hosts.order("cut", direction)
