@@ -1,7 +1,5 @@
 """Roles as real processes: killed, restarted, told to stop."""
 
-import json
-import os
 import re
 import resource
 import shutil
@@ -14,86 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.roles.conftest import DEADLINE_S, eventually, quick_config
-from zdqn.config import to_toml
-from zdqn.wire.remote_control import fetch_status, request_stop
-
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
-
-
-class Process:
-    """A role started from the command line, with its log in a file."""
-
-    def __init__(self, folder, name, arguments):
-        self._log = folder / f"{name}.log"
-        with self._log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "zdqn", *arguments],
-                stdout=log, stderr=log, env=ENVIRONMENT, cwd=folder,
-            )  # fmt: skip
-
-    @property
-    def log(self):
-        return self._log.read_text()
-
-    def says(self, pattern):
-        """Wait until its log matches, and give the match."""
-        return eventually(lambda: re.search(pattern, self.log), f"{pattern} in\n{self.log}")
-
-    def kill(self, number=signal.SIGKILL):
-        self.process.send_signal(number)
-        return self.process.wait(DEADLINE_S)
-
-    def end(self):
-        """Wait for its end, and give its exit code."""
-        return self.process.wait(DEADLINE_S)
-
-
-class Processes:
-    def __init__(self, folder):
-        self.folder = folder
-        self.started = []
-        (folder / "run.toml").write_text(to_toml(quick_config()))
-
-    def start(self, name, *arguments):
-        process = Process(
-            self.folder, f"{name}-{len(self.started)}", [name.split("-")[0], *arguments]
-        )
-        self.started.append(process)
-        return process
-
-    def memory(self, bind="tcp://127.0.0.1:0", *more):
-        process = self.start("memory", "run.toml", "--bind", bind, *more)
-        return process, process.says(r"serving samples at (\S+)")[1]
-
-    def learner(self, memory, bind="tcp://127.0.0.1:0", *more):
-        process = self.start(
-            "learner", "run.toml", "--memory", memory, "--bind", bind, "--run-dir", "run",
-            "--set", "stop.updates=0", *more,
-        )  # fmt: skip
-        return process, process.says(r"serving the model at (\S+)")[1]
-
-    def summary(self):
-        return json.loads((self.folder / "run" / "summary.json").read_text())
+from tests.roles.conftest import DEADLINE_S, eventually
+from tests.roles.processes import ENVIRONMENT, Processes, updates_of
+from zdqn.wire.remote_control import request_stop
 
 
 @pytest.fixture
 def processes(tmp_path):
     started = Processes(tmp_path)
     yield started
-    for process in started.started:
-        if process.process.poll() is None:
-            process.kill()
-
-
-def updates_of(address, more_than=0):
-    """Wait until a learner has made more updates."""
-
-    def enough():
-        updates = fetch_status(address, 5).get("progress", {}).get("updates", 0)
-        return updates if updates > more_than else None
-
-    return eventually(enough, f"more than {more_than} updates")
+    started.close()
 
 
 def test_four_processes_by_hand_with_port_0_train_and_stop_cleanly(processes):

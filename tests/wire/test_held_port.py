@@ -17,6 +17,13 @@ def test_a_free_port_is_found_and_is_nobody_elses_until_it_is_closed(loopback):
     HeldPort(held.address).close()
 
 
+def test_a_copy_that_a_forked_process_has_does_not_keep_it(loopback):
+    held = HeldPort(loopback)
+    with held._socket.dup():  # what a fork leaves: another descriptor of the same socket
+        held.close()
+        HeldPort(held.address).close()
+
+
 def test_who_connects_hears_nothing_and_is_cut_off_at_the_end(loopback):
     with HeldPort(loopback) as held, socket.socket() as client:
         client.settimeout(5)

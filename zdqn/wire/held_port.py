@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import socket
 
@@ -47,5 +48,7 @@ class HeldPort(Closing):
         self.address = Address("tcp", address.host, self._socket.getsockname()[1])
 
     def close(self) -> None:
-        """Let go of the port."""
+        """Let go of the port, also where a process that was forked meanwhile has a copy."""
+        with contextlib.suppress(OSError):  # closed already
+            self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()

@@ -1,0 +1,125 @@
+"""The memory on another host: what becomes of a run whose cable is cut, reset, slow or lossy."""
+
+import shutil
+import threading
+
+import pytest
+
+from tests.network.cable import ADDRESSES
+from tests.network.two_hosts import TwoHosts
+from tests.roles.conftest import eventually
+from tests.roles.processes import Processes
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+
+SETTINGS = ("learner.checkpoint_period_updates=20", "links.dead_after_s=1", "stop.updates=0")
+
+
+@pytest.fixture
+def hosts():
+    try:
+        made = TwoHosts()
+    except OSError as error:
+        pytest.skip(f"no network namespaces here: {error}")
+    yield made
+    made.close()
+
+
+class Run:
+    """A memory on the far host; learner and collector on the near one."""
+
+    def __init__(self, folder, hosts):
+        self.hosts = hosts
+        self.processes = Processes(folder, *SETTINGS)
+        self.memory = self.start("memory", "far", "run.toml")
+        self.samples = self.memory.says(r"serving samples at (\S+)")[1]
+        self.learner, self.model = self.start_learner("near", "run")
+        self.collector = self.start("collector", "near", "--learner", self.model)
+
+    def start(self, role, host, *arguments):
+        bind = ("--bind", f"tcp://{ADDRESSES[host]}:0", "--insecure")
+        more = bind if role in ("memory", "learner") else ()
+        return self.processes.start(role, *arguments, *more, prefix=self.hosts.on(host))
+
+    def start_learner(self, host, folder, *more):
+        learner = self.start(
+            "learner", host, "run.toml", "--memory", self.samples, "--run-dir", folder, *more
+        )
+        return learner, learner.says(r"serving the model at (\S+)")[1]
+
+    def updates(self, folder="run"):
+        """Read how many were saved last, 0 before the first time."""
+        saved = (self.processes.folder / folder / "checkpoints").glob("update-*.pt")
+        return max((int(path.stem.removeprefix("update-")) for path in saved), default=0)
+
+    def goes_on(self, folder="run"):
+        """Wait for more updates."""
+        before = self.updates(folder)
+        eventually(lambda: self.updates(folder) > before + 40, "more updates")
+
+    def finish(self):
+        """End the run, and hold its account against itself; gives its summary."""
+        self.learner.kill(15)
+        assert self.collector.end() == self.memory.end() == 0
+        summary = self.processes.summary()
+        parts = ("blocks", "blocks_lost", "blocks_refused", "blocks_in_flight")
+        assert summary["blocks_sent"] == sum(summary[name] for name in parts)
+        assert summary["blocks_refused"] == summary["blocks_duplicated"] == 0
+        return summary
+
+
+@pytest.fixture
+def run(tmp_path, hosts):
+    made = None
+    try:
+        made = Run(tmp_path, hosts)
+        made.goes_on()
+        yield made
+    finally:
+        if made is not None:
+            made.processes.close()
+
+
+@pytest.mark.parametrize("direction", ["both", "far"])
+def test_a_cut_of_seconds_loses_nothing(run, direction):
+    run.hosts.order("cut", direction)
+    run.learner.says("the memory at .* does not answer")
+    run.hosts.order("heal")
+    run.goes_on()
+    assert run.finish()["blocks_lost"] == 0
+
+
+@pytest.mark.parametrize("direction", ["both", "far"])
+def test_after_a_cut_of_a_minute_the_account_is_exact(run, direction):
+    run.hosts.order("cut", direction)
+    threading.Event().wait(60)
+    run.hosts.order("heal")
+    run.goes_on()
+    run.finish()
+
+
+def test_connections_that_are_reset_come_back_and_what_is_lost_is_counted(run):
+    for _ in range(3):
+        run.hosts.reset()
+        run.goes_on()
+    run.finish()
+
+
+def test_a_slow_and_lossy_cable_loses_no_block(run):
+    run.hosts.order("delay", 40, 5, 0.02)
+    run.goes_on()
+    run.hosts.order("heal")
+    assert run.finish()["blocks_lost"] == 0
+
+
+def test_a_learner_that_comes_back_from_behind_a_cut_is_fenced_out(run):
+    eventually(run.updates, "a checkpoint")
+    copied = run.processes.folder / "elsewhere"
+    run.hosts.order("cut", "both")
+    shutil.copytree(run.processes.folder / "run", copied)
+    newer, _ = run.start_learner("far", copied, "--resume", copied)
+    newer.says(r"resuming from .* at (\d+) updates")
+    run.goes_on(copied)
+    run.hosts.order("heal")
+    assert run.learner.end() == 75
+    assert "a newer learner (epoch 2) has taken over" in run.learner.log

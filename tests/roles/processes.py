@@ -1,0 +1,94 @@
+"""Roles as real processes, each with its log in a file."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+
+from tests.roles.conftest import DEADLINE_S, eventually, quick_config
+from zdqn.config import to_toml
+from zdqn.wire.remote_control import fetch_status
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+
+
+class Process:
+    """A role started from the command line, with its log in a file."""
+
+    def __init__(self, folder, name, arguments, prefix=()):
+        self._log = folder / f"{name}.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                [*prefix, sys.executable, "-m", "zdqn", *arguments],
+                stdout=log, stderr=log, env=ENVIRONMENT, cwd=folder,
+            )  # fmt: skip
+
+    @property
+    def log(self):
+        return self._log.read_text()
+
+    def says(self, pattern):
+        """Wait until its log matches, and give the match."""
+        return eventually(lambda: re.search(pattern, self.log), f"{pattern} in\n{self.log}")
+
+    def kill(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+        return self.process.wait(DEADLINE_S)
+
+    def end(self):
+        """Wait for its end, and give its exit code."""
+        return self.process.wait(DEADLINE_S)
+
+
+class Processes:
+    """Those of one test, with a configuration that takes a second or two.
+
+    Args:
+        folder: where they run, with `run.toml` and their logs.
+        overrides: of the configuration.
+    """
+
+    def __init__(self, folder, *overrides):
+        self.folder = folder
+        self.started = []
+        (folder / "run.toml").write_text(to_toml(quick_config(*overrides)))
+
+    def start(self, name, *arguments, prefix=()):
+        """Start a role; a prefix is a command that runs it somewhere else."""
+        process = Process(
+            self.folder, f"{name}-{len(self.started)}", [name.split("-")[0], *arguments], prefix
+        )
+        self.started.append(process)
+        return process
+
+    def memory(self, bind="tcp://127.0.0.1:0", *more):
+        process = self.start("memory", "run.toml", "--bind", bind, *more)
+        return process, process.says(r"serving samples at (\S+)")[1]
+
+    def learner(self, memory, bind="tcp://127.0.0.1:0", *more):
+        process = self.start(
+            "learner", "run.toml", "--memory", memory, "--bind", bind, "--run-dir", "run",
+            "--set", "stop.updates=0", *more,
+        )  # fmt: skip
+        return process, process.says(r"serving the model at (\S+)")[1]
+
+    def summary(self):
+        return json.loads((self.folder / "run" / "summary.json").read_text())
+
+    def close(self):
+        """Kill what still runs."""
+        for process in self.started:
+            if process.process.poll() is None:
+                process.kill()
+
+
+def updates_of(address, more_than=0):
+    """Wait until a learner has made more updates."""
+
+    def enough():
+        updates = fetch_status(address, 5).get("progress", {}).get("updates", 0)
+        return updates if updates > more_than else None
+
+    return eventually(enough, f"more than {more_than} updates")
