@@ -108,7 +108,6 @@ class TrainingLoop:
         stop: ends it from outside.
         evaluators_planned: whether snapshots are taken though no evaluator is alive yet.
         compiled: told now and then how far training is; None for a trainer that stays as it is.
-        compiled: told now and then how far training is; None for a trainer that stays as it is.
 
     Attributes:
         snapshots_dropped: snapshots for which newer ones came before an evaluator.
@@ -150,7 +149,7 @@ class TrainingLoop:
         self._board = board
         self._stop = stop
         self._compiled = compiled
-        self._update: Update | None = None
+        self._seen: Sequence[Update] = ()
         self._update_s = 0.0
         self._patience_s = 0.0
         self._counted = totals.counted()
@@ -228,9 +227,10 @@ class TrainingLoop:
         several = self._trainer.loops_over(prepared)
         done = 0
         while done < len(prepared) and not (done and self._stop.is_set()):
-            part: Sequence[TrainingBatch] = (prepared[done],)
-            if several:
-                part = prepared[done : done + self._updates_at_once()]
+            # Batches are cut apart only for who takes them one by one: it costs as much as a call.
+            part: Sequence[TrainingBatch] = (
+                prepared[done : done + self._updates_at_once()] if several else (prepared[done],)
+            )
             self._update_with(part, sampled.keys[done * size :], write_back=weights is not None)
             done += len(part)
             self._do_what_is_due()
@@ -241,8 +241,7 @@ class TrainingLoop:
     ) -> None:
         """Make an update with each batch, and send the priorities of all of them back."""
         started_s = time.monotonic()
-        seen = self._trainer.update_all(batches)
-        self._update = seen[-1]
+        seen = self._seen = self._trainer.update_all(batches)
         self._recorder.metrics.updates.add(seen)
         if write_back:
             # PyTorch is loaded only where there is a trainer.
@@ -279,8 +278,8 @@ class TrainingLoop:
             self.publish()
         if due.republish:
             self._publications.republish()
-        if self._update is not None and (due.snapshot or due.checkpoint):
-            self._recorder.divergence.check_loss(self._update.loss, self._trainer.updates)
+        if self._seen and (due.snapshot or due.checkpoint):
+            self._recorder.divergence.check_loss(self._seen[-1].loss, self._trainer.updates)
         if due.snapshot:
             self._offer_snapshot()
         if due.checkpoint:
@@ -360,7 +359,8 @@ class TrainingLoop:
         """Write a row of metrics, and say how it goes."""
         collectors = self._model.collector_statistics()
         self._subscribers = len(collectors)
-        row = self._recorder.report(self.counters, update=self._update, collectors=collectors)
+        newest = self._seen[-1] if self._seen else None
+        row = self._recorder.report(self.counters, update=newest, collectors=collectors)
         self._board.report(
             row,
             blocks=self._blocks.look(),
