@@ -79,7 +79,8 @@ def test_updates_of_one_call_and_single_ones_count_alike():
 
     def stack(part):
         metrics = {"q_mean": torch.stack([u.metrics["q_mean"] for u in part])}
-        columns = [torch.stack(column) for column in zip(*((u[0], u[1], u[3]) for u in part))]
+        rows = [(u.priorities, u.loss, u.gradient_norm) for u in part]
+        columns = [torch.stack(column) for column in zip(*rows, strict=True)]
         return Updates([Update(columns[0], columns[1], metrics, columns[2])])
 
     means = UpdateMeans()

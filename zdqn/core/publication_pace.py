@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-_SHARE_OF_TIME = 0.03
+_SHARE_OF_TIME = 0.02
 _SMOOTHING = 0.1
 
 

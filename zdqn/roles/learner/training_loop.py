@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("zdqn.learner")
 
-_MOST_S = 0.005
+_MOST_S = 0.01
 """Updates that are made in one call take so long at most: then somebody may want to stop."""
 
 
@@ -258,7 +258,8 @@ class TrainingLoop:
         """Say how many updates may be made before anything else is to be done."""
         most_s = min(_MOST_S, self._patience_s)
         count = int(most_s / self._update_s) if self._update_s > 0 else 1
-        due = self._agenda.updates_until_due(self.counters)
+        now_s = self._recorder.metrics.wall_s
+        due = self._agenda.updates_until_due(now_s, self.counters, self._update_s)
         return max(1, count if due is None else min(count, due))
 
     def _importance_weights(self, sampled: Batch) -> NDArray[np.float32] | None:
@@ -290,7 +291,7 @@ class TrainingLoop:
     def publish(self, *, stopping: bool = False) -> None:
         """Broadcast the current weights as a new version."""
         started_s = time.perf_counter()
-        weights = self._trainer.weights()
+        weights = self._trainer.weights(copy=False)  # encoding copies them
         published = self._publications.publish(weights, self.counters, stopping=stopping)
         self._model.publish(published)
         seconds = time.perf_counter() - started_s
