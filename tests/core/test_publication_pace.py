@@ -18,8 +18,15 @@ def test_it_takes_a_fiftieth_of_the_time():
 def test_one_that_was_held_up_does_not_count_for_all():
     pace = PublicationPace(0.0, 1e9)
     pace.published(0.003, 10, 1)
-    pace.published(0.303, 10, 1)
-    assert pace.interval_s == pytest.approx((0.003 + 0.1 * 0.3) / 0.02)
+    pace.published(0.013, 10, 1)
+    assert pace.interval_s == pytest.approx(0.004 / 0.02)
+
+
+def test_a_process_that_was_stopped_for_an_hour_publishes_soon_again():
+    pace = PublicationPace(0.0, 1e9)
+    pace.published(0.003, 10, 1)
+    pace.published(3600.0, 10, 1)
+    assert pace.interval_s == pytest.approx(1.9 * 0.003 / 0.02)
 
 
 @pytest.mark.parametrize(("subscribers", "interval_s"), [(0, 0.0), (1, 0.5), (4, 2.0)])

@@ -93,8 +93,21 @@ class Worker(Closing):
             raise RoleFailedError(f"{self._name} broke:\n{value.text}")
         return value
 
+    def pause(self) -> None:
+        """Stop it where it is, so that something else can be measured meanwhile."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process.pid is not None and self._process.is_alive():
+            os.kill(self._process.pid, number)
+
     def close(self) -> None:
         """Hang up, and see that it ends."""
+        self.go_on()
         self._link.close()
         self._process.join(_END_S)
         if self._process.is_alive():
@@ -137,8 +150,16 @@ class Questioner(Closing):
 
     def introduce(self, spec: EnvironmentSpec) -> None:
         """Say hello as a collector that knows its environment, and leave at once."""
+        self.leave(self.join(spec))
+
+    def join(self, spec: EnvironmentSpec) -> int:
+        """Say hello as a collector; gives its session."""
         session = new_session()
         self._ask(Hello(role="collector", name="bench", session=session, spec=Spec.of(spec)))
+        return session
+
+    def leave(self, session: int) -> None:
+        """Say goodbye for such a collector."""
         self._ask(Goodbye(session=session, statistics={}))
 
     def _ask(self, header: Header) -> Reply:
@@ -183,13 +204,16 @@ class MemoryProcess(Closing):
         config: of the memory.
         spec: of the environment.
         bind: where it listens.
+
+    Attributes:
+        worker: the process.
     """
 
     def __init__(self, config: Config, spec: EnvironmentSpec, *, bind: str = LOOPBACK) -> None:
         self.config = config
         self.spec = spec
-        self._worker = Worker(_serve_memory, config, bind)
-        endpoints = self._worker.receive()
+        self.worker = Worker(_serve_memory, config, bind)
+        endpoints = self.worker.receive()
         self.samples, self.transitions = endpoints["samples"], endpoints["transitions"]
         self._questioner = Questioner(self.samples)
         self._questioner.introduce(spec)
@@ -227,7 +251,7 @@ class MemoryProcess(Closing):
     def close(self) -> None:
         """End it."""
         self._questioner.close()
-        self._worker.close()
+        self.worker.close()
 
 
 def _never() -> bool:
@@ -265,14 +289,17 @@ class LearnerProcess(Closing):
     """A real learner in a process of its own, which knows its environment.
 
     Args:
-        config: of the learner; a short ``learner.report_period_s`` makes its rates exact.
+        config: of the learner; rates are taken from one row of metrics to another.
         memory: where it samples.
         directory: for its files.
+
+    Attributes:
+        worker: the process.
     """
 
     def __init__(self, config: Config, memory: MemoryProcess, directory: Path) -> None:
-        self._worker = Worker(_serve_learner, config, memory.samples, directory)
-        endpoints = self._worker.receive()
+        self.worker = Worker(_serve_learner, config, memory.samples, directory)
+        endpoints = self.worker.receive()
         self.model, self.weights = endpoints["model"], endpoints["weights"]
         self._questioner = Questioner(self.model)
         self._questioner.introduce(memory.spec)
@@ -308,4 +335,4 @@ class LearnerProcess(Closing):
     def close(self) -> None:
         """End it, and its memory."""
         self._questioner.close()
-        self._worker.close()
+        self.worker.close()
