@@ -27,6 +27,7 @@ from zdqn.records.totals import RunTotals
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
+    build_dense_policy,
     build_importance_schedule,
     build_limits,
     build_periods,
@@ -48,7 +49,7 @@ from zdqn.stopping import reason_of
 from zdqn.wire.addresses import check_bind, check_resolves, parse_address
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
-from zdqn.wire.protocol import Hello, Spec, Statistics
+from zdqn.wire.protocol import Hello, Spec
 from zdqn.wire.sockets import Context
 from zdqn.wire.status import RunStatus
 
@@ -157,7 +158,7 @@ class Learner(Closing):
             memory_address,
             config=config,
             hello=self._hello,
-            statistics=self._ping_statistics,
+            statistics=lambda: self._board.ping_statistics(),
             stop=self._stop,
         )
         self._blocks = BlockCount(self._totals, self._server, self._memory)
@@ -242,9 +243,6 @@ class Learner(Closing):
             learner_epoch=self._epoch,
         )
 
-    def _ping_statistics(self) -> Statistics:
-        return self._board.ping_statistics()
-
     def _wait_for_spec(self) -> EnvironmentSpec | None:
         self._board.enter("waiting for a collector")
         while not self._stop.is_set():
@@ -261,9 +259,11 @@ class Learner(Closing):
         if self._resumption is not None:
             trainer.load_state_dict(self._resumption.training.trainer)
             self._resumption = None  # its tensors are in use, or of no use any more
+        at_once = self._config.launch.collectors * self._config.collector.environments
+        policy = build_dense_policy(self._config, self._network, spec, at_once)
         self._server.act_with(
-            TorchPolicy(copy.deepcopy(trainer.online)),
-            between_updates=trainer.device.type == "cpu",
+            policy or TorchPolicy(copy.deepcopy(trainer.online)),
+            between_updates=policy is not None or trainer.device.type == "cpu",
         )
         return trainer
 
