@@ -12,7 +12,11 @@ from zdqn.roles.compiling.loop_compiler import find_cpp_compiler
 def test_learner():
     figures = bench_learner.measure_trainer(TINY, quiet, 32, compiled=False, items=2000)
     name = "learner.eager.32"
-    check(figures, f"{name}.fed_over_tcp", f"{name}.role", f"{name}.fed_over_tcp_to_list")
+    check(
+        figures,
+        *(f"{name}.{figure}" for figure in
+          ("fed_over_tcp", "role", "fed_over_tcp_to_list", "role_to_list")),
+    )  # fmt: skip
 
 
 def test_learner_without_a_compiler_says_so(monkeypatch):

@@ -1,5 +1,7 @@
 """Events in, instructions out: what is due at a moment, given how far training is."""
 
+import math
+
 import pytest
 
 from zdqn.core.agenda import NOTHING, Agenda, Counters, Due, Limits, Periods
@@ -207,7 +209,7 @@ def test_the_updates_that_are_left():
 
 
 def test_nothing_limits_updates_where_nothing_counts_them():
-    assert begun(report_s=1.0, republish_s=1.0).updates_until_due(at(updates=7)) is None
+    assert begun(report_s=1.0, republish_s=1.0).updates_until_due(0.0, at(updates=7)) is None
 
 
 def test_updates_until_something_is_due_for_their_number():
@@ -217,7 +219,7 @@ def test_updates_until_something_is_due_for_their_number():
     made.due(0.0, at())
     seen, updates = [], 0
     while not made.end(0.0, at(updates=updates)):
-        updates += made.updates_until_due(at(updates=updates)) or 0
+        updates += made.updates_until_due(0.0, at(updates=updates)) or 0
         seen.append((updates, made.due(0.0, at(updates=updates))))
     due = {
         number: Due(
@@ -233,17 +235,31 @@ def test_updates_until_something_is_due_for_their_number():
 def test_a_publication_that_waits_for_its_time_does_not_cut_updates_short():
     made = Agenda(Periods(publish_updates=10), Limits(), PublicationPace(5.0, 1.0))
     made.due(0.0, at())
-    assert made.updates_until_due(at(updates=4)) == 6
-    assert made.updates_until_due(at(updates=10)) is None
-    assert made.updates_until_due(at(updates=50)) is None
+    assert made.updates_until_due(0.0, at(updates=4)) == 6  # how long they take is not known
+    assert made.updates_until_due(0.0, at(updates=10)) is None
+    assert made.updates_until_due(0.0, at(updates=50)) is None
+
+
+@pytest.mark.parametrize(
+    ("now_s", "update_s", "until"),
+    [(3.0, 0.1, 20), (3.0, 0.3, 7), (4.0, 1.0, 6), (5.0, 0.1, 6), (9.0, 0.1, 6)],
+)
+def test_updates_go_on_until_both_their_number_and_the_pace_let_weights_be_published(
+    now_s, update_s, until
+):
+    made = Agenda(Periods(publish_updates=10), Limits(), PublicationPace(5.0, 1.0))
+    made.due(0.0, at())
+    assert made.updates_until_due(now_s, at(updates=4), update_s) == until
+    waiting = made.updates_until_due(now_s, at(updates=50), update_s)
+    assert waiting == (math.ceil((5.0 - now_s) / update_s) if now_s < 5.0 else None)
 
 
 @pytest.mark.parametrize("which", ["environment_steps", "episodes"])
 def test_a_snapshot_that_is_due_already_is_taken_after_one_update(which):
     made = begun(**{f"snapshot_{which}": 5})
-    assert made.updates_until_due(at(updates=3)) is None
-    assert made.updates_until_due(at(updates=3)._replace(**{which: 5})) == 1
+    assert made.updates_until_due(0.0, at(updates=3)) is None
+    assert made.updates_until_due(0.0, at(updates=3)._replace(**{which: 5})) == 1
 
 
 def test_the_first_question_of_all_is_not_put_off():
-    assert agenda(Periods(snapshot_updates=100)).updates_until_due(at()) == 1
+    assert agenda(Periods(snapshot_updates=100)).updates_until_due(0.0, at()) == 1

@@ -74,6 +74,21 @@ def test_a_long_sum_keeps_its_digits():
     assert means.gradient_norm == pytest.approx(3e38), "the sum of float32 would be infinite"
 
 
+def test_updates_of_one_call_and_single_ones_count_alike():
+    updates = make_updates(12)
+
+    def stack(part):
+        metrics = {"q_mean": torch.stack([u.metrics["q_mean"] for u in part])}
+        rows = [(u.priorities, u.loss, u.gradient_norm) for u in part]
+        columns = [torch.stack(column) for column in zip(*rows, strict=True)]
+        return Updates([Update(columns[0], columns[1], metrics, columns[2])])
+
+    means = UpdateMeans()
+    for part in (updates[:3], stack(updates[3:7]), stack(updates[7:9]), updates[9:]):
+        means.add(part)
+    assert means.take() == pytest.approx(means_of(updates).take())
+
+
 def test_few_updates_are_kept_whole():
     updates = make_updates(200)
     means = means_of(updates)

@@ -36,10 +36,10 @@ from zdqn.wire.sockets import Waiter
 CLIENTS = 8
 GOALS = {
     "idle": (Goal(12_000), Goal(1.0, at_most=True)),
-    "training": (Goal(5_000), Goal(2.0, at_most=True)),
+    "training": (Goal(8_000), Goal(2.0, at_most=True)),
 }
 """Actions/s, and the median latency in ms."""
-KEPT_GOAL = Goal(0.6)
+KEPT_GOAL = Goal(0.8)
 
 _ITEMS = 100_000
 _MARGIN_S = 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,38 +142,66 @@ def measure_trainer(
 
     Returns:
         Updates/s of the trainer fed over TCP, and of the learner role that also publishes, reports
-        and serves; both with a bound, the trainer that is fed from a list. Then the first's ratio.
+        and serves; both with a bound, the trainer that is fed from a list. Then the two ratios.
     """
     name = f"learner.{'compiled' if compiled else 'eager'}.{batch_size}"
     config = learner_config(batch_size, compiled=compiled, items=items)
     say(f"{name}: starting")
-    with FedTrainer(config, items) as fed:
-        say(f"{name}: the trainer")
-        over_tcp, from_list = alternate(
+    with FedTrainer(config, items) as fed, PausedLearner(config, items) as role:
+        say(f"{name}: the trainer and the role")
+        over_tcp, from_list, of_role = alternate(
             effort,
             lambda: fed.updates_per_s(effort.seconds),
             lambda: fed.updates_per_s_from_list(effort.seconds),
+            lambda: role.updates_per_s(effort.seconds),
         )
-    say(f"{name}: the role")
-    role = _measure_role(effort, config, items)
     return [
         Figure(f"{name}.fed_over_tcp", "updates/s", over_tcp, from_list),
-        Figure(f"{name}.role", "updates/s", role, from_list),
+        Figure(f"{name}.role", "updates/s", of_role, from_list),
         Figure(f"{name}.fed_over_tcp_to_list", "", divide(over_tcp, from_list), goal=GOAL),
+        Figure(f"{name}.role_to_list", "", divide(of_role, from_list), goal=GOAL),
     ]
 
 
-def _measure_role(effort: Effort, config: Config, items: int) -> tuple[float, ...]:
-    """Measure the learner in a process of its own."""
-    with (
-        tempfile.TemporaryDirectory(prefix="zdqn-bench-") as folder,
-        MemoryProcess(config, VECTOR) as memory,
-    ):
-        memory.fill(items)
-        with LearnerProcess(config, memory, Path(folder)) as learner:
-            learner.wait_for_updates(_WARM_UP_UPDATES)
-            (rates,) = alternate(effort, lambda: learner.updates_per_s(effort.seconds))
-    return rates
+class PausedLearner(Closing):
+    """The learner role and its memory, a process each, which go on only while they are measured.
+
+    So they are measured in turn with what they are compared with, on a machine that drifts.
+
+    Args:
+        config: of both.
+        items: transitions in the memory.
+    """
+
+    def __init__(self, config: Config, items: int) -> None:
+        with ExitStack() as stack:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="zdqn-bench-"))
+            memory = stack.enter_context(MemoryProcess(config, VECTOR))
+            memory.fill(items)
+            self._learner = stack.enter_context(LearnerProcess(config, memory, Path(folder)))
+            self._learner.wait_for_updates(_WARM_UP_UPDATES)
+            self._workers = (memory.worker, self._learner.worker)
+            self._pause()
+            self._open = stack.pop_all()
+
+    def _pause(self) -> None:
+        for worker in self._workers:
+            worker.pause()
+
+    def updates_per_s(self, seconds: float) -> float:
+        """Measure, and stop them again."""
+        for worker in self._workers:
+            worker.go_on()
+        try:
+            return self._learner.updates_per_s(seconds)
+        finally:
+            self._pause()
+
+    def close(self) -> None:
+        """End both."""
+        for worker in self._workers:  # each is told of the other's end
+            worker.go_on()
+        self._open.close()
 
 
 def learner_config(batch_size: int, *, compiled: bool, items: int) -> Config:
@@ -182,7 +211,6 @@ def learner_config(batch_size: int, *, compiled: bool, items: int) -> Config:
         f"replay.capacity={items}",
         f"algorithm.batch_size={batch_size}",
         f"learner.compile={str(compiled).lower()}",
-        "learner.report_period_s=0.1",
     )
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import time
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,14 @@ import numpy as np
 
 from zdqn.benchmarks.bench_learner import learner_config
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, divide
-from zdqn.benchmarks.processes import LOOPBACK, LearnerProcess, Link, MemoryProcess, Worker
+from zdqn.benchmarks.processes import (
+    LOOPBACK,
+    LearnerProcess,
+    Link,
+    MemoryProcess,
+    Questioner,
+    Worker,
+)
 from zdqn.benchmarks.subjects import VECTOR
 from zdqn.config import Config
 from zdqn.wire import codec, payloads
@@ -37,6 +45,8 @@ _PERIOD_S = 0.05
 """Between two broadcasts whose delivery is timed."""
 _SETTLE_S = 0.5
 _WAIT_MS = 100
+_OF_A_CONNECTION = 50
+"""Collectors that say hello on one connection: a learner takes no more than 64."""
 
 
 def measure(effort: Effort, say: Say, *, items: int = _ITEMS) -> Result:
@@ -92,7 +102,7 @@ def _measure_learner(effort: Effort, learner: LearnerProcess, count: int) -> tup
     alone, watched = [], []
     for _ in range(effort.repeats):
         alone.append(learner.updates_per_s(effort.seconds))
-        with Worker(_subscribe, learner.weights, count) as subscribers:
+        with Worker(_join, learner.model, learner.weights, count) as subscribers:
             subscribers.receive()
             time.sleep(_SETTLE_S)
             watched.append(learner.updates_per_s(effort.seconds))
@@ -180,11 +190,36 @@ def _encode(arrays: dict[str, NDArray[np.float32]], *, stamp_ns: int) -> bytes:
 def _subscribe(link: Link, address: str, count: int) -> None:
     """Subscribe so many times, and take the newest weights now and then."""
     with ExitStack() as stack:
-        subscribers = _connect(stack, address, count)
-        link.send("subscribed")
-        while not link.poll(_LOOK_S):
-            for subscriber in subscribers:
-                subscriber.latest()
+        _watch(link, _connect(stack, address, count))
+
+
+def _join(link: Link, learner: str, weights: str, count: int) -> None:
+    """Subscribe as so many collectors do: the learner knows of each, and how many there are."""
+    with ExitStack() as stack:
+        for begun in range(0, count, _OF_A_CONNECTION):
+            joining = min(_OF_A_CONNECTION, count - begun)
+            stack.enter_context(_known_to(learner, joining))
+        _watch(link, _connect(stack, weights, count))
+
+
+@contextmanager
+def _known_to(learner: str, count: int) -> Iterator[None]:
+    """Say hello for so many collectors and, in the end, goodbye."""
+    with Questioner(learner) as questioner:
+        sessions = [questioner.join(VECTOR) for _ in range(count)]
+        try:
+            yield
+        finally:
+            for session in sessions:
+                questioner.leave(session)
+
+
+def _watch(link: Link, subscribers: list[WeightSubscriber]) -> None:
+    """Take the newest weights now and then, until the benchmark hangs up."""
+    link.send("subscribed")
+    while not link.poll(_LOOK_S):
+        for subscriber in subscribers:
+            subscriber.latest()
 
 
 def _time_deliveries(link: Link, address: str, count: int) -> None:

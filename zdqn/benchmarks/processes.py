@@ -41,6 +41,8 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS
 _ANSWER_S = 300.0
 _END_S = 20.0
 _LOOK_S = 0.002
+_ROW_LOOK_S = 0.05
+"""A row says itself when it was written: to ask more often would only disturb who is measured."""
 _TIMEOUT_S = 20.0
 
 
@@ -93,8 +95,21 @@ class Worker(Closing):
             raise RoleFailedError(f"{self._name} broke:\n{value.text}")
         return value
 
+    def pause(self) -> None:
+        """Stop it where it is, so that something else can be measured meanwhile."""
+        self._signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        if self._process.pid is not None and self._process.is_alive():
+            os.kill(self._process.pid, number)
+
     def close(self) -> None:
         """Hang up, and see that it ends."""
+        self.go_on()
         self._link.close()
         self._process.join(_END_S)
         if self._process.is_alive():
@@ -137,8 +152,16 @@ class Questioner(Closing):
 
     def introduce(self, spec: EnvironmentSpec) -> None:
         """Say hello as a collector that knows its environment, and leave at once."""
+        self.leave(self.join(spec))
+
+    def join(self, spec: EnvironmentSpec) -> int:
+        """Say hello as a collector; gives its session."""
         session = new_session()
         self._ask(Hello(role="collector", name="bench", session=session, spec=Spec.of(spec)))
+        return session
+
+    def leave(self, session: int) -> None:
+        """Say goodbye for such a collector."""
         self._ask(Goodbye(session=session, statistics={}))
 
     def _ask(self, header: Header) -> Reply:
@@ -183,13 +206,16 @@ class MemoryProcess(Closing):
         config: of the memory.
         spec: of the environment.
         bind: where it listens.
+
+    Attributes:
+        worker: the process.
     """
 
     def __init__(self, config: Config, spec: EnvironmentSpec, *, bind: str = LOOPBACK) -> None:
         self.config = config
         self.spec = spec
-        self._worker = Worker(_serve_memory, config, bind)
-        endpoints = self._worker.receive()
+        self.worker = Worker(_serve_memory, config, bind)
+        endpoints = self.worker.receive()
         self.samples, self.transitions = endpoints["samples"], endpoints["transitions"]
         self._questioner = Questioner(self.samples)
         self._questioner.introduce(spec)
@@ -227,7 +253,7 @@ class MemoryProcess(Closing):
     def close(self) -> None:
         """End it."""
         self._questioner.close()
-        self._worker.close()
+        self.worker.close()
 
 
 def _never() -> bool:
@@ -265,14 +291,17 @@ class LearnerProcess(Closing):
     """A real learner in a process of its own, which knows its environment.
 
     Args:
-        config: of the learner; a short ``learner.report_period_s`` makes its rates exact.
+        config: of the learner; rates are taken from one row of metrics to another.
         memory: where it samples.
         directory: for its files.
+
+    Attributes:
+        worker: the process.
     """
 
     def __init__(self, config: Config, memory: MemoryProcess, directory: Path) -> None:
-        self._worker = Worker(_serve_learner, config, memory.samples, directory)
-        endpoints = self._worker.receive()
+        self.worker = Worker(_serve_learner, config, memory.samples, directory)
+        endpoints = self.worker.receive()
         self.model, self.weights = endpoints["model"], endpoints["weights"]
         self._questioner = Questioner(self.model)
         self._questioner.introduce(memory.spec)
@@ -298,7 +327,7 @@ class LearnerProcess(Closing):
         while (row := self._progress()).get("wall_s") == before:
             if time.monotonic() > deadline_s:
                 raise RoleFailedError("The learner reports no progress any more.")
-            time.sleep(_LOOK_S)
+            time.sleep(_ROW_LOOK_S)
         return row
 
     def _progress(self) -> dict[str, Any]:
@@ -308,4 +337,4 @@ class LearnerProcess(Closing):
     def close(self) -> None:
         """End it, and its memory."""
         self._questioner.close()
-        self._worker.close()
+        self.worker.close()

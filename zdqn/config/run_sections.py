@@ -92,7 +92,7 @@ class LearnerSection(Section, frozen=True, kw_only=True):
     publish_interval_s: Annotated[
         float,
         key(
-            "Least time between two broadcasts. They take no more than 3 % of the learner's time, "
+            "Least time between two broadcasts. They take no more than 2 % of the learner's time, "
             "100 MB/s to collectors on its own machine, and 20 MB/s to others, whatever it is.",
             ge=0,
         ),

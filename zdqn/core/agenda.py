@@ -7,6 +7,7 @@ the target network follows is part of an update, in `zdqn.core.trainer`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -196,11 +197,15 @@ class Agenda:
         limit = self._limits.updates
         return max(limit - updates, 0) if limit else None
 
-    def updates_until_due(self, counters: Counters) -> int | None:
-        """Give how many updates can be made before something may be due for their number alone.
+    def updates_until_due(
+        self, now_s: float, counters: Counters, update_s: float = 0.0
+    ) -> int | None:
+        """Give how many updates can be made before something may be due that depends on them.
 
         Args:
+            now_s: seconds of training so far, earlier starts included.
             counters: how far training is.
+            update_s: that an update takes, >= 0; 0 if that is not known.
 
         Returns:
             At least 1, as what is due is asked for after an update; None for any number.
@@ -208,7 +213,7 @@ class Agenda:
         updates, periods = counters.updates, self._periods
         until: list[int] = []
         if periods.publish_updates:
-            until.append(self._published_updates + periods.publish_updates - updates)
+            until.append(self._updates_until_publication(now_s, updates, update_s))
         if periods.checkpoint_updates:
             until.append((self._checkpoints + 1) * periods.checkpoint_updates - updates)
         if self._limits.updates:
@@ -218,6 +223,16 @@ class Agenda:
         # What has been due for a while waits for its time, and not for a number of updates.
         ahead = [count for count in until if count > 0]
         return min(ahead, default=None)
+
+    def _updates_until_publication(self, now_s: float, updates: int, update_s: float) -> int:
+        """Give how many updates it takes until both enough of them and enough time have passed."""
+        count = self._published_updates + self._periods.publish_updates - updates
+        left_s = self._published_s + self._publish_interval_s - now_s
+        return max(count, math.ceil(left_s / update_s)) if left_s > 0 and update_s > 0 else count
+
+    @property
+    def _publish_interval_s(self) -> float:
+        return self._pace.interval_s if self._pace is not None else 0.0
 
     def _updates_until_snapshot(self, counters: Counters) -> int:
         last, periods = self._snapshot_at, self._periods
@@ -255,9 +270,9 @@ class Agenda:
         period = self._periods.publish_updates
         if not period:
             return False
-        interval_s = self._pace.interval_s if self._pace is not None else 0.0
         enough = updates - self._published_updates >= period
-        if not (first or (enough and now_s - self._published_s >= interval_s)):
+        waited_s = now_s - self._published_s
+        if not (first or (enough and waited_s >= self._publish_interval_s)):
             return False
         self._published_updates, self._published_s = updates, now_s
         return True

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-_SHARE_OF_TIME = 0.03
+_SHARE_OF_TIME = 0.02
 _SMOOTHING = 0.1
+_HELD_UP = 10
+"""What took so many times longer than usual was not only publishing, but a pause, say."""
 
 
 class PublicationPace:
@@ -34,8 +36,10 @@ class PublicationPace:
             nbytes: of its message.
             subscribers: whom it went to, >= 0.
         """
-        cost_s = self._cost_s
-        self._cost_s = seconds if cost_s is None else cost_s + _SMOOTHING * (seconds - cost_s)
+        if self._cost_s is not None:
+            seconds = min(seconds, _HELD_UP * self._cost_s)
+            seconds = self._cost_s + _SMOOTHING * (seconds - self._cost_s)
+        self._cost_s = seconds
         self.interval_s = max(
             self._least_s, self._cost_s / _SHARE_OF_TIME, nbytes * subscribers / self._bytes_per_s
         )

@@ -172,9 +172,9 @@ class Trainer:
         """Compile later updates one by one; see `Optimizer.compile_each`."""
         self._optimizer.compile_each()
 
-    def weights(self) -> dict[str, NDArray[Any]]:
-        """Copy the online network's weights, safe to keep while training goes on."""
-        return weights_to_arrays(self.online)
+    def weights(self, *, copy: bool = True) -> dict[str, NDArray[Any]]:
+        """Give the online network's weights; without a copy they are good until the next update."""
+        return weights_to_arrays(self.online, copy=copy)
 
     def state_dict(self) -> dict[str, Any]:
         """Copy everything that the next updates depend on.

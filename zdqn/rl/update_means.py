@@ -46,7 +46,10 @@ class UpdateMeans:
         """Take note of updates; all have batches of one size and metrics of the same names."""
         from zdqn.rl.update_rule import Updates  # here, as only who has updates needs torch
 
-        self._waiting += updates.parts if isinstance(updates, Updates) else updates
+        parts = updates.parts if isinstance(updates, Updates) else updates
+        if self._waiting and parts and self._waiting[0].loss.ndim != parts[0].loss.ndim:
+            self._add_up()  # those of a call that made many lie otherwise
+        self._waiting += parts
         if len(self._waiting) >= _ADDED_AT_ONCE:
             self._add_up()
 
@@ -77,12 +80,14 @@ class UpdateMeans:
         ]
         with torch.no_grad():
             # One number for an update, or several of a call that made many.
-            flat = [
-                torch.cat([each.reshape(-1) for each in column]) for column in columns if column
+            together = [
+                torch.cat(column) if column[0].ndim else torch.stack(column)
+                for column in columns
+                if column
             ]
-            count = len(flat[0])
+            count = len(together[0])
             # Wide means: of a float32's 7 digits the sum of 100,000 updates would leave 2.
-            sums = torch.stack([column.mean(dtype=torch.float64) for column in flat]) * count
+            sums = torch.stack([each.mean(dtype=torch.float64) for each in together]) * count
             self._sums = sums if self._sums is None else self._sums + sums
         self._count += count
 

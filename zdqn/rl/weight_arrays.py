@@ -14,18 +14,20 @@ from torch import Tensor, nn
 from zdqn.rl.weight_checks import check_finite, check_schema
 
 
-def weights_to_arrays(module: nn.Module) -> dict[str, NDArray[Any]]:
-    """Copy a module's parameters and buffers.
+def weights_to_arrays(module: nn.Module, *, copy: bool = True) -> dict[str, NDArray[Any]]:
+    """Give a module's parameters and buffers.
 
     Args:
         module: on any device.
+        copy: whether later updates of the module must not change them; else they may share its
+            memory.
 
     Returns:
-        Arrays by name, in the module's order, that later updates of the module do not change.
-        Some may be of shape (), such as the counter of a batch normalization.
+        Arrays by name, in the module's order. Some may be of shape (), such as the counter of a
+        batch normalization.
     """
     tensors = _tensors(module)
-    return {name: tensor.to("cpu", copy=True).numpy() for name, tensor in tensors.items()}
+    return {name: tensor.to("cpu", copy=copy).numpy() for name, tensor in tensors.items()}
 
 
 def load_arrays(module: nn.Module, arrays: Mapping[str, NDArray[Any]]) -> None:

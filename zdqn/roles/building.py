@@ -169,21 +169,30 @@ def build_policy(
     Raises:
         ConfigError: when the network cannot be built for this environment.
     """
-    from zdqn.rl.dense import ACTIVATIONS, DenseNetwork
-    from zdqn.rl.greedy import DensePolicy
-
     check_network_is_given(config, factory)
-    section = config.network
-    if factory is None and section.kind == "mlp" and section.activation in ACTIVATIONS:
-        network = DenseNetwork.empty(
-            spec, hidden=section.hidden, activation=section.activation, dueling=section.dueling
-        )
-        if count <= network.most_rows:
-            return DensePolicy(network)
+    dense = build_dense_policy(config, factory, spec, count)
+    if dense is not None:
+        return dense
     from zdqn.rl.torch_policy import TorchPolicy
 
     use_threads(config.collector.threads)
     return TorchPolicy(build_network(config, factory, spec))
+
+
+def build_dense_policy(
+    config: Config, factory: NetworkFactory | None, spec: EnvironmentSpec, count: int
+) -> Greedy | None:
+    """Build a policy in NumPy, if that is the faster; the arguments are those of `build_policy`."""
+    from zdqn.rl.dense import ACTIVATIONS, DenseNetwork
+    from zdqn.rl.greedy import DensePolicy
+
+    section = config.network
+    if factory is not None or section.kind != "mlp" or section.activation not in ACTIVATIONS:
+        return None
+    network = DenseNetwork.empty(
+        spec, hidden=section.hidden, activation=section.activation, dueling=section.dueling
+    )
+    return DensePolicy(network) if count <= network.most_rows else None
 
 
 def build_objective(config: Config) -> Objective:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import zmq
 
 from zdqn.wire.addresses import Address
-from zdqn.wire.sockets import COPY_SENT_BELOW_BYTES, Link, SocketMaker
+from zdqn.wire.sockets import Link, SocketMaker
+
+_COPY_BELOW_BYTES = 256 * 1024
+"""A copy takes 20 us at most; to have pyzmq's thread watch what is sent without one takes more."""
 
 
 class WeightPublisher(Link):
@@ -22,7 +25,7 @@ class WeightPublisher(Link):
 
     def publish(self, message: bytes) -> None:
         """Send to every subscriber; never blocks."""
-        self._socket.send(message, 0, len(message) < COPY_SENT_BELOW_BYTES)
+        self._socket.send(message, 0, len(message) < _COPY_BELOW_BYTES)
 
 
 class WeightSubscriber(Link):

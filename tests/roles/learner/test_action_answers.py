@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.roles.learner.published import published
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
 from zdqn.rl.greedy import Greedy
 from zdqn.roles.learner.action_answers import ActionAnswers
-from zdqn.roles.learner.publications import Published
 from zdqn.wire import codec, payloads
 from zdqn.wire.desk import RefusedError
 from zdqn.wire.model_messages import ActionRequest, Actions
@@ -17,7 +17,7 @@ from zdqn.wire.protocol import ErrorReply, Refusal
 from zdqn.wire.request_sockets import Request
 
 SPEC = EnvironmentSpec((2,), "float32", 4)
-PUBLISHED = Published(11, {}, b"weights")
+PUBLISHED = published(11)
 
 
 class EchoPolicy(Greedy):
@@ -140,11 +140,11 @@ def test_weights_are_taken_over_once_a_version_and_bad_ones_never(caplog):
     answers = Answers(policy)
     for version in (11, 11, 12):
         answers.ask(1)
-        answers.answer(Published(version, {}, b""))
+        answers.answer(published(version))
     assert policy.loaded == 2
     for _ in range(2):
         answers.ask(1)
-        answers.answer(Published(13, {"diverged": np.zeros(1)}, b""))
+        answers.answer(published(13, diverged=np.zeros(1)))
     assert answers.object.weight_version == 12
     assert caplog.text.count("act on with older weights") == 1
 

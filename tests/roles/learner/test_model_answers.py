@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.roles.conftest import quick_config
+from tests.roles.learner.published import published
 from tests.wire.links import check_status_fits, fill_with_the_longest_words
 from zdqn.config import from_dict, shared_values
 from zdqn.data import EnvironmentSpec
@@ -15,7 +16,6 @@ from zdqn.records.block_accounts import Sent
 from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.rl.greedy import Greedy
 from zdqn.roles.learner.model_answers import ModelAnswers, check_travels
-from zdqn.roles.learner.publications import Published
 from zdqn.wire import codec
 from zdqn.wire.memory_messages import SampleRequest
 from zdqn.wire.model_messages import (
@@ -196,10 +196,10 @@ def test_weights_are_refused_before_there_are_any_and_then_the_newest(setting):
         code=Refusal.NOT_SERVING, message="no weights yet"
     )
     for version in (1, 2):
-        setting.answers.publish(Published(version, {}, b"weights %d" % version))
+        setting.answers.publish(published(version))
     request = setting.put(WeightsRequest())
     setting.answers.serve()
-    assert setting.server.replies[request] == b"weights 2"
+    assert setting.server.replies[request] == published(2).message
 
 
 def test_actions_need_weights_a_policy_and_a_spec(setting):
@@ -209,7 +209,7 @@ def test_actions_need_weights_a_policy_and_a_spec(setting):
     assert setting.ask(question, arrays).code is Refusal.NOT_SERVING
     setting.answers.agree(SPEC, "the test")
     assert setting.ask(question, arrays).code is Refusal.NOT_SERVING
-    setting.answers.publish(Published(11, {}, b""))
+    setting.answers.publish(published(11))
     assert setting.ask(question, arrays).code is Refusal.NOT_SERVING
     setting.answers.actions.act_with(FirstAction())
     assert setting.ask(question, arrays) == Actions(count=2, weight_version=11)
@@ -236,7 +236,7 @@ def test_who_left_after_the_end_did_so_as_it_was_over(setting, monkeypatch):
 
 def test_a_stranger_is_given_no_actions_as_it_may_have_outlived_another_run(setting):
     setting.answers.agree(SPEC, "the test")
-    setting.answers.publish(Published(11, {}, b""))
+    setting.answers.publish(published(11))
     setting.answers.actions.act_with(FirstAction())
     question = ActionRequest(session=99, spec_digest=SPEC.digest, count=2)
     refused = setting.ask(question, (np.zeros((2, 2), np.float32),))
@@ -337,7 +337,7 @@ def test_an_evaluator_that_waits_is_let_go_only_when_nothing_more_will_come(sett
 
 def test_who_asks_for_actions_when_training_is_over_is_told_so(setting):
     setting.answers.agree(SPEC, "the test")
-    setting.answers.publish(Published(11, {}, b""))
+    setting.answers.publish(published(11))
     setting.answers.actions.act_with(FirstAction())
     setting.answers.finish(evaluators=False)
     question = ActionRequest(session=1, spec_digest=SPEC.digest, count=1)
@@ -367,7 +367,7 @@ def test_a_status_is_the_report_with_clients_and_actions_served(setting):
     setting.hello(1)
     setting.ask(Ping(session=1, statistics={"environment_steps": 9}))
     setting.answers.agree(SPEC, "the test")
-    setting.answers.publish(Published(11, {}, b""))
+    setting.answers.publish(published(11))
     setting.answers.actions.act_with(FirstAction())
     question = ActionRequest(session=1, spec_digest=SPEC.digest, count=3)
     setting.ask(question, (np.zeros((3, 2), np.float32),))

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
+from tests.roles.learner.published import published
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.rl.greedy import Greedy
 from zdqn.roles.learner.answering_turns import Turns
 from zdqn.roles.learner.model_server import ModelServer
-from zdqn.roles.learner.publications import Published
 from zdqn.wire import codec, payloads
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.model_messages import ActionRequest, Actions, WeightsRequest
@@ -96,7 +96,7 @@ def served():
             turns=Turns(short_s=0.5),  # so that an update is short on a busy machine too
         )
         server.agree(SPEC, "the test")
-        server.publish(Published(1, {}, b"weights"))
+        server.publish(published(1))
         server.act_with(policy)
         server.start()
         clients = [AskingClient(context, socket.address, action) for action in range(ACTIONS)]
@@ -197,7 +197,7 @@ def test_weights_that_diverged_are_not_acted_on_and_break_nothing(served, caplog
     server, _, clients, *_ = served
     versions = {1}
     eventually(lambda: all(client.versions == versions for client in clients), "weights")
-    server.publish(Published(2, {"diverged": np.zeros(1)}, b"weights"))
+    server.publish(published(2, diverged=np.zeros(1)))
     before = clients[0].answers
     eventually(lambda: clients[0].answers > before + 10, "answers go on")
     assert clients[0].versions == {1}
@@ -232,5 +232,5 @@ def test_other_questions_are_answered_wherever_actions_are(served):
     questions = WeightsRequest(), Ping(session=5, statistics={})
     with asking(context, address, *questions) as replies:
         train(server, lambda: len(replies) == 2)
-    assert replies[0] == b"weights"
+    assert replies[0] == published(1).message
     assert isinstance(codec.decode(replies[1]).header, Pong)

@@ -49,6 +49,13 @@ def test_what_is_sent_says_what_it_is(publications, publisher):
     np.testing.assert_array_equal(arrays["weight"], ARRAYS["weight"])
 
 
+def test_what_was_published_stays_as_it_was_when_the_network_learns_on(publications):
+    live = {"weight": np.arange(3, dtype=np.float32)}
+    published = publications.publish(live, Counters())
+    live["weight"] += 1
+    np.testing.assert_array_equal(published.arrays["weight"], [0, 1, 2])
+
+
 def test_the_last_version_is_sent_again_as_it_was_and_nothing_before_the_first(
     publications, publisher
 ):

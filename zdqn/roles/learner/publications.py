@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -25,13 +26,17 @@ class Published:
 
     Attributes:
         weight_version: packed version.
-        arrays: by name; never changed.
         message: the encoded `Weights`, sent to whoever asks.
     """
 
     weight_version: int
-    arrays: dict[str, NDArray[Any]]
     message: bytes
+
+    @cached_property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Views of the weights in the message, by name; read-only."""
+        message = codec.decode(self.message)
+        return payloads.read_weights(message, codec.expect(message, Weights))
 
 
 class Publisher(Protocol):
@@ -86,7 +91,7 @@ class Publications:
         """Broadcast weights as a new version.
 
         Args:
-            arrays: by name; never changed from now on.
+            arrays: by name; copied into the message, and not read later.
             counters: how far training is.
             stopping: whether training is over.
 
@@ -102,9 +107,9 @@ class Publications:
             stopping=stopping,
             tensors=payloads.describe_tensors(arrays),
         )
-        self._message = codec.encode(header, tuple(arrays.values()))
-        self._publisher.publish(self._message)
-        return Published(header.weight_version, arrays, self._message)
+        message = self._message = codec.encode(header, tuple(arrays.values()))
+        self._publisher.publish(message)
+        return Published(header.weight_version, message)
 
     def republish(self) -> None:
         """Broadcast the last version again, for those who missed it."""

@@ -27,6 +27,7 @@ from zdqn.records.totals import RunTotals
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
+    build_dense_policy,
     build_importance_schedule,
     build_limits,
     build_periods,
@@ -262,9 +263,11 @@ class Learner(Closing):
         if self._resumption is not None:
             trainer.load_state_dict(self._resumption.training.trainer)
             self._resumption = None  # its tensors are in use, or of no use any more
+        at_once = self._config.launch.collectors * self._config.collector.environments
+        policy = build_dense_policy(self._config, self._network, spec, at_once)
         self._server.act_with(
-            TorchPolicy(copy.deepcopy(trainer.online)),
-            between_updates=trainer.device.type == "cpu",
+            policy or TorchPolicy(copy.deepcopy(trainer.online)),
+            between_updates=policy is not None or trainer.device.type == "cpu",
         )
         return trainer
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("zdqn.learner")
 
-_MOST_S = 0.005
+_MOST_S = 0.01
 """Updates that are made in one call take so long at most: then somebody may want to stop."""
 
 
@@ -154,7 +154,7 @@ class TrainingLoop:
         self._missing = missing
         self._stop = stop
         self._compiled = compiled
-        self._update: Update | None = None
+        self._seen: Sequence[Update] = ()
         self._update_s = 0.0
         self._patience_s = 0.0
         self._counted = totals.counted()
@@ -235,9 +235,10 @@ class TrainingLoop:
         several = self._trainer.loops_over(prepared)
         done = 0
         while done < len(prepared) and not (done and self._stop.is_set()):
-            part: Sequence[TrainingBatch] = (prepared[done],)
-            if several:
-                part = prepared[done : done + self._updates_at_once()]
+            # Batches are cut apart only for who takes them one by one: it costs as much as a call.
+            part: Sequence[TrainingBatch] = (
+                prepared[done : done + self._updates_at_once()] if several else (prepared[done],)
+            )
             self._update_with(part, sampled.keys[done * size :], write_back=weights is not None)
             done += len(part)
             self._do_what_is_due()
@@ -248,8 +249,7 @@ class TrainingLoop:
     ) -> None:
         """Make an update with each batch, and send the priorities of all of them back."""
         started_s = time.monotonic()
-        seen = self._trainer.update_all(batches)
-        self._update = seen[-1]
+        seen = self._seen = self._trainer.update_all(batches)
         self._recorder.metrics.updates.add(seen)
         if write_back:
             # PyTorch is loaded only where there is a trainer.
@@ -266,7 +266,8 @@ class TrainingLoop:
         """Say how many updates may be made before anything else is to be done."""
         most_s = min(_MOST_S, self._patience_s)
         count = int(most_s / self._update_s) if self._update_s > 0 else 1
-        due = self._agenda.updates_until_due(self.counters)
+        now_s = self._recorder.metrics.wall_s
+        due = self._agenda.updates_until_due(now_s, self.counters, self._update_s)
         return max(1, count if due is None else min(count, due))
 
     def _importance_weights(self, sampled: Batch) -> NDArray[np.float32] | None:
@@ -286,8 +287,8 @@ class TrainingLoop:
             self.publish()
         if due.republish:
             self._publications.republish()
-        if self._update is not None and (due.snapshot or due.checkpoint):
-            self._recorder.divergence.check_loss(self._update.loss, self._trainer.updates)
+        if self._seen and (due.snapshot or due.checkpoint):
+            self._recorder.divergence.check_loss(self._seen[-1].loss, self._trainer.updates)
         if due.snapshot:
             self._offer_snapshot()
         if due.checkpoint:
@@ -298,7 +299,7 @@ class TrainingLoop:
     def publish(self, *, stopping: bool = False) -> None:
         """Broadcast the current weights as a new version."""
         started_s = time.perf_counter()
-        weights = self._trainer.weights()
+        weights = self._trainer.weights(copy=False)  # encoding copies them
         published = self._publications.publish(weights, self.counters, stopping=stopping)
         self._model.publish(published)
         seconds = time.perf_counter() - started_s
@@ -371,7 +372,8 @@ class TrainingLoop:
     def report(self) -> None:
         """Write a row of metrics, and say how it goes."""
         collectors = self._ask_collectors()
-        row = self._recorder.report(self.counters, update=self._update, collectors=collectors)
+        newest = self._seen[-1] if self._seen else None
+        row = self._recorder.report(self.counters, update=newest, collectors=collectors)
         self._board.report(
             row,
             blocks=self._blocks.look(),
