@@ -14,7 +14,7 @@ import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually
 from tests.roles.processes import ENVIRONMENT, Processes, updates_of
-from zdqn.wire.remote_control import request_stop
+from zdqn.wire.remote_control import fetch_status, request_stop
 
 
 @pytest.fixture

@@ -41,9 +41,10 @@ def values_of(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901 - one
     """Give valid values of a header field's declared type."""
     match kind:
         case inspect.IntType():
-            return st.integers(
-                -(2**63) if kind.ge is None else kind.ge, 2**63 if kind.le is None else kind.le
-            )
+            step = kind.multiple_of or 1
+            least = -(2**63) if kind.ge is None else kind.ge
+            most = 2**63 if kind.le is None else kind.le
+            return st.integers(-(-least // step), most // step).map(lambda count: count * step)
         case inspect.FloatType():
             return st.floats(kind.ge, kind.le, allow_nan=False, allow_infinity=False)
         case inspect.StrType():
