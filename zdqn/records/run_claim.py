@@ -109,6 +109,16 @@ class RunClaim(Closing):
             logs = [path for role in roles for path in files.logs.glob(f"{role}.log")]
             _remove([files.endpoints, files.learner_epoch, *logs], [files.logs])
 
+    def clear_replay(self) -> None:
+        """Remove the kept replay of a run that is to be overwritten, while no memory has it.
+
+        Raises:
+            FileError: when something cannot be removed.
+        """
+        if self.overwrites:
+            folder = self._files.replay
+            _remove([path for path in folder.glob("*") if path.name != "lock"], [])
+
     def close(self) -> None:
         """Let others have it."""
         self._held.close()

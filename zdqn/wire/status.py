@@ -126,6 +126,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
         sampling_s: seconds spent gathering and sending batches.
         holding_inserts_back_s: seconds in which collectors were held back.
         reading: whether blocks are read now.
+        came_back_with: transitions that an earlier start of it had left, and this one began with.
     """
 
     size: Total = 0
@@ -145,6 +146,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
     sampling_s: Seconds = 0.0
     holding_inserts_back_s: Seconds = 0.0
     reading: bool = True
+    came_back_with: Total = 0
 
 
 class RefusalStatistics(RoleStatistics, frozen=True):

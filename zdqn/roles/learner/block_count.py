@@ -7,6 +7,7 @@ from typing import Protocol
 from zdqn.records.block_accounts import BlockTotals, Sent
 from zdqn.records.totals import RunTotals
 from zdqn.wire.memory_messages import SessionBlocks
+from zdqn.wire.status import MemoryStatistics
 
 
 class Senders(Protocol):
@@ -22,6 +23,10 @@ class Receivers(Protocol):
     def take_accounts(self) -> dict[int, list[SessionBlocks]]:
         """Give what each start of the memory told since the last call, in order; may be empty."""
 
+    @property
+    def statistics(self) -> MemoryStatistics:
+        """The memory's numbers as of its last answer."""
+
 
 class BlockCount:
     """Puts the words of both ends together.
@@ -36,6 +41,10 @@ class BlockCount:
         self._totals = totals
         self._senders = senders
         self._receivers = receivers
+
+    def memory_came_back_with(self) -> int:
+        """Give the transitions that this start of the memory began with."""
+        return self._receivers.statistics.came_back_with
 
     def look(self) -> BlockTotals:
         """Ask both ends, and give where all blocks are as of now."""

@@ -35,6 +35,7 @@ _MOST_S = 0.005
 """Updates that are made in one call take so long at most: then somebody may want to stop."""
 
 
+_HELD_IS_LOST = "what it held is lost, and fills again"
 _SLOWING = 1.2
 """So many times longer than before is an update taken to be at most."""
 
@@ -208,7 +209,9 @@ class TrainingLoop:
         self._totals.observe(progress)
         if self._totals.restarts > self._restarts:
             self._restarts = self._totals.restarts
-            logger.warning("the memory was restarted: what it held is lost, and fills again")
+            held = self._blocks.memory_came_back_with()
+            back = f"it came back with {held} transitions" if held else _HELD_IS_LOST
+            logger.warning("the memory was restarted: %s", back)
         self._counted = self._totals.counted()
 
     def _say_what_is_missing(self) -> None:
