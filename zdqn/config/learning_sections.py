@@ -175,6 +175,14 @@ class ReplaySection(Section, frozen=True, kw_only=True):
             ge=0,
         ),
     ] = 10.0
+    snapshot_period_s: Annotated[
+        float,
+        key(
+            "Seconds between two snapshots of a replay in RAM, from the newest of which a memory "
+            "that was killed goes on; 0 makes none.",
+            ge=0,
+        ),
+    ] = 0.0
 
 
 class ExplorationSection(Section, frozen=True, kw_only=True):

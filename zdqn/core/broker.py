@@ -62,6 +62,7 @@ class MemoryBroker:
         name_of: Callable[[int], str] = name_by_number,
     ) -> None:
         self.session = session
+        self._inserts_before = 0
         self._fence = Fence()
         self.store = store
         self.intake = Intake(store, n_step=n_step, name_of=name_of)
@@ -205,7 +206,7 @@ class MemoryBroker:
             session=self.session,
             environment_steps=ledger.environment_steps,
             episodes=ledger.episodes,
-            transitions=self.store.limiter.inserts,
+            transitions=self.store.limiter.inserts - self._inserts_before,
             blocks=ledger.received,
             blocks_lost=ledger.lost,
             blocks_duplicated=ledger.duplicated,
@@ -261,4 +262,20 @@ class MemoryBroker:
             self.intake.take_in(note)
         self.intake.bound_counts()
         self.session = state["session"]
+        return recovered
+
+    def recover_store(self, state: dict[str, Any], fill: Callable[[], None]) -> Recovered:
+        """Go on with what an earlier store held, counting from 0 as a new memory does.
+
+        Args:
+            state: what `state_dict` gave.
+            fill: fills the arrays, which are there when it is called.
+
+        Raises:
+            ConfigError: when the replay of then was configured differently.
+        """
+        self.store.load_state_dict(state["store"])
+        fill()
+        recovered = self.store.recover(cleanly=False)
+        self._inserts_before = self.store.limiter.inserts
         return recovered

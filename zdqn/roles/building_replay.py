@@ -41,7 +41,7 @@ def build_store(
         seed=config.run.seed,
         allocate=allocate,
         kept=kept,
-        sparing=replay.storage == "disk",
+        sparing=kept or replay.storage == "disk",
     )
 
 
