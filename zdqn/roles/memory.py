@@ -22,7 +22,7 @@ from zdqn.core.replay_room import most_frames_a_transition
 from zdqn.roles.arrivals_queue import ArrivalsQueue
 from zdqn.roles.building_replay import build_broker
 from zdqn.roles.farewell import Farewell
-from zdqn.roles.replay_keeping import keep_replay
+from zdqn.roles.replay_storage import keep_replay
 from zdqn.roles.sample_queue import SampleQueue
 from zdqn.stopping import reason_of
 from zdqn.wire import block_payload

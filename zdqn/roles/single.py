@@ -46,7 +46,7 @@ from zdqn.roles.building_replay import available_bytes, build_store
 from zdqn.roles.compiling.compiled_updates import compile_ahead
 from zdqn.roles.own_evaluator import OwnEvaluator
 from zdqn.roles.own_status import describe_training, totals_of
-from zdqn.roles.replay_keeping import open_replay_folder
+from zdqn.roles.replay_storage import open_replay_folder
 from zdqn.stopping import reason_of
 from zdqn.wire.status import CollectorStatistics, LearnerStatus, MetricsRow
 
