@@ -116,8 +116,8 @@ class RunClaim(Closing):
             FileError: when something cannot be removed.
         """
         if self.overwrites:
-            folder = self._files.replay
-            _remove([path for path in folder.glob("*") if path.name != "lock"], [])
+            files = [path for path in self._files.replay.rglob("*") if path.is_file()]
+            _remove([path for path in files if path.name != "lock"], [])
 
     def close(self) -> None:
         """Let others have it."""
