@@ -212,6 +212,7 @@ class TransitionStore:
         assert self._replay is not None
         self._replay.insert(block.frames, block.records, note)
         self.limiter.inserted(len(block.records))
+        self._beat()
 
     # --- out -----------------------------------------------------------------------------------
 
@@ -301,7 +302,7 @@ class TransitionStore:
         return recovered
 
     def _beat(self) -> None:
-        """Keep what changes with every draw where it outlives this process."""
+        """Keep what changes and is not in the log of inserts where it outlives this process."""
         if self._pulse is not None and self._replay is not None:
             numbers = _PULSE.pack(self.limiter.samples, self._replay.highest_priority)
             self._pulse[:] = numbers + _CHECK.pack(zlib.crc32(numbers))
