@@ -7,7 +7,6 @@ from typing import Protocol
 from zdqn.records.block_accounts import BlockTotals, Sent
 from zdqn.records.totals import RunTotals
 from zdqn.wire.memory_messages import SessionBlocks
-from zdqn.wire.status import MemoryStatistics
 
 
 class Senders(Protocol):
@@ -23,9 +22,8 @@ class Receivers(Protocol):
     def take_accounts(self) -> dict[int, list[SessionBlocks]]:
         """Give what each start of the memory told since the last call, in order; may be empty."""
 
-    @property
-    def statistics(self) -> MemoryStatistics:
-        """The memory's numbers as of its last answer."""
+    def came_back_with(self, session: int) -> int | None:
+        """Give the transitions that a start of the memory began with; None if it has not told."""
 
 
 class BlockCount:
@@ -42,9 +40,9 @@ class BlockCount:
         self._senders = senders
         self._receivers = receivers
 
-    def memory_came_back_with(self) -> int:
-        """Give the transitions that this start of the memory began with."""
-        return self._receivers.statistics.came_back_with
+    def memory_came_back_with(self) -> int | None:
+        """Give the transitions that the newest memory began with; None if it has not told."""
+        return self._receivers.came_back_with(self._totals.newest)
 
     def look(self) -> BlockTotals:
         """Ask both ends, and give where all blocks are as of now."""

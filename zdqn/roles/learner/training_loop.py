@@ -207,9 +207,11 @@ class TrainingLoop:
         if progress is None:
             return
         self._totals.observe(progress)
+        held = None
         if self._totals.restarts > self._restarts:
-            self._restarts = self._totals.restarts
             held = self._blocks.memory_came_back_with()
+        if held is not None:
+            self._restarts = self._totals.restarts
             back = f"it came back with {held} transitions" if held else _HELD_IS_LOST
             logger.warning("the memory was restarted: %s", back)
         self._counted = self._totals.counted()
