@@ -277,9 +277,9 @@ def test_only_small_blocks_are_joined(make_block, make_large, monkeypatch, frame
     sizes = []
     insert = store.insert
 
-    def count(block):
+    def count(block, note):
         sizes.append(len(block))
-        insert(block)
+        insert(block, note)
 
     monkeypatch.setattr(store, "insert", count)
     messages = [encode(spec, make_block(spec, 2), number) for number in range(3)]

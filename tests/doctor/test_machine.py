@@ -44,6 +44,20 @@ def test_a_replay_that_does_not_fit_is_bad(monkeypatch):
     assert machine.examine_memory(None, None).text == "1.0 GB free"
 
 
+def test_a_replay_on_disk_needs_room_there_and_no_memory(monkeypatch, tmp_path):
+    monkeypatch.setattr(machine, "available_bytes", lambda: 0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1e9))
+    config = Config().replace(
+        {"replay.storage": "disk", "replay.path": str(tmp_path / "not there")}
+    )
+    found = machine.examine_memory(config, SPEC)
+    assert found.verdict is Verdict.GOOD
+    assert f"1.0 GB of the disk of {tmp_path} free" in found.text
+    found = machine.examine_memory(config.replace("replay.capacity", 10_000_000), SPEC)
+    assert found.verdict is Verdict.BAD
+    assert f"GB of the disk of {tmp_path} are free" in found.text
+
+
 @pytest.mark.parametrize(
     ("free", "verdict"), [(2e9, Verdict.GOOD), (0.5e9, Verdict.ODD), (1e6, Verdict.BAD)]
 )

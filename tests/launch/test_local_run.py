@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zdqn.config import Config, LaunchSection, StopSection
+from zdqn.config import Config, LaunchSection, ReplaySection, StopSection
 from zdqn.errors import ConfigError, EnvironmentFailedError, RoleFailedError
 from zdqn.launch.local_run import LocalRun
 from zdqn.launch.plan import RunArguments
@@ -110,12 +110,13 @@ class Stage:
         words = [*argv[-2:], str(self.folder)]
         return start_locally([sys.executable, "-S", "-E", str(self.script), *words], environment)
 
-    def run(self, behaviour, *, collectors=1, evaluators=1, max_restarts=3, **stop):
+    def run(self, behaviour, *, collectors=1, evaluators=1, max_restarts=3, storage="ram", **stop):
         (self.folder / "behaviour.json").write_text(json.dumps(behaviour))
         config = Config(
             launch=LaunchSection(
                 collectors=collectors, evaluators=evaluators, max_restarts=max_restarts
             ),
+            replay=ReplaySection(storage=storage),
             stop=StopSection(**stop),
         )
         given = RunArguments(run_directory=self.folder / "run")
@@ -177,12 +178,16 @@ def test_what_died_by_accident_is_started_again(stage):
     )
 
 
-def test_a_killed_memory_is_started_again(stage):
+@pytest.mark.parametrize(
+    ("storage", "held"), [("ram", "what it held is lost"), ("disk", "it comes back with what it")]
+)
+def test_a_killed_memory_is_started_again(stage, storage, held):
     stage.run(
         {"memory": {"deaths": 1, "exit": -9}, "learner": {"done_after": {"memory": 2}}},
+        storage=storage,
     )
     assert "memory ended with SIGKILL; starting it again" in stage.audience.said()
-    assert "Learner and collectors wait for it; what it held is lost" in stage.audience.said()
+    assert f"Learner and collectors wait for it; {held}" in stage.audience.said()
 
 
 BY_SIGNAL = {"deaths": 1, "exit": 0, "ended": {"signal": "SIGTERM", "reason": ""}}

@@ -72,8 +72,12 @@ def test_addresses_that_were_chosen_stay():
 @pytest.mark.parametrize(
     ("role", "endpoints", "expected"),
     [
-        ("memory", {}, {"bind": None, "insecure": True}),
-        ("memory", ENDPOINTS, {"bind": "tcp://m:2", "insecure": True}),
+        ("memory", {}, {"bind": None, "insecure": True, "run_directory": Path("r")}),
+        (
+            "memory",
+            ENDPOINTS,
+            {"bind": "tcp://m:2", "insecure": True, "run_directory": Path("r")},
+        ),
         ("learner", {}, None),
         (
             "learner",

@@ -99,6 +99,22 @@ def test_overwriting_removes_what_a_run_left_and_nothing_else_and_not_before_it_
     assert all(path.read_text() == path.name for path in foreign)
 
 
+def test_a_kept_replay_goes_with_the_run_that_is_overwritten_and_with_no_other(tmp_path):
+    make_run(tmp_path)
+    replay = RunFiles(tmp_path).replay
+    kept = [replay / "frames.array", replay / "snapshot-0" / "state.json"]
+    for path in (*kept, replay / "lock"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    with RunClaim(tmp_path, resume=tmp_path) as claim:
+        claim.clear_replay()
+    assert all(path.exists() for path in kept)
+    with RunClaim(tmp_path, overwrite=True) as claim:
+        claim.clear_replay()
+    assert not any(path.exists() for path in kept)
+    assert (replay / "lock").exists()
+
+
 def test_what_cannot_be_removed_is_named(tmp_path):
     RunFiles(tmp_path).best.mkdir()
     with (

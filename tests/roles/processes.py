@@ -67,6 +67,10 @@ class Processes:
         process = self.start("memory", "run.toml", "--bind", bind, *more)
         return process, process.says(r"serving samples at (\S+)")[1]
 
+    def keep_on_disk(self):
+        config = quick_config("replay.storage=disk", f"replay.path={self.folder}/replay")
+        (self.folder / "run.toml").write_text(to_toml(config))
+
     def learner(self, memory, bind="tcp://127.0.0.1:0", *more):
         process = self.start(
             "learner", "run.toml", "--memory", memory, "--bind", bind, "--run-dir", "run",

@@ -37,6 +37,29 @@ def test_four_processes_by_hand_with_port_0_train_and_stop_cleanly(processes):
         assert "Traceback" not in one.log
 
 
+def test_a_killed_memory_comes_back_from_disk_with_all_that_it_held(processes):
+    processes.keep_on_disk()
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples)
+    processes.start("collector", "--learner", model)
+    before = updates_of(model)
+    memory.kill()
+    held = fetch_status(model, 5)["progress"]["transitions"]
+    again, _ = processes.memory(samples)
+    came = int(again.says(r"came back with (\d+) transitions")[1])
+    assert came >= held > 0
+    updates_of(model, more_than=before + 100)
+    told = int(learner.says(r"the memory was restarted: it came back with (\d+) transitions")[1])
+    assert told == came
+    request_stop(model, "enough", 5)
+    assert learner.end() == again.end() == 0
+    summary = processes.summary()
+    assert summary["memory_restarts"] == 1
+    # what the first one counted is counted once
+    assert summary["transitions"] <= summary["environment_steps"] <= 2 * summary["transitions"]
+    assert "not whole" not in again.log
+
+
 def test_a_killed_memory_comes_back_empty_and_training_goes_on(processes):
     memory, samples = processes.memory()
     learner, model = processes.learner(samples)

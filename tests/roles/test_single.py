@@ -64,6 +64,18 @@ def test_two_runs_with_one_seed_end_with_the_same_weights_bit_for_bit(tmp_path, 
     assert not equal(weights(tmp_path / "one"), weights(tmp_path / "three"))
 
 
+@pytest.mark.parametrize("overrides", [(), HARD], ids=["plain", "everything on"])
+def test_a_replay_on_disk_teaches_what_one_in_ram_does_bit_for_bit(tmp_path, overrides):
+    train(tmp_path / "ram", *overrides)
+    train(tmp_path / "disk", *overrides, "replay.storage=disk")
+    assert equal(weights(tmp_path / "ram"), weights(tmp_path / "disk"))
+    assert (tmp_path / "disk" / "replay" / "frames.array").stat().st_size
+    assert not (tmp_path / "ram" / "replay").exists()
+    train(tmp_path / "elsewhere", "replay.storage=disk", f"replay.path={tmp_path / 'there'}")
+    assert (tmp_path / "there" / "frames.array").exists()
+    assert not (tmp_path / "elsewhere" / "replay").exists()
+
+
 @pytest.mark.parametrize(
     "override",
     [

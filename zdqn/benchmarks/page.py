@@ -17,6 +17,7 @@ PACKAGES = ("zdqn", "torch", "numpy", "pyzmq", "gymnasium", "msgspec", "stable-b
 _TITLES = {
     "insert": "Transitions into the memory",
     "sample": "Batches out of the memory",
+    "storage": "A replay on disk",
     "learner": "Updates of the learner",
     "collector": "Steps of a collector",
     "scaling": "More collectors",
@@ -35,6 +36,9 @@ _BOUNDS = {
     "sample": "One process asks a memory process for batches, as the learner does. Bound: the same "
     "replay sampled inside one process, without messages. `shared`: frames through memory that "
     "both share, as by default on one host, and read; without it all goes over the socket.",
+    "storage": "Blocks of 32, read 1 or 64 at a time, and 8 batches of 32, in one process, synced "
+    "every second, the files in the page cache. Bound: the same in RAM. `coming_back`: all is read "
+    "and checked.",
     "learner": "`fed_over_tcp` samples from a memory process; `role` is the whole learner, which "
     "publishes, reports and serves as well. Bound: the same trainer, fed from a list. "
     "`compiling`: seconds until updates are compiled, without and with an earlier run's.",

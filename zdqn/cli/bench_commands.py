@@ -76,6 +76,7 @@ _BENCHMARKS = {
     "frames": _Benchmark("Bytes of a transition of stacked frames."),
     "growth": _Benchmark("Time per insert and sample as the replay grows."),
     "insert": _Benchmark("Transitions a second into a memory process."),
+    "storage": _Benchmark("Inserts and samples of a replay on disk, beside one in RAM."),
     "sample": _Benchmark("Batches a second out of a memory process."),
     "learner": _Benchmark("Updates a second, fed by a memory over TCP and from a list."),
     "collector": _Benchmark("Environment steps a second of one collector."),

@@ -51,7 +51,11 @@ def _announcer(role: str, run_directory: Path | None) -> Callable[[dict[str, str
 @set_option
 @bind_option
 @insecure_option
-@click.option("--run-dir", type=FOLDER, help="Write the real addresses into DIR/endpoints.json.")
+@click.option(
+    "--run-dir",
+    type=FOLDER,
+    help="Write the real addresses into DIR/endpoints.json, and the replay, if it is kept, there.",
+)
 @log_level_option
 def memory(
     config_path: Path,
@@ -76,6 +80,7 @@ def memory(
             config,
             bind=bind,
             insecure=insecure,
+            run_directory=run_dir,
             on_bound=_announcer("memory", run_dir),
             stop=stop,
         ) as role,

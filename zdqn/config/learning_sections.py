@@ -154,6 +154,35 @@ class ReplaySection(Section, frozen=True, kw_only=True):
             ge=0,
         ),
     ] = 0.0
+    storage: Annotated[
+        Literal["ram", "disk"],
+        key(
+            "`disk` keeps the replay in memory-mapped files: it may be larger than RAM, and a "
+            "memory that was killed comes back with it."
+        ),
+    ] = "ram"
+    path: Annotated[
+        str,
+        key(
+            "Folder of these files, and of snapshots. Empty: `replay` in the run directory.",
+        ),
+    ] = ""
+    sync_period_s: Annotated[
+        float,
+        key(
+            "Seconds between two moments at which all of a replay on disk is made to outlive a "
+            "loss of power too; 0 leaves that to the operating system.",
+            ge=0,
+        ),
+    ] = 10.0
+    snapshot_period_s: Annotated[
+        float,
+        key(
+            "Seconds between two snapshots of a replay in RAM, from the newest of which a memory "
+            "that was killed goes on; 0 makes none.",
+            ge=0,
+        ),
+    ] = 0.0
 
 
 class ExplorationSection(Section, frozen=True, kw_only=True):

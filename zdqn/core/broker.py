@@ -17,6 +17,7 @@ from zdqn.core.replay_room import Room
 from zdqn.core.store import TransitionStore
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
+from zdqn.rl.replay_checks import Recovered
 from zdqn.wire import codec, payloads
 from zdqn.wire.memory_messages import Batches, NotReady, Progress, SampleRequest
 
@@ -49,6 +50,7 @@ class MemoryBroker:
     Attributes:
         store: as given.
         intake: takes blocks for the store.
+        session: under which it counts; see `recover`.
     """
 
     def __init__(
@@ -59,19 +61,23 @@ class MemoryBroker:
         n_step: int,
         name_of: Callable[[int], str] = name_by_number,
     ) -> None:
-        self._session = session
+        self.session = session
+        self._inserts_before = 0
         self._fence = Fence()
         self.store = store
         self.intake = Intake(store, n_step=n_step, name_of=name_of)
 
     # --- hello ---------------------------------------------------------------------------------
 
-    def agree(self, spec: EnvironmentSpec, available_bytes: int) -> Room | None:
+    def agree(
+        self, spec: EnvironmentSpec, available_bytes: float, *, where: str = "memory"
+    ) -> Room | None:
         """Take the environment's spec from a hello, and make room on the first.
 
         Args:
             spec: of the client's environment.
-            available_bytes: free memory of this machine.
+            available_bytes: free memory of this machine, or room on its disk.
+            where: what it is that is free.
 
         Returns:
             On the first, what the replay needs.
@@ -82,7 +88,7 @@ class MemoryBroker:
         """
         agreed = self.store.spec
         if agreed is None:
-            return self.store.make_room(spec, available_bytes)
+            return self.store.make_room(spec, available_bytes, where=where)
         if spec != agreed:
             raise MismatchError(
                 f"another environment: this memory holds {agreed.describe()}; the client "
@@ -203,10 +209,10 @@ class MemoryBroker:
         """Give the counters that travel with every reply."""
         ledger = self.intake.ledger
         return Progress(
-            session=self._session,
+            session=self.session,
             environment_steps=ledger.environment_steps,
             episodes=ledger.episodes,
-            transitions=self.store.limiter.inserts,
+            transitions=self.store.limiter.inserts - self._inserts_before,
             blocks=ledger.received,
             blocks_lost=ledger.lost,
             blocks_duplicated=ledger.duplicated,
@@ -232,3 +238,50 @@ class MemoryBroker:
             "environment_steps": progress.environment_steps,
             "episodes": progress.episodes,
         }
+
+    # --- state ---------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict[str, Any]:
+        """Give all that the arrays of the store do not hold, as plain values."""
+        return {
+            "session": self.session,
+            "store": self.store.state_dict(),
+            "intake": self.intake.state_dict(),
+        }
+
+    def recover(self, state: dict[str, Any], *, cleanly: bool) -> Recovered:
+        """Go on from where the arrays of the store are.
+
+        It counts on as the memory that it was: `Progress.session` stays that of the first start.
+
+        Args:
+            state: what `state_dict` gave, then or earlier.
+            cleanly: whether nothing has happened since.
+
+        Raises:
+            ConfigError: when the replay of then was configured differently.
+        """
+        self.store.load_state_dict(state["store"])
+        self.intake.load_state_dict(state["intake"])
+        recovered = self.store.recover(cleanly=cleanly)
+        for note in recovered.notes:
+            self.intake.take_in(note)
+        self.intake.bound_counts()
+        self.session = state["session"]
+        return recovered
+
+    def recover_store(self, state: dict[str, Any], fill: Callable[[], None]) -> Recovered:
+        """Go on with what an earlier store held, counting from 0 as a new memory does.
+
+        Args:
+            state: what `state_dict` gave.
+            fill: fills the arrays, which are there when it is called.
+
+        Raises:
+            ConfigError: when the replay of then was configured differently.
+        """
+        self.store.load_state_dict(state["store"])
+        fill()
+        recovered = self.store.recover(cleanly=False)
+        self._inserts_before = self.store.limiter.inserts
+        return recovered

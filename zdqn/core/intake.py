@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ _JOINED_BELOW_BYTES = 32_768
 """Only blocks whose frames have less than this are joined: it copies their frames once more."""
 _MOST_SENDERS = 1_000
 """Of refused blocks that are told apart; of more, those whose last one lies furthest back go."""
+_ARRIVAL = struct.Struct("<qqqqq")
+"""Of a block that came: session, sequence, transitions, environment steps, episodes."""
 
 
 class RefusedBlock(NamedTuple):
@@ -123,7 +126,7 @@ class Intake:
         for header in headers:
             self._accept(header)
         self._keep(counted)
-        self._store.insert(block)
+        self._store.insert(block, self._note(headers))
         return True
 
     def insert(self, message: bytes | memoryview) -> None:
@@ -157,8 +160,32 @@ class Intake:
             return RefusedBlock(sender, self._refuse(error, sender))
         if self._accept(header) and counts is not None:
             self._keep({header.session: counts})
-            self._store.insert(block)
+            self._store.insert(block, self._note([header]))
         return None
+
+    def _note(self, headers: Sequence[BlockHeader]) -> bytes:
+        """Write down which blocks are stored, for `take_in`."""
+        if not self._store.kept:
+            return b""
+        return b"".join(
+            _ARRIVAL.pack(
+                header.session,
+                header.sequence,
+                header.transitions,
+                header.environment_steps,
+                header.episodes,
+            )
+            for header in headers
+        )
+
+    def take_in(self, note: bytes) -> None:
+        """Account for blocks that are in the store, though no state that was loaded says so.
+
+        Args:
+            note: what was given to the store with them.
+        """
+        for numbers in _ARRIVAL.iter_unpack(note):
+            self.ledger.accept(*numbers)
 
     def _keep(self, counted: dict[int, Counts]) -> None:
         for session in self._counts.keep(counted):
@@ -247,5 +274,9 @@ class Intake:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self.ledger.load_state_dict(state["ledger"])
-        self._counts.load(self.ledger.accounts.items())
+        self.bound_counts()
         self.refused = state["refused"]
+
+    def bound_counts(self) -> None:
+        """Bound what collectors may count from now on by what the ledger says of them."""
+        self._counts.load(self.ledger.accounts.items())

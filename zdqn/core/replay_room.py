@@ -61,6 +61,7 @@ def plan_room(
     block_transitions: int,
     usual_frames_per_transition: float,
     most_frames_per_transition: float,
+    sparing: bool = False,
 ) -> Room:
     """Compute what a replay needs.
 
@@ -76,6 +77,8 @@ def plan_room(
         block_transitions: most in a block.
         usual_frames_per_transition: what full blocks within long episodes bring, > 0.
         most_frames_per_transition: a limit on what is kept, > 0; `inf` sets none.
+        sparing: take at most as many frames more as the usual ones are, for arrays of which all
+            that is made is taken.
     """
     each = most_frames_a_transition(spec)
     columns_bytes = capacity * (_BYTES_PER_ITEM + spec.record_dtype.itemsize)
@@ -89,6 +92,8 @@ def plan_room(
         kept = ceil((capacity + block_transitions) * min(each, usual_frames_per_transition))
         usual = max(kept, largest)
         spare = max(available_bytes - columns_bytes - usual * spec.frame_bytes, 0.0) / 2
+        if sparing:
+            spare = min(spare, usual * spec.frame_bytes)
         most = max(each * (capacity + together), usual)
         most = int(min(most, usual + spare / spec.frame_bytes, max(_MOST_ROWS, usual)))
     return Room(

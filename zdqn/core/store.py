@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from dataclasses import asdict
 from functools import partial
 from math import inf
@@ -16,6 +18,10 @@ from zdqn.errors import ConfigError, UsageError
 from zdqn.rl.limiter import SamplesPerInsertLimiter
 from zdqn.rl.replay import Replay
 from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
+from zdqn.rl.replay_checks import Recovered
+
+_PULSE = struct.Struct("<qd")
+_CHECK = struct.Struct("<I")
 
 
 class TransitionStore:
@@ -37,10 +43,13 @@ class TransitionStore:
             the oldest go early then. `inf` keeps all, so that `capacity` is reached.
         seed: of sampling.
         allocate: makes the arrays of the replay; see `zdqn.rl.replay_arrays`.
+        kept: whether the arrays will be opened again after any end; see `recover`.
+        sparing: whether all that is made of the arrays is taken; see `plan_room`.
 
     Attributes:
         capacity: as given.
         block_transitions: as given.
+        kept: as given.
         limiter: counts what was inserted and sampled.
         spec: the environment's, once there is room for its transitions.
         stale_priorities: priorities that came after their items had been evicted.
@@ -65,7 +74,10 @@ class TransitionStore:
         most_frames_per_transition: float,
         seed: int,
         allocate: Allocator = allocate_in_ram,
+        kept: bool = False,
+        sparing: bool = False,
     ) -> None:
+        self.kept = kept
         self.capacity = capacity
         self.block_transitions = block_transitions
         self._prioritized = prioritized
@@ -77,9 +89,12 @@ class TransitionStore:
             block_transitions=block_transitions,
             usual_frames_per_transition=usual_frames_per_transition,
             most_frames_per_transition=most_frames_per_transition,
+            sparing=sparing,
         )
         self._seed = seed
         self._allocate = allocate
+        self._room: Room | None = None
+        self._pulse: memoryview | None = None
         self._replay: Replay | None = None
         self.limiter = SamplesPerInsertLimiter(
             samples_per_insert,
@@ -93,12 +108,15 @@ class TransitionStore:
 
     # --- room ----------------------------------------------------------------------------------
 
-    def find_room(self, spec: EnvironmentSpec, available_bytes: float = inf) -> Room:
+    def find_room(
+        self, spec: EnvironmentSpec, available_bytes: float = inf, *, where: str = "memory"
+    ) -> Room:
         """Say what the replay needs for an environment, or that there is no room for it.
 
         Args:
             spec: of the environment.
-            available_bytes: free memory of this machine.
+            available_bytes: free memory of this machine, or room on its disk.
+            where: what it is that is free, for a message.
 
         Raises:
             ConfigError: when the replay would not fit into it.
@@ -109,17 +127,20 @@ class TransitionStore:
                 f"replay.capacity is {self.capacity}: {room.usual_frames} frames of "
                 f"{spec.frame_bytes} bytes and their transitions need "
                 f"{room.usual_bytes / 1e9:.1f} GB, but only "
-                f"{available_bytes / 1e9:.1f} GB of memory are free. At most about "
+                f"{available_bytes / 1e9:.1f} GB of {where} are free. At most about "
                 f"{int(self.capacity * available_bytes / room.usual_bytes * 0.9)} would fit."
             )
         return room
 
-    def make_room(self, spec: EnvironmentSpec, available_bytes: float = inf) -> Room:
+    def make_room(
+        self, spec: EnvironmentSpec, available_bytes: float = inf, *, where: str = "memory"
+    ) -> Room:
         """Allocate the replay for an environment.
 
         Args:
             spec: of the environment.
-            available_bytes: free memory of this machine.
+            available_bytes: free memory of this machine, or room on its disk.
+            where: what it is that is free, for a message.
 
         Returns:
             What it needs.
@@ -127,7 +148,11 @@ class TransitionStore:
         Raises:
             ConfigError: when the replay would not fit into it; nothing has changed then.
         """
-        room = self.find_room(spec, available_bytes)
+        room = self.find_room(spec, available_bytes, where=where)
+        self._allocate_for(spec, room)
+        return room
+
+    def _allocate_for(self, spec: EnvironmentSpec, room: Room) -> None:
         self._replay = Replay(
             spec,
             capacity=self.capacity,
@@ -137,9 +162,12 @@ class TransitionStore:
             priority_epsilon=self._priority_epsilon,
             rng=np.random.default_rng(self._seed),
             allocate=self._allocate,
+            kept=self.kept,
         )
-        self.spec = spec
-        return room
+        if self.kept:
+            bytes_ = _PULSE.size + _CHECK.size
+            self._pulse = self._allocate("pulse", (bytes_,), np.dtype(np.uint8)).data
+        self.spec, self._room = spec, room
 
     @property
     def block_bytes(self) -> int:
@@ -156,6 +184,11 @@ class TransitionStore:
         """Bytes of all arrays, of frames those in use; 0 as long as there is no spec."""
         return self._replay.nbytes if self._replay is not None else 0
 
+    @property
+    def inserts_logged(self) -> int:
+        """Room that all inserts together took in the log of inserts, of a store that is `kept`."""
+        return self._replay.inserts_logged if self._replay is not None else 0
+
     # --- in ------------------------------------------------------------------------------------
 
     def wants_inserts(self) -> bool:
@@ -166,15 +199,20 @@ class TransitionStore:
         """Say how many blocks should be read now, 0 to `most`."""
         return self.limiter.wanted_blocks(most) if self._replay is not None else 0
 
-    def insert(self, block: Block) -> None:
+    def insert(self, block: Block, note: bytes = b"") -> None:
         """Store a block whose references and values have been checked.
+
+        Args:
+            block: to be stored.
+            note: where the store is `kept`, `recover` gives it back.
 
         Raises:
             ConfigError: if it has more frames than there is room for.
         """
         assert self._replay is not None
-        self._replay.insert(block.frames, block.records)
+        self._replay.insert(block.frames, block.records, note)
         self.limiter.inserted(len(block.records))
+        self._beat()
 
     # --- out -----------------------------------------------------------------------------------
 
@@ -196,6 +234,7 @@ class TransitionStore:
         assert self._replay is not None
         batch = self._replay.sample(batch_size, batches, out=out)
         self.limiter.sampled(batch_size * batches)
+        self._beat()
         return batch
 
     def update_priorities(self, keys: NDArray[np.int64], priorities: NDArray[np.float32]) -> None:
@@ -210,6 +249,7 @@ class TransitionStore:
         """
         if self._replay is not None and len(keys):
             self.stale_priorities += self._replay.update_priorities(keys, priorities)
+            self._beat()
 
     # --- state ---------------------------------------------------------------------------------
 
@@ -217,6 +257,7 @@ class TransitionStore:
         """Give all that the arrays do not hold, as plain values; see `zdqn.rl.replay_arrays`."""
         return {
             "spec": asdict(self.spec) if self.spec is not None else None,
+            "room": asdict(self._room) if self._room is not None else None,
             "replay": self._replay.state_dict() if self._replay is not None else None,
             "limiter": self.limiter.state_dict(),
             "stale_priorities": self.stale_priorities,
@@ -233,7 +274,7 @@ class TransitionStore:
             shape = tuple(state["spec"]["observation_shape"])
             spec = EnvironmentSpec(**{**state["spec"], "observation_shape": shape})
             if self.spec is None:
-                self.make_room(spec)
+                self._allocate_for(spec, Room(**state["room"]))
             elif spec != self.spec:
                 raise UsageError(
                     f"a store for {self.spec.describe()} cannot go on with the transitions of "
@@ -243,3 +284,34 @@ class TransitionStore:
             self._replay.load_state_dict(state["replay"])
         self.limiter.load_state_dict(state["limiter"])
         self.stale_priorities = state["stale_priorities"]
+
+    def recover(self, *, cleanly: bool) -> Recovered:
+        """Go on from where the arrays are; see `Replay.recover`.
+
+        Args:
+            cleanly: whether nothing has happened since the state that was loaded; else the random
+                numbers of draws since then are left out.
+        """
+        assert self._replay is not None
+        samples, highest = self._read_pulse()
+        self.limiter.samples = max(self.limiter.samples, samples)
+        recovered = self._replay.recover(highest)
+        self.limiter.inserts = self._replay.next_key
+        if not cleanly:
+            self._replay.skip_draws()
+        return recovered
+
+    def _beat(self) -> None:
+        """Keep what changes and is not in the log of inserts where it outlives this process."""
+        if self._pulse is not None and self._replay is not None:
+            numbers = _PULSE.pack(self.limiter.samples, self._replay.highest_priority)
+            self._pulse[:] = numbers + _CHECK.pack(zlib.crc32(numbers))
+
+    def _read_pulse(self) -> tuple[int, float]:
+        """Give samples and highest priority as of the last draw; zeros if that is torn."""
+        assert self._pulse is not None
+        numbers = bytes(self._pulse[: _PULSE.size])
+        if _CHECK.unpack(self._pulse[_PULSE.size :])[0] != zlib.crc32(numbers):
+            return 0, 0.0
+        samples, highest = _PULSE.unpack(numbers)
+        return samples, highest

@@ -54,7 +54,7 @@ def examine_processors(config: Config | None) -> Finding:
 
 
 def examine_memory(config: Config | None, spec: EnvironmentSpec | None) -> Finding:
-    """Look at the free memory against what the replay needs.
+    """Look at the free memory, or the room for a replay on disk, against what the replay needs.
 
     Args:
         config: of the run; None: how much is free, alone.
@@ -63,11 +63,15 @@ def examine_memory(config: Config | None, spec: EnvironmentSpec | None) -> Findi
     free = available_bytes()
     if config is None or spec is None:
         return good("memory", f"{free / 1e9:.1f} GB free")
+    where = "memory"
+    if config.replay.storage == "disk":
+        there = _nearest(Path(config.replay.path or config.run.directory))
+        free, where = shutil.disk_usage(there).free, f"the disk of {there}"
     try:
-        room = build_store(config).find_room(spec, free)
+        room = build_store(config).find_room(spec, free, where=where)
     except ConfigError as error:
-        return bad("memory", error, "Lower replay.capacity, or use a machine with more memory.")
-    return good("memory", f"{free / 1e9:.1f} GB free; {room.describe()}")
+        return bad("memory", error, f"Lower replay.capacity, or use a machine with more {where}.")
+    return good("memory", f"{free / 1e9:.1f} GB of {where} free; {room.describe()}")
 
 
 def examine_disk(folder: Path) -> Finding:
@@ -76,7 +80,7 @@ def examine_disk(folder: Path) -> Finding:
     Args:
         folder: it need not be there yet.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    there = _nearest(folder)
     if not os.access(there, os.W_OK):
         error = FileError(f"{there} is not writable, and {folder} would be there.")
         return bad("disk", error, "Give another --run-dir, or set run.directory.")
@@ -88,3 +92,8 @@ def examine_disk(folder: Path) -> Finding:
     if free < _LOW_BYTES:
         return odd("disk", text, "Make room before a long run, or use another disk.")
     return good("disk", text)
+
+
+def _nearest(folder: Path) -> Path:
+    """Give a folder, or the one nearest above it that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())

@@ -104,6 +104,7 @@ def run(
         )
         _check(config, arguments)
         claim.clear_servers()
+        claim.clear_replay()
         with (
             choose_display(
                 RunPlan.of(config), directory, progress=progress, verbose=verbose, stop=stop

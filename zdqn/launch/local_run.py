@@ -36,6 +36,7 @@ from zdqn.stopping import reason_of
 
 _MEANWHILE = {
     "memory": ". Learner and collectors wait for it; what it held is lost",
+    "memory on disk": ". Learner and collectors wait for it; it comes back with what it held",
     "evaluator": ". The snapshot that it was scoring is given out again",
 }
 """What the end of a process means for the others, until it has been started again."""
@@ -221,7 +222,10 @@ class LocalRun(Closing):
 
     def _restart(self, child: ChildProcess, ended: str, why: str) -> None:
         self._restarts.plan(child.planned)
-        count, meanwhile = self._restarts.count(child.name), _MEANWHILE.get(child.planned.role, "")
+        count, role = self._restarts.count(child.name), child.planned.role
+        if role == "memory" and self._config.replay.storage == "disk":
+            role += " on disk"
+        meanwhile = _MEANWHILE.get(role, "")
         again = f"starting it again ({count} of {self._restarts.most})"
         self._say(f"{ended}; {again}{meanwhile}.{why}")
 

@@ -103,7 +103,11 @@ def role_arguments(
     memory = endpoints.get("memory", {}).get("samples")
     learner = endpoints.get("learner", {}).get("model")
     if process.role == "memory":  # started again it takes its place again
-        return {"bind": memory, "insecure": given.insecure}
+        return {
+            "bind": memory,
+            "insecure": given.insecure,
+            "run_directory": given.run_directory,
+        }
     if process.role == "learner":
         arguments: dict[str, Any] = {
             "memory": memory,

@@ -109,6 +109,16 @@ class RunClaim(Closing):
             logs = [path for role in roles for path in files.logs.glob(f"{role}.log")]
             _remove([files.endpoints, files.learner_epoch, *logs], [files.logs])
 
+    def clear_replay(self) -> None:
+        """Remove the kept replay of a run that is to be overwritten, while no memory has it.
+
+        Raises:
+            FileError: when something cannot be removed.
+        """
+        if self.overwrites:
+            files = [path for path in self._files.replay.rglob("*") if path.is_file()]
+            _remove([path for path in files if path.name != "lock"], [])
+
     def close(self) -> None:
         """Let others have it."""
         self._held.close()

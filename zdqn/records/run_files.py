@@ -56,6 +56,11 @@ class RunFiles:
         return self.path / "checkpoints"
 
     @property
+    def replay(self) -> Path:
+        """The folder of a memory's replay, where that is kept on disk."""
+        return self.path / "replay"
+
+    @property
     def best(self) -> Path:
         """The network with the best evaluation."""
         return self.path / "best.pt"

@@ -74,6 +74,11 @@ class RunTotals:
         self._places[session] = memory
         return replaced
 
+    @property
+    def newest(self) -> int:
+        """Session of the memory that was met last; 0 if none was."""
+        return next(reversed(self._places), 0)
+
     def add(self, progress: Progress) -> None:
         """Count what no living memory will tell again, such as a training without any."""
         self._latest[progress.session] = progress

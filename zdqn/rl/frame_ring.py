@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
 from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
+from zdqn.rl.row_checks import RowChecks
 
 Run = tuple[int, int]
 """Neighbouring rows of the array: the first of them, and how many."""
 
 _GROWTHS = 8192
 """The ring grows at least by this share of its capacity, so that it has few parts."""
+_CHECKED_BYTES = 2**24
+"""So many are checked in one go."""
 
 
 class FrameRing:
@@ -34,22 +37,33 @@ class FrameRing:
     Args:
         spec: shape and dtype of the frames.
         capacity: most frames to hold, >= 1; must fit the largest block.
-        allocate: makes the array ``frames``.
+        allocate: makes the array ``frames``, and if `checked` ``frame_checks``.
+        checked: keep a check of each frame, for `intact_rows`.
 
     Attributes:
         capacity: as given.
         length: rows in the ring, 0 to `capacity`; it never falls.
         end: position after the newest frame. Those before `end - length` have been overwritten.
+        growth: rows that the last block made the ring take in, and rows that were free before.
     """
 
     def __init__(
-        self, spec: EnvironmentSpec, capacity: int, allocate: Allocator = allocate_in_ram
+        self,
+        spec: EnvironmentSpec,
+        capacity: int,
+        allocate: Allocator = allocate_in_ram,
+        *,
+        checked: bool = False,
     ) -> None:
         self.capacity = capacity
         self.length = 0
         self.end = 0
+        self.growth = (0, 0)
         self._frame_bytes = spec.frame_bytes
         self._frames = allocate("frames", (capacity, *spec.observation_shape), spec.dtype)
+        self._checks: RowChecks | None = None
+        if checked:
+            self._checks = RowChecks("frame_checks", capacity, spec.frame_bytes, allocate)
         self._runs: list[Run] = []  # in the order in which they are written
         self._run = 0  # the next frame is written to row `_offset` of this one
         self._offset = 0
@@ -83,9 +97,11 @@ class FrameRing:
             array has no further rows.
         """
         free = self.length - (self.end - oldest)
+        self.growth = (0, 0)
         if free < count and self.length < self.capacity:
             most = self.capacity - self.length
-            self._grow(min(max(count, self.capacity // _GROWTHS), most), free)
+            self.growth = (min(max(count, self.capacity // _GROWTHS), most), free)
+            self.grow(*self.growth)
         return self.end + count - self.length
 
     def write(self, frames: NDArray[Any]) -> list[Run]:
@@ -97,21 +113,68 @@ class FrameRing:
         Returns:
             The rows that they went to, in order; mostly one run.
         """
-        placed: list[Run] = []
+        position = self.end
+        placed = self.place(len(frames))
         written = 0
-        while written < len(frames):
+        for slot, count in placed:
+            part = frames[written : written + count]
+            self._frames[slot : slot + count] = part
+            if self._checks is not None:
+                salts = _salts(position + written, count)
+                self._checks.write(slice(slot, slot + count), part, salts)
+            written += count
+        return placed
+
+    def place(self, count: int) -> list[Run]:
+        """Go on by a block, as `write` does, whose frames are there already.
+
+        Args:
+            count: frames of the block, for which `make_room` has made room.
+
+        Returns:
+            The rows that are theirs, as `write` gives them.
+        """
+        placed: list[Run] = []
+        left = count
+        while left:
             first, rows = self._runs[self._run]
             if self._offset == rows:
                 self._run, self._offset = (self._run + 1) % len(self._runs), 0
                 continue
-            slot = first + self._offset
-            count = min(len(frames) - written, rows - self._offset)
-            self._frames[slot : slot + count] = frames[written : written + count]
-            placed.append((slot, count))
-            written += count
-            self._offset += count
-        self.end += written
+            part = min(left, rows - self._offset)
+            placed.append((first + self._offset, part))
+            left -= part
+            self._offset += part
+        self.end += count
         return placed
+
+    def intact_rows(self) -> NDArray[np.bool_]:
+        """Say of each row of the array whether it holds the frame that the ring has there.
+
+        Returns:
+            Shape (capacity,); all of it is read. Of a ring that is not `checked`, all true.
+        """
+        intact = np.full(self.capacity, self._checks is None)
+        if self._checks is None:
+            return intact
+        step = max(_CHECKED_BYTES // self._frame_bytes, 1)
+        position = self.end - self.length
+        for first, rows in self._from_here():
+            for slot in range(first, first + rows, step):
+                slots = slice(slot, min(slot + step, first + rows))
+                salts = _salts(position, slots.stop - slot)
+                intact[slots] = self._checks.agree(slots, self._frames[slots], salts)
+                position += slots.stop - slot
+        return intact
+
+    def _from_here(self) -> list[Run]:
+        """Give the runs in the order in which they will be overwritten: the oldest frame first."""
+        if not self._runs:
+            return []
+        first, rows = self._runs[self._run]
+        rest = (first + self._offset, rows - self._offset)
+        begin = (first, self._offset)
+        return [rest, *self._runs[self._run + 1 :], *self._runs[: self._run], begin]
 
     def gather(self, slots: NDArray[np.int32], out: NDArray[Any]) -> None:
         """Copy frames to where they are wanted.
@@ -123,13 +186,15 @@ class FrameRing:
         # With mode="clip" NumPy writes straight to `out`; else it gathers into a copy first.
         self._frames.take(slots, axis=0, out=out, mode="clip")
 
-    def _grow(self, count: int, free: int) -> None:
+    def grow(self, count: int, free: int) -> None:
         """Take in rows, to be written next, or after some of those that are free already.
 
         Args:
-            count: how many, >= 1.
+            count: how many, >= 0.
             free: rows from where the ring is written on that nobody needs, >= 0.
         """
+        if count == 0:
+            return
         fresh = self.length  # they are taken in the order of the array
         self.length += count
         if not self._runs:
@@ -160,6 +225,10 @@ class FrameRing:
         self._runs = [(first, count) for first, count in state["runs"]]
         self._run, self._offset = state["run"], state["offset"]
         self.length = sum(count for _, count in self._runs)
+
+
+def _salts(position: int, count: int) -> NDArray[np.uint64]:
+    return np.arange(position, position + count).view(np.uint64)
 
 
 def refer_to_rows(references: NDArray[np.int32], runs: Sequence[Run]) -> None:

@@ -166,6 +166,20 @@ class Priorities:
         """Go on from where `state_dict` was taken."""
         self.highest = state["highest"]
 
+    def repair(self, alive: NDArray[np.bool_]) -> None:
+        """Make the array one that can be drawn from, whatever is in it.
+
+        Priorities that are too high, or none at all, become `highest`; so do zeros, which an item
+        has whose priority was never written. Sums are made anew, which alters none that was right.
+
+        Args:
+            alive: which slots hold an item, shape (capacity,); the others are emptied.
+        """
+        leaves = self._tree.leaves()
+        highest = self.highest**self.exponent
+        sound = (leaves > 0.0) & (leaves <= highest * (1 + 1e-9))  # powers are rounded
+        self._tree.fill(np.where(alive, np.where(sound, leaves, highest), 0.0))
+
     def check_valid(self, empty: NDArray[np.int64]) -> None:
         """Check the tree, and that these slots cannot be drawn; for tests."""
         self._tree.check_valid()

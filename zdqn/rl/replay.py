@@ -6,7 +6,6 @@ item at a time: an insert copies whole blocks, a sample gathers whole batches.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,8 +14,11 @@ from numpy.typing import NDArray
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ConfigError, RoleFailedError
 from zdqn.rl.frame_ring import FrameRing, refer_to_rows
+from zdqn.rl.insert_log import Insert
 from zdqn.rl.priorities import Priorities
 from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
+from zdqn.rl.replay_checks import RecordChecks, Recovered, longest_run
+from zdqn.rl.ring_parts import ring_parts
 
 _WORD = np.dtype("<i4")
 _REFERENCES_AT = 2  # words before the references in a record: the 64-bit weight version
@@ -42,6 +44,7 @@ class Replay:
         rng: source of the draws.
         allocate: makes the arrays ``records`` and ``frame_positions``, those of `FrameRing`, and if
             `prioritized` that of `SumTree`; see `zdqn.rl.replay_arrays`.
+        kept: keep what `recover` needs: checks of all rows, and a log of inserts.
 
     Attributes:
         capacity: as given.
@@ -66,6 +69,7 @@ class Replay:
         priority_epsilon: float,
         rng: np.random.Generator,
         allocate: Allocator = allocate_in_ram,
+        kept: bool = False,
     ) -> None:
         largest = np.iinfo(_WORD).max
         if capacity < 1 or not 1 <= frame_capacity <= largest:
@@ -78,7 +82,7 @@ class Replay:
         self.next_key = 0
         self._spec = spec
         self._rng = rng
-        self._frames = FrameRing(spec, frame_capacity, allocate)
+        self._frames = FrameRing(spec, frame_capacity, allocate, checked=kept)
         # Records are kept as rows of 32-bit words, as plain numbers copy and gather several times
         # faster than structured ones. References are slots of the ring of frames.
         words = spec.record_dtype.itemsize // _WORD.itemsize
@@ -86,6 +90,7 @@ class Replay:
         self._references = slice(_REFERENCES_AT, _REFERENCES_AT + 2 * spec.frame_stack)
         # where each one's block begins in the ring of frames
         self._frame_positions = allocate("frame_positions", (capacity,), np.dtype(np.int64))
+        self._checks = RecordChecks(capacity, words, allocate) if kept else None
         self._priorities: Priorities | None = None
         if prioritized:
             self._priorities = Priorities(
@@ -101,9 +106,23 @@ class Replay:
     def nbytes(self) -> int:
         """Bytes of all arrays; of the one for frames, only what the ring has come to use."""
         priorities = 0 if self._priorities is None else self._priorities.nbytes
-        return self._frames.nbytes + self._words.nbytes + self._frame_positions.nbytes + priorities
+        checks = 0 if self._checks is None else self._checks.nbytes
+        records = self._words.nbytes + self._frame_positions.nbytes
+        return self._frames.nbytes + records + priorities + checks
 
-    def insert(self, frames: NDArray[np.generic], records: NDArray[np.void]) -> None:
+    @property
+    def highest_priority(self) -> float:
+        """The highest priority so far, before the exponent; 0.0 of a uniform replay."""
+        return 0.0 if self._priorities is None else self._priorities.highest
+
+    @property
+    def inserts_logged(self) -> int:
+        """Slots that all inserts together took in the log, which has `insert_log.SLOTS`."""
+        return 0 if self._checks is None else self._checks.log.end
+
+    def insert(
+        self, frames: NDArray[np.generic], records: NDArray[np.void], note: bytes = b""
+    ) -> None:
         """Store a block, and evict the oldest transitions to make room.
 
         Of a block with more than `capacity` transitions only the newest stay; the others count as
@@ -114,6 +133,7 @@ class Replay:
             frames: the block's frame table, shape (F, *observation_shape), the spec's dtype.
             records: shape (T,), the spec's `record_dtype`; references are rows of `frames`, which
                 the caller has checked.
+            note: goes into the log of inserts; `recover` gives it back.
 
         Raises:
             ConfigError: if the block has more than `frame_capacity` frames.
@@ -126,17 +146,27 @@ class Replay:
         kept = np.ascontiguousarray(kept)
         self._frames.check(len(frames))
         leaves = None if self._priorities is None else self._priorities.of_new(kept["priority"])
+        first_evicted = self.oldest_key
         self._evict(end_key, len(frames))
+        self._empty_leaves(first_evicted, end_key)
 
         position = self._frames.end
         runs = self._frames.write(frames)
         words = kept.view(_WORD).reshape(len(kept), -1)
-        for slots, part in self._ring_parts(end_key - len(kept), len(kept)):
+        first_key = end_key - len(kept)
+        for slots, part in ring_parts(first_key, len(kept), self.capacity):
             self._words[slots] = words[part]
             refer_to_rows(self._words[slots, self._references], runs)
             self._frame_positions[slots] = position
+            if self._checks is not None:
+                self._checks.write(slots, self._words[slots], first_key + part.start, position)
             if self._priorities is not None and leaves is not None:
                 self._priorities.fill(slots.start, leaves[part])
+        if self._checks is not None:
+            growth = self._frames.growth
+            self._checks.log.append(
+                Insert(first_key, end_key, self.oldest_key, position, len(frames), *growth, note)
+            )
         self.next_key = end_key
 
     def sample(self, batch_size: int, batches: int = 1, out: Batch | None = None) -> Batch:
@@ -206,6 +236,7 @@ class Replay:
             "frames": self._frames.state_dict(),
             "priorities": None if self._priorities is None else self._priorities.state_dict(),
             "rng": self._rng.bit_generator.state,
+            "inserts": None if self._checks is None else self._checks.log.end,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -225,6 +256,55 @@ class Replay:
         if self._priorities is not None:
             self._priorities.load_state_dict(state["priorities"])
         self._rng.bit_generator.state = state["rng"]
+        if self._checks is not None:
+            self._checks.log.end = state["inserts"]
+
+    def recover(self, highest_priority: float = 0.0) -> Recovered:
+        """Go on from where the arrays are, which may be later than the state that was loaded.
+
+        Follows the log of inserts from there on, and reads all rows: of the transitions that should
+        be alive those stay that are neighbours, whole, and the most. What was inserted half is
+        hence gone, and so is what that has overwritten. Of priorities, which nothing checks, those
+        that cannot be are made the highest, and sums are added up anew.
+
+        Args:
+            highest_priority: seen since the state was taken, before the exponent, or less.
+
+        Returns:
+            The notes of the inserts that were followed and stay, and how many transitions do not.
+        """
+        assert self._checks is not None, "this replay was not kept"
+        inserts = self._checks.inserts_from(self.next_key, self._frames.end)
+        for insert in inserts:
+            self._frames.grow(insert.grown, insert.free)
+            self._frames.place(insert.frames)
+            self.oldest_key, self.next_key = insert.oldest_key, insert.end_key
+        before = self.size
+        begin, end = longest_run(
+            self._checks.intact(
+                range(self.oldest_key, self.next_key),
+                self._words,
+                self._frame_positions,
+                self._words[:, self._references],
+                self._frames,
+            )
+        )
+        self.oldest_key, self.next_key = self.oldest_key + begin, self.oldest_key + end
+        if self._priorities is not None:
+            alive = np.zeros(self.capacity, np.bool_)
+            for slots, _ in ring_parts(self.oldest_key, self.size, self.capacity):
+                alive[slots] = True
+            self._priorities.highest = max(self._priorities.highest, highest_priority)
+            self._priorities.repair(alive)
+        notes = [insert.note for insert in inserts if insert.end_key <= self.next_key]
+        return Recovered(notes, before - self.size)
+
+    def skip_draws(self) -> None:
+        """Leave out so many random numbers that none which a lost draw took is taken again."""
+        state: Any = self._rng.bit_generator.state
+        ahead = np.random.PCG64()
+        ahead.state = state
+        self._rng.bit_generator.state = ahead.jumped().state
 
     def _layout(self) -> dict[str, Any]:
         """Give what must be the same for arrays to be used again."""
@@ -252,8 +332,7 @@ class Replay:
 
     def _evict(self, end_key: int, frames: int) -> None:
         """Let the oldest go: for want of slots, or of room for so many frames."""
-        first_evicted = self.oldest_key
-        oldest = max(first_evicted, end_key - self.capacity)
+        oldest = max(self.oldest_key, end_key - self.capacity)
         kept_from = self._frames.end
         if oldest < self.next_key:
             kept_from = self._frame_positions.item(oldest % self.capacity)
@@ -265,21 +344,15 @@ class Replay:
             positions = self._frame_positions[slot : slot + self.next_key - oldest]
             oldest += int(positions.searchsorted(lowest))
         self.oldest_key = oldest
+
+    def _empty_leaves(self, first_evicted: int, end_key: int) -> None:
+        """Let those that `_evict` has let go be drawn no more."""
         if self._priorities is not None:
             # Slots that the new block is about to fill need no zero.
             first_empty = max(first_evicted, end_key - self.capacity)
-            count = min(oldest, self.next_key) - first_empty
-            for slots, _ in self._ring_parts(first_empty, count):
+            count = min(self.oldest_key, self.next_key) - first_empty
+            for slots, _ in ring_parts(first_empty, count, self.capacity):
                 self._priorities.empty(slots.start, slots.stop - slots.start)
-
-    def _ring_parts(self, first_key: int, count: int) -> Iterator[tuple[slice, slice]]:
-        """Give the slots of neighbouring keys, and which of the keys these are; 0 to 2 pairs."""
-        done = 0
-        while done < count:
-            slot = (first_key + done) % self.capacity
-            length = min(count - done, self.capacity - slot)
-            yield slice(slot, slot + length), slice(done, done + length)
-            done += length
 
     def _gather(self, slots: NDArray[np.int64], batch: Batch) -> None:
         spec = self._spec

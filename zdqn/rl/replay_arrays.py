@@ -9,8 +9,8 @@ priorities are the same, to the bit.
   the values.
 - A replay on disk: the allocator maps a file for each name and opens the one that is there, so
   that only the values are left to write. They belong to the arrays as these are at that moment:
-  inserts, draws and priorities change both. Who writes the values must hence do so after the last
-  change, or have a replay that was killed in between forget what that change may have touched.
+  inserts, draws and priorities change both. `Replay.recover` makes up for what came in between, and
+  drops what is not whole; it needs the replay to be made `kept`.
 """
 
 from __future__ import annotations

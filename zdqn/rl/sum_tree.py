@@ -127,6 +127,15 @@ class SumTree:
             first >>= 1
             scalars[first] = scalars[2 * first] + scalars[2 * first + 1]
 
+    def leaves(self) -> NDArray[np.float64]:
+        """Give a copy of all values, shape (capacity,)."""
+        return self._nodes[self._first_leaf : self._first_leaf + self.capacity].copy()
+
+    def fill(self, values: NDArray[np.float64]) -> None:
+        """Set the values of all leaves, shape (capacity,), whatever the array holds."""
+        self._nodes.fill(0.0)
+        self.set_range(0, values)
+
     def find(self, cumulative: ArrayLike) -> NDArray[np.int64]:
         """Find the leaves at which the running sum of the values first exceeds some numbers.
 

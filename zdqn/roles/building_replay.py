@@ -9,13 +9,18 @@ from zdqn.config import Config
 from zdqn.core.broker import MemoryBroker
 from zdqn.core.intake import name_by_number
 from zdqn.core.store import TransitionStore
+from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 
 
-def build_store(config: Config) -> TransitionStore:
+def build_store(
+    config: Config, *, allocate: Allocator = allocate_in_ram, kept: bool = False
+) -> TransitionStore:
     """Build the replay with its limiter as configured.
 
     Args:
         config: its ``replay`` section is used, and what the limiter's window depends on.
+        allocate: makes the arrays.
+        kept: whether they will be opened again.
 
     Raises:
         ConfigError: when the limiter's window is too small.
@@ -34,11 +39,19 @@ def build_store(config: Config) -> TransitionStore:
         usual_frames_per_transition=config.usual_frames_per_transition,
         most_frames_per_transition=config.most_frames_per_transition,
         seed=config.run.seed,
+        allocate=allocate,
+        kept=kept,
+        sparing=kept or replay.storage == "disk",
     )
 
 
 def build_broker(
-    config: Config, *, session: int, name_of: Callable[[int], str] = name_by_number
+    config: Config,
+    *,
+    session: int,
+    name_of: Callable[[int], str] = name_by_number,
+    allocate: Allocator = allocate_in_ram,
+    kept: bool = False,
 ) -> MemoryBroker:
     """Build the memory's decisions as configured.
 
@@ -46,12 +59,15 @@ def build_broker(
         config: see `build_store`.
         session: random number of this start of the memory.
         name_of: session to what its collector is called in messages.
+        allocate: makes the arrays of the replay.
+        kept: whether they will be opened again.
 
     Raises:
         ConfigError: when the limiter's window is too small.
     """
+    store = build_store(config, allocate=allocate, kept=kept)
     n_step = config.algorithm.n_step
-    return MemoryBroker(build_store(config), session=session, n_step=n_step, name_of=name_of)
+    return MemoryBroker(store, session=session, n_step=n_step, name_of=name_of)
 
 
 def available_bytes() -> int:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Hashable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -19,8 +20,9 @@ from zdqn.config import Config, check_agreement
 from zdqn.core.intake import RefusedBlock, name_by_number
 from zdqn.core.replay_room import most_frames_a_transition
 from zdqn.roles.arrivals_queue import ArrivalsQueue
-from zdqn.roles.building_replay import available_bytes, build_broker
+from zdqn.roles.building_replay import build_broker
 from zdqn.roles.farewell import Farewell
+from zdqn.roles.replay_storage import keep_replay
 from zdqn.roles.sample_queue import SampleQueue
 from zdqn.roles.slot_writer import SlotWriter
 from zdqn.stopping import reason_of
@@ -76,6 +78,7 @@ class Memory(Closing):
         config: of the run.
         bind: REQ/REP address instead of ``memory.bind``.
         insecure: allow an address that other machines can reach.
+        run_directory: of the run, where its replay is kept unless ``replay.path`` says where.
         on_bound: told the real endpoints, ``samples`` and ``transitions``.
         context: where sockets live; by default one of its own.
         stop: set it to end `run`.
@@ -83,6 +86,8 @@ class Memory(Closing):
     Raises:
         ConfigError: for an address that cannot be bound, or a compression that is not installed.
         AddressInUseError: when another process holds it.
+        RunDirectoryTakenError: when another memory has the folder of the replay.
+        FileError: when what an earlier one has left there is damaged.
     """
 
     def __init__(
@@ -91,6 +96,7 @@ class Memory(Closing):
         *,
         bind: str | None = None,
         insecure: bool = False,
+        run_directory: Path | None = None,
         on_bound: Callable[[dict[str, str]], None] | None = None,
         context: Context | None = None,
         stop: threading.Event | None = None,
@@ -104,7 +110,6 @@ class Memory(Closing):
         self._config = config
         self._stop = stop or threading.Event()
         self._farewell = Farewell(config.links.ping_period_s)
-        self._broker = build_broker(config, session=session, name_of=self._name_of)
         self._departed: deque[tuple[float, Peer]] = deque()
         self._complaints = QuietLog(logger)
         self._reading = True
@@ -113,6 +118,15 @@ class Memory(Closing):
         self._inserting_s = 0.0
         self._requests_s = _REQUESTS_S
         with ExitStack() as stack:
+            self._keeping = stack.enter_context(keep_replay(config, run_directory))
+            self._broker = build_broker(
+                config,
+                session=session,
+                name_of=self._name_of,
+                allocate=self._keeping.allocate,
+                kept=self._keeping.kept,
+            )
+            run_id = self._keeping.open(self._broker)
             node = stack.enter_context(Node(context))
             self._server, self._receiver = node.server_and(
                 partial(
@@ -125,6 +139,7 @@ class Memory(Closing):
             )
             stack.enter_context(self._server)
             stack.enter_context(self._receiver)
+            self._open_receiver()
             self.endpoints = {
                 "samples": str(self._server.address.advertised()),
                 "transitions": str(self._receiver.address.advertised()),
@@ -136,15 +151,18 @@ class Memory(Closing):
         self._slots = SlotWriter(allowed=config.links.shared_memory is not False)
         self._requests = SampleQueue(self._broker, self._server, self._slots)
         self._arrivals = ArrivalsQueue(self._broker.intake, session, self._server.reply)
+        self._broker.intake.belong_to(run_id)
 
         def send_accounts(request: Request, *_: Any) -> None:
             rows = self._broker.intake.sessions()
-            self._server.reply(request, encode_accounts(session, rows))
+            self._server.reply(request, encode_accounts(self._broker.session, rows))
 
         self._desk = Desk(
             "memory",
             self,
             session=session,
+            run_id=run_id,
+            anew=self._keeping.anew,
             dead_after_s=config.links.dead_after_s,
             logger=logger,
             handlers={
@@ -166,13 +184,15 @@ class Memory(Closing):
             What it did.
         """
         logger.info("serving samples at %s", self.endpoints["samples"])
-        logger.info("collectors wait with their blocks until a client tells the environment")
+        if self._broker.store.spec is None:
+            logger.info("collectors wait with their blocks until a client tells the environment")
         while not (self._stop.is_set() or self._farewell.is_over(self._clients)):
             self._read_when_wanted()
             self._waiter.wait(self._requests.wait_ms(_WAIT_MS))
             self._serve_a_round()
             self._desk.look_after_peers()
             self._write_off_departed()
+            self._keeping.advance()
         statistics = self._statistics().to_wire()
         reason = self._farewell.reason or reason_of(self._stop) or "stopped"
         if not self._farewell.begun:
@@ -190,7 +210,7 @@ class Memory(Closing):
         self._requests.advance(self._requests_s)
 
     def close(self) -> None:
-        """Close the sockets."""
+        """Close the sockets, and leave the replay for the next start, if it is kept."""
         self._slots.forget()
         self._open.close()
 
@@ -236,6 +256,17 @@ class Memory(Closing):
             messages.append(message)
         return messages
 
+    def _open_receiver(self) -> None:
+        """Take blocks as large as those of the agreed environment, if there is one, can be."""
+        store = self._broker.store
+        if store.spec is not None:
+            frames = most_frames_a_transition(store.spec) * store.block_transitions
+            self._receiver.open(
+                block_payload.most_block_bytes(
+                    store.spec, transitions=store.block_transitions, frames=frames
+                )
+            )
+
     # --- for the desk ---------------------------------------------------------------------------
 
     def admit(self, hello: Hello) -> None:
@@ -254,19 +285,15 @@ class Memory(Closing):
         if hello.run_id and (is_learner or not self._desk.run_id):
             self._desk.belong_to(hello.run_id, sure=is_learner)
             self._broker.intake.belong_to(hello.run_id)
+            self._keeping.begin(hello.run_id)
         if hello.spec is None:
             return
         spec = hello.spec.read()
-        room = self._broker.agree(spec, available_bytes())
-        store = self._broker.store
-        self._receiver.open(
-            block_payload.most_block_bytes(
-                spec,
-                transitions=store.block_transitions,
-                frames=most_frames_a_transition(spec) * store.block_transitions,
-            )
-        )
+        available, where = self._keeping.available()
+        room = self._broker.agree(spec, available, where=where)
+        self._open_receiver()
         if room is not None:
+            self._keeping.begin(self._desk.run_id)
             self._held_since_s = time.monotonic()  # before, there was nothing to hold back
             logger.info("%s: %s", spec.describe(), room.describe())
 
@@ -335,13 +362,11 @@ class Memory(Closing):
 
     def _write_off_departed(self) -> None:
         while self._reading and self._departed and self._departed[0][0] < time.monotonic():
-            self._write_off(self._departed.popleft()[1])
-
-    def _write_off(self, peer: Peer) -> None:
-        blocks_sent = CollectorStatistics.read(peer.statistics).blocks_sent
-        lost = self._broker.intake.write_off(peer.session, blocks_sent)
-        if lost:
-            logger.warning("%d blocks that %s had sent never came: lost", lost, peer.name)
+            peer = self._departed.popleft()[1]
+            blocks_sent = CollectorStatistics.read(peer.statistics).blocks_sent
+            lost = self._broker.intake.write_off(peer.session, blocks_sent)
+            if lost:
+                logger.warning("%d blocks that %s had sent never came: lost", lost, peer.name)
 
     def _statistics(self) -> MemoryStatistics:
         holding_s = self._holding_s
@@ -354,6 +379,7 @@ class Memory(Closing):
             holding_inserts_back_s=round(holding_s, 3),
             reading=self._reading,
             sharing=self._slots.sharing,
+            came_back_with=self._keeping.came_back_with,
         )
 
 

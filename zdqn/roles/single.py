@@ -20,6 +20,7 @@ from zdqn.data import WeightVersion
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.records.given_functions import record_functions
 from zdqn.records.recorder import Recorder
+from zdqn.records.replay_files import free_bytes
 from zdqn.records.resuming import Resumption, load_resumption
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
@@ -27,6 +28,7 @@ from zdqn.records.run_result import RunResult
 from zdqn.records.sinks import Sink
 from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.records.totals import RunTotals
+from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 from zdqn.roles.acting.epsilon import EpsilonSource
 from zdqn.roles.building import (
     EnvironmentFactory,
@@ -44,6 +46,7 @@ from zdqn.roles.building_replay import available_bytes, build_store
 from zdqn.roles.compiling.compiled_updates import compile_ahead
 from zdqn.roles.own_evaluator import OwnEvaluator
 from zdqn.roles.own_status import describe_training, totals_of
+from zdqn.roles.replay_storage import open_replay_folder
 from zdqn.stopping import reason_of
 from zdqn.wire.status import CollectorStatistics, LearnerStatus, MetricsRow
 
@@ -108,6 +111,12 @@ class Single(Closing):
             claim = RunClaim(run_directory, resume=resume, overwrite=overwrite)
             self._claim = stack.enter_context(claim)
             self._directory = RunDirectory(run_directory)
+            self._allocate: Allocator = allocate_in_ram
+            self._available = available_bytes(), "memory"
+            if config.replay.storage == "disk":  # where it is larger than RAM; it begins anew
+                folder = open_replay_folder(config, run_directory, anew=True)
+                self._allocate = stack.enter_context(folder).allocate
+                self._available = free_bytes(folder.path), f"the disk of {folder.path}"
             use_threads(config.learner.threads)
             limits = build_limits(config)
             resumption = load_resumption(resume, config, limits, into=run_directory)
@@ -172,8 +181,9 @@ class Single(Closing):
             seed=int(seeds[0].generate_state(1)[0]),
             label="train",
         )
-        self._store = build_store(config)
-        room = self._store.make_room(self._spec, available_bytes())
+        self._store = build_store(config, allocate=self._allocate)
+        available, where = self._available
+        room = self._store.make_room(self._spec, available, where=where)
         logger.info("%s", room.describe())
         epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"

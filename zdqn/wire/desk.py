@@ -142,6 +142,7 @@ class Desk:
         host: the server itself.
         session: random number of this start of the server.
         run_id: of the run; "" if the server does not know yet.
+        anew: how a server gets rid of a run that is over.
         dead_after_s: silence after which a client counts as dead.
         logger: of the server.
         handlers: message kind to what answers it, for what only this server answers.
@@ -162,6 +163,7 @@ class Desk:
         logger: logging.Logger,
         handlers: Mapping[type[Header], Handler],
         run_id: str = "",
+        anew: str = "must be started anew",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._role: ServerRole = role
@@ -182,6 +184,7 @@ class Desk:
             **handlers,
         }
         self.run_id = run_id
+        self._anew = anew
         self._is_sure_of_run = bool(run_id)
         self.peers = PeerTable(dead_after_s)
 
@@ -314,8 +317,8 @@ class Desk:
         if self._is_sure_of_run:
             raise MismatchError(
                 f"this {self._role} belongs to run {self.run_id}, and {hello.name} to run "
-                f"{hello.run_id}. Start a {self._role} for each run; one whose run is over must be "
-                f"started anew."
+                f"{hello.run_id}. Start a {self._role} for each run; one whose run is over "
+                f"{self._anew}."
             )
 
     def _ping(self, _request: Request, ping: Ping, message: codec.Message) -> Pong:

@@ -134,6 +134,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
         holding_inserts_back_s: seconds in which collectors were held back.
         reading: whether blocks are read now.
         sharing: whether the learner shares memory with it, for frames of samples.
+        came_back_with: transitions that an earlier start of it had left, and this one began with.
     """
 
     size: Total = 0
@@ -154,6 +155,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
     holding_inserts_back_s: Seconds = 0.0
     reading: bool = True
     sharing: bool = False
+    came_back_with: Total = 0
 
 
 class RefusalStatistics(RoleStatistics, frozen=True):

@@ -42,3 +42,15 @@ def test_a_memory_that_told_nothing_is_a_restart_all_the_same():
     count.look()
     count.look()
     assert totals.restarts == 2
+
+
+def test_what_the_newest_memory_began_with_is_asked_of_its_link():
+    totals = RunTotals()
+    totals.meet(3)
+    totals.meet(4)
+    held = {4: 17}
+    receivers = SimpleNamespace(came_back_with=held.get)
+    count = BlockCount(totals, SimpleNamespace(), receivers)
+    assert count.memory_came_back_with() == 17
+    totals.meet(5)
+    assert count.memory_came_back_with() is None  # it has not told yet

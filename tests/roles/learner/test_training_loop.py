@@ -206,6 +206,7 @@ class Setting:
         self.blocks = NO_BLOCKS
         self.waits: list[tuple[str, int]] = []
         self.gives_up = False
+        self.came_back_with = 0
         self.publications_told: list[tuple[int, int]] = []
         self.pace = SimpleNamespace(published=self._published)
         self.loop = TrainingLoop(
@@ -218,7 +219,9 @@ class Setting:
             publications=self.publications,
             recorder=self.recorder,  # type: ignore[arg-type]
             totals=self.totals,
-            blocks=SimpleNamespace(look=lambda: self.blocks),  # type: ignore[arg-type]
+            blocks=SimpleNamespace(  # type: ignore[arg-type]
+                look=lambda: self.blocks, memory_came_back_with=lambda: self.came_back_with
+            ),
             agenda=Agenda(periods or Periods(publish_updates=1), Limits(**limits)),
             pace=self.pace,  # type: ignore[arg-type]
             board=self.board,  # type: ignore[arg-type]
@@ -435,8 +438,19 @@ def test_a_memory_that_was_restarted_is_said_and_counted_on(caplog):
         progress(2, environment_steps=3),
     )  # fmt: skip
     setting.run()
-    assert caplog.text.count("the memory was restarted") == 1
+    assert caplog.text.count("the memory was restarted: what it held is lost") == 1
     assert setting.loop.counters.environment_steps == 10
+
+
+def test_of_a_memory_that_came_back_it_says_with_what(caplog):
+    setting = Setting(progress(1, environment_steps=7), progress(1, environment_steps=9))
+    setting.came_back_with = 5
+    setting.totals.meet(1)
+    setting.totals.meet(2)  # a new start, which counts on as the old one did
+    setting.loop._restarts = 0
+    setting.run()
+    assert caplog.text.count("the memory was restarted: it came back with 5 transitions") == 1
+    assert setting.loop.counters.environment_steps == 9
 
 
 def test_what_is_waited_for_is_said_with_what_has_come():

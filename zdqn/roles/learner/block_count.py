@@ -23,6 +23,9 @@ class Receivers(Protocol):
     def take_accounts(self) -> dict[int, list[SessionBlocks]]:
         """Give what each start of the memory told since the last call, in order; may be empty."""
 
+    def came_back_with(self, session: int) -> int | None:
+        """Give the transitions that a start of the memory began with; None if it has not told."""
+
 
 class BlockCount:
     """Puts the words of both ends together.
@@ -37,6 +40,10 @@ class BlockCount:
         self._totals = totals
         self._senders = senders
         self._receivers = receivers
+
+    def memory_came_back_with(self) -> int | None:
+        """Give the transitions that the newest memory began with; None if it has not told."""
+        return self._receivers.came_back_with(self._totals.newest)
 
     def look(self) -> BlockTotals:
         """Ask both ends, and give where all blocks are as of now."""

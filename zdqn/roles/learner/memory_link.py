@@ -90,6 +90,17 @@ class MemoryLink(Closing):
         pong = self._membership.pong
         return MemoryStatistics() if pong is None else MemoryStatistics.read(pong.statistics)
 
+    def came_back_with(self, session: int) -> int | None:
+        """Give the transitions that a start of the memory began with; None if it has not told.
+
+        Args:
+            session: of that start.
+        """
+        pong = self._membership.pong
+        if pong is None or pong.session != session:
+            return None
+        return MemoryStatistics.read(pong.statistics).came_back_with
+
     @property
     def said_over(self) -> str:
         """Why the run is over, if it is the memory that said so; else ""."""

@@ -37,6 +37,7 @@ _MOST_S = 0.01
 """Updates that are made in one call take so long at most: then somebody may want to stop."""
 
 
+_HELD_IS_LOST = "what it held is lost, and fills again"
 _SLOWING = 1.2
 """So many times longer than before is an update taken to be at most."""
 
@@ -209,9 +210,13 @@ class TrainingLoop:
         if progress is None:
             return
         self._totals.observe(progress)
+        held = None
         if self._totals.restarts > self._restarts:
+            held = self._blocks.memory_came_back_with()
+        if held is not None:
             self._restarts = self._totals.restarts
-            logger.warning("the memory was restarted: what it held is lost, and fills again")
+            back = f"it came back with {held} transitions" if held else _HELD_IS_LOST
+            logger.warning("the memory was restarted: %s", back)
         self._counted = self._totals.counted()
 
     def _say_what_is_missing(self) -> None:

@@ -1,0 +1,100 @@
+"""A memory whose replay is in RAM, with snapshots of it."""
+
+import pytest
+
+from tests.roles.conftest import DEADLINE_S, eventually
+from tests.roles.kept_memories import (
+    SPEC,
+    STACKED,
+    Client,
+    check,
+    fill,
+    keeper,
+    start,
+)
+from zdqn.wire.node import Node
+from zdqn.wire.remote_control import fetch_status
+
+__all__ = ["keeper", "start"]
+
+SNAPSHOTS = ("replay.storage=ram", "replay.snapshot_period_s=0.02")
+
+
+@pytest.mark.parametrize("spec", [SPEC, STACKED])
+@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+def test_killed_while_snapshots_are_made_under_load_it_comes_back_with_the_newest(
+    start, tmp_path, spec, kind
+):
+    settings = (*SNAPSHOTS, f"replay.kind={kind}")
+    memory = start(*settings)
+    snapshots = tmp_path / "run" / "replay"
+    with Node() as node:
+        client = Client(node, memory.endpoint, spec)
+        client.push(30)
+        eventually(lambda: any(snapshots.glob("snapshot-*/state.json")), "the first snapshot")
+        for _ in range(40):
+            client.push(20)
+            client.sample(1)
+        memory.kill()
+        client.close()
+    again = start(*settings)
+    assert "begun" in again.log
+    assert "what came later is lost" in again.log
+    with Node() as node:
+        client_again = Client(node, again.endpoint, spec)
+        status = fetch_status(again.endpoint, DEADLINE_S)
+        assert status["size"] == status["came_back_with"] == again.came_back_with() > 0
+        assert status["transitions"] == status["blocks"] == 0  # it counts anew, as another memory
+        check(client_again.sample(), spec, client.transitions)
+        client_again.close()
+
+
+def test_an_orderly_end_makes_a_last_snapshot_with_everything(keeper):
+    memory = keeper("replay.storage=ram", "replay.snapshot_period_s=1000")
+    inserted = fill(memory)
+    memory.stop()
+    memory = keeper("replay.storage=ram", "replay.snapshot_period_s=1000")
+    status = fetch_status(memory.role.endpoints["samples"], DEADLINE_S)
+    assert status["size"] == inserted
+
+
+def test_a_snapshot_that_finds_no_room_leaves_the_one_before(keeper, monkeypatch, caplog):
+    memory = keeper(*SNAPSHOTS)
+    inserted = fill(memory)
+    memory.stop()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("zdqn.records.replay_files.os.posix_fallocate", full)
+    memory = keeper(*SNAPSHOTS)
+    eventually(lambda: "There is no new snapshot" in caplog.text, "it says")
+    memory.stop()
+    assert "No space left on device" in caplog.text
+    monkeypatch.undo()
+    memory = keeper(*SNAPSHOTS)
+    status = fetch_status(memory.role.endpoints["samples"], DEADLINE_S)
+    assert status["size"] == inserted
+
+
+@pytest.mark.parametrize("spec", [SPEC, STACKED])
+def test_a_replay_that_is_copied_while_it_changes_comes_back_without_what_changed(
+    keeper, monkeypatch, spec
+):
+    monkeypatch.setattr("zdqn.roles.replay_snapshots._AT_ONCE_BYTES", 0)
+    settings = (*SNAPSHOTS, "replay.capacity=20_000")
+    memory = keeper(*settings)
+    with Node() as node:
+        client = Client(node, memory.role.endpoints["samples"], spec)
+        for _ in range(30):
+            client.push(20)
+            client.sample(1)
+        client.close()
+    monkeypatch.setattr(memory.role._keeping, "close", lambda: None)  # no last one
+    memory.stop()
+    memory.role._keeping._join()
+    memory = keeper(*settings)
+    with Node() as node:
+        again = Client(node, memory.role.endpoints["samples"], spec)
+        check(again.sample(), spec, client.transitions)
+        again.close()
