@@ -104,7 +104,7 @@ def measure_subject(
         memory.fill(subject.items)
         for size in batch_sizes:
             for most, in_flight in requests:
-                stream = _stream(node, memory, size, most, in_flight)
+                stream = open_stream(node, memory, size, most, in_flight)
                 batches = stream.reply_size.most
                 if batches == 1 < most:
                     stream.close()
@@ -113,7 +113,7 @@ def measure_subject(
                 say(f"sample: {case}, {batches} a reply, {in_flight} in flight")
                 values, bound = alternate(
                     effort,
-                    _timed(_sampler(stream, subject, size), effort.seconds),
+                    _timed(make_sampler(stream, subject, size), effort.seconds),
                     _timed(_gatherer(store, subject, size, batches), effort.seconds),
                 )
                 stream.close()
@@ -138,11 +138,12 @@ def _timed(work: Callable[[], float], seconds: float) -> Callable[[], float]:
     return lambda: rate_of(work, seconds)
 
 
-def _stream(
+def open_stream(
     node: Node, memory: MemoryProcess, batch_size: int, batches: int, in_flight: int
 ) -> SampleStream:
+    """Connect to a memory as a learner does, which need not say hello."""
     return SampleStream(
-        node.pipelined_client(parse_address(memory.samples, parameter="the memory")),
+        node.pipelined_client(parse_address(memory.samples, parameter="the memory"), "memory"),
         session=new_session(),
         spec=memory.spec,
         batch_size=batch_size,
@@ -151,7 +152,7 @@ def _stream(
     )
 
 
-def _sampler(stream: SampleStream, subject: Subject, batch_size: int) -> Callable[[], float]:
+def make_sampler(stream: SampleStream, subject: Subject, batch_size: int) -> Callable[[], float]:
     """Sample over the link, as a learner that computes nothing."""
     errors = np.random.default_rng(0).random(64 * batch_size, np.float32)
 

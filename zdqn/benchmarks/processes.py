@@ -24,9 +24,12 @@ from zdqn.errors import RoleFailedError
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.asking import Reply, ask
+from zdqn.wire.keys.allow_list import KeyRole
+from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import Goodbye, Header, Hello, Spec, Status, StatusRequest
+from zdqn.wire.request_sockets import Client
 from zdqn.wire.transition_sockets import TransitionSender
 
 if TYPE_CHECKING:
@@ -124,33 +127,47 @@ class Questioner(Closing):
     """Asks a memory or learner how it does.
 
     Args:
-        address: of its REQ/REP socket.
+        address: of its REQ/REP socket; with keys, a memory's.
+        keys: folder of keys; "" without.
     """
 
-    def __init__(self, address: str) -> None:
-        self._node = Node()
-        self._client = self._node.client(parse_address(address, parameter="the address"))
+    def __init__(self, address: str, keys: str = "") -> None:
+        self._address = parse_address(address, parameter="the address")
+        self._keys = keys
+        self._node = Node(keys=open_keys(keys, "operator"))
+        self._client = self._node.client(self._address, "memory")
 
     def status(self) -> dict[str, Any]:
         """Give its status."""
-        return codec.expect(self._ask(StatusRequest()).message, Status).values
+        return codec.expect(_ask(self._client, StatusRequest()).message, Status).values
 
     def introduce(self, spec: EnvironmentSpec) -> None:
         """Say hello as a collector that knows its environment, and leave at once."""
         session = new_session()
-        self._ask(Hello(role="collector", name="bench", session=session, spec=Spec.of(spec)))
-        self._ask(Goodbye(session=session, statistics={}))
-
-    def _ask(self, header: Header) -> Reply:
-        reply = ask(self._client, header, server="server", timeout_s=_TIMEOUT_S)
-        if reply is None:
-            raise RoleFailedError(f"{self._client.address} has not answered for {_TIMEOUT_S:g} s.")
-        return reply
+        hello = Hello(role="collector", name="bench", session=session, spec=Spec.of(spec))
+        with (
+            Node(keys=open_keys(self._keys, "collector")) as node,
+            node.client(self._address, "memory") as client,
+        ):
+            _ask(client, hello)
+            _ask(client, Goodbye(session=session, statistics={}))
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
         self._node.close()
+
+
+def _ask(client: Client, header: Header) -> Reply:
+    reply = ask(client, header, server="server", timeout_s=_TIMEOUT_S)
+    if reply is None:
+        raise RoleFailedError(f"{client.address} has not answered for {_TIMEOUT_S:g} s.")
+    return reply
+
+
+def make_node(config: Config, role: KeyRole) -> Node:
+    """Give what makes a role's sockets, with its key if the configuration has keys."""
+    return Node(keys=open_keys(config.security.keys, role))
 
 
 def _stop_with(link: Link) -> threading.Event:
@@ -191,7 +208,7 @@ class MemoryProcess(Closing):
         self._worker = Worker(_serve_memory, config, bind)
         endpoints = self._worker.receive()
         self.samples, self.transitions = endpoints["samples"], endpoints["transitions"]
-        self._questioner = Questioner(self.samples)
+        self._questioner = Questioner(self.samples, config.security.keys)
         self._questioner.introduce(spec)
 
     def status(self) -> dict[str, Any]:
@@ -219,7 +236,10 @@ class MemoryProcess(Closing):
         before = self.status()["transitions"]
         blocks = -(-transitions // MOST_TRANSITIONS)
         block = make_block(self.spec, MOST_TRANSITIONS, np.random.default_rng(0))
-        with Node() as node, connect_sender(node, self.config, self.transitions) as sender:
+        with (
+            make_node(self.config, "collector") as node,
+            connect_sender(node, self.config, self.transitions) as sender,
+        ):
             for message in Writer(self.spec).write(block, blocks):
                 sender.send(message, _never)
             self.wait_for(before + blocks * MOST_TRANSITIONS)
