@@ -17,6 +17,7 @@ PACKAGES = ("zdqn", "torch", "numpy", "pyzmq", "gymnasium", "msgspec", "stable-b
 _TITLES = {
     "insert": "Transitions into the memory",
     "sample": "Batches out of the memory",
+    "keys": "What keys cost",
     "learner": "Updates of the learner",
     "collector": "Steps of a collector",
     "scaling": "More collectors",
@@ -34,6 +35,8 @@ _BOUNDS = {
     "are finite. Bound: all of its insert, without the link.",
     "sample": "One process asks a memory process for batches, as the learner does. Bound: the same "
     "replay sampled inside one process, without messages.",
+    "keys": "As above, with a key at each end, so that everything is encrypted. Bound: the same "
+    "without keys, in turn with it.",
     "learner": "`fed_over_tcp` samples from a memory process; `role` is the whole learner, which "
     "publishes, reports and serves as well. Bound: the same trainer, fed from a list. "
     "`compiling`: seconds until updates are compiled, without and with an earlier run's.",
