@@ -13,11 +13,12 @@
     ├── FencedError            75   a newer learner has taken over this run
     ├── MismatchError          76   the peer speaks another protocol, environment or configuration
     │   └── ProtocolError           a message that breaks the wire protocol
+    ├── NotAllowedError        77   a key is missing, unsafe, or not allowed to do this
     └── ConfigError            78   the configuration names a value that cannot work
 
 A user's mistake ends in one of these: one paragraph that names the value, the rule and the way
 out. The exit codes follow BSD's ``sysexits.h`` and say to a supervisor whether starting again can
-help: it can after 69, 70, 74 and 75 and after a signal, never after 2, 73, 76 and 78.
+help: it can after 69, 70, 74 and 75 and after a signal, never after 2, 73, 76, 77 and 78.
 """
 
 from __future__ import annotations
@@ -88,6 +89,12 @@ class MismatchError(ZdqnError):
 
 class ProtocolError(MismatchError):
     """A message breaks the wire protocol."""
+
+
+class NotAllowedError(ZdqnError):
+    """A key is missing, is kept where others can read it, or does not allow what was asked."""
+
+    exit_code = 77
 
 
 class ConfigError(ZdqnError):

@@ -92,7 +92,7 @@ def failing(monkeypatch):
     """Make `zdqn stop` raise what a test wants."""
 
     def fail_with(error):
-        def body(target):
+        def body(**_):
             raise error
 
         monkeypatch.setattr("zdqn.cli.status_commands.stop.callback", body)

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 from zdqn.cli.application import application
 from zdqn.doctor import Finding, Verdict
+from zdqn.wire.keys.key_folder import KeyFolder
 
 GOOD = Finding("disk", Verdict.GOOD, "large")
 ODD = Finding("GPU", Verdict.ODD, "slow", "Buy one.")
@@ -65,10 +66,20 @@ def test_what_is_named_is_passed_on(monkeypatch, tmp_path):
     words = [str(path), "--set", "run.seed=7", "--memory", "m", "--learner", "l"]
     _, [(config, named)] = invoke(monkeypatch, [], *words, "--run", str(tmp_path))
     assert config.run.seed == 7
-    assert named == {"memory": "m", "learner": "l", "run_directory": tmp_path}
+    assert named == {"memory": "m", "learner": "l", "run_directory": tmp_path, "keys": None}
     _, [(config, named)] = invoke(monkeypatch, [])
     assert config is None
-    assert named == {"memory": None, "learner": None, "run_directory": None}
+    assert named == {"memory": None, "learner": None, "run_directory": None, "keys": None}
+
+
+def test_servers_are_asked_with_an_operators_key(monkeypatch, tmp_path):
+    KeyFolder(tmp_path / "keys").init()
+    _, [(_, named)] = invoke(monkeypatch, [], "--keys", str(tmp_path / "keys"))
+    assert named["keys"].own.role == "operator"
+    path = tmp_path / "c.toml"
+    path.write_text(f'[security]\nkeys = "{tmp_path / "keys"}"\n')
+    _, [(_, named)] = invoke(monkeypatch, [], str(path))
+    assert named["keys"].own.role == "operator"
 
 
 def test_a_mistake_in_the_configuration_is_one_paragraph(tmp_path):

@@ -32,6 +32,9 @@ class Recorder:
     def run(self):
         pass
 
+    def read_keys_again(self):
+        pass
+
 
 @pytest.fixture
 def invoke(monkeypatch, tmp_path):
@@ -60,6 +63,24 @@ def test_memory(invoke, tmp_path):
     assert (arguments["bind"], arguments["insecure"]) == ("tcp://127.0.0.1:0", True)
     assert "memory samples: tcp://127.0.0.1:4001" in printed
     assert read_endpoints(tmp_path / "made") == {"memory": {"samples": "tcp://127.0.0.1:4001"}}
+
+
+@pytest.mark.parametrize("role", ["memory", "learner"])
+def test_a_servers_configuration_tells_its_folder_of_keys(invoke, tmp_path, role):
+    config, _, _ = invoke(role, "tiny.toml", "--set", "security.keys=other", "--keys", "lab")
+    assert config.security.keys == str(tmp_path / "lab")
+
+
+@pytest.mark.parametrize("role", ["collector", "evaluator"])
+def test_clients_are_told_their_folder_of_keys(invoke, role):
+    _, arguments, _ = invoke(role, "--keys", "lab")
+    assert arguments["keys"] == Path("lab")
+
+
+@pytest.mark.parametrize("role", ["collector", "evaluator"])
+def test_clients_are_told_whose_code_may_come_by_the_network(invoke, role):
+    _, arguments, _ = invoke(role, "--allow-code", "a.b", "--allow-code", "c")
+    assert arguments["allow_code"] == ("a.b", "c")
 
 
 def test_memory_without_a_run_directory_writes_nothing(invoke, tmp_path):

@@ -5,7 +5,8 @@ import threading
 
 import pytest
 
-from zdqn.cli.signals import stop_on_signals
+from zdqn.cli.signals import read_on_hangup, stop_on_signals
+from zdqn.stopping import StopEvent
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -21,3 +22,37 @@ def test_the_first_signal_stops_and_the_second_ends(number):
         signal.raise_signal(number)
         assert ended == [128 + number]
     assert signal.getsignal(number) is before
+
+
+@pytest.fixture
+def terminal(monkeypatch, tmp_path):
+    """What stands for the terminal of this process, as long as it is there."""
+    path = tmp_path / "tty"
+    path.touch()
+    monkeypatch.setattr("zdqn.cli.signals._TERMINAL", str(path))
+    return path
+
+
+@pytest.mark.parametrize("has_terminal", [True, False])
+def test_a_hangup_has_something_read_again(terminal, has_terminal):
+    if not has_terminal:  # as a service of the system
+        terminal.unlink()
+    before = signal.getsignal(signal.SIGHUP)
+    read = []
+    stop = StopEvent()
+    with read_on_hangup(lambda: read.append(1), stop):
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+    assert read == [1, 1]
+    assert not stop.is_set()
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_a_hangup_of_a_closed_terminal_stops(terminal):
+    read = []
+    stop = StopEvent()
+    with read_on_hangup(lambda: read.append(1), stop):
+        terminal.unlink()
+        signal.raise_signal(signal.SIGHUP)
+    assert stop.reason == "SIGHUP"
+    assert read == []

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from zdqn.cli.application import application
-from zdqn.errors import PeerUnavailableError
+from zdqn.errors import NotAllowedError, PeerUnavailableError
 from zdqn.launch.canvas import Paper
 from zdqn.records.endpoints import record_endpoints
 from zdqn.records.run_files import RunFiles
@@ -27,9 +27,7 @@ def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):
         },
     }
     asked = []
-    monkeypatch.setattr(
-        "zdqn.wire.remote_control.fetch_status", lambda at, timeout_s: dict(answers[at])
-    )
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", lambda at, *_: dict(answers[at]))
     monkeypatch.setattr(
         "zdqn.wire.remote_control.request_stop", lambda *args: asked.append(args[0])
     )
@@ -43,6 +41,29 @@ def test_status_and_stop_ask_the_servers_of_a_run(monkeypatch, tmp_path):
     assert set(json.loads(printed)) == {"learner", "memory"}
     CliRunner().invoke(application, ["stop", str(tmp_path)])
     assert asked == ["tcp://l:1"]
+
+
+def test_who_may_not_ask_is_told_so_though_the_run_goes_on(monkeypatch, run_directory):
+    def fetch(*_):
+        raise NotAllowedError("a key is wanted")
+
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", fetch)
+    with RunLock(RunFiles(Path(run_directory)).lock):
+        result = CliRunner().invoke(application, ["status", run_directory])
+    assert result.exit_code == 77
+    assert "a key is wanted" in result.output
+
+
+def test_the_folder_of_keys_is_given_or_that_of_the_run(monkeypatch, run_directory, tmp_path):
+    asked = []
+    monkeypatch.setattr("zdqn.wire.keys.role_keys.open_keys", lambda *args: asked.append(args))
+    monkeypatch.setattr("zdqn.wire.remote_control.request_stop", lambda *_: None)
+    path = RunFiles(Path(run_directory)).config
+    path.write_text('[security]\nkeys = "/lab/keys"\n')
+    CliRunner().invoke(application, ["stop", run_directory])
+    CliRunner().invoke(application, ["stop", run_directory, "--keys", "other"])
+    CliRunner().invoke(application, ["stop", "tcp://l:1"])
+    assert asked == [("/lab/keys", "operator"), (Path("other"), "operator"), (None, "operator")]
 
 
 def refuse(*_):
@@ -80,7 +101,7 @@ def test_a_run_of_which_nobody_answers(monkeypatch, run_directory, command):
 
 
 def test_status_of_what_is_left_of_a_run(monkeypatch, run_directory):
-    def fetch(address, _timeout_s):
+    def fetch(address, *_):
         if address == "tcp://l:1":
             refuse()
         return {"role": "memory", "size": 12_345}
@@ -161,7 +182,7 @@ def answering(monkeypatch):
     def answer(times=1_000):
         left = [2 * times]
 
-        def fetch(address, _timeout_s):
+        def fetch(address, *_):
             left[0] -= 1
             if left[0] < 0:
                 refuse()

@@ -33,7 +33,7 @@ def test_ports_are_looked_at_unless_servers_are_named(looked, tmp_path):
     list(examination.examine(CARTPOLE, memory="m", learner="l", run_directory=tmp_path))
     assert looked == [
         ("examine_disk", tmp_path),
-        ("examine_server", "memory", "m"),
-        ("examine_server", "learner", "l"),
+        ("examine_server", "memory", "m", None),
+        ("examine_server", "learner", "l", None),
         ("examine_run", tmp_path),
     ]

@@ -223,7 +223,7 @@ def test_a_picture_that_fails_does_not_end_what_it_shows(sheet, tmp_path):
 def test_a_server_that_does_not_answer_is_asked_again(sheet, tmp_path, monkeypatch):
     answers = {"tcp://l:1": iter([None, None, {"role": "learner", **STATUS.to_wire()}])}
 
-    def fetch(address, _timeout_s):
+    def fetch(address, *_):
         answer = next(answers[address], STATUS.to_wire()) if address in answers else None
         if answer is None:
             raise PeerUnavailableError("not yet")

@@ -1,7 +1,9 @@
 """What `zdqn status` shows, as a function of what was answered."""
 
 import io
+from dataclasses import replace
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,7 @@ from tests.launch.views import collector, evaluator, starting, training
 from zdqn.launch.lines import ASCII, text_of, width_of
 from zdqn.launch.screen import LEAST_WIDTH
 from zdqn.launch.status_page import draw_status, raw_tables
-from zdqn.wire.status import MemoryStatistics
+from zdqn.wire.status import MemoryStatistics, MemoryStatus
 
 
 def drawn(view, width=80, **how):
@@ -104,3 +106,19 @@ def test_raw_numbers_are_all_of_them_and_steer_nothing(evil):
     assert all(line.isprintable() for line in written.splitlines())
     for text in ("12,345", "31.25", "reading", "False", ".steps", ".nested.deep", "list.1"):
         assert text in written, text
+
+
+def test_servers_that_anybody_can_join_are_warned_of():
+    view = training()
+    assert view.learner is not None
+    assert not [line for line in drawn(view) if "without keys" in line]
+    run = msgspec.structs.replace(view.learner.run, security="open")
+    open_view = replace(view, learner=msgspec.structs.replace(view.learner, run=run))
+    warning = "learner: open to the network without keys (--insecure)"
+    assert drawn(open_view)[0] == warning
+    assert drawn(replace(open_view, memory=MemoryStatus(security="open")))[0] == (
+        f"memory and {warning}"
+    )
+    assert "memory: open" in drawn(replace(view, memory=MemoryStatus(security="open")))[0]
+    keyed = replace(view, memory=MemoryStatus(security="keys"))
+    assert not [line for line in drawn(keyed) if "without keys" in line]

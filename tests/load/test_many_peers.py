@@ -119,7 +119,7 @@ def test_pings_are_answered_while_100_collectors_flood_the_memory(tmp_path, reco
         _, samples = processes.memory()
         address = parse_address(samples, parameter="samples")
         transitions = parse_address(f"tcp://127.0.0.1:{address.port - 1}", parameter="transitions")
-        with Node() as node, Context(2) as context, node.client(address) as client:
+        with Node() as node, Context(2) as context, node.client(address, "memory") as client:
             hello = Hello(role="collector", name="prober", session=1, spec=Spec.of(SPEC))
             assert client.request(codec.encode(hello), timeout_s=10) is not None
             threads = [

@@ -14,6 +14,8 @@ from zdqn.roles.collector import Collector
 from zdqn.roles.evaluator import Evaluator
 from zdqn.roles.learner.role import Learner
 from zdqn.roles.memory import Memory
+from zdqn.wire.keys.key_folder import KeyFolder
+from zdqn.wire.keys.role_keys import open_keys
 
 DEADLINE_S = 40
 
@@ -71,6 +73,11 @@ class Running:
         """Wait for the end of `run`, and give its result or raise its error."""
         return self._future.result(deadline_s)
 
+    @property
+    def ended(self):
+        """Whether `run` has ended, well or not."""
+        return self._future.done()
+
     def stop(self):
         """Stop it, and wait until its sockets are closed."""
         self.stop_event.set()
@@ -80,10 +87,15 @@ class Running:
 
 
 class System:
-    """Makes roles, starts them, and ends whatever is left."""
+    """Makes roles, starts them, and ends whatever is left.
 
-    def __init__(self, folder):
+    With `keys`, a folder of them, every role has its key, and `operator` the keys to ask with.
+    """
+
+    def __init__(self, folder, keys=None):
         self._folder = folder
+        self.keys = keys
+        self.operator = open_keys(keys, "operator")
         self._running: list[Running] = []
         self._runs = 0
 
@@ -95,12 +107,12 @@ class System:
 
     def memory(self, config, **options):
         stop = threading.Event()
-        options.setdefault("bind", "tcp://127.0.0.1:0")
+        options = {"bind": "tcp://127.0.0.1:0", "keys": self.keys, **options}
         return self.start(Memory(config, stop=stop, **options), stop)
 
     def learner(self, config, memory, **options):
         stop = threading.Event()
-        options.setdefault("bind", "tcp://127.0.0.1:0")
+        options = {"bind": "tcp://127.0.0.1:0", "keys": self.keys, **options}
         if "run_directory" not in options:
             self._runs += 1
             options["run_directory"] = self._folder / f"run-{self._runs}"
@@ -110,11 +122,13 @@ class System:
     def collector(self, config, learner, **options):
         stop = threading.Event()
         address = learner if isinstance(learner, str) else learner.role.endpoints["model"]
+        options.setdefault("keys", self.keys)
         return self.start(Collector(config, learner=address, stop=stop, **options), stop)
 
     def evaluator(self, config, learner, **options):
         stop = threading.Event()
         address = learner if isinstance(learner, str) else learner.role.endpoints["model"]
+        options.setdefault("keys", self.keys)
         return self.start(Evaluator(config, learner=address, stop=stop, **options), stop)
 
     def close(self):
@@ -130,6 +144,22 @@ def system(tmp_path):
     running = System(tmp_path)
     yield running
     running.close()
+
+
+@pytest.fixture
+def keyed_system(tmp_path):
+    """Starts roles with keys."""
+    keys = tmp_path / "keys"
+    KeyFolder(keys).init()
+    running = System(tmp_path, keys)
+    yield running
+    running.close()
+
+
+@pytest.fixture(params=["system", "keyed_system"])
+def either_system(request):
+    """Starts roles, once without keys and once with them."""
+    return request.getfixturevalue(request.param)
 
 
 class Corridor(gymnasium.Env):

@@ -38,7 +38,8 @@ class Client(LearnerClient):
     def __init__(self, config=None, *, learner=NOWHERE, context=None, stop=None, **options):
         self.built: list[object] = []
         self.environments = FakeEnvironments()
-        options = {"environment": None, "network": None, "name": "c-0", **options}
+        given = {"environment": None, "network": None, "name": "c-0"}
+        options = {**given, "keys": None, "allow_code": (), **options}
         super().__init__(
             "collector", config, learner=str(learner), context=context, stop=stop, **options
         )

@@ -121,11 +121,15 @@ def test_a_damaged_replay_is_refused_and_named(keeper, tmp_path):
         keeper()
 
 
+def memory_address(memory):
+    return parse_address(memory.role.endpoints["samples"], parameter="test")
+
+
 def test_a_learner_of_another_run_is_told_where_the_old_replay_is(keeper, tmp_path):
     memory = keeper()
     fill(memory)
     with Node() as node:
-        learner = node.client(parse_address(memory.role.endpoints["samples"], parameter="test"))
+        learner = node.client(memory_address(memory), "memory")
         hello = Hello(
             role="learner", name="a learner", session=7, spec=Spec.of(SPEC), run_id="one",
             learner_epoch=1,
@@ -134,7 +138,7 @@ def test_a_learner_of_another_run_is_told_where_the_old_replay_is(keeper, tmp_pa
         memory.stop()
         memory = keeper()
         learner.close()
-        learner = node.client(parse_address(memory.role.endpoints["samples"], parameter="test"))
+        learner = node.client(memory_address(memory), "memory")
         other = msgspec.structs.replace(hello, run_id="two", session=8)
         with pytest.raises(MismatchError, match=f"belongs to run one.*without {tmp_path}/replay"):
             ask_of(learner, other)

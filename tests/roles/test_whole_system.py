@@ -28,7 +28,8 @@ def start_all(system, config, collectors=1, evaluators=1, **options):
     return memory, learner
 
 
-def test_four_roles_train_and_write_a_run_directory(system, tmp_path):
+def test_four_roles_train_and_write_a_run_directory(either_system):
+    system = either_system
     config = quick_config("evaluator.period_updates=20", "learner.checkpoint_period_updates=25")
     memory, learner = start_all(system, config, collectors=2, evaluators=2)
     result = learner.result()
@@ -98,9 +99,9 @@ def test_snapshots_that_nobody_came_for_stand_in_the_summary(system):
     assert (summary["snapshots_dropped"], summary["snapshots_unevaluated"]) == (5, 2)  # of 7
 
 
-def test_the_roles_wait_for_each_other_in_the_worst_order(system, caplog):
+def test_the_roles_wait_for_each_other_in_the_worst_order(either_system, caplog):
     """Clients first, the memory last: every address is known before anybody listens there."""
-    config = quick_config()
+    config, system = quick_config(), either_system
     ports = [system.memory(config), system.memory(config)]
     memory_address, learner_address = (one.role.endpoints["samples"] for one in ports)
     for one in ports:
@@ -176,23 +177,24 @@ def test_samples_per_insert_is_held_whichever_side_is_slow(system, slow_side):
     assert achieved == pytest.approx(config.replay.samples_per_insert, rel=0.02)
 
 
-def test_status_shows_every_role_and_stop_ends_all_of_them(system):
+def test_status_shows_every_role_and_stop_ends_all_of_them(either_system):
+    system = either_system
     config = quick_config("stop.updates=0")
     memory, learner = start_all(system, config)
     address = learner.role.endpoints["model"]
 
     def training():
-        status = fetch_status(address, 5)
+        status = fetch_status(address, 5, system.operator)
         trained = status.get("progress", {}).get("updates")
         return status if trained and status["memory"].get("size") else None
 
     status = eventually(training, "updates, and the memory's word, in the status")
     assert {client["role"] for client in status["clients"]} == {"collector", "evaluator"}
     assert status["run"]["phase"] == "training"
-    held = fetch_status(memory.role.endpoints["samples"], 5)
+    held = fetch_status(memory.role.endpoints["samples"], 5, system.operator, "memory")
     assert held["role"] == "memory"
     assert {client["role"] for client in held["clients"]} == {"collector", "learner"}
-    request_stop(address, "the test has seen enough", 5)
+    request_stop(address, "the test has seen enough", 5, system.operator)
     assert learner.result().stop_reason == "the test has seen enough"
     assert memory.result().stop_reason == "the run is over"
 

@@ -1,10 +1,11 @@
 import struct
+import threading
 
 import pytest
 
 from tests.wire.fake_server import PONG
 from tests.wire.links import WAIT_S
-from zdqn.errors import MismatchError
+from zdqn.errors import MismatchError, NotAllowedError
 from zdqn.wire import codec
 from zdqn.wire.asking import ask
 from zdqn.wire.protocol import ErrorReply, Ping, Refusal, StatusRequest
@@ -44,3 +45,38 @@ def test_a_passing_refusal_is_an_answer(code, fake, context):
 def test_no_answer_in_time_is_none(nobody, context):
     client = Client(context, nobody)
     assert ask(client, StatusRequest(), server="memory", timeout_s=0.01) is None
+
+
+def test_why_nothing_answers_is_found_out_unless_nobody_wants_to_know(nobody, context):
+    asked = []
+
+    def explain(server):
+        asked.append(server)
+        return ": because"
+
+    client = Client(context, nobody, explain=explain)
+    stopped = threading.Event()
+    stopped.set()
+    ask(client, StatusRequest(), server="memory", timeout_s=0.01, stop=stopped)
+    assert (asked, client.hint) == ([], "")
+    ask(client, StatusRequest(), server="memory", timeout_s=0.01)
+    assert (asked, client.hint) == (["memory"], ": because")
+
+
+def test_what_does_not_pass_ends_the_waiting(nobody, context):
+    def explain(_server):
+        raise NotAllowedError("no key")
+
+    client = Client(context, nobody, explain=explain)
+    with pytest.raises(NotAllowedError, match="no key"):
+        ask(client, StatusRequest(), server="memory", timeout_s=0.01)
+
+
+@pytest.mark.parametrize(
+    ("code", "kind"), [(Refusal.NOT_ALLOWED, NotAllowedError), (Refusal.MISMATCH, MismatchError)]
+)
+def test_a_refusal_is_the_error_that_it_stands_for(code, kind, fake, context):
+    server = fake(Ping=[ErrorReply(code=code, message="no")])
+    client = Client(context, server.address)
+    with pytest.raises(kind, match=r"memory at .* refused: no"):
+        ask(client, Ping(session=1, statistics={}), server="memory", timeout_s=WAIT_S)

@@ -13,6 +13,7 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FencedError, MismatchError
 from zdqn.wire import codec
 from zdqn.wire.desk import Desk, Particulars, RefusedError, refusal
+from zdqn.wire.keys.allow_list import Caller
 from zdqn.wire.model_messages import Claim, NothingToEvaluate, WeightsRequest
 from zdqn.wire.protocol import (
     MOST_ECHO_BYTES,
@@ -373,3 +374,19 @@ def test_an_echo_of_another_length_is_refused(desk):
     assert answer.code is Refusal.PROTOCOL
     too_long = Echo(nbytes=MOST_ECHO_BYTES + 1)
     assert ask(desk, codec.encode(too_long)).code is Refusal.PROTOCOL
+
+
+def test_what_a_key_does_not_allow_is_refused_logged_once_and_does_nothing(desk, host, caplog):
+    caller = Caller("collector", "lab7", bytes(32))
+    stop = Request([], memoryview(codec.encode(Stop(reason="mischief"))), caller)
+    for _ in range(3):
+        answer = desk.answer(stop)
+        assert isinstance(answer, ErrorReply)
+        assert answer.code is Refusal.NOT_ALLOWED
+    assert host.stopped == []
+    (line,) = caplog.messages
+    assert line == (
+        "refused: a collector's key may not send STOP to a learner: collector's key 00000000 (lab7)"
+    )
+    hello = Request([], memoryview(codec.encode(HELLO)), caller)
+    assert isinstance(desk.answer(hello), Welcome)

@@ -61,7 +61,7 @@ def test_waiting_is_said_aloud_and_ends_after_the_connect_timeout(nobody, join, 
     with pytest.raises(PeerUnavailableError, match=rf"memory at {nobody} for .*right\?"):
         join(nobody, connect_timeout_s=0.1).join()
     assert [record.getMessage() for record in caplog.records] == [
-        f"waiting for the memory at {nobody} (0 s)"
+        f"waiting for the memory at {nobody} (0 s): nothing listens there"
     ]
 
 

@@ -4,13 +4,10 @@ import pytest
 
 from tests.wire.links import (
     WAIT_S,
-    make_receiver,
-    make_sender,
     never,
     rebind,
     receive_block,
     receive_request,
-    subscribe,
     take,
 )
 from zdqn.errors import AddressInUseError
@@ -32,7 +29,7 @@ def node(context):
 
 
 def test_a_server_answers_both_kinds_of_clients(node, loopback, in_thread):
-    server = node.server(loopback)
+    server = node.server(loopback, "memory")
     assert isinstance(server, Server)
 
     def serve():
@@ -41,7 +38,10 @@ def test_a_server_answers_both_kinds_of_clients(node, loopback, in_thread):
             server.reply(request, b"to " + bytes(request.body))
 
     in_thread(serve)
-    client, pipelined = node.client(server.address), node.pipelined_client(server.address)
+    client, pipelined = (
+        node.client(server.address, "memory"),
+        node.pipelined_client(server.address, "memory"),
+    )
     assert isinstance(client, Client)
     assert isinstance(pipelined, PipelinedClient)
     answer = client.request(b"one", timeout_s=WAIT_S)
@@ -52,8 +52,8 @@ def test_a_server_answers_both_kinds_of_clients(node, loopback, in_thread):
 
 
 def test_a_pipelined_client_of_a_node_can_reconnect(node, loopback):
-    server = node.server(loopback)
-    client = node.pipelined_client(server.address)
+    server = node.server(loopback, "memory")
+    client = node.pipelined_client(server.address, "memory")
     client.reconnect()
     assert client.send(b"again")
     server.reply(receive_request(server), b"yes")
@@ -93,7 +93,11 @@ def test_weights_go_from_a_publisher_to_a_subscriber(node, loopback, until):
 
 @pytest.mark.parametrize(
     "bind",
-    [Node.server, Node.publisher, lambda node, where: node.receiver(where, **ROOM)],
+    [
+        lambda node, where: node.server(where, "memory"),
+        Node.publisher,
+        lambda node, where: node.receiver(where, **ROOM),
+    ],
     ids=["server", "publisher", "receiver"],
 )
 def test_what_binds_gets_a_port_of_its_own_and_refuses_one_that_is_taken(bind, node, loopback):
@@ -108,8 +112,8 @@ def test_what_binds_gets_a_port_of_its_own_and_refuses_one_that_is_taken(bind, n
 
 def test_a_node_closes_a_context_of_its_own_with_all_sockets_in_it(loopback, context, until):
     with Node() as node:
-        server = node.server(loopback)  # held: nothing but the node may close it
-        client = node.client(server.address)
+        server = node.server(loopback, "memory")  # held: nothing but the node may close it
+        client = node.client(server.address, "memory")
     rebind(lambda: Server(context, server.address), until)
     assert client.address == server.address
     node.close()
@@ -117,19 +121,19 @@ def test_a_node_closes_a_context_of_its_own_with_all_sockets_in_it(loopback, con
 
 def test_several_nodes_share_a_context_and_none_of_them_closes_it(context, loopback):
     with Node(context) as first, Node(context) as second:
-        server = first.server(loopback)
-        client = second.pipelined_client(server.address)
+        server = first.server(loopback, "memory")
+        client = second.pipelined_client(server.address, "memory")
     assert client.send(b"x")
     server.reply(receive_request(server), b"y")
     assert take(client) == b"y"
-    assert Node(context).server(loopback).address.port > 0
+    assert Node(context).server(loopback, "memory").address.port > 0
 
 
 def test_nodes_with_contexts_of_their_own_reach_each_other(loopback):
     with Node() as first:
-        server = first.server(loopback)
+        server = first.server(loopback, "memory")
         with Node() as second:
-            client = second.pipelined_client(server.address)
+            client = second.pipelined_client(server.address, "memory")
             assert client.send(b"x")
             server.reply(receive_request(server), b"y")
             assert take(client) == b"y"
@@ -199,11 +203,14 @@ def test_an_ipc_pair_is_tried_once(context, tmp_path):
 
 
 def test_a_node_binds_a_server_and_either_one_way_socket_side_by_side(node, loopback, until):
-    server, publisher = node.server_and(node.publisher, loopback)
+    server, publisher = node.server_and(node.publisher, loopback, "learner")
     assert publisher.address.port == server.address.port - 1
-    assert subscribe(node, publisher, until)
-    server, receiver = node.server_and(lambda where: make_receiver(node, where), loopback)
+    subscriber = node.subscriber(publisher.address)
+    until(lambda: publisher.publish(b"first") or subscriber.latest(10) is not None)
+    server, receiver = node.server_and(
+        lambda where: node.receiver(where, **ROOM), loopback, "memory"
+    )
     assert receiver.address.port == server.address.port - 1
-    sender = make_sender(node, receiver.address)
+    sender = node.sender(receiver.address, **ROOM)
     assert sender.send(b"block", never)
     assert receive_block(receiver) == b"block"

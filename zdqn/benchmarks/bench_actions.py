@@ -146,12 +146,12 @@ def _ask_learner(link: Link, config: Config, address: str) -> None:
     greedy = Exploration(np.zeros(1, np.bool_), np.zeros(1, np.int64))
     with Node() as node:
         session, learner = new_session(), parse_address(address, parameter="the learner")
-        with node.client(learner) as client:
+        with node.client(learner, "learner") as client:
             hello = Hello(role="collector", name="bench", session=session, spec=Spec.of(VECTOR))
             ask(client, hello, server="learner", timeout_s=_TIMEOUT_S)
         policy = RemotePolicy(
             config,
-            client=node.client(learner),
+            client=node.client(learner, "learner"),
             spec=VECTOR,
             session=session,
             stop=threading.Event(),
@@ -172,7 +172,7 @@ def _ask_bare(link: Link, address: str) -> None:
     observation = bytes(VECTOR.frame_bytes)
     with (
         Node() as node,
-        node.client(parse_address(address, parameter="the server")) as client,
+        node.client(parse_address(address, parameter="the server"), "learner") as client,
     ):
 
         def ask() -> None:
@@ -203,7 +203,7 @@ def _serve_bare(link: Link, config: Config) -> None:
     use_threads(1)
     policy = TorchPolicy(build_network(config, None, VECTOR))
     with Node() as node:
-        server = node.server(parse_address(LOOPBACK, parameter="bind", bind=True))
+        server = node.server(parse_address(LOOPBACK, parameter="bind", bind=True), "learner")
         link.send(str(server.address))
         waiter = Waiter([server])
         while not link.poll():

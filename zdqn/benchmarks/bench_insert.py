@@ -17,6 +17,7 @@ from zdqn.benchmarks.processes import (
     MemoryProcess,
     Worker,
     connect_sender,
+    make_node,
     tell_all,
 )
 from zdqn.benchmarks.subjects import FLOAT_IMAGE, IMAGE, VECTOR, Writer, make_block, memory_config
@@ -33,7 +34,7 @@ from zdqn.wire.transition_sockets import COPY_RECEIVED_BELOW_BYTES
 
 GOALS = {("tcp", "vector", 1): Goal(100_000), ("tcp", "vector", 32): Goal(2_000_000)}
 
-_SENDERS = 2
+SENDERS = 2
 _BLOCK_SIZES = (1, 32, 128)
 _SUBJECTS = {
     "vector": (VECTOR, 200_000),
@@ -98,8 +99,8 @@ def measure_memory(
         Worker(_receive, bare_config, bind.replace(kind, f"{kind}-bare")) as bare,
     ):
         memory.fill(capacity)  # every page of its rings has been touched
-        to_memory = _Senders(spec, config, memory.transitions)
-        to_bare = _Senders(spec, bare_config, bare.receive())
+        to_memory = BlockSenders(spec, config, memory.transitions)
+        to_bare = BlockSenders(spec, bare_config, bare.receive())
         with to_memory, to_bare:
             for size in block_sizes:
                 say(f"insert: {transport}, {kind}, {size} a message")
@@ -159,7 +160,7 @@ def _measure_size(
     size: int,
     memory: MemoryProcess,
     bare: Worker,
-    senders: tuple[_Senders, _Senders],
+    senders: tuple[BlockSenders, BlockSenders],
     goal: Goal | None,
 ) -> list[Figure]:
     to_memory, to_bare = senders
@@ -171,29 +172,29 @@ def _measure_size(
         stored = memory.status()["transitions"]
         to_memory.prepare(size, messages)
         started_s = to_memory.send()
-        memory.wait_for(stored + size * messages * _SENDERS)
-        return size * messages * _SENDERS / (time.perf_counter() - started_s)
+        memory.wait_for(stored + size * messages * SENDERS)
+        return size * messages * SENDERS / (time.perf_counter() - started_s)
 
     def into_nothing(messages: int) -> float:
         to_bare.prepare(size, messages)
-        bare.send(messages * _SENDERS)
+        bare.send(messages * SENDERS)
         started_s = to_bare.send()
         bare.receive()
-        return size * messages * _SENDERS / (time.perf_counter() - started_s)
+        return size * messages * SENDERS / (time.perf_counter() - started_s)
 
     trial = min(most, 400)
-    per_sender = into_memory(trial) / size / _SENDERS
+    per_sender = into_memory(trial) / size / SENDERS
     messages = max(trial, min(most, int(per_sender * effort.seconds)))
     values, bound = alternate(effort, lambda: into_memory(messages), lambda: into_nothing(messages))
     figure = Figure(name, "transitions/s", values, bound, goal)
     return [figure, figure.scaled(f"{name}.bytes", "GB/s", message_bytes / size / 1e9)]
 
 
-class _Senders(Closing):
+class BlockSenders(Closing):
     """Two processes that send blocks as fast as they can."""
 
     def __init__(self, spec: EnvironmentSpec, config: Config, address: str) -> None:
-        self._workers = [Worker(_send, spec, config, address) for _ in range(_SENDERS)]
+        self._workers = [Worker(_send, spec, config, address) for _ in range(SENDERS)]
 
     def prepare(self, size: int, messages: int) -> None:
         """Have each write so many messages of `size` transitions."""
@@ -215,7 +216,7 @@ def _send(link: Link, spec: EnvironmentSpec, config: Config, address: str) -> No
     """Write messages when told how many, send them when told to."""
     writer = Writer(spec)
     rng = np.random.default_rng(0)
-    with Node() as node, connect_sender(node, config, address) as sender:
+    with make_node(config, "collector") as node, connect_sender(node, config, address) as sender:
         while True:
             size, count = link.recv()
             messages = list(writer.write(make_block(spec, size, rng), count))

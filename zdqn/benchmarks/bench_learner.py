@@ -228,7 +228,7 @@ class FedTrainer(Closing):
         self._node = Node()
         self._stream = SampleStream(
             self._node.pipelined_client(
-                parse_address(self._memory.samples, parameter="the memory")
+                parse_address(self._memory.samples, parameter="the memory"), "memory"
             ),
             session=new_session(),
             spec=VECTOR,

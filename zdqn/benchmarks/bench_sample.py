@@ -109,7 +109,7 @@ def measure_subject(
         memory.fill(subject.items)
         for size in batch_sizes:
             for most, in_flight in requests:
-                stream = _stream(node, memory, size, most, in_flight, shared=subject.shared)
+                stream = open_stream(node, memory, size, most, in_flight, shared=subject.shared)
                 batches = stream.reply_size.most
                 if batches == 1 < most:
                     stream.close()
@@ -118,7 +118,7 @@ def measure_subject(
                 say(f"sample: {case}, {batches} a reply, {in_flight} in flight")
                 values, bound = alternate(
                     effort,
-                    _timed(_sampler(stream, subject, size), effort.seconds),
+                    _timed(make_sampler(stream, subject, size), effort.seconds),
                     _timed(_gatherer(store, subject, size, batches), effort.seconds),
                 )
                 stream.close()
@@ -142,17 +142,18 @@ def _timed(work: Callable[[], float], seconds: float) -> Callable[[], float]:
     return lambda: rate_of(work, seconds)
 
 
-def _stream(
+def open_stream(
     node: Node,
     memory: MemoryProcess,
     batch_size: int,
     batches: int,
     in_flight: int,
     *,
-    shared: bool,
+    shared: bool = False,
 ) -> SampleStream:
+    """Connect to a memory as a learner does, which need not say hello."""
     return SampleStream(
-        node.pipelined_client(parse_address(memory.samples, parameter="the memory")),
+        node.pipelined_client(parse_address(memory.samples, parameter="the memory"), "memory"),
         session=new_session(),
         spec=memory.spec,
         batch_size=batch_size,
@@ -162,7 +163,7 @@ def _stream(
     )
 
 
-def _sampler(stream: SampleStream, subject: Subject, batch_size: int) -> Callable[[], float]:
+def make_sampler(stream: SampleStream, subject: Subject, batch_size: int) -> Callable[[], float]:
     """Sample over the link, as a learner that computes nothing."""
     errors = np.random.default_rng(0).random(64 * batch_size, np.float32)
 

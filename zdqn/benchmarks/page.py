@@ -18,6 +18,7 @@ _TITLES = {
     "insert": "Transitions into the memory",
     "sample": "Batches out of the memory",
     "storage": "A replay on disk",
+    "keys": "What keys cost",
     "learner": "Updates of the learner",
     "collector": "Steps of a collector",
     "scaling": "More collectors",
@@ -39,6 +40,8 @@ _BOUNDS = {
     "storage": "Blocks of 32, read 1 or 64 at a time, and 8 batches of 32, in one process, synced "
     "every second, the files in the page cache. Bound: the same in RAM. `coming_back`: all is read "
     "and checked.",
+    "keys": "As above, with a key at each end, so that everything is encrypted. Bound: the same "
+    "without keys, in turn with it.",
     "learner": "`fed_over_tcp` samples from a memory process; `role` is the whole learner, which "
     "publishes, reports and serves as well. Bound: the same trainer, fed from a list. "
     "`compiling`: seconds until updates are compiled, without and with an earlier run's.",

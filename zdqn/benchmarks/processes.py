@@ -24,9 +24,12 @@ from zdqn.errors import RoleFailedError
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.asking import Reply, ask
+from zdqn.wire.keys.allow_list import KeyRole
+from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import Goodbye, Header, Hello, Spec, Status, StatusRequest
+from zdqn.wire.request_sockets import Client
 from zdqn.wire.transition_sockets import TransitionSender
 
 if TYPE_CHECKING:
@@ -139,16 +142,18 @@ class Questioner(Closing):
     """Asks a memory or learner how it does.
 
     Args:
-        address: of its REQ/REP socket.
+        address: of its REQ/REP socket; with keys, a memory's.
+        keys: folder of keys; "" without.
     """
 
-    def __init__(self, address: str) -> None:
-        self._node = Node()
-        self._client = self._node.client(parse_address(address, parameter="the address"))
+    def __init__(self, address: str, keys: str = "") -> None:
+        server = parse_address(address, parameter="the address")
+        self._nodes = [Node(keys=open_keys(keys, role)) for role in ("operator", "collector")]
+        self._client, self._as_collector = (node.client(server, "memory") for node in self._nodes)
 
     def status(self) -> dict[str, Any]:
         """Give its status."""
-        return codec.expect(self._ask(StatusRequest()).message, Status).values
+        return codec.expect(_ask(self._client, StatusRequest()).message, Status).values
 
     def introduce(self, spec: EnvironmentSpec) -> None:
         """Say hello as a collector that knows its environment, and leave at once."""
@@ -157,23 +162,30 @@ class Questioner(Closing):
     def join(self, spec: EnvironmentSpec) -> int:
         """Say hello as a collector; gives its session."""
         session = new_session()
-        self._ask(Hello(role="collector", name="bench", session=session, spec=Spec.of(spec)))
+        hello = Hello(role="collector", name="bench", session=session, spec=Spec.of(spec))
+        _ask(self._as_collector, hello)
         return session
 
     def leave(self, session: int) -> None:
         """Say goodbye for such a collector."""
-        self._ask(Goodbye(session=session, statistics={}))
-
-    def _ask(self, header: Header) -> Reply:
-        reply = ask(self._client, header, server="server", timeout_s=_TIMEOUT_S)
-        if reply is None:
-            raise RoleFailedError(f"{self._client.address} has not answered for {_TIMEOUT_S:g} s.")
-        return reply
+        _ask(self._as_collector, Goodbye(session=session, statistics={}))
 
     def close(self) -> None:
         """Close the connection."""
-        self._client.close()
-        self._node.close()
+        for part in (self._client, self._as_collector, *self._nodes):
+            part.close()
+
+
+def _ask(client: Client, header: Header) -> Reply:
+    reply = ask(client, header, server="server", timeout_s=_TIMEOUT_S)
+    if reply is None:
+        raise RoleFailedError(f"{client.address} has not answered for {_TIMEOUT_S:g} s.")
+    return reply
+
+
+def make_node(config: Config, role: KeyRole) -> Node:
+    """Give what makes a role's sockets, with its key if the configuration has keys."""
+    return Node(keys=open_keys(config.security.keys, role))
 
 
 def _stop_with(link: Link) -> threading.Event:
@@ -217,7 +229,7 @@ class MemoryProcess(Closing):
         self.worker = Worker(_serve_memory, config, bind)
         endpoints = self.worker.receive()
         self.samples, self.transitions = endpoints["samples"], endpoints["transitions"]
-        self._questioner = Questioner(self.samples)
+        self._questioner = Questioner(self.samples, config.security.keys)
         self._questioner.introduce(spec)
 
     def status(self) -> dict[str, Any]:
@@ -245,7 +257,10 @@ class MemoryProcess(Closing):
         before = self.status()["transitions"]
         blocks = -(-transitions // MOST_TRANSITIONS)
         block = make_block(self.spec, MOST_TRANSITIONS, np.random.default_rng(0))
-        with Node() as node, connect_sender(node, self.config, self.transitions) as sender:
+        with (
+            make_node(self.config, "collector") as node,
+            connect_sender(node, self.config, self.transitions) as sender,
+        ):
             for message in Writer(self.spec).write(block, blocks):
                 sender.send(message, _never)
             self.wait_for(before + blocks * MOST_TRANSITIONS)

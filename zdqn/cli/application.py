@@ -22,6 +22,7 @@ _COMMANDS = {
     "learner": "zdqn.cli.role_commands",
     "collector": "zdqn.cli.role_commands",
     "evaluator": "zdqn.cli.role_commands",
+    "keys": "zdqn.cli.keys_commands",
     "status": "zdqn.cli.status_commands",
     "stop": "zdqn.cli.status_commands",
     "doctor": "zdqn.cli.doctor_command",
@@ -105,7 +106,7 @@ def application() -> None:
     \b
     Exit codes: 0 done, 2 usage, 69 a server did not answer, 70 a role or an
     environment broke, 73 address in use, 74 file, 75 replaced by a newer
-    learner, 76 peers do not match, 78 configuration.
+    learner, 76 peers do not match, 77 keys, 78 configuration.
     """  # noqa: D301 - click takes the control character as "keep these lines"
     # so that "module:factory" finds a module in the current folder; last, so that it hides nothing
     if "" not in sys.path:

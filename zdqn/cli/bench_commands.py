@@ -78,6 +78,7 @@ _BENCHMARKS = {
     "insert": _Benchmark("Transitions a second into a memory process."),
     "storage": _Benchmark("Inserts and samples of a replay on disk, beside one in RAM."),
     "sample": _Benchmark("Batches a second out of a memory process."),
+    "keys": _Benchmark("Inserts and samples with keys, beside the same without."),
     "learner": _Benchmark("Updates a second, fed by a memory over TCP and from a list."),
     "collector": _Benchmark("Environment steps a second of one collector."),
     "actions": _Benchmark("Greedy actions a second for remote-policy collectors."),

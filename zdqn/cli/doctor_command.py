@@ -13,6 +13,7 @@ from zdqn.cli.options import (
     FOLDER,
     client_config,
     json_option,
+    keys_option,
     set_option,
 )
 
@@ -33,6 +34,7 @@ _MARK_WIDTH = 5
 @click.option(
     "--run", "run_directory", metavar="RUN_DIR", type=FOLDER, help="Look at a run's folder."
 )
+@keys_option
 @json_option
 def doctor(
     config_path: Path | None,
@@ -40,6 +42,7 @@ def doctor(
     memory: str | None,
     learner: str | None,
     run_directory: Path | None,
+    keys: Path | None,
     as_json: bool,
 ) -> None:
     """Look for what would keep a run from working, and say the way out.
@@ -50,10 +53,19 @@ def doctor(
     The exit code is 0 if a run would work, else that of the error it would end with.
     """
     from zdqn.doctor import examine
+    from zdqn.wire.keys.role_keys import open_keys
 
     config = client_config(config_path, overrides)
+    folder = config.security.keys if keys is None and config is not None else keys
+    found = examine(
+        config,
+        memory=memory,
+        learner=learner,
+        run_directory=run_directory,
+        keys=open_keys(folder, "operator"),
+    )
     findings = []
-    for finding in examine(config, memory=memory, learner=learner, run_directory=run_directory):
+    for finding in found:
         findings.append(finding)
         if not as_json:
             _show(finding)

@@ -48,7 +48,19 @@ overwrite_option = click.option(
     "--overwrite", is_flag=True, help="Remove the run that is in the run directory."
 )
 insecure_option = click.option(
-    "--insecure", is_flag=True, help="Allow an address that other machines reach, unencrypted."
+    "--insecure", is_flag=True, help="Allow an address that others reach, without keys."
+)
+keys_option = click.option(
+    "--keys",
+    type=FOLDER,
+    metavar="DIR",
+    help="Folder of keys, as `zdqn keys init` makes it; sets security.keys.",
+)
+allow_code_option = click.option(
+    "--allow-code",
+    metavar="MODULE",
+    multiple=True,
+    help="Let the learner's configuration name code of this module; repeatable.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -120,6 +132,11 @@ def run_config(path: Path | None, resume: Path | None, overrides: Iterable[str])
         check_resumable(resume)
         path = RunFiles(resume).config
     return load_config(path, overrides)
+
+
+def with_keys(config: Config, keys: Path | None) -> Config:
+    """Put the folder that ``--keys`` gave into a configuration, so that a run's own tells it."""
+    return config if keys is None else config.replace("security.keys", str(keys.absolute()))
 
 
 def client_config(path: Path | None, overrides: tuple[str, ...]) -> Config | None:

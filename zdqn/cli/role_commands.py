@@ -12,10 +12,12 @@ from zdqn.cli.grace import ending_in_time
 from zdqn.cli.options import (
     FOLDER,
     address_option,
+    allow_code_option,
     bind_option,
     client_config,
     config_argument,
     insecure_option,
+    keys_option,
     log_level_option,
     optional_config_argument,
     overwrite_option,
@@ -23,8 +25,9 @@ from zdqn.cli.options import (
     run_config,
     server_address,
     set_option,
+    with_keys,
 )
-from zdqn.cli.signals import stop_on_signals
+from zdqn.cli.signals import read_on_hangup, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +54,7 @@ def _announcer(role: str, run_directory: Path | None) -> Callable[[dict[str, str
 @set_option
 @bind_option
 @insecure_option
+@keys_option
 @click.option(
     "--run-dir",
     type=FOLDER,
@@ -62,6 +66,7 @@ def memory(
     overrides: tuple[str, ...],
     bind: str | None,
     insecure: bool,
+    keys: Path | None,
     run_dir: Path | None,
     log_level: str,
 ) -> None:
@@ -73,7 +78,7 @@ def memory(
 
     configure_logging(log_level)
     raise_limit()
-    config = load_config(config_path, overrides)
+    config = with_keys(load_config(config_path, overrides), keys)
     with (
         stop_on_signals() as stop,
         Memory(
@@ -84,6 +89,7 @@ def memory(
             on_bound=_announcer("memory", run_dir),
             stop=stop,
         ) as role,
+        read_on_hangup(role.read_keys_again, stop),
     ):
         role.run()
 
@@ -94,6 +100,7 @@ def memory(
 @address_option("memory")
 @bind_option
 @insecure_option
+@keys_option
 @click.option("--run-dir", type=FOLDER, help="Write results here, not into a new folder.")
 @resume_option
 @overwrite_option
@@ -104,6 +111,7 @@ def learner(
     memory: str | None,
     bind: str | None,
     insecure: bool,
+    keys: Path | None,
     run_dir: Path | None,
     resume: Path | None,
     overwrite: bool,
@@ -121,23 +129,26 @@ def learner(
 
     configure_logging(log_level)
     raise_limit()
-    config = run_config(config_path, resume, overrides)
+    config = with_keys(run_config(config_path, resume, overrides), keys)
     memory = server_address(memory, config.memory.bind, server="memory")
     stem = config_path.stem if config_path is not None else ""
     chosen = chosen_run_directory(run_dir, resume, parent=config.run.directory, stem=stem)
     with chosen as directory, stop_on_signals() as stop:
         click.echo(f"run directory: {directory}")
-        with Learner(
-            config,
-            memory=memory,
-            run_directory=directory,
-            bind=bind,
-            insecure=insecure,
-            resume=resume,
-            overwrite=overwrite,
-            on_bound=_announcer("learner", directory),
-            stop=stop,
-        ) as role:
+        with (
+            Learner(
+                config,
+                memory=memory,
+                run_directory=directory,
+                bind=bind,
+                insecure=insecure,
+                resume=resume,
+                overwrite=overwrite,
+                on_bound=_announcer("learner", directory),
+                stop=stop,
+            ) as role,
+            read_on_hangup(role.read_keys_again, stop),
+        ):
             role.run()
             result = finish(directory)
     print_summary(result.to_dict())
@@ -149,6 +160,8 @@ def learner(
 @address_option("memory")
 @address_option("learner")
 @_name_option
+@keys_option
+@allow_code_option
 @log_level_option
 def collector(
     config_path: Path | None,
@@ -156,6 +169,8 @@ def collector(
     memory: str | None,
     learner: str | None,
     name: str | None,
+    keys: Path | None,
+    allow_code: tuple[str, ...],
     log_level: str,
 ) -> None:
     """Step environments and send what happens to the memory.
@@ -173,7 +188,15 @@ def collector(
     learner = server_address(learner, (config or Config()).learner.bind, server="learner")
     with (
         stop_on_signals() as stop,
-        Collector(config, learner=learner, memory=memory, name=name, stop=stop) as role,
+        Collector(
+            config,
+            learner=learner,
+            memory=memory,
+            name=name,
+            keys=keys,
+            allow_code=allow_code,
+            stop=stop,
+        ) as role,
         ending_in_time(role, stop),
     ):
         role.run()
@@ -184,12 +207,16 @@ def collector(
 @set_option
 @address_option("learner")
 @_name_option
+@keys_option
+@allow_code_option
 @log_level_option
 def evaluator(
     config_path: Path | None,
     overrides: tuple[str, ...],
     learner: str | None,
     name: str | None,
+    keys: Path | None,
+    allow_code: tuple[str, ...],
     log_level: str,
 ) -> None:
     """Score the learner's snapshots.
@@ -207,7 +234,9 @@ def evaluator(
     learner = server_address(learner, (config or Config()).learner.bind, server="learner")
     with (
         stop_on_signals() as stop,
-        Evaluator(config, learner=learner, name=name, stop=stop) as role,
+        Evaluator(
+            config, learner=learner, name=name, keys=keys, allow_code=allow_code, stop=stop
+        ) as role,
         ending_in_time(role, stop),
     ):
         role.run()

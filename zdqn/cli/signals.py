@@ -10,6 +10,7 @@ from types import FrameType
 
 from zdqn.stopping import StopEvent
 
+_TERMINAL = "/dev/tty"
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -36,3 +37,36 @@ def stop_on_signals(end_at_once: Callable[[int], object] = os._exit) -> Iterator
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def read_on_hangup(read_again: Callable[[], object], stop: StopEvent) -> Iterator[None]:
+    """Have something read again at each SIGHUP, as servers do by custom.
+
+    Where a terminal was there and is no more, SIGHUP means that instead, and asks to stop.
+
+    Args:
+        read_again: called at each.
+        stop: set when the terminal was closed.
+    """
+    had_terminal = _has_terminal()
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        if had_terminal and not _has_terminal():
+            stop.set_for(signal.SIGHUP.name)
+        else:
+            read_again()
+
+    before = signal.signal(signal.SIGHUP, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _has_terminal() -> bool:
+    try:
+        os.close(os.open(_TERMINAL, os.O_RDONLY | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True

@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from zdqn.cli.closing_words import print_summary, say
-from zdqn.cli.options import json_option
+from zdqn.cli.options import json_option, keys_option
 from zdqn.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from zdqn.errors import ZdqnError
     from zdqn.launch.run_watch import RunWatch
+    from zdqn.wire.keys.role_keys import RoleKeys
+    from zdqn.wire.protocol import ServerRole
 
-_LINKS = {"learner": "model", "memory": "samples"}
+_LINKS: dict[ServerRole, str] = {"learner": "model", "memory": "samples"}
 """Server to the link on which it answers questions."""
 _TIMEOUT_S = 2.0
 _WATCH_PERIOD_S = 1.0
@@ -35,16 +37,25 @@ _target_argument = click.argument("target", metavar="[RUN_DIR|ADDR]", required=F
 @_target_argument
 @click.option("--watch", is_flag=True, help="Show it anew each second, until Ctrl-C.")
 @click.option("--all", "everything", is_flag=True, help="Show every number that servers tell.")
+@keys_option
 @json_option
-def status(target: str | None, watch: bool, everything: bool, as_json: bool) -> None:
+def status(
+    target: str | None, watch: bool, everything: bool, keys: Path | None, as_json: bool
+) -> None:
     """Show what every role of a running system does.
 
     TARGET is a run directory or a server's address; by default the newest run in ./runs. Of a run
     that has ended, show how.
     """
+    from zdqn.errors import NotAllowedError
+
     directory = _run_directory(target)
-    asked = _ask(target)
+    operator = _operator_keys(keys, directory)
+    asked = _ask(target, operator)
     if not asked.answers:
+        refused = [error for error in asked.failures if isinstance(error, NotAllowedError)]
+        if refused:  # somebody is there
+            raise refused[0]
         if directory is not None and _show_what_is_left(directory, as_json=as_json):
             return
         raise asked.failures[0]
@@ -54,7 +65,7 @@ def status(target: str | None, watch: bool, everything: bool, as_json: bool) -> 
     if everything:
         _show_everything(asked.answers)
     elif watch:
-        over = _watch(target, directory, asked)
+        over = _watch(target, directory, asked, operator)
         if over and directory is not None:
             _wait_for_the_end(directory)
             _show_what_is_left(directory, as_json=False)
@@ -67,7 +78,8 @@ def status(target: str | None, watch: bool, everything: bool, as_json: bool) -> 
 
 @click.command()
 @_target_argument
-def stop(target: str | None) -> None:
+@keys_option
+def stop(target: str | None, keys: Path | None) -> None:
     """End a running system cleanly; the learner tells all others.
 
     TARGET is a run directory or a server's address; by default the newest run in ./runs.
@@ -76,20 +88,21 @@ def stop(target: str | None) -> None:
     from zdqn.wire.remote_control import request_stop
 
     reason = f"zdqn stop by {getpass.getuser()} on {socket.gethostname()}"
+    operator = _operator_keys(keys, _run_directory(target))
     addresses = _server_addresses(target)
-    for address in addresses:
+    for server, address in addresses:
         try:
-            request_stop(address, reason, _TIMEOUT_S)
+            request_stop(address, reason, _TIMEOUT_S, operator, server)
         except PeerUnavailableError:
-            if address == addresses[-1]:
+            if address == addresses[-1][1]:
                 raise
         else:
             click.echo(f"asked {address} to stop")
             return
 
 
-def _server_addresses(target: str | None) -> list[str]:
-    """Give the addresses of a run's servers, the learner's first.
+def _server_addresses(target: str | None) -> list[tuple[ServerRole | None, str]]:
+    """Give the addresses of a run's servers, the learner's first, each with which one it is.
 
     Raises:
         UsageError: when there is no run to be found.
@@ -101,10 +114,10 @@ def _server_addresses(target: str | None) -> list[str]:
 
     directory = _run_directory(target)
     if directory is None:
-        return [str(target)]
+        return [(None, str(target))]
     endpoints = read_endpoints(directory)
-    addresses = [
-        endpoints[server][link]
+    addresses: list[tuple[ServerRole | None, str]] = [
+        (server, endpoints[server][link])
         for server, link in _LINKS.items()
         if link in endpoints.get(server, {})
     ]
@@ -113,6 +126,24 @@ def _server_addresses(target: str | None) -> list[str]:
             f"{RunFiles(directory).endpoints} names no server. Give an address instead."
         )
     return addresses
+
+
+def _operator_keys(given: Path | None, directory: Path | None) -> RoleKeys | None:
+    """Read the keys to ask with: from the folder that is given, or that the run was given.
+
+    Raises:
+        NotAllowedError: when one is missing, or others can read it.
+    """
+    from zdqn.config import load_config
+    from zdqn.errors import ZdqnError
+    from zdqn.records.run_files import RunFiles
+    from zdqn.wire.keys.role_keys import open_keys
+
+    folder: Path | str | None = given
+    if given is None and directory is not None:
+        with suppress(ZdqnError):  # it is not there before training begins
+            folder = load_config(RunFiles(directory).config).security.keys
+    return open_keys(folder, "operator")
 
 
 def _run_directory(target: str | None) -> Path | None:
@@ -164,7 +195,7 @@ class _Asked(NamedTuple):
         return tuple(role for role in _LINKS if self.failures and role not in self.answers)
 
 
-def _ask(target: str | None) -> _Asked:
+def _ask(target: str | None, keys: RoleKeys | None) -> _Asked:
     """Ask every server that the target names."""
     from zdqn.errors import FileError, ZdqnError
     from zdqn.wire.remote_control import fetch_status
@@ -175,9 +206,9 @@ def _ask(target: str | None) -> _Asked:
     except FileError as error:
         addresses = []
         asked.failures.append(error)
-    for address in addresses:
+    for server, address in addresses:
         try:
-            answer = fetch_status(address, _TIMEOUT_S)
+            answer = fetch_status(address, _TIMEOUT_S, keys, server)
         except ZdqnError as error:
             asked.failures.append(error)
         else:
@@ -221,7 +252,9 @@ def _show_once(directory: Path | None, asked: _Asked) -> None:
     print_lines(console, lines)
 
 
-def _watch(target: str | None, directory: Path | None, asked: _Asked) -> bool:
+def _watch(
+    target: str | None, directory: Path | None, asked: _Asked, keys: RoleKeys | None
+) -> bool:
     """Show a run until nobody answers any more: True; or until Ctrl-C."""
     from zdqn.launch.canvas import choose_page, exit_at_once
     from zdqn.launch.status_page import draw_status
@@ -239,7 +272,7 @@ def _watch(target: str | None, directory: Path | None, asked: _Asked) -> bool:
                 )
                 if stop.wait(_WATCH_PERIOD_S):
                     return False
-                asked = _ask(target)
+                asked = _ask(target, keys)
         finally:
             page.end()
     return True

@@ -13,6 +13,7 @@ from zdqn.cli.closing_words import print_summary
 from zdqn.cli.options import (
     FOLDER,
     insecure_option,
+    keys_option,
     log_level_option,
     optional_config_argument,
     overwrite_option,
@@ -46,6 +47,7 @@ _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Sets run
 @resume_option
 @overwrite_option
 @insecure_option
+@keys_option
 @log_level_option
 @_verbose_option
 def run(
@@ -58,6 +60,7 @@ def run(
     resume: Path | None,
     overwrite: bool,
     insecure: bool,
+    keys: Path | None,
     log_level: str,
     verbose: bool,
 ) -> None:
@@ -87,6 +90,7 @@ def run(
             resume=resume,
             overwrite=overwrite,
             insecure=insecure,
+            keys=keys,
             log_level=log_level,
             stop=stop,
             verbose=verbose,

@@ -14,6 +14,7 @@ from zdqn.config.agreement import (
     describe_difference,
     shared_values,
 )
+from zdqn.config.arrived_code import check_code_allowed
 from zdqn.config.learning_sections import (
     AlgorithmSection,
     EnvironmentSection,
@@ -38,6 +39,7 @@ from zdqn.config.run_sections import (
     LinksSection,
     MemorySection,
     RunSection,
+    SecuritySection,
     StopSection,
 )
 from zdqn.config.schema import Config
@@ -58,10 +60,12 @@ __all__ = [
     "NetworkSection",
     "ReplaySection",
     "RunSection",
+    "SecuritySection",
     "StopSection",
     "WrapperSection",
     "as_config",
     "check_agreement",
+    "check_code_allowed",
     "describe_difference",
     "flatten",
     "from_dict",

@@ -197,6 +197,18 @@ class LaunchSection(Section, frozen=True, kw_only=True):
     ] = 3
 
 
+class SecuritySection(Section, frozen=True, kw_only=True):
+    """Who may take part."""
+
+    keys: Annotated[
+        str,
+        key(
+            "Folder of keys, as `zdqn keys init` makes it. With it every link is encrypted and "
+            "joined only by those with an allowed key. Empty: anybody who can connect takes part."
+        ),
+    ] = ""
+
+
 class LinksSection(Section, frozen=True, kw_only=True):
     """How roles reach and watch each other."""
 

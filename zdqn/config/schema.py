@@ -30,6 +30,7 @@ from zdqn.config.run_sections import (
     LinksSection,
     MemorySection,
     RunSection,
+    SecuritySection,
     StopSection,
 )
 from zdqn.config.section import Section
@@ -60,6 +61,7 @@ class Config(Section, frozen=True, kw_only=True):
     evaluator: EvaluatorSection = EvaluatorSection()
     launch: LaunchSection = LaunchSection()
     links: LinksSection = LinksSection()
+    security: SecuritySection = SecuritySection()
 
     def __post_init__(self) -> None:
         super().__post_init__()

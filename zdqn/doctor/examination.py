@@ -17,6 +17,8 @@ from zdqn.doctor.machine import (
 from zdqn.doctor.run_folder import examine_run
 from zdqn.doctor.servers import examine_ports, examine_server
 from zdqn.doctor.software import examine_software
+from zdqn.wire.keys.role_keys import RoleKeys
+from zdqn.wire.protocol import ServerRole
 
 
 def examine(
@@ -25,6 +27,7 @@ def examine(
     memory: str | None = None,
     learner: str | None = None,
     run_directory: Path | None = None,
+    keys: RoleKeys | None = None,
 ) -> Iterator[Finding]:
     """Look at this machine, and at what else is named. Nothing is changed.
 
@@ -34,6 +37,7 @@ def examine(
         memory: address of a memory that should be up.
         learner: address of a learner that should be up.
         run_directory: folder of a run.
+        keys: an operator's, where servers have keys.
 
     Yields:
         What was found, one by one.
@@ -48,11 +52,11 @@ def examine(
     yield examine_memory(config, spec)
     directory = config.run.directory if config is not None else "."
     yield examine_disk(run_directory or Path(directory))
-    servers = {"memory": memory, "learner": learner}
+    servers: dict[ServerRole, str | None] = {"memory": memory, "learner": learner}
     if config is not None and not any(servers.values()):
         yield from examine_ports(config)
     for role, address in servers.items():
         if address is not None:
-            yield from examine_server(role, address)
+            yield from examine_server(role, address, keys)
     if run_directory is not None:
         yield from examine_run(run_directory)

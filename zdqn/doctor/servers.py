@@ -19,6 +19,8 @@ from zdqn.errors import (
 )
 from zdqn.wire.addresses import Address, parse_address
 from zdqn.wire.held_port import HeldPort
+from zdqn.wire.keys.role_keys import RoleKeys
+from zdqn.wire.protocol import ServerRole
 from zdqn.wire.remote_control import LinkSpeed, fetch_status, measure_link
 
 _TIMEOUT_S = 3.0
@@ -68,17 +70,18 @@ def _taken(subject: str, role: str, bind: str, error: AddressInUseError) -> Find
     return bad(subject, error)
 
 
-def examine_server(role: str, given: str) -> Iterator[Finding]:
+def examine_server(role: ServerRole, given: str, keys: RoleKeys | None = None) -> Iterator[Finding]:
     """Look at a server that should be up, the way to it, and the port of its one-way link.
 
     Args:
         role: "memory" or "learner".
         given: its address.
+        keys: an operator's, where servers have keys.
     """
     address = None
     try:
         address = parse_address(given, parameter=f"--{role}")
-        status = fetch_status(given, _TIMEOUT_S)
+        status = fetch_status(given, _TIMEOUT_S, keys)
     except ZdqnError as error:
         absent = address if isinstance(error, PeerUnavailableError) else None
         yield bad(role, error, _why_not(absent) if absent is not None else "")
@@ -90,7 +93,7 @@ def examine_server(role: str, given: str) -> Iterator[Finding]:
         return
     yield good(role, f"{given} is up{_of_run(status)}")
     try:
-        yield _describe_speed(role, measure_link(given, _TIMEOUT_S))
+        yield _describe_speed(role, measure_link(given, _TIMEOUT_S, keys, role))
     except ZdqnError as error:
         yield odd(f"way to the {role}", str(error), "Look again when it is less busy.")
     if address.transport == "tcp":

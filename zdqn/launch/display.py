@@ -28,6 +28,8 @@ from zdqn.launch.summary import summary_lines
 from zdqn.launch.wording import duration, number, score
 from zdqn.records.run_files import RunFiles, open_run_directory, read_summary
 from zdqn.stopping import reason_of
+from zdqn.wire.keys.role_keys import RoleKeys
+from zdqn.wire.protocol import ServerRole
 from zdqn.wire.remote_control import fetch_status
 from zdqn.wire.status import LearnerStatus, MemoryStatus
 
@@ -72,9 +74,17 @@ class Display(Closing):
     Args:
         stream: where to; standard error by default.
         period_s: between two lines of progress.
+        keys: an operator's, where servers have keys.
     """
 
-    def __init__(self, stream: TextIO | None = None, *, period_s: float = LINE_PERIOD_S) -> None:
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        period_s: float = LINE_PERIOD_S,
+        keys: RoleKeys | None = None,
+    ) -> None:
+        self._keys = keys
         self._stream = stream or sys.stderr
         self._period_s = period_s
         self._next_s = 0.0
@@ -98,7 +108,14 @@ class Display(Closing):
     def follow(self, role: str, address: str) -> None:
         """Ask a learner for its status each second from now on, in a thread."""
         if role == "learner":
-            self._start(lambda: _fetch(address, LearnerStatus))
+            self._start(lambda: self._fetch("learner", address, LearnerStatus))
+
+    def _fetch(self, server: ServerRole, address: str, kind: type[Kind]) -> Kind | None:
+        """Ask a server; None if it does not answer: it starts, or ends; its supervisor knows."""
+        try:
+            return kind.read(fetch_status(address, _ASK_PERIOD_S, self._keys, server))
+        except ZdqnError:
+            return None
 
     def follow_training(self, status: Callable[[], LearnerStatus]) -> None:
         """Ask a training in this process, where its log does not say the same."""
@@ -160,6 +177,7 @@ class ScreenDisplay(Display):
         directory: of the run.
         stop: the event that ends the run, watched for how it is answered.
         verbose: whether every line of every log is shown, not warnings and errors alone.
+        keys: an operator's, where servers have keys.
     """
 
     def __init__(
@@ -170,8 +188,9 @@ class ScreenDisplay(Display):
         *,
         stop: threading.Event | None = None,
         verbose: bool = False,
+        keys: RoleKeys | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(keys=keys)
         self._canvas = canvas
         self._directory = directory
         self._stop = stop or threading.Event()
@@ -251,12 +270,12 @@ class ScreenDisplay(Display):
         learning = False
         while not self._left.wait(_ASK_PERIOD_S if learning else _ASK_SOON_S):
             if "learner" in self._addresses:
-                learner = _fetch(self._addresses["learner"], LearnerStatus)
+                learner = self._fetch("learner", self._addresses["learner"], LearnerStatus)
                 if learner is not None:
                     self._watch.take_learner(learner)
                     learning = learner.progress.updates > 0
             if not learning and "memory" in self._addresses:  # it knows more, and sooner
-                memory = _fetch(self._addresses["memory"], MemoryStatus)
+                memory = self._fetch("memory", self._addresses["memory"], MemoryStatus)
                 if memory is not None:
                     self._watch.take_memory(memory)
 
@@ -303,14 +322,6 @@ class ScreenDisplay(Display):
         self._open.close()
 
 
-def _fetch(address: str, kind: type[Kind]) -> Kind | None:
-    """Ask a server; None if it does not answer: it starts, or ends, and its supervisor knows."""
-    try:
-        return kind.read(fetch_status(address, _ASK_PERIOD_S))
-    except ZdqnError:
-        return None
-
-
 def choose_display(
     plan: RunPlan,
     directory: Path,
@@ -318,6 +329,7 @@ def choose_display(
     progress: bool = True,
     verbose: bool = False,
     stop: threading.Event | None = None,
+    keys: RoleKeys | None = None,
 ) -> Display:
     """Give a display that suits where it is shown.
 
@@ -327,10 +339,11 @@ def choose_display(
         progress: whether anything is to be shown.
         verbose: see `ScreenDisplay`.
         stop: likewise.
+        keys: likewise.
     """
     if not progress:
         return NoDisplay()
     canvas = choose_canvas()
     if canvas is None:
-        return Display()
-    return ScreenDisplay(canvas, plan, directory, stop=stop, verbose=verbose)
+        return Display(keys=keys)
+    return ScreenDisplay(canvas, plan, directory, stop=stop, verbose=verbose, keys=keys)

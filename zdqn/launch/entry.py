@@ -29,6 +29,8 @@ from zdqn.records.run_result import RunResult
 from zdqn.records.sinks import Sink
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory, build_limits
 from zdqn.wire.addresses import check_bind, parse_address
+from zdqn.wire.keys.allow_list import KEY_ROLES
+from zdqn.wire.keys.role_keys import RoleKeys, open_keys
 
 logger = logging.getLogger("zdqn")
 
@@ -44,6 +46,7 @@ def run(
     resume: str | Path | None = None,
     overwrite: bool = False,
     insecure: bool = False,
+    keys: str | Path | None = None,
     log_level: str = "info",
     stop: threading.Event | None = None,
     progress: bool = True,
@@ -68,6 +71,7 @@ def run(
         resume: run directory to go on from, with its newest checkpoint.
         overwrite: remove the run that is in `run_directory`, which is refused otherwise.
         insecure: allow servers to listen to other machines without encryption.
+        keys: folder of keys, instead of ``security.keys``.
         log_level: "debug", "info", "warning" or "error".
         stop: set it to end the run cleanly.
         progress: show how it goes: a screen on a terminal or in a notebook, lines elsewhere.
@@ -78,6 +82,7 @@ def run(
 
     Raises:
         ConfigError: when the configuration, or what it names, cannot work.
+        NotAllowedError: when a key is missing, or others can read it.
         RunDirectoryTakenError: when another run, or another process, has the run directory.
         ZdqnError: what ended the run, if it did not end well; `zdqn.errors` lists them.
     """
@@ -87,6 +92,8 @@ def run(
     given = {role: count for role, count in counts.items() if count is not None}
     values = to_dict(as_config(config, source="zdqn.run"))
     values["launch"].update(given)
+    if keys := keys or values["security"]["keys"]:  # each process finds it, wherever it starts
+        values["security"]["keys"] = str(Path(keys).expanduser().absolute())
     config = from_dict(values, source="zdqn.run")
     config = record_functions(config, environment=environment, network=network)
     resume = Path(resume) if resume is not None else None
@@ -102,12 +109,17 @@ def run(
             overwrite=overwrite,
             insecure=insecure,
         )
-        _check(config, arguments)
+        operator = _check(config, arguments)
         claim.clear_servers()
         claim.clear_replay()
         with (
             choose_display(
-                RunPlan.of(config), directory, progress=progress, verbose=verbose, stop=stop
+                RunPlan.of(config),
+                directory,
+                progress=progress,
+                verbose=verbose,
+                stop=stop,
+                keys=operator,
             ) as display,
             LocalRun(config, arguments, audience=display, log_level=log_level, stop=stop) as local,
         ):
@@ -200,16 +212,26 @@ def _draw(run_directory: Path) -> None:
         )
 
 
-def _check(config: Config, given: RunArguments) -> None:
-    """Refuse, before anything starts or is written, what its processes would refuse later."""
+def _check(config: Config, given: RunArguments) -> RoleKeys | None:
+    """Refuse, before anything starts or is written, what its processes would refuse later.
+
+    Returns:
+        The keys with which to ask how the run goes, if it has keys.
+    """
     check_environment_is_given(config, given.environment)
     check_network_is_given(config, given.network)
+    keys = {role: open_keys(config.security.keys, role) for role in KEY_ROLES}
     for parameter, bind in (
         ("memory.bind", config.memory.bind),
         ("learner.bind", config.learner.bind),
     ):
         address = parse_address(bind, parameter=parameter, bind=True)
-        check_bind(address, parameter=parameter, insecure=given.insecure)
+        check_bind(
+            address,
+            parameter=parameter,
+            insecure=given.insecure,
+            has_keys=keys["operator"] is not None,
+        )
     if given.environment is None:
         from zdqn.envs.resolving import resolve
 
@@ -217,6 +239,7 @@ def _check(config: Config, given: RunArguments) -> None:
     load_resumption(
         given.resume, config, build_limits(config), into=given.run_directory, quiet=True
     )
+    return keys["operator"]
 
 
 def _chosen(

@@ -24,6 +24,7 @@ from zdqn.launch.role_lines import draw_roles, is_stalled, memory_line
 from zdqn.launch.run_view import Member, RunView
 from zdqn.launch.screen import LEAST_WIDTH, WIDEST, draw_screen, stacked
 from zdqn.launch.wording import duration, number, rate, score, share
+from zdqn.wire.status import MemoryStatus
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -61,8 +62,19 @@ def draw_status(
         lines = [silent, *draw_roles([memory_line(view)], width, glyphs)]
     else:
         lines = draw_roles([memory_line(view)], width, glyphs)
-    lines = _at_most(stacked(lines, members), height)
+    lines = _at_most(stacked([*_open_to_all(view), *lines], members), height)
     return [as_ascii(line) for line in lines] if glyphs is ASCII else lines
+
+
+def _open_to_all(view: RunView) -> list[Line]:
+    """Warn of servers that anybody on the network can join."""
+    memory = view.memory.security if isinstance(view.memory, MemoryStatus) else ""
+    learner = view.learner.run.security if view.learner is not None else ""
+    told = {"memory": memory, "learner": learner}
+    names = " and ".join(name for name, security in told.items() if security == "open")
+    if not names:
+        return []
+    return [(Part(f"{names}: open to the network without keys (--insecure)", "yellow"),)]
 
 
 def _at_most(lines: list[Line], height: int) -> list[Line]:

@@ -6,8 +6,10 @@ import logging
 import threading
 import time
 from collections import deque
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -73,11 +75,14 @@ class Collector(LearnerClient):
         environment: makes an environment in place of ``environment.id``.
         network: makes the Q-network in place of ``network.kind``.
         name: what others call it; by default host and process number.
+        keys: folder of keys instead of ``security.keys``.
+        allow_code: modules that a configuration from the learner may name code of.
         context: where sockets live; by default one of its own.
         stop: set it to end `run`.
 
     Raises:
         ConfigError: for a malformed address, or an environment that cannot be made.
+        NotAllowedError: when a key is missing, or others can read it.
     """
 
     def __init__(
@@ -89,6 +94,8 @@ class Collector(LearnerClient):
         environment: EnvironmentFactory | None = None,
         network: NetworkFactory | None = None,
         name: str | None = None,
+        keys: str | Path | None = None,
+        allow_code: Collection[str] = (),
         context: Context | None = None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -111,6 +118,8 @@ class Collector(LearnerClient):
             environment=environment,
             network=network,
             name=name,
+            keys=keys,
+            allow_code=allow_code,
             context=context,
             stop=stop,
         )
@@ -177,7 +186,7 @@ class Collector(LearnerClient):
         stack.callback(lambda: sender.close(0 if learner.stopping or policy.stopping else None))
         window = None
         if config.replay.samples_per_insert:
-            client = self._node.pipelined_client(memory.address)
+            client = self._node.pipelined_client(memory.address, "memory")
             stack.callback(client.close)
             window = BlockWindow(client, session=self._session)
         logger.info("collecting as collector %d of run %s", welcome.index, welcome.run_id)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -64,11 +66,14 @@ class Evaluator(LearnerClient):
         environment: makes an environment in place of ``environment.id``.
         network: makes the Q-network in place of ``network.kind``.
         name: what others call it; by default host and process number.
+        keys: folder of keys instead of ``security.keys``.
+        allow_code: modules that a configuration from the learner may name code of.
         context: where sockets live; by default one of its own.
         stop: set it to end `run`.
 
     Raises:
         ConfigError: for a malformed address, or an environment that cannot be made.
+        NotAllowedError: when a key is missing, or others can read it.
     """
 
     def __init__(
@@ -79,6 +84,8 @@ class Evaluator(LearnerClient):
         environment: EnvironmentFactory | None = None,
         network: NetworkFactory | None = None,
         name: str | None = None,
+        keys: str | Path | None = None,
+        allow_code: Collection[str] = (),
         context: Context | None = None,
         stop: threading.Event | None = None,
     ) -> None:
@@ -92,6 +99,8 @@ class Evaluator(LearnerClient):
             environment=environment,
             network=network,
             name=name,
+            keys=keys,
+            allow_code=allow_code,
             context=context,
             stop=stop,
         )
@@ -117,7 +126,7 @@ class Evaluator(LearnerClient):
             stack.callback(membership.leave)
             if welcome is not None:
                 logger.info("evaluating as evaluator %d of run %s", welcome.index, welcome.run_id)
-                client = stack.enter_context(self._node.client(self._learner))
+                client = stack.enter_context(self._node.client(self._learner, "learner"))
                 self._serve(client)
             membership.raise_failure()
         return EvaluatorResult(self._evaluations, self._episodes)

@@ -6,13 +6,16 @@ import os
 import socket
 import threading
 from abc import abstractmethod
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any, Literal
 
 from zdqn.closing import Closing
-from zdqn.config import Config, from_dict, shared_values
+from zdqn.config import Config, check_code_allowed, from_dict, shared_values
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory
 from zdqn.wire.addresses import Address, check_resolves, parse_address
+from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.membership import Membership, new_session
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import Hello, ServerRole, Spec, Statistics, Welcome
@@ -29,11 +32,14 @@ class LearnerClient(Closing):
         environment: makes an environment in place of ``environment.id``.
         network: makes the Q-network in place of ``network.kind``.
         name: what others call it; by default role, host and process number.
+        keys: folder of keys instead of ``security.keys``.
+        allow_code: modules that a configuration from the learner may name code of.
         context: where sockets live; by default one of its own.
         stop: ends `run`.
 
     Raises:
         ConfigError: for a malformed address, or an environment that cannot be made.
+        NotAllowedError: when a key is missing, or others can read it.
     """
 
     def __init__(
@@ -45,6 +51,8 @@ class LearnerClient(Closing):
         environment: EnvironmentFactory | None,
         network: NetworkFactory | None,
         name: str | None,
+        keys: str | Path | None,
+        allow_code: Collection[str],
         context: Context | None,
         stop: threading.Event | None,
     ) -> None:
@@ -61,9 +69,13 @@ class LearnerClient(Closing):
         self._environments: Any = None
         self._run_id = ""
         self._memberships: list[Membership] = []
+        if keys is None and config is not None:
+            keys = config.security.keys
+        own_keys = open_keys(keys, role)
+        self._allow_code = allow_code
         if config is not None:  # before any socket: a wrong environment is told at once
             self._build(config)
-        self._node = Node(context)
+        self._node = Node(context, keys=own_keys)
 
     @abstractmethod
     def _make_environments(self, config: Config) -> tuple[Any, EnvironmentSpec]:
@@ -111,6 +123,7 @@ class LearnerClient(Closing):
 
         Raises:
             MismatchError: when the learner refuses.
+            NotAllowedError: when it does not allow this role's key, or names code that may not run.
             PeerUnavailableError: when it does not answer in ``links.connect_timeout_s``.
         """
         if self._config is None:
@@ -118,7 +131,11 @@ class LearnerClient(Closing):
             welcome = introduction.introduce()
             if welcome is None:
                 return introduction, None
-            self._build(from_dict(welcome.config, source="the learner's configuration"))
+            config = from_dict(welcome.config, source="the learner's configuration")
+            given = {"environment.id": self._factory, "network.kind": self._network}
+            taken = [key for key, factory in given.items() if factory is not None]
+            check_code_allowed(config, self._allow_code, given=taken)
+            self._build(config)
         membership = self._membership(self._learner, "learner")  # with the links of the run
         welcome = membership.join()
         if welcome is not None:

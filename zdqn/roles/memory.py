@@ -24,10 +24,10 @@ from zdqn.roles.building_replay import build_broker
 from zdqn.roles.farewell import Farewell
 from zdqn.roles.replay_storage import keep_replay
 from zdqn.roles.sample_queue import SampleQueue
+from zdqn.roles.server_place import choose_place
 from zdqn.roles.slot_writer import SlotWriter
 from zdqn.stopping import reason_of
 from zdqn.wire import block_payload
-from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.compression import check_compression
 from zdqn.wire.desk import Desk, Particulars
 from zdqn.wire.membership import new_session
@@ -77,17 +77,23 @@ class Memory(Closing):
     Args:
         config: of the run.
         bind: REQ/REP address instead of ``memory.bind``.
-        insecure: allow an address that other machines can reach.
+        insecure: allow an address that other machines can reach, without keys.
+        keys: folder of keys instead of ``security.keys``.
         run_directory: of the run, where its replay is kept unless ``replay.path`` says where.
         on_bound: told the real endpoints, ``samples`` and ``transitions``.
         context: where sockets live; by default one of its own.
         stop: set it to end `run`.
+
+    Attributes:
+        endpoints: its real addresses, by link.
+        read_keys_again: reads now who is let in; a change of the lists is seen in a second anyway.
 
     Raises:
         ConfigError: for an address that cannot be bound, or a compression that is not installed.
         AddressInUseError: when another process holds it.
         RunDirectoryTakenError: when another memory has the folder of the replay.
         FileError: when what an earlier one has left there is damaged.
+        NotAllowedError: when a key is missing, or others can read it.
     """
 
     def __init__(
@@ -96,18 +102,17 @@ class Memory(Closing):
         *,
         bind: str | None = None,
         insecure: bool = False,
+        keys: str | Path | None = None,
         run_directory: Path | None = None,
         on_bound: Callable[[dict[str, str]], None] | None = None,
         context: Context | None = None,
         stop: threading.Event | None = None,
     ) -> None:
         check_compression(config.collector.compression)
-        parameter = "memory.bind" if bind is None else "--bind"
-        bind = config.memory.bind if bind is None else bind
-        address = parse_address(bind, parameter=parameter, bind=True)
-        check_bind(address, parameter=parameter, insecure=insecure)
+        place = choose_place("memory", config, bind=bind, insecure=insecure, keys=keys)
         session = new_session()
         self._config = config
+        self._security = place.security
         self._stop = stop or threading.Event()
         self._farewell = Farewell(config.links.ping_period_s)
         self._departed: deque[tuple[float, Peer]] = deque()
@@ -127,7 +132,8 @@ class Memory(Closing):
                 kept=self._keeping.kept,
             )
             run_id = self._keeping.open(self._broker)
-            node = stack.enter_context(Node(context))
+            node = stack.enter_context(Node(context, keys=place.keys))
+            self.read_keys_again = node.read_keys_again
             self._server, self._receiver = node.server_and(
                 partial(
                     node.receiver,
@@ -135,7 +141,8 @@ class Memory(Closing):
                     buffer_bytes=config.transition_buffer_bytes,
                     closed=True,
                 ),
-                address,
+                place.address,
+                "memory",
             )
             stack.enter_context(self._server)
             stack.enter_context(self._receiver)
@@ -328,6 +335,7 @@ class Memory(Closing):
             **msgspec.structs.asdict(self._statistics()),
             endpoints=self.endpoints,
             run_id=self._desk.run_id,
+            security=self._security,
             waiting_requests=len(self._requests),
             clients=self._desk.describe_clients(),
         )

@@ -6,9 +6,11 @@ libzmq truncates a port of 99999, and connects to a host that does not exist wit
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 from dataclasses import dataclass
+from pathlib import Path
 
 from zdqn.errors import AddressInUseError, ConfigError
 
@@ -117,17 +119,43 @@ def parse_address(text: str, *, parameter: str, bind: bool = False) -> Address:
     return Address("tcp", "0.0.0.0" if host == "*" else host, int(port_text))  # noqa: S104
 
 
-def check_bind(address: Address, *, parameter: str, insecure: bool) -> None:
-    """Refuse to listen to the whole network without encryption, unless told to.
+def check_bind(address: Address, *, parameter: str, insecure: bool, has_keys: bool = False) -> None:
+    """Refuse to listen where strangers could connect, unless they would need a key.
+
+    Args:
+        address: to bind.
+        parameter: what to call it in messages.
+        insecure: the user insists.
+        has_keys: whether only those with an allowed key are let in.
 
     Raises:
-        ConfigError: when other machines could connect and `insecure` is False.
+        ConfigError: when others could connect, without keys, and `insecure` is False.
     """
-    if not address.is_loopback and not insecure:
+    if has_keys or insecure:
+        return
+    if not address.is_loopback:
         raise ConfigError(
             f"{parameter} is {address}, which other machines can reach, and this link has neither "
-            f"encryption nor authentication. Bind to 127.0.0.1 and tunnel through ssh (ssh -L), "
-            f"or add --insecure if you trust everybody on that network."
+            f"encryption nor authentication. Make keys (`zdqn keys init`) and give them with "
+            f"--keys; or bind to 127.0.0.1 and tunnel through ssh (ssh -L); or add --insecure if "
+            f"you trust everybody on that network."
+        )
+    if address.transport == "ipc":
+        _check_ipc_folder(address, parameter)
+
+
+def _check_ipc_folder(address: Address, parameter: str) -> None:
+    """Refuse a socket where other users could connect to it, or put theirs in its place."""
+    folder = Path(address.path).absolute().parent
+    try:
+        status = folder.stat()
+    except OSError:
+        return  # binding says so
+    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        raise ConfigError(
+            f"{parameter} is {address}, but other users of this machine can enter {folder}. Give "
+            f"a path in a folder of yours alone (`mkdir -m 700 FOLDER`); or give keys with --keys; "
+            f"or add --insecure if you trust everybody on this machine."
         )
 
 

@@ -11,7 +11,14 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from zdqn.errors import FencedError, MismatchError, PeerUnavailableError, ProtocolError
+from zdqn.errors import (
+    FencedError,
+    MismatchError,
+    NotAllowedError,
+    PeerUnavailableError,
+    ProtocolError,
+    ZdqnError,
+)
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address
 from zdqn.wire.protocol import ErrorReply, Header, Refusal
@@ -20,6 +27,10 @@ from zdqn.wire.request_sockets import Client
 logger = logging.getLogger("zdqn")
 
 _SAY_EVERY_S = 10.0
+_ERROR_OF: dict[Refusal, type[ZdqnError]] = {
+    Refusal.FENCED: FencedError,
+    Refusal.NOT_ALLOWED: NotAllowedError,
+}
 
 
 def raise_refusal(reply: ErrorReply, server: str, address: Address) -> None:
@@ -27,9 +38,10 @@ def raise_refusal(reply: ErrorReply, server: str, address: Address) -> None:
 
     Raises:
         FencedError: a newer learner has taken over.
+        NotAllowedError: this client's key does not allow it.
         MismatchError: for every other reason.
     """
-    kind = FencedError if reply.code is Refusal.FENCED else MismatchError
+    kind = _ERROR_OF.get(reply.code, MismatchError)
     raise kind(f"The {server} at {address} refused: {reply.message}")
 
 
@@ -69,10 +81,13 @@ def ask(
         The answer, or None if none came in time.
 
     Raises:
-        MismatchError: when it refused, or answered what zdqn does not understand.
+        MismatchError: when it refused, or answered what zdqn does not understand, or is no zdqn.
+        NotAllowedError: when it wants a key, or does not allow this client's.
     """
     body = client.request(codec.encode(header, arrays), timeout_s=timeout_s, stop=stop)
     if body is None:
+        if stop is None or not stop.is_set():
+            client.find_out(server)
         return None
     try:
         message = codec.decode(body)
@@ -89,6 +104,7 @@ def wait_for(
     what: str,
     connect_timeout_s: float,
     stop: threading.Event,
+    hint: Callable[[], str] = lambda: "",
 ) -> Reply | None:
     """Try until an answer comes, saying what is waited for.
 
@@ -97,6 +113,7 @@ def wait_for(
         what: such as "the memory at tcp://127.0.0.1:5556".
         connect_timeout_s: when to give up; 0 waits for ever.
         stop: gives up quietly when set.
+        hint: says why nothing answers, to follow a sentence that says so; or "".
 
     Returns:
         The answer, or None if `stop` was set.
@@ -115,10 +132,11 @@ def wait_for(
             return reply
         if connect_timeout_s and waited_s > connect_timeout_s:
             raise PeerUnavailableError(
-                f"Nothing answered at {what} for {waited_s:.0f} s (links.connect_timeout_s). Is "
-                f"it running, and is the address right? It prints its address when it starts."
+                f"Nothing answered at {what} for {waited_s:.0f} s (links.connect_timeout_s)"
+                f"{hint()}. Is it running, and is the address right? It prints its address when "
+                f"it starts."
             )
         if not said_s or waited_s - said_s > _SAY_EVERY_S:
             said_s = max(waited_s, 0.001)
-            logger.info("waiting for %s (%.0f s)", what, waited_s)
+            logger.info("waiting for %s (%.0f s)%s", what, waited_s, hint())
     return None

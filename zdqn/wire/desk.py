@@ -17,9 +17,11 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import FencedError, MismatchError, ProtocolError, ZdqnError
+from zdqn.errors import FencedError, MismatchError, NotAllowedError, ProtocolError, ZdqnError
 from zdqn.wire import codec
 from zdqn.wire.descriptor_watch import DescriptorWatch
+from zdqn.wire.keys.allow_list import Caller
+from zdqn.wire.keys.permissions import check_allowed
 from zdqn.wire.peers import Peer, PeerTable
 from zdqn.wire.protocol import (
     Acknowledged,
@@ -74,6 +76,8 @@ def refusal(error: ZdqnError) -> ErrorReply:
         code = error.code
     elif isinstance(error, FencedError):
         code = Refusal.FENCED
+    elif isinstance(error, NotAllowedError):
+        code = Refusal.NOT_ALLOWED
     elif isinstance(error, ProtocolError):
         code = Refusal.PROTOCOL
     else:
@@ -219,6 +223,8 @@ class Desk:
         """Answer one request; None if its handler has answered, or will."""
         try:
             message = codec.decode(request.body)
+            if request.caller is not None:
+                self._check_caller(request.caller, message.header)
             handler = self._handlers.get(type(message.header))
             if handler is None:
                 name = message.header.kind.name
@@ -226,6 +232,15 @@ class Desk:
             return handler(request, message.header, message)
         except ZdqnError as error:
             return refusal(error)
+
+    def _check_caller(self, caller: Caller, header: Header) -> None:
+        """Refuse, and log, what the key that a request came with does not allow."""
+        try:
+            check_allowed(caller, self._role, header)
+        except NotAllowedError as error:
+            kind = ("not allowed", caller.public, header.kind)
+            self._quiet.say(logging.WARNING, kind, "refused: %s", error)
+            raise
 
     def belong_to(self, run_id: str, *, sure: bool) -> None:
         """Take over the run of a client that was admitted; clients of another are forgotten.

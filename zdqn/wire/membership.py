@@ -126,12 +126,13 @@ class Membership:
             PeerUnavailableError: when nothing answered in time.
             MismatchError: when the server refused.
         """
-        with self._node.client(self.address) as client:
+        with self._node.client(self.address, self._server) as client:
             reply = wait_for(
                 lambda: self._say_hello(client, self._stop),
                 what=f"the {self._server} at {self.address}",
                 connect_timeout_s=self._connect_timeout_s,
                 stop=self._stop,
+                hint=lambda: client.hint,
             )
         if reply is None:
             return None
@@ -159,7 +160,7 @@ class Membership:
             self.server_sessions += (session,)
 
     def _ping_until_left(self) -> None:
-        with self._node.client(self.address) as client:
+        with self._node.client(self.address, self._server) as client:
             while not self._leaving.wait(self._ping_period_s):
                 try:
                     answered = self._ping(client)
@@ -171,9 +172,10 @@ class Membership:
                     logger.info("the %s at %s answers again", self._server, self.address)
                 elif not answered and not self._silent:
                     logger.warning(
-                        "the %s at %s does not answer; waiting for it",
+                        "the %s at %s does not answer; waiting for it%s",
                         self._server,
                         self.address,
+                        client.hint,
                     )
                 self._silent = not answered
 
@@ -218,7 +220,7 @@ class Membership:
         self._thread = None
         if self.failure is not None or self._silent:
             return
-        with self._node.client(self.address) as client:
+        with self._node.client(self.address, self._server) as client:
             goodbye = Goodbye(session=self._session, statistics=self._statistics())
             try:
                 reply = ask(client, goodbye, server=self._server, timeout_s=_GOODBYE_TIMEOUT_S)

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
 
 import zmq
 
 from zdqn.closing import Closing
 from zdqn.errors import AddressInUseError
 from zdqn.wire.addresses import Address
+from zdqn.wire.diagnosis import HINTS, Cause, diagnose, error_of
+from zdqn.wire.keys.gatekeeper import Gatekeeper
+from zdqn.wire.keys.permissions import LinkName
+from zdqn.wire.keys.role_keys import RoleKeys
+from zdqn.wire.protocol import ServerRole
 from zdqn.wire.request_sockets import Client, PipelinedClient, Server
 from zdqn.wire.sockets import Context, Link
 from zdqn.wire.transition_sockets import TransitionReceiver, TransitionSender
@@ -46,6 +53,19 @@ def bind_pair(
     raise AssertionError("unreachable")
 
 
+@dataclass(frozen=True)
+class _Maker:
+    """Makes sockets, and puts on each what its link needs."""
+
+    context: Context
+    prepare: Callable[[zmq.Socket[bytes]], None]
+
+    def socket(self, kind: int) -> zmq.Socket[bytes]:
+        made = self.context.socket(kind)
+        self.prepare(made)
+        return made
+
+
 class Node(Closing):
     """A role's place in the network, and the only one that makes its sockets.
 
@@ -53,25 +73,67 @@ class Node(Closing):
     what belongs to one role, such as its keys, cannot live in a context.
 
     Args:
-        context: where the sockets live, left open at the end; None for one of the node's own.
+        context: where the sockets live, left open at the end; None for one of the node's own. With
+            keys it is not used: ZeroMQ has one guard for all servers of a context.
+        keys: of the role, put on every socket; None for links that anybody may join.
     """
 
-    def __init__(self, context: Context | None = None) -> None:
-        self._owned = Context() if context is None else None
-        self._context = context or self._owned
+    def __init__(self, context: Context | None = None, *, keys: RoleKeys | None = None) -> None:
+        shared = context if keys is None else None
+        self._owned = Context() if shared is None else None
+        self._context = shared or self._owned
+        self._keys = keys
+        self._gate: Gatekeeper | None = None
 
-    def socket(self, kind: int) -> zmq.Socket[Any]:
-        """Make a socket of a ZeroMQ kind; the links below are made of such."""
+    @property
+    def has_keys(self) -> bool:
+        """Whether only those with an allowed key take part."""
+        return self._keys is not None
+
+    def _to(self, server: ServerRole) -> _Maker:
+        """Give what makes sockets that connect to a server."""
+
+        def prepare(socket: zmq.Socket[bytes]) -> None:
+            if self._keys is not None:
+                socket.curve_publickey = self._keys.own.pair.public
+                socket.curve_secretkey = self._keys.own.pair.secret
+                socket.curve_serverkey = self._keys.servers[server]
+
         assert self._context is not None
-        return self._context.socket(kind)
+        return _Maker(self._context, prepare)
 
-    def client(self, address: Address) -> Client:
-        """Connect to a server, one request at a time."""
-        return Client(self, address)
+    def _at(self, link: LinkName) -> _Maker:
+        """Give what makes sockets that are bound."""
+        assert self._context is not None
+        if self._keys is not None and self._gate is None:
+            self._gate = Gatekeeper(self._context, self._keys)
+        gate = self._gate
+        return _Maker(self._context, lambda socket: gate.guard(socket, link) if gate else None)
 
-    def pipelined_client(self, address: Address) -> PipelinedClient:
-        """Connect to a server, several requests on their way."""
-        return PipelinedClient(self, address)
+    def client(self, address: Address, server: ServerRole) -> Client:
+        """Connect to a server, one request at a time.
+
+        Args:
+            address: of the server.
+            server: which one is there.
+        """
+        explain = partial(self._explain, address, server)
+        return Client(self._to(server), address, explain=explain, has_keys=self.has_keys)
+
+    def look(self, address: Address, server: ServerRole) -> tuple[Cause, bytes]:
+        """Find out why a server does not answer; see `zdqn.wire.diagnosis`."""
+        return diagnose(self._to(server), address, has_keys=self.has_keys)
+
+    def _explain(self, address: Address, server: ServerRole, name: str) -> str:
+        cause, said = self.look(address, server)
+        if cause in HINTS:
+            return HINTS[cause]
+        key = str(self._keys.own) if self._keys is not None else ""
+        raise error_of(cause, said, server=name, address=address, key=key)
+
+    def pipelined_client(self, address: Address, server: ServerRole) -> PipelinedClient:
+        """Connect to a server, several requests on their way; see `client`."""
+        return PipelinedClient(self._to(server), address)
 
     def sender(
         self, address: Address, *, high_water_mark: int, buffer_bytes: int
@@ -84,21 +146,32 @@ class Node(Closing):
             buffer_bytes: of the kernel, for what has left this process.
         """
         return TransitionSender(
-            self, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
+            self._to("memory"), address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
         )
 
     def subscriber(self, address: Address) -> WeightSubscriber:
         """Connect to where a learner publishes its weights."""
-        return WeightSubscriber(self, address)
+        return WeightSubscriber(self._to("learner"), address)
 
-    def server(self, address: Address) -> Server:
+    def server(self, address: Address, role: ServerRole) -> Server:
         """Bind a REQ/REP server.
+
+        Args:
+            address: where.
+            role: which server it is.
 
         Raises:
             AddressInUseError: when another process holds the address.
             ConfigError: when it cannot be bound on this machine.
         """
-        return Server(self, address)
+        maker = self._at("samples" if role == "memory" else "model")
+        identify = self._gate.identify if self._gate is not None else None
+        return self._guarded(Server(maker, address, identify=identify))
+
+    def _guarded(self, link: LinkT) -> LinkT:
+        if self._gate is not None:
+            self._gate.take_over(link)
+        return link
 
     def receiver(
         self,
@@ -116,34 +189,45 @@ class Node(Closing):
             buffer_bytes: of the kernel, for what has not reached this process.
             closed: let nobody in until `TransitionReceiver.open`.
         """
-        return TransitionReceiver(
-            self,
-            address,
-            high_water_mark=high_water_mark,
-            buffer_bytes=buffer_bytes,
-            closed=closed,
+        return self._guarded(
+            TransitionReceiver(
+                self._at("transitions"),
+                address,
+                high_water_mark=high_water_mark,
+                buffer_bytes=buffer_bytes,
+                closed=closed,
+            )
         )
 
     def publisher(self, address: Address) -> WeightPublisher:
         """Bind where a learner publishes its weights; raises as `server` does."""
-        return WeightPublisher(self, address)
+        return self._guarded(WeightPublisher(self._at("weights"), address))
 
     def server_and(
-        self, data: Callable[[Address], LinkT], address: Address
+        self, data: Callable[[Address], LinkT], address: Address, role: ServerRole
     ) -> tuple[Server, LinkT]:
         """Bind a server and its one-way socket side by side; see `bind_pair`.
 
         Args:
             data: binds the one-way socket: `receiver` or `publisher`.
             address: of the server; port 0 finds two free ports.
+            role: which server it is.
 
         Raises:
             AddressInUseError: when another process holds one of the addresses.
             ConfigError: when one cannot be bound on this machine.
         """
-        return bind_pair(self.server, data, address)
+        return bind_pair(lambda where: self.server(where, role), data, address)
+
+    def read_keys_again(self) -> None:
+        """Have a server read now who is let in; see `Gatekeeper`."""
+        if self._gate is not None:
+            self._gate.read_again()
 
     def close(self) -> None:
         """Close the context, if it is the node's own, and every socket in it."""
+        if self._gate is not None:
+            self._gate.close()
+            self._gate = None
         if self._owned is not None:
             self._owned.close()

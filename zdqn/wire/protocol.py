@@ -104,6 +104,8 @@ class Refusal(StrEnum):
     """The peer's environment, configuration or run is another."""
     FENCED = "fenced"
     """A newer learner has taken over."""
+    NOT_ALLOWED = "not_allowed"
+    """The client's key does not allow this."""
     NOT_SERVING = "not_serving"
     """Not now; ask again soon."""
     STOPPING = "stopping"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,16 +13,20 @@ from zdqn.errors import PeerUnavailableError
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address, check_resolves, parse_address
 from zdqn.wire.asking import Reply, ask
+from zdqn.wire.diagnosis import Cause
+from zdqn.wire.keys.role_keys import RoleKeys
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import (
     MOST_ECHO_BYTES,
     Acknowledged,
     Echo,
     Header,
+    ServerRole,
     Status,
     StatusRequest,
     Stop,
 )
+from zdqn.wire.request_sockets import Client
 
 _ROUND_TRIPS = 50
 _LARGE_ROUND_TRIPS = 8
@@ -39,12 +45,19 @@ class LinkSpeed(NamedTuple):
     bytes_per_s: float
 
 
-def fetch_status(address: str, timeout_s: float) -> dict[str, Any]:
+def fetch_status(
+    address: str,
+    timeout_s: float,
+    keys: RoleKeys | None = None,
+    server: ServerRole | None = None,
+) -> dict[str, Any]:
     """Ask a memory or learner what it is doing.
 
     Args:
         address: of its REQ/REP socket.
         timeout_s: how long to wait.
+        keys: an operator's, where servers have keys.
+        server: which one it is, if that is known.
 
     Returns:
         Nested maps of numbers and words; ``role`` says which server it is.
@@ -52,50 +65,69 @@ def fetch_status(address: str, timeout_s: float) -> dict[str, Any]:
     Raises:
         PeerUnavailableError: when nothing answered.
         MismatchError: when what answered is no zdqn of this protocol version.
+        NotAllowedError: when it wants a key, or does not allow this one.
         ConfigError: when the address is malformed.
     """
-    reply = _ask_once(address, StatusRequest(), timeout_s)
+    reply = _ask_once(address, StatusRequest(), timeout_s, keys, server)
     status = codec.expect(reply.message, Status)
     return {"role": status.role, **status.values}
 
 
-def request_stop(address: str, reason: str, timeout_s: float) -> None:
+def request_stop(
+    address: str,
+    reason: str,
+    timeout_s: float,
+    keys: RoleKeys | None = None,
+    server: ServerRole | None = None,
+) -> None:
     """Ask a server to end cleanly; a learner ends the whole run.
 
     Args:
         address: of its REQ/REP socket.
         reason: who asks, for its log.
         timeout_s: how long to wait for its word.
+        keys: an operator's, where servers have keys.
+        server: which one it is, if that is known.
 
     Raises:
         PeerUnavailableError: when nothing answered.
         MismatchError: when what answered is no zdqn of this protocol version.
+        NotAllowedError: when it wants a key, or does not allow this one.
         ConfigError: when the address is malformed.
     """
-    codec.expect(_ask_once(address, Stop(reason=reason), timeout_s).message, Acknowledged)
+    reply = _ask_once(address, Stop(reason=reason), timeout_s, keys, server)
+    codec.expect(reply.message, Acknowledged)
 
 
-def measure_link(address: str, timeout_s: float) -> LinkSpeed:
+def measure_link(
+    address: str,
+    timeout_s: float,
+    keys: RoleKeys | None = None,
+    server: ServerRole | None = None,
+) -> LinkSpeed:
     """Send messages there and back for a moment.
 
     Args:
         address: of a server's REQ/REP socket.
         timeout_s: how long to wait for each answer; no other large one is sent after so long.
+        keys: an operator's, where servers have keys.
+        server: which one it is, if that is known.
 
     Raises:
         PeerUnavailableError: when an answer did not come.
         MismatchError: when what answered is no zdqn of this protocol version.
+        NotAllowedError: when it wants a key, or does not allow this one.
         ConfigError: when the address is malformed.
     """
-    server = _resolved(address)
-    with Node() as node, node.client(server) as client:
+    with _client(address, keys, server) as client:
 
         def round_trip_s(nbytes: int) -> float:
             payload = [np.zeros(nbytes, np.uint8)]
             started_s = time.perf_counter()
-            reply = ask(client, Echo(nbytes=nbytes), payload, server="server", timeout_s=timeout_s)
+            echo, name = Echo(nbytes=nbytes), server or "server"
+            reply = ask(client, echo, payload, server=name, timeout_s=timeout_s)
             if reply is None:
-                raise _no_answer(server, timeout_s)
+                raise _no_answer(client, timeout_s)
             codec.expect(reply.message, Echo)
             return time.perf_counter() - started_s
 
@@ -107,22 +139,39 @@ def measure_link(address: str, timeout_s: float) -> LinkSpeed:
     return LinkSpeed(tuple(small), 2 * MOST_ECHO_BYTES * len(large_s) / sum(large_s))
 
 
-def _ask_once(text: str, header: Header, timeout_s: float) -> Reply:
-    address = _resolved(text)
-    with Node() as node, node.client(address) as client:
-        reply = ask(client, header, server="server", timeout_s=timeout_s)
+def _ask_once(
+    text: str,
+    header: Header,
+    timeout_s: float,
+    keys: RoleKeys | None,
+    server: ServerRole | None,
+) -> Reply:
+    with _client(text, keys, server) as client:
+        reply = ask(client, header, server=server or "server", timeout_s=timeout_s)
     if reply is None:
-        raise _no_answer(address, timeout_s)
+        raise _no_answer(client, timeout_s)
     return reply
 
 
-def _resolved(text: str) -> Address:
+@contextmanager
+def _client(text: str, keys: RoleKeys | None, server: ServerRole | None) -> Iterator[Client]:
     address = parse_address(text, parameter="the address")
     check_resolves(address, parameter="the address")
-    return address
+    with Node(keys=keys) as node:
+        known = server or _which_server(node, address)
+        with node.client(address, known) as client:
+            yield client
 
 
-def _no_answer(address: Address, timeout_s: float) -> PeerUnavailableError:
+def _which_server(node: Node, address: Address) -> ServerRole:
+    """Tell which server is at an address by whose key it has; any will do without keys."""
+    if node.has_keys and node.look(address, "learner")[0] is Cause.OTHER_SERVER_KEY:
+        return "memory"
+    return "learner"
+
+
+def _no_answer(client: Client, timeout_s: float) -> PeerUnavailableError:
     return PeerUnavailableError(
-        f"Nothing answered at {address} within {timeout_s:g} s. Is the run still going?"
+        f"Nothing answered at {client.address} within {timeout_s:g} s{client.hint}. Is the run "
+        f"still going?"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import TypeAlias
 
 import numpy as np
@@ -12,6 +13,7 @@ import zmq
 from numpy.typing import NDArray
 
 from zdqn.wire.addresses import Address
+from zdqn.wire.keys.allow_list import Caller
 from zdqn.wire.sockets import (
     COPY_SENT_BELOW_BYTES,
     MAX_REQUEST_BYTES,
@@ -36,13 +38,17 @@ class Request:
 
     Attributes:
         body: the message.
+        caller: whose key it came with; None where anybody may ask.
     """
 
-    __slots__ = ("_envelope", "body")
+    __slots__ = ("_envelope", "body", "caller")
 
-    def __init__(self, envelope: list[zmq.Frame], body: memoryview) -> None:
+    def __init__(
+        self, envelope: list[zmq.Frame], body: memoryview, caller: Caller | None = None
+    ) -> None:
         self._envelope = envelope
         self.body = body
+        self.caller = caller
 
     @property
     def sender(self) -> bytes:
@@ -86,10 +92,26 @@ class Server(Link):
     Unlike REP it may answer later, in another order, or several clients at once.
 
     `wait` may run in one thread while another receives and replies; those two need a lock.
+
+    Args:
+        maker: of its socket.
+        address: where to bind it.
+        identify: tells whose key a message came with; None where clients have none.
+
+    Raises:
+        AddressInUseError: when another process holds the address.
+        ConfigError: when it cannot be bound on this machine.
     """
 
-    def __init__(self, maker: SocketMaker, address: Address) -> None:
+    def __init__(
+        self,
+        maker: SocketMaker,
+        address: Address,
+        *,
+        identify: Callable[[zmq.Frame], Caller] | None = None,
+    ) -> None:
         super().__init__(maker.socket(zmq.ROUTER))
+        self._identify = identify
         watch_by_keepalive(self._socket)
         self._socket.sndtimeo = 0
         self._socket.sndhwm = _MOST_UNREAD
@@ -122,7 +144,8 @@ class Server(Link):
             # REQ sends [empty, body]; with REQ_CORRELATE [id, empty, body]; ROUTER adds the peer
             if len(frames) in (3, 4) and not len(frames[-2]):
                 body = frames.pop()
-                return Request(frames, body.buffer)
+                caller = self._identify(body) if self._identify is not None else None
+                return Request(frames, body.buffer, caller)
 
     def reply(self, request: Request, message: Sendable) -> bool:
         """Answer; a client that has gone, or does not read its answers, is not waited for.
@@ -160,10 +183,31 @@ class Server(Link):
 
 
 class Client(Link):
-    """REQ that asks again: a lost or late answer never ends up with the next question."""
+    """REQ that asks again: a lost or late answer never ends up with the next question.
 
-    def __init__(self, maker: SocketMaker, address: Address) -> None:
+    Args:
+        maker: of its socket.
+        address: of a `Server`.
+        explain: finds out why a server that it is told does not answer, in the words of `hint`;
+            raises where waiting does not help.
+        has_keys: whether its key may be refused.
+
+    Attributes:
+        hint: why nothing was answered of late, to follow a sentence that says so; or "".
+    """
+
+    def __init__(
+        self,
+        maker: SocketMaker,
+        address: Address,
+        *,
+        explain: Callable[[str], str] | None = None,
+        has_keys: bool = False,
+    ) -> None:
         super().__init__(maker.socket(zmq.REQ))
+        self._explain = explain
+        self._has_keys = has_keys
+        self.hint = ""
         self._socket.req_relaxed = True
         self._socket.req_correlate = True
         self._socket.linger = 0
@@ -198,6 +242,21 @@ class Client(Link):
             if answer is not None:
                 return answer
         return None
+
+    def find_out(self, server: str) -> None:
+        """Find out why nothing was answered, and connect anew if it can help; `hint` says it.
+
+        Args:
+            server: what to call it in messages.
+
+        Raises:
+            NotAllowedError: when a key is missing, or not the right one.
+            MismatchError: when what is there is no ZeroMQ.
+        """
+        self.hint = self._explain(server) if self._explain is not None else ""
+        if self._has_keys:  # once refused for its key it would never try again by itself
+            self._socket.disconnect(str(self.address))
+            self._socket.connect(str(self.address))
 
     def _receive_in_time(self, wait_ms: int) -> memoryview | None:
         # a time-out of the socket itself: polling first would cost a short request a third more

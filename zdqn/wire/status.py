@@ -205,12 +205,14 @@ class MemoryStatus(MemoryStatistics, frozen=True):
     Attributes:
         endpoints: its addresses, by link.
         run_id: the run that it serves; "" before the first learner.
+        security: who may come: "keys", "this machine", or "open" to whoever reaches it.
         waiting_requests: sample requests that wait for data.
         clients: a row for each of its clients.
     """
 
     endpoints: dict[str, str] = {}
     run_id: str = ""
+    security: str = ""
     waiting_requests: int = 0
     clients: list[Statistics] = []
 
@@ -234,6 +236,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         phase: what the learner does now.
         wall_s: seconds of training, earlier starts included.
         learner_epoch: count of this run's starts.
+        security: who may come to the learner, as in `MemoryStatus`.
     """
 
     run_id: str = ""
@@ -241,6 +244,7 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     phase: str = ""
     wall_s: float = 0.0
     learner_epoch: int = 0
+    security: str = ""
 
 
 class MetricsRow(msgspec.Struct, frozen=True, kw_only=True):

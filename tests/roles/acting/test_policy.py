@@ -83,7 +83,8 @@ class Node:
         self.clients: list[Client] = []
         self.subscribers: list[Subscriber] = []
 
-    def client(self, address):
+    def client(self, address, server):
+        assert server == "learner"
         self.clients.append(Client(address, self.answers))
         return self.clients[-1]
 

@@ -81,12 +81,12 @@ def make_policy(
     """
     if config.collector.policy == "remote":
         return RemotePolicy(
-            config, client=node.client(learner), spec=spec, session=session, stop=stop
+            config, client=node.client(learner, "learner"), spec=spec, session=session, stop=stop
         )
     weights = parse_address(welcome.data_endpoint, parameter="the learner's weights address")
     subscriber = node.subscriber(weights.reached_through(learner))
     prioritized = config.replay.kind == "prioritized"
-    with node.client(learner) as client:
+    with node.client(learner, "learner") as client:
         return LocalPolicy(
             config,
             client=client,

@@ -128,7 +128,7 @@ class MemoryLink(Closing):
 
     def stop(self) -> MemoryStatistics:
         """Ask the memory for its last numbers and accounts, and to end."""
-        with self._node.client(self.address) as client:
+        with self._node.client(self.address, "memory") as client:
             try:
                 status = ask(client, StatusRequest(), server="memory", timeout_s=_LAST_WORD_S)
                 if status is not None:

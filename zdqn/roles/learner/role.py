@@ -46,8 +46,9 @@ from zdqn.roles.learner.publications import Publications, make_pace
 from zdqn.roles.learner.sample_stream import SampleStream
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.roles.learner.training_loop import TrainingLoop
+from zdqn.roles.server_place import choose_place
 from zdqn.stopping import reason_of
-from zdqn.wire.addresses import check_bind, check_resolves, parse_address
+from zdqn.wire.addresses import check_resolves, parse_address
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import Hello, Spec
@@ -71,7 +72,8 @@ class Learner(Closing):
         memory: REQ/REP address of the memory.
         run_directory: where its files go; made if it is missing, and this process's alone.
         bind: REQ/REP address instead of ``learner.bind``.
-        insecure: allow an address that other machines can reach.
+        insecure: allow an address that other machines can reach, without keys.
+        keys: folder of keys instead of ``security.keys``.
         environment: that collectors and evaluators are given; here it is recorded.
         network: makes the Q-network in place of ``network.kind``.
         resume: run directory to go on from; its newest checkpoint is loaded.
@@ -83,6 +85,7 @@ class Learner(Closing):
 
     Raises:
         ConfigError: for an address that cannot be used.
+        NotAllowedError: when a key is missing, or others can read it.
         AddressInUseError: when another process holds it.
         RunDirectoryTakenError: when another process or another run has the run directory.
         MismatchError: when the run to go on from is of another network or environment.
@@ -97,6 +100,7 @@ class Learner(Closing):
         run_directory: Path,
         bind: str | None = None,
         insecure: bool = False,
+        keys: str | Path | None = None,
         environment: EnvironmentFactory | None = None,
         network: NetworkFactory | None = None,
         resume: Path | None = None,
@@ -106,10 +110,7 @@ class Learner(Closing):
         context: Context | None = None,
         stop: threading.Event | None = None,
     ) -> None:
-        parameter = "learner.bind" if bind is None else "--bind"
-        bind = config.learner.bind if bind is None else bind
-        address = parse_address(bind, parameter=parameter, bind=True)
-        check_bind(address, parameter=parameter, insecure=insecure)
+        place = choose_place("learner", config, bind=bind, insecure=insecure, keys=keys)
         check_travels(config)
         memory_address = parse_address(memory, parameter="--memory")
         check_resolves(memory_address, parameter="--memory")
@@ -127,8 +128,11 @@ class Learner(Closing):
                 resume, config, build_limits(config), into=run_directory
             )
             self._directory = RunDirectory(run_directory)
-            self._node = stack.enter_context(Node(context))
-            server, publisher = self._node.server_and(self._node.publisher, address)
+            self._node = stack.enter_context(Node(context, keys=place.keys))
+            self.read_keys_again = self._node.read_keys_again  # as a memory has it
+            server, publisher = self._node.server_and(
+                self._node.publisher, place.address, "learner"
+            )
             stack.enter_context(publisher)
             stack.enter_context(server)
             self.endpoints = {
@@ -166,7 +170,10 @@ class Learner(Closing):
         self._board = StatusBoard(
             config,
             run=RunStatus(
-                run_id=self._run_id, directory=str(run_directory), learner_epoch=self._epoch
+                run_id=self._run_id,
+                directory=str(run_directory),
+                learner_epoch=self._epoch,
+                security=place.security,
             ),
             metrics=self._recorder.metrics,
             memory=self._memory,
@@ -274,7 +281,7 @@ class Learner(Closing):
     def _make_samples(self, spec: EnvironmentSpec) -> SampleStream:
         learner = self._config.learner
         return SampleStream(
-            self._node.pipelined_client(self._memory.address),
+            self._node.pipelined_client(self._memory.address, "memory"),
             session=self._session,
             spec=spec,
             batch_size=self._config.algorithm.batch_size,
@@ -353,8 +360,7 @@ class Learner(Closing):
         return self._part(reason, loop.counters, samples.waited_s, verdict, loop.snapshots_dropped)
 
     def _finish_untrained(self) -> RunResult:
-        reason = self._reason()
-        logger.info("training is over: %s", reason)
+        logger.info("training is over: %s", reason := self._reason())
         resumption = self._resumption
         counters = resumption.checkpoint.counters if resumption is not None else Counters()
         self._recorder.end_untrained(self._claim)
@@ -366,9 +372,10 @@ class Learner(Closing):
         """Let everybody go, end the memory, and write the summary."""
         self._board.enter("finishing")
         self._server.finish(evaluators=True)
-        _wait_until(
-            lambda: not (self._server.living("collector") + self._server.living("evaluator"))
-        )
+        deadline_s = time.monotonic() + _FAREWELL_S
+        clients = ("collector", "evaluator")
+        while any(map(self._server.living, clients)) and time.monotonic() < deadline_s:
+            time.sleep(_POLL_S)
         memory = self._memory.stop()
         self._memory.close()  # after its last numbers: it may wait for nobody else
         blocks = self._blocks.look()
@@ -390,9 +397,3 @@ class Learner(Closing):
     def close(self) -> None:
         """Close the sockets and end the model server."""
         self._open.close()
-
-
-def _wait_until(done: Callable[[], bool]) -> None:
-    deadline_s = time.monotonic() + _FAREWELL_S
-    while not done() and time.monotonic() < deadline_s:
-        time.sleep(_POLL_S)
