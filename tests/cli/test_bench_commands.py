@@ -7,10 +7,12 @@ from contextlib import ExitStack
 from importlib import import_module
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
-from zdqn.benchmarks import page
+from zdqn.benchmarks import bench_parity, page
+from zdqn.benchmarks.bench_configs import Row
 from zdqn.benchmarks.measuring import Effort, Figure, Result
 from zdqn.cli.bench_commands import ALL, bench
 
@@ -47,9 +49,15 @@ def test_what_a_benchmark_takes_its_function_knows(name):
     assert {parameter.name for parameter in bench.commands[name].params} >= EVERY
 
 
-def test_all_takes_the_options_of_each_but_a_configuration_of_one():
+def test_all_takes_the_options_of_each_but_what_belongs_to_one():
     of_each = {option for name in ALL for option in own_options(name)}
-    assert own_options("all") == of_each - {"config"} | {"output"}
+    assert own_options("all") == of_each - {"config", "task", "lags"} | {"output"}
+
+
+def test_the_tasks_of_parity_are_those_that_it_knows():
+    (task,) = (option for option in bench.commands["parity"].params if option.name == "task")
+    assert isinstance(task.type, click.Choice)
+    assert set(task.type.choices) == {*bench_parity.TASKS, "both"}
 
 
 @pytest.mark.parametrize(
@@ -61,6 +69,11 @@ def test_all_takes_the_options_of_each_but_a_configuration_of_one():
         (
             ["solve", "--seeds", "2", "--config", "c.toml"],
             {"seeds": 2, "config": Path("c.toml"), "sb3_python": ""},
+        ),
+        (["parity"], {"seeds": 5, "task": "both", "lags": False, "sb3_python": ""}),
+        (
+            ["parity", "--task", "pendulum", "--lags"],
+            {"seeds": 5, "task": "pendulum", "lags": True, "sb3_python": ""},
         ),
     ],
 )
@@ -100,11 +113,54 @@ def test_a_benchmark_that_is_terminated_closes_what_it_started(monkeypatch):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_every_benchmark_is_a_command_has_a_title_and_is_part_of_all():
-    assert {*ALL, "all"} == set(bench.commands)
+def test_every_benchmark_is_a_command_has_a_title_and_is_part_of_all_but_configs():
+    assert {*ALL, "all", "configs"} == set(bench.commands)
     assert set(ALL) == set(page._TITLES) == set(page._BOUNDS)
     for name in ALL:
         assert bench.commands[name].get_short_help_str(), name
+
+
+@pytest.fixture
+def configurations(monkeypatch):
+    """What configurations were measured with; two rows come back."""
+    asked = {}
+
+    def measure(say, **options):
+        asked.update(options)
+        yield Row("one", "A-v0", None)
+        yield Row("two", "B-v0", 7.0)
+
+    monkeypatch.setattr("zdqn.benchmarks.bench_configs.measure", measure)
+    return asked
+
+
+def test_configurations_are_a_table(configurations, tmp_path):
+    page_path = tmp_path / "page.md"
+    words = [
+        "configs",
+        "--seeds",
+        "2",
+        "--limit-s",
+        "9",
+        "--config",
+        "a.toml",
+        "--config",
+        "b.toml",
+    ]
+    done = CliRunner().invoke(bench, [*words, "--output", str(page_path)])
+    assert done.exit_code == 0, done.output
+    assert configurations == {
+        "seeds": 2, "limit_s": 9.0, "configs": (Path("a.toml"), Path("b.toml")),
+    }  # fmt: skip
+    assert "| `two` | `B-v0` |" in done.stdout
+    assert page_path.read_text() == done.stdout
+
+
+def test_configurations_as_json(configurations):
+    done = CliRunner().invoke(bench, ["configs", "--json"])
+    assert done.exit_code == 0, done.output
+    assert configurations == {"seeds": 3, "limit_s": 0.0, "configs": ()}
+    assert json.loads(done.stdout)["two"]["goal"] == 7.0
 
 
 def test_the_command_prints_json():

@@ -13,6 +13,7 @@ import click
 from zdqn.cli.options import Decorated, json_option
 
 if TYPE_CHECKING:
+    from zdqn.benchmarks.bench_configs import Row
     from zdqn.benchmarks.measuring import Effort, Result
 
 _REPEATS, _SECONDS = 5, 2.0
@@ -35,6 +36,18 @@ _OWN_OPTIONS = {
     ),
     "config": click.option(
         "--config", type=click.Path(path_type=Path), help="Instead of configs/cartpole.toml."
+    ),
+    "task": click.option(
+        "--task",
+        type=click.Choice(("cartpole", "pendulum", "both")),
+        default="both",
+        show_default=True,
+        help="What is learned.",
+    ),
+    "lags": click.option(
+        "--lags",
+        is_flag=True,
+        help="Put each lag of four collectors back, or take it away, one at a time.",
     ),
     "sb3_python": click.option(
         "--sb3-python",
@@ -92,7 +105,8 @@ _BENCHMARKS = {
         "Seconds until CartPole-v1 is solved, beside SB3's.", ("seeds", "config", "sb3_python")
     ),
     "parity": _Benchmark(
-        "What a step teaches: one process, 1 to 16 collectors, SB3.", ("seeds", "sb3_python")
+        "What a step teaches: one process, 1 to 16 collectors, SB3.",
+        ("seeds", "task", "lags", "sb3_python"),
     ),
 }
 """In the order in which `all` runs them, the quick ones first."""
@@ -190,6 +204,64 @@ for _name in ALL:
     _add(_name)
 
 
+@bench.command(name="configs")
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Runs of each configuration, from seed 0.",
+)
+@click.option(
+    "--limit-s",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Seconds of training after which a run is ended, which the table says; 0 for none.",
+)
+@click.option(
+    "--config",
+    "configs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    help="Only this one; may be given several times. By default all in configs/.",
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Write a page with the table here, such as docs/configurations.md; rows that it has of "
+    "other configurations stay.",
+)
+@json_option
+def run_configs(
+    seeds: int, limit_s: float, configs: tuple[Path, ...], output: Path | None, as_json: bool
+) -> None:
+    """What each shipped configuration reaches; hours without a limit.
+
+    Each is run as its first lines say, to an end condition of its own. What wants an extra that is
+    not installed is left out, which the table says.
+    """
+    from zdqn.benchmarks.bench_configs import page_text, to_json, write_page
+
+    rows: list[Row] = []
+    for row in _measure_configs(seeds=seeds, limit_s=limit_s, configs=configs):
+        rows.append(row)
+        if output is not None:  # after each, so that what was measured is not lost
+            write_page(output, rows)
+    if as_json:
+        click.echo(to_json(rows))
+    else:
+        click.echo(page_text(rows, ""), nl=False)
+    if output is not None:
+        click.echo(f"wrote {output}", err=True)
+
+
+def _measure_configs(**options: Any) -> Iterator[Row]:
+    from zdqn.benchmarks import bench_configs
+
+    with _leaving_on_sigterm():
+        yield from bench_configs.measure(_say, **options)
+
+
 @bench.command(name="all")
 @click.option(
     "--output",
@@ -205,7 +277,7 @@ def run_all(
     as_json: bool,
     **own: Any,
 ) -> None:
-    """All of them, one after the other; takes about an hour."""
+    """All of them but configs, one after the other; takes about an hour."""
     from zdqn.benchmarks.measuring import to_json
     from zdqn.benchmarks.page import write_page
 
