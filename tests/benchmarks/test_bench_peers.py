@@ -43,7 +43,10 @@ def test_peers_beside_zdqn(monkeypatch):
     assert figures["peers.zdqn.updates_eager_to_sb3"].median == 3
     assert figures["peers.zdqn.updates_compiled_to_sb3"].goal == Goal(3.0)
     assert figures["peers.zdqn.sample.vector.32_to_reverb"].median == 3
-    assert figures["peers.zdqn.train_to_sb3"].median == 2
+    for name in ("train", "train_compiled"):
+        assert figures[f"peers.zdqn.{name}_to_sb3"].median == 2
+        assert figures[f"peers.zdqn.{name}_to_sb3"].goal == Goal(3.0)
+    assert figures["peers.zdqn.run_compiled_to_sb3"].goal == Goal(8.0)
 
 
 @pytest.mark.slow

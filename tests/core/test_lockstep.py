@@ -56,17 +56,20 @@ class Store:
         self.inserted.append(block)
 
     def allowed_batches(self, batch_size, batches):
-        assert (batch_size, batches) == (3, 1)
+        assert batch_size == 3
         return min(self.draws, batches)
 
     def draw(self, batch_size, batches):
-        assert (batch_size, batches) == (3, 1)
-        self.draws -= 1
-        zeros = np.zeros(3, np.float32)
-        versions = [WeightVersion(1, 1).pack(), WeightVersion(1, 3).pack(), 4]
+        assert batch_size == 3
+        assert 1 <= batches <= self.draws
+        self.draws -= batches
+        zeros = np.zeros(3 * batches, np.float32)
+        versions = [WeightVersion(1, 1).pack(), WeightVersion(1, 3).pack(), 4] * batches
+        observations = OBSERVATIONS[[0, 0, 0] * batches]
         return Batch(
-            OBSERVATIONS[[0, 0, 0]], np.zeros(3, np.int64), zeros, zeros, OBSERVATIONS[[0, 0, 0]],
-            np.array([7, 8, 9]), np.array([0.5, 0.25, 0.125]), np.array(versions),
+            observations, np.zeros(3 * batches, np.int64), zeros, zeros, observations,
+            np.array([7, 8, 9] * batches), np.array([0.5, 0.25, 0.125] * batches),
+            np.array(versions),
         )  # fmt: skip
 
     def update_priorities(self, keys, priorities):
@@ -76,7 +79,9 @@ class Store:
 class Trainer:
     """Values of an action are its column of a matrix; an update is a number."""
 
-    def __init__(self, updates=0):
+    def __init__(self, updates=0, several=False):
+        self.several = several
+        self.calls: list[int] = []
         self.online = nn.Linear(3, 3, bias=False)
         with torch.no_grad():
             self.online.weight.copy_(torch.tensor([[0.0, 9, 1], [5, 0, 3], [2, 0, 0]]))
@@ -84,15 +89,22 @@ class Trainer:
         self.weights: list[Any] = []
 
     def prepare(self, batch, batch_size, weights):
-        assert len(batch) == batch_size == 3
+        assert batch_size == 3
         self.weights.append(weights)
-        return [self.updates]
+        return list(range(self.updates, self.updates + len(batch) // 3))
 
-    def update(self, prepared):
-        assert prepared == self.updates
+    def loops_over(self, prepared):
+        return self.several
+
+    def update_all(self, prepared):
+        self.calls.append(len(prepared))
+        return [self._update(number) for number in prepared]
+
+    def _update(self, number):
+        assert number == self.updates
         self.updates += 1
-        priorities = torch.tensor([0.5, 2.0, prepared])
-        return SimpleNamespace(number=prepared, priorities=priorities, loss=torch.tensor(0.5))
+        priorities = torch.tensor([0.5, 2.0, number])
+        return SimpleNamespace(number=number, priorities=priorities, loss=torch.tensor(0.5))
 
 
 class Divergence:
@@ -214,7 +226,22 @@ def test_it_makes_the_updates_that_are_due_but_no_more_than_it_was_told(allowed,
 def test_without_priorities_nothing_is_weighted_or_written_back():
     store, trainer = Store(draws=2), Trainer()
     make(store=store, trainer=trainer).learn()
-    assert (trainer.weights, store.priorities) == ([None, None], [])
+    assert (trainer.weights, store.priorities) == ([None], [])
+
+
+@pytest.mark.parametrize(("several", "calls"), [(False, [1] * 40), (True, [16, 16, 8])])
+def test_batches_are_drawn_together_and_compiled_updates_made_in_one_call(several, calls):
+    store, trainer, staleness = Store(draws=40), Trainer(several=several), Staleness()
+    made = make(store=store, trainer=trainer, staleness=staleness).learn()
+    assert made == trainer.updates == 40
+    assert (trainer.calls, len(trainer.weights)) == (calls, 3)
+    assert staleness.mean == np.mean([[now - 1, now - 3] for now in range(40)])
+
+
+def test_with_priorities_each_batch_is_drawn_after_the_update_before_it():
+    store, trainer = Store(draws=3), Trainer(several=True)
+    make(store=store, trainer=trainer, prioritized=True).learn()
+    assert (trainer.calls, len(trainer.weights)) == ([1, 1, 1], 3)
 
 
 def test_with_priorities_rare_draws_weigh_more_and_what_was_learned_is_written_back():

@@ -22,7 +22,9 @@ from zdqn.benchmarks.subjects import seed_config
 from zdqn.config import Config, to_toml
 from zdqn.errors import ConfigError, RoleFailedError
 
-RUN_GOAL, TRAIN_GOAL = Goal(3.0), Goal(1.5)
+TRAIN_GOAL = Goal(3.0)
+RUN_GOALS = {False: Goal(5.0), True: Goal(8.0)}
+"""Of `zdqn run`, eager and compiled."""
 UPDATE_GOALS = {False: Goal(1.5), True: Goal(3.0)}
 """Eager, and compiled."""
 
@@ -108,10 +110,11 @@ def _measure_runs(effort: Effort, say: Say, python: str, result: Result) -> None
     )  # fmt: skip
     in_one_call = seed_config(*native, "learner.compile=true")
     make_trainer(in_one_call)  # so that runs find it compiled
-    sb3, train, run, compiled = alternate(
+    sb3, train, train_compiled, run, compiled = alternate(
         effort,
         _sb3(python, "seed", steps, "environment_steps_per_s"),
         lambda: _train_steps_per_s(seed_config(*_RATIO), steps),
+        lambda: _train_steps_per_s(seed_config(*_RATIO, "learner.compile=true"), steps),
         lambda: _run_steps_per_s(seed_config(*native), effort.seconds),
         lambda: _run_steps_per_s(in_one_call, effort.seconds),
     )
@@ -119,8 +122,9 @@ def _measure_runs(effort: Effort, say: Say, python: str, result: Result) -> None
     result.add(peer)
     for name, values, goal in (
         ("train", train, TRAIN_GOAL),
-        ("run", run, RUN_GOAL),
-        ("run_compiled", compiled, None),
+        ("train_compiled", train_compiled, TRAIN_GOAL),
+        ("run", run, RUN_GOALS[False]),
+        ("run_compiled", compiled, RUN_GOALS[True]),
     ):
         figure = Figure(f"peers.zdqn.{name}", "environment steps/s", values)
         result.add(figure, figure.over(peer, f"peers.zdqn.{name}_to_sb3", goal))

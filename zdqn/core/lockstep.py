@@ -2,7 +2,7 @@
 
 This is the loop of Mnih et al. 2015, Nature 518, algorithm 1: act, mostly greedily (`_step`), and
 store what happened (`collect`); draw a batch, lower its loss, and write back how much there was to
-learn (`_learn_once`), as often as the samples-per-insert ratio allows (`learn`). What the loss of a
+learn (`_learn_from`), as often as the samples-per-insert ratio allows (`learn`). What the loss of a
 batch is stands in `zdqn.rl.objectives`: with these two files you have read DQN. The step along its
 gradient is `zdqn.rl.optimizer`'s, and when the target network follows is `zdqn.core.trainer`'s.
 
@@ -11,7 +11,7 @@ The parts are those of the distributed system; only the links between them are f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 
 import numpy as np
@@ -26,8 +26,12 @@ from zdqn.rl.exploration import explore
 from zdqn.rl.greedy import Greedy
 from zdqn.rl.importance import importance_weights
 from zdqn.rl.staleness import Staleness
+from zdqn.rl.training_batch import TrainingBatch
 from zdqn.rl.update_means import UpdateMeans
 from zdqn.rl.update_rule import Update
+
+_DRAWN_AT_ONCE = 16
+"""Batches at most: for as many updates, of which compiled ones are made in one call."""
 
 
 class Lockstep:
@@ -120,7 +124,8 @@ class Lockstep:
 
         Args:
             most_updates: how many at most.
-            stop: asked before each update; if it says so, none is made any more.
+            stop: asked before each update, or each call of compiled ones; if it says so, none is
+                made any more.
 
         Returns:
             How many were made.
@@ -128,27 +133,48 @@ class Lockstep:
         Raises:
             RoleFailedError: when a priority is no number any more.
         """
+        # Priorities that an update finds decide what is drawn for the next one.
+        at_once = 1 if self._prioritized else _DRAWN_AT_ONCE
         updates = 0
-        while (
-            updates < most_updates
-            and self._store.allowed_batches(self._batch_size, 1)
-            and not stop()
-        ):
-            self._learn_once()
-            updates += 1
+        while updates < most_updates and not stop():
+            wanted = int(min(at_once, most_updates - updates))
+            count = self._store.allowed_batches(self._batch_size, wanted)
+            if not count:
+                break
+            updates += self._learn_from(count, stop)
         return updates
 
-    def _learn_once(self) -> None:
-        batch = self._store.draw(self._batch_size, 1)
-        self._staleness.add(batch.weight_versions, self._weight_version)
+    def _learn_from(self, count: int, stop: Callable[[], object]) -> int:
+        """Draw batches, and make an update with each unless it is stopped after one."""
+        batch = self._store.draw(self._batch_size, count)
         weights = None
         if self._prioritized:
             exponent = self._importance_exponent(self._trainer.updates)
             weights = importance_weights(batch.probabilities, exponent)
-        (prepared,) = self._trainer.prepare(batch, self._batch_size, weights)
-        self.update = self._trainer.update(prepared)
-        self._means.add([self.update])
-        if self._prioritized:
-            priorities = self.update.priorities.cpu().numpy()
-            self._divergence.check_priorities(priorities, self._trainer.updates)
-            self._store.update_priorities(batch.keys, priorities)
+        prepared = self._trainer.prepare(batch, self._batch_size, weights)
+        several = self._trainer.loops_over(prepared)
+        versions = batch.weight_versions.reshape(count, -1)
+        done = 0
+        while done < count and not (done and stop()):
+            part = prepared if several else (prepared[done],)
+            self._update_with(part, versions[done : done + len(part)])
+            done += len(part)
+            if self._prioritized:  # then there is but this one
+                self._write_back(batch.keys)
+        return done
+
+    def _update_with(self, batches: Sequence[TrainingBatch], versions: NDArray[np.int64]) -> None:
+        """Make an update with each batch, collected with weights of `versions`, shape (K, B)."""
+        epoch, version = self._weight_version
+        for ahead, of_batch in enumerate(versions):
+            self._staleness.add(of_batch, WeightVersion(epoch, version + ahead))
+        seen = self._trainer.update_all(batches)
+        self._means.add(seen)
+        self.update = seen[-1]
+
+    def _write_back(self, keys: NDArray[np.int64]) -> None:
+        """Store how much there was to learn in the last update."""
+        assert self.update is not None
+        priorities = self.update.priorities.cpu().numpy()
+        self._divergence.check_priorities(priorities, self._trainer.updates)
+        self._store.update_priorities(keys, priorities)

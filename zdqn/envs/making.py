@@ -19,9 +19,10 @@ from typing import Any
 
 import gymnasium
 from gymnasium.envs.registration import EnvSpec
-from gymnasium.vector import AutoresetMode, SyncVectorEnv, VectorEnv
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from zdqn.envs.guarding import CHOSEN_LIMIT, Guarded, OwnRewards, time_limit
+from zdqn.envs.in_turn import InTurn
 from zdqn.envs.resolving import MISSING_PACKAGE, Factory, name_of, resolve, resolve_wrapper
 from zdqn.envs.running_statistics import check_running_statistics
 from zdqn.envs.spaces import adapt_spaces, check_spaces
@@ -208,7 +209,7 @@ def _extra_for(error: Exception, what: str) -> str:
 
 
 def _vectorize(plan: _Plan, count: int, vectorization: str) -> VectorEnv[Any, Any, Any]:
-    vector_class: Any = SyncVectorEnv if vectorization == "sync" else WorkerProcesses
+    vector_class: Any = InTurn if vectorization == "sync" else WorkerProcesses
     try:
         environments: VectorEnv[Any, Any, Any] = vector_class(
             [partial(_make_one, plan)] * count, copy=False, autoreset_mode=AutoresetMode.NEXT_STEP

@@ -10,7 +10,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
 from zdqn.rl.option_checks import check_range
 
@@ -109,8 +108,8 @@ class FusedAdam(Adam):
     def __init__(self, settings: AdamSettings, parameters: Mapping[str, Tensor]) -> None:
         self._settings = settings
         self._convolves = any(tensor.ndim > 2 for tensor in parameters.values())
-        # How many steps were made, one tensor a parameter as the kernel wants it.
-        self._steps = [torch.zeros((), device=tensor.device) for tensor in parameters.values()]
+        first = next(iter(parameters.values()))
+        self._steps = torch.zeros((), device=first.device)  # made so far
 
     def corrections(self, steps: int) -> tuple[Tensor, ...]:
         """Give nothing: the kernel counts."""
@@ -125,14 +124,15 @@ class FusedAdam(Adam):
         corrections: tuple[Tensor, ...],
     ) -> None:
         """Make one step."""
-        adam(
+        self._steps += 1
+        # Called by torch.optim.adam too, once it has sorted tensors by device: more work than this.
+        torch._fused_adam_(
             list(parameters.values()),
             self._laid_out_alike(gradients, parameters),
             list(moments.first.values()),
             list(moments.second.values()),
             [],
-            self._steps,
-            fused=True,
+            [self._steps] * len(parameters),
             grad_scale=divisor,
             amsgrad=False,
             maximize=False,
@@ -145,8 +145,7 @@ class FusedAdam(Adam):
 
     def resume(self, steps: int) -> None:
         """Go on after so many steps."""
-        for count in self._steps:
-            count.fill_(steps)
+        self._steps.fill_(steps)
 
     def _laid_out_alike(
         self, gradients: dict[str, Tensor], parameters: dict[str, Tensor]

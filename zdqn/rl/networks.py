@@ -125,6 +125,23 @@ def dense_view(network: nn.Module) -> dense.DenseNetwork | None:
         The forward pass; None for a network of another kind than ``"mlp"``, with an activation that
         NumPy lacks, or on a GPU.
     """
+    activation = dense_activation(network)
+    if activation is None:
+        return None
+    arrays = {name: p.detach().numpy() for name, p in network.named_parameters()}
+    return dense.DenseNetwork(arrays, activation)
+
+
+def dense_activation(network: nn.Module) -> str | None:
+    """Give the activation of a network that can be computed layer by layer from its parameters.
+
+    Args:
+        network: any.
+
+    Returns:
+        One of `zdqn.rl.dense.ACTIVATIONS`; None for a network of another kind than ``"mlp"``, with
+        another activation, or on a GPU.
+    """
     layers = dict(network.named_children()) if type(network) is nn.Sequential else {}
     names, modules = list(layers), list(layers.values())
     hidden = range(len(layers) // 2 - 1)
@@ -138,10 +155,7 @@ def dense_view(network: nn.Module) -> dense.DenseNetwork | None:
     parameters = dict(network.named_parameters())
     fits = all(p.device.type == "cpu" and p.dtype == torch.float32 for p in parameters.values())
     biases = sum(name.endswith(".bias") for name in parameters)
-    if activation is None or not (all(kinds) and fits and 2 * biases == len(parameters)):
-        return None
-    arrays = {name: parameter.detach().numpy() for name, parameter in parameters.items()}
-    return dense.DenseNetwork(arrays, activation)
+    return activation if all(kinds) and fits and 2 * biases == len(parameters) else None
 
 
 def _mlp_input(spec: EnvironmentSpec) -> tuple[OrderedDict[str, nn.Module], int]:

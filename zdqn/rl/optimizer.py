@@ -12,6 +12,7 @@ from zdqn.errors import ConfigError, UsageError
 from zdqn.rl.adam import AdamSettings, FusedAdam, Moments, WrittenAdam
 from zdqn.rl.compiling import compile_method
 from zdqn.rl.gradients import Functional, Surroundings, Taped
+from zdqn.rl.layered_gradients import Layered
 from zdqn.rl.objectives import Objective
 from zdqn.rl.option_checks import check_range
 from zdqn.rl.training_batch import TrainingBatch, TrainingBatches
@@ -71,8 +72,9 @@ class Optimizer:
         device = next(iter(parameters.values())).device
         self._written = WrittenAdam(adam, device)
         self._for_graphs = UpdateRule(objective, Functional(online, target), self._written, norm)
-        taped = Taped(online, target, trainable)
-        self._use(UpdateRule(objective, taped, FusedAdam(adam, parameters), norm))
+        layered = Layered.of(online, parameters, target_parameters)
+        differentiate = layered or Taped(online, target, trainable)
+        self._use(UpdateRule(objective, differentiate, FusedAdam(adam, parameters), norm))
         if compile:
             self.compile_each()
 
