@@ -1,5 +1,6 @@
 """Other frameworks: found or left out, and how their figures are put beside ours."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -16,7 +17,8 @@ def test_peers_that_are_not_installed_are_named(monkeypatch):
     monkeypatch.setattr(bench_peers, "find_python", lambda *_: None)
     result = bench_peers.measure(TINY, quiet)
     assert not result.figures
-    assert ["--sb3-python" in result.notes[0], "--reverb-python" in result.notes[1]] == [True, True]
+    named = [re.search(r"--\w+-python", note)[0] for note in result.notes]  # type: ignore[index]
+    assert named == ["--sb3-python", "--sbx-python", "--reverb-python"]
 
 
 def test_peers_beside_zdqn(monkeypatch):
@@ -26,9 +28,14 @@ def test_peers_beside_zdqn(monkeypatch):
         "sb3_script": {"environment_steps_per_s": 100.0, "updates_per_s": 50.0},
         "reverb_script": rates,
     }
-    monkeypatch.setattr(
-        bench_peers, "run_script", lambda _, script, *__: (answers[Path(script).stem], 1.0)
-    )
+    asked = []
+
+    def run_script(_, script, *words):
+        asked.append(words)
+        return answers[Path(script).stem], 1.0
+
+    monkeypatch.setattr(bench_peers, "run_script", run_script)
+    monkeypatch.setattr(bench_peers, "make_trainer", lambda *_: None)  # it would compile
     monkeypatch.setattr(bench_peers, "find_python", lambda *_: sys.executable)
     monkeypatch.setattr(bench_peers, "_run_steps_per_s", lambda *_: 400.0)
     monkeypatch.setattr(bench_peers, "_train_steps_per_s", lambda *_: 200.0)
@@ -42,6 +49,10 @@ def test_peers_beside_zdqn(monkeypatch):
     assert figures["peers.zdqn.run_to_sb3"].median == 4
     assert figures["peers.zdqn.updates_eager_to_sb3"].median == 3
     assert figures["peers.zdqn.updates_compiled_to_sb3"].goal == Goal(3.0)
+    assert figures["peers.zdqn.updates_compiled_to_sbx"].median == 3
+    assert figures["peers.zdqn.updates_compiled_to_sbx"].goal == Goal(0.7)
+    assert figures["peers.zdqn.run_compiled_to_sbx"].median == 4
+    assert {words[-1] for words in asked if words[0] == "update-only"} == {"sb3", "sbx"}
     assert figures["peers.zdqn.sample.vector.32_to_reverb"].median == 3
     for name in ("train", "train_compiled"):
         assert figures[f"peers.zdqn.{name}_to_sb3"].median == 2

@@ -25,6 +25,7 @@ from zdqn.errors import ConfigError, RoleFailedError
 TRAIN_GOAL = Goal(3.0)
 RUN_GOALS = {False: Goal(5.0), True: Goal(8.0)}
 """Of `zdqn run`, eager and compiled."""
+SBX_GOAL = Goal(0.7)
 UPDATE_GOALS = {False: Goal(1.5), True: Goal(3.0)}
 """Eager, and compiled."""
 
@@ -37,15 +38,28 @@ _BATCH = 32
 _SETTLED_SAMPLES = 4000
 _RATIO = ("replay.capacity=2000", "replay.min_size=32", "replay.samples_per_insert=3.2")
 """The seed's replay: an update of 32 for every 10 environment steps."""
+_NATIVE = (
+    *_RATIO, "collector.environments=8", "collector.vectorization=native",
+    "learner.report_period_s=0.1",
+)  # fmt: skip
+"""One collector of eight environments."""
 
 
-def measure(effort: Effort, say: Say, *, sb3_python: str = "", reverb_python: str = "") -> Result:
-    """Measure zdqn beside Stable-Baselines3 and Reverb.
+def measure(
+    effort: Effort,
+    say: Say,
+    *,
+    sb3_python: str = "",
+    sbx_python: str = "",
+    reverb_python: str = "",
+) -> Result:
+    """Measure zdqn beside Stable-Baselines3, SBX and Reverb.
 
     Args:
         effort: how long.
         say: told what is going on.
         sb3_python: interpreter that has stable-baselines3; "" for this one.
+        sbx_python: interpreter that has sbx-rl; "" for this one.
         reverb_python: interpreter that has dm-reverb and TensorFlow.
     """
     result = Result()
@@ -58,6 +72,15 @@ def measure(effort: Effort, say: Say, *, sb3_python: str = "", reverb_python: st
     else:
         _measure_runs(effort, say, python, result)
         _measure_updates(effort, say, python, result)
+    sbx = find_python(sbx_python, "sbx")
+    if sbx is None:
+        result.notes.append(
+            "SBX, the port of Stable-Baselines3 to JAX, is left out, because it is not installed: "
+            "pip install sbx-rl, best in an environment of its own, and name its interpreter with "
+            "--sbx-python."
+        )
+    else:
+        _measure_sbx(effort, say, sbx, result)
     reverb = find_python(reverb_python, "reverb")
     if reverb is None:
         result.notes.append(
@@ -94,8 +117,11 @@ def run_script(python: str, script: str | None, *words: str) -> tuple[dict[str, 
     raise RoleFailedError(f"{script} printed no result: {lines[-5:]}")
 
 
-def _sb3(python: str, task: str, number: int, figure: str) -> Callable[[], float]:
-    return lambda: float(run_script(python, sb3_script.__file__, task, str(number))[0][figure])
+def _sb3(
+    python: str, task: str, number: int, figure: str, *, library: str = "sb3"
+) -> Callable[[], float]:
+    words = (task, str(number), library)
+    return lambda: float(run_script(python, sb3_script.__file__, *words)[0][figure])
 
 
 # --- whole runs at the seed's settings ----------------------------------------------------------
@@ -104,18 +130,14 @@ def _sb3(python: str, task: str, number: int, figure: str) -> Callable[[], float
 def _measure_runs(effort: Effort, say: Say, python: str, result: Result) -> None:
     say("peers: whole runs at the seed's settings")
     steps = max(int(effort.seconds * _STEPS_PER_S), _LEAST_STEPS)
-    native = (
-        *_RATIO, "collector.environments=8", "collector.vectorization=native",
-        "learner.report_period_s=0.1",
-    )  # fmt: skip
-    in_one_call = seed_config(*native, "learner.compile=true")
+    in_one_call = seed_config(*_NATIVE, "learner.compile=true")
     make_trainer(in_one_call)  # so that runs find it compiled
     sb3, train, train_compiled, run, compiled = alternate(
         effort,
         _sb3(python, "seed", steps, "environment_steps_per_s"),
         lambda: _train_steps_per_s(seed_config(*_RATIO), steps),
         lambda: _train_steps_per_s(seed_config(*_RATIO, "learner.compile=true"), steps),
-        lambda: _run_steps_per_s(seed_config(*native), effort.seconds),
+        lambda: _run_steps_per_s(seed_config(*_NATIVE), effort.seconds),
         lambda: _run_steps_per_s(in_one_call, effort.seconds),
     )
     peer = Figure("peers.sb3.run", "environment steps/s", sb3)
@@ -192,6 +214,48 @@ def _measure_updates(effort: Effort, say: Say, python: str, result: Result) -> N
 
 def _speed_of(fed: FedTrainer, seconds: float) -> Callable[[], float]:
     return lambda: fed.updates_per_s(seconds)
+
+
+# --- SBX ----------------------------------------------------------------------------------------
+
+
+def _measure_sbx(effort: Effort, say: Say, python: str, result: Result) -> None:
+    """Compare with SBX, whose `train` makes any number of updates in one compiled call."""
+    say("peers: SBX")
+    config = learner_config(_BATCH, compiled=True, items=100_000)
+    steps = max(int(effort.seconds * _STEPS_PER_S), _LEAST_STEPS)
+    native = seed_config(*_NATIVE, "learner.compile=true")
+    try:
+        make_trainer(native)
+        with FedTrainer(config, 100_000) as fed:
+            updates, theirs = alternate(
+                effort,
+                _speed_of(fed, effort.seconds),
+                _sb3(python, "update-only", _BATCH, "updates_per_s", library="sbx"),
+            )
+    except ConfigError as error:
+        result.notes.append(f"The compiled learner beside SBX is left out: {error}")
+        return
+    run, their_run = alternate(
+        effort,
+        lambda: _run_steps_per_s(native, effort.seconds),
+        _sb3(python, "seed", steps, "environment_steps_per_s", library="sbx"),
+    )
+    for figure, peer, name, goal in (
+        (
+            Figure("peers.zdqn.updates_compiled_beside_sbx", "updates/s", updates),
+            Figure("peers.sbx.updates_only", "updates/s", theirs),
+            "updates_compiled",
+            SBX_GOAL,
+        ),
+        (
+            Figure("peers.zdqn.run_compiled_beside_sbx", "environment steps/s", run),
+            Figure("peers.sbx.run", "environment steps/s", their_run),
+            "run_compiled",
+            None,
+        ),
+    ):
+        result.add(figure, peer, figure.over(peer, f"peers.zdqn.{name}_to_sbx", goal))
 
 
 # --- Reverb -------------------------------------------------------------------------------------

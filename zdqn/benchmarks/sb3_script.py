@@ -1,12 +1,14 @@
-"""Stable-Baselines3's DQN, timed; a script of its own, since it may live in another environment.
+"""Stable-Baselines3's DQN, or that of SBX, its port to JAX, timed.
 
-``python sb3_script.py TASK NUMBER`` prints one line of JSON. It needs nothing of zdqn.
+A script of its own, since they may live in another environment: ``python sb3_script.py TASK NUMBER
+[sbx]`` prints one line of JSON. It needs nothing of zdqn.
 """
 
 from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import time
 from typing import Any
@@ -16,13 +18,12 @@ _TUNED_STEPS = 200_000
 _PARITY_FROM_STEPS, _PARITY_STEPS = 5_000, 25_000
 
 
-def seed_model(train_freq: int, batch_size: int = 32) -> Any:
+def seed_model(train_freq: int, batch_size: int = 32, *, sbx: bool = False) -> Any:
     """Make a DQN with the settings of zdqn's seed."""
-    sb3, gymnasium, torch = map(
-        importlib.import_module, ("stable_baselines3", "gymnasium", "torch")
-    )
+    gymnasium, torch = map(importlib.import_module, ("gymnasium", "torch"))
     torch.set_num_threads(1)
-    return sb3.DQN(
+    library, tanh = _load_sbx() if sbx else _load_sb3()
+    return library.DQN(
         "MlpPolicy",
         gymnasium.make("CartPole-v1", max_episode_steps=200),
         learning_rate=3e-4,
@@ -34,10 +35,41 @@ def seed_model(train_freq: int, batch_size: int = 32) -> Any:
         target_update_interval=2000,
         exploration_fraction=1.0,
         exploration_final_eps=0.1,
-        policy_kwargs={"net_arch": [256, 64], "activation_fn": torch.nn.Tanh},
+        policy_kwargs={"net_arch": [256, 64], "activation_fn": tanh},
         device="cpu",
         seed=0,
     )
+
+
+def _load_sb3() -> tuple[Any, Any]:
+    """Give the library, and how it calls tanh."""
+    sb3, torch = map(importlib.import_module, ("stable_baselines3", "torch"))
+    return sb3, torch.nn.Tanh
+
+
+def _load_sbx() -> tuple[Any, Any]:
+    """Give the library, on one thread and with the seed's network, and how it calls tanh."""
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    names = ("sbx", "sbx.dqn.policies", "flax.linen")
+    modules: list[Any] = [importlib.import_module(name) for name in names]
+    sbx, policies, linen = modules
+
+    class QNetwork(linen.Module):  # type: ignore[name-defined, misc]
+        """SBX's own has two hidden layers of one size."""
+
+        n_actions: int
+        n_units: int
+        activation_fn: Any
+
+        @linen.compact  # type: ignore[untyped-decorator]
+        def __call__(self, observations: Any) -> Any:
+            values = policies.Flatten()(observations)
+            for units in (256, 64):
+                values = self.activation_fn(linen.Dense(units)(values))
+            return linen.Dense(self.n_actions)(values)
+
+    policies.QNetwork = QNetwork
+    return sbx, linen.tanh
 
 
 def learn(model: Any, environment_steps: int) -> dict[str, float]:
@@ -53,12 +85,13 @@ def learn(model: Any, environment_steps: int) -> dict[str, float]:
     }
 
 
-def update_only(batch_size: int) -> dict[str, float]:
+def update_only(batch_size: int, *, sbx: bool = False) -> dict[str, float]:
     """Time `train` alone: its sampling and its updates, and no environment."""
-    model = seed_model(4, batch_size)
+    model = seed_model(4, batch_size, sbx=sbx)
     model.learn(2000)
-    model.train(gradient_steps=100, batch_size=batch_size)
-    updates = 1000
+    updates = 2000 if sbx else 1000
+    # SBX compiles its loop for a number of updates.
+    model.train(gradient_steps=updates if sbx else 100, batch_size=batch_size)
     started_s = time.perf_counter()
     model.train(gradient_steps=updates, batch_size=batch_size)
     return {"updates_per_s": updates / (time.perf_counter() - started_s)}
@@ -155,13 +188,13 @@ def parity(seed: int) -> dict[str, float]:
 
 def main() -> None:
     """Do the task that the command line names."""
-    task, number = sys.argv[1], int(sys.argv[2])
+    task, number, sbx = sys.argv[1], int(sys.argv[2]), "sbx" in sys.argv[3:]
     if task == "seed":
-        result = learn(seed_model(10), number)
+        result = learn(seed_model(10, sbx=sbx), number)
     elif task == "every-step":
         result = learn(seed_model(1), number)
     elif task == "update-only":
-        result = update_only(number)
+        result = update_only(number, sbx=sbx)
     elif task == "parity":
         result = parity(number)
     else:

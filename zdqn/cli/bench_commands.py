@@ -55,6 +55,12 @@ _OWN_OPTIONS = {
         default="",
         help="Python that has stable-baselines3; by default this one.",
     ),
+    "sbx_python": click.option(
+        "--sbx-python",
+        metavar="PATH",
+        default="",
+        help="Python that has sbx-rl; by default this one.",
+    ),
     "reverb_python": click.option(
         "--reverb-python",
         metavar="PATH",
@@ -98,8 +104,8 @@ _BENCHMARKS = {
     "weights": _Benchmark("Speed that the learner keeps with up to 200 subscribers."),
     "scaling": _Benchmark("Environment steps a second of 1 to 32 collectors.", ("policy",)),
     "peers": _Benchmark(
-        "Zdqn beside Stable-Baselines3 and Reverb, where they are installed.",
-        ("sb3_python", "reverb_python"),
+        "Zdqn beside Stable-Baselines3, SBX and Reverb, where they are installed.",
+        ("sb3_python", "sbx_python", "reverb_python"),
     ),
     "solve": _Benchmark(
         "Seconds until CartPole-v1 is solved, beside SB3's.", ("seeds", "config", "sb3_python")
@@ -113,7 +119,7 @@ _BENCHMARKS = {
 
 ALL = tuple(_BENCHMARKS)
 
-_TAKEN_BY_ALL = ("policy", "seeds", "sb3_python", "reverb_python")
+_TAKEN_BY_ALL = ("policy", "seeds", "sb3_python", "sbx_python", "reverb_python")
 
 
 def _options(*own: str) -> Callable[[Decorated], Decorated]:
