@@ -172,6 +172,11 @@ def test_a_row_without_a_goal_or_an_evaluation_says_so():
     assert cells["wall time, s"] == "10.0"
 
 
+def test_a_mean_says_of_how_many_seeds_it_is_where_some_have_no_number():
+    cells = cells_of(Row("toy", "CartPole-v1", None, (outcome(again=None), outcome(again=7.0))))
+    assert cells["the same network again"] == "7.00 in 1 of 2"
+
+
 def test_the_page_keeps_rows_of_what_was_not_measured_again(tmp_path):
     path = tmp_path / "docs" / "page.md"
     first = [Row("b", "B-v0", None, (outcome(),)), Row("c", "C-v0", None, (outcome(),))]

@@ -7,7 +7,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -232,15 +232,16 @@ def _in_words(reason: str, config: Config, limit_s: float) -> str:
     return reason
 
 
-def _over_seeds(values: Iterable[float | None]) -> str:
-    """Write the mean, and the least and the greatest where there are several."""
+def _over_seeds(values: Sequence[float | None]) -> str:
+    """Write the mean, the least and the greatest where there are several, and what is missing."""
     known = [value for value in values if value is not None]
     if not known:
         return _NONE
     mean = write_number(statistics.fmean(known))
+    missing = f" in {len(known)} of {len(values)}" if len(known) < len(values) else ""
     if len(known) == 1:
-        return mean
-    return f"{mean} ({write_number(min(known))} to {write_number(max(known))})"
+        return mean + missing
+    return f"{mean} ({write_number(min(known))} to {write_number(max(known))}){missing}"
 
 
 def _count(words: Sequence[str]) -> str:
