@@ -6,7 +6,7 @@ import pytest
 
 from tests.benchmarks.tiny import quiet
 from zdqn.benchmarks import bench_configs
-from zdqn.benchmarks.bench_configs import COLUMNS, FOLDER, Outcome, Row
+from zdqn.benchmarks.bench_configs import COLUMNS, FOLDER, ConfigurationRow, RunOutcome
 from zdqn.config import load_config
 from zdqn.errors import ConfigError, FileError
 
@@ -38,7 +38,7 @@ def write(folder, name, command="run", stop=""):
 def outcome(**changes):
     values = {"wall_s": 10.0, "environment_steps": 1000, "best": 480.0, "again": 450.0,
               "final": 470.0, "ended_by": "goal"}  # fmt: skip
-    return Outcome(**{**values, **changes})
+    return RunOutcome(**{**values, **changes})
 
 
 @pytest.mark.slow
@@ -156,7 +156,7 @@ def cells_of(row):
 
 def test_a_row_has_means_with_the_least_and_the_greatest_and_counts_what_was_reached():
     runs = (outcome(), outcome(best=300.0, final=100.0, ended_by="9 updates"), outcome(best=475.0))
-    cells = cells_of(Row("toy", "CartPole-v1", 475.0, runs))
+    cells = cells_of(ConfigurationRow("toy", "CartPole-v1", 475.0, runs))
     assert cells["configuration"] == "`toy`"
     assert cells["seeds"] == "3"
     assert cells["best evaluation"] == "418 (300 to 480)"
@@ -167,17 +167,32 @@ def test_a_row_has_means_with_the_least_and_the_greatest_and_counts_what_was_rea
 
 
 def test_a_row_without_a_goal_or_an_evaluation_says_so():
-    cells = cells_of(Row("toy", "CartPole-v1", None, (outcome(best=None, again=None),)))
+    cells = cells_of(
+        ConfigurationRow("toy", "CartPole-v1", None, (outcome(best=None, again=None),))
+    )
     assert (cells["goal"], cells["reached"], cells["best evaluation"]) == ("-", "-", "-")
     assert cells["wall time, s"] == "10.0"
 
 
+def test_a_mean_says_of_how_many_seeds_it_is_where_some_have_no_number():
+    cells = cells_of(
+        ConfigurationRow("toy", "CartPole-v1", None, (outcome(again=None), outcome(again=7.0)))
+    )
+    assert cells["the same network again"] == "7.00 in 1 of 2"
+
+
 def test_the_page_keeps_rows_of_what_was_not_measured_again(tmp_path):
     path = tmp_path / "docs" / "page.md"
-    first = [Row("b", "B-v0", None, (outcome(),)), Row("c", "C-v0", None, (outcome(),))]
+    first = [
+        ConfigurationRow("b", "B-v0", None, (outcome(),)),
+        ConfigurationRow("c", "C-v0", None, (outcome(),)),
+    ]
     bench_configs.write_page(path, first)
     kept = next(line for line in path.read_text().splitlines() if line.startswith("| `c`"))
-    changed = [Row("a", "A-v0", None), Row("b", "B-v0", None, (outcome(best=-7.0),))]
+    changed = [
+        ConfigurationRow("a", "A-v0", None),
+        ConfigurationRow("b", "B-v0", None, (outcome(best=-7.0),)),
+    ]
     bench_configs.write_page(path, changed)
     lines = path.read_text().splitlines()
     rows = [line for line in lines if line.startswith("| `")]
@@ -193,7 +208,7 @@ def test_a_page_that_cannot_be_written(tmp_path):
 
 
 def test_rows_as_json():
-    values = json.loads(bench_configs.to_json([Row("a", "A-v0", 3.0, (outcome(),))]))
+    values = json.loads(bench_configs.to_json([ConfigurationRow("a", "A-v0", 3.0, (outcome(),))]))
     assert values["a"]["goal"] == 3.0
     assert values["a"]["outcomes"][0]["ended_by"] == "goal"
 

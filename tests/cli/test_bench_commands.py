@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from zdqn.benchmarks import bench_parity, page
-from zdqn.benchmarks.bench_configs import Row
+from zdqn.benchmarks.bench_configs import ConfigurationRow
 from zdqn.benchmarks.measuring import Effort, Figure, Result
 from zdqn.cli.bench_commands import ALL, bench
 
@@ -127,8 +127,8 @@ def configurations(monkeypatch):
 
     def measure(say, **options):
         asked.update(options)
-        yield Row("one", "A-v0", None)
-        yield Row("two", "B-v0", 7.0)
+        yield ConfigurationRow("one", "A-v0", None)
+        yield ConfigurationRow("two", "B-v0", 7.0)
 
     monkeypatch.setattr("zdqn.benchmarks.bench_configs.measure", measure)
     return asked

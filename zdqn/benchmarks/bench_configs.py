@@ -7,7 +7,7 @@ import re
 import statistics
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -46,7 +46,7 @@ start to exit. Rows of configurations that were not measured again stay as they 
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How one run ended.
 
     Attributes:
@@ -67,7 +67,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Row:
+class ConfigurationRow:
     """What one configuration reached.
 
     Attributes:
@@ -81,7 +81,7 @@ class Row:
     name: str
     environment: str
     goal: float | None
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[RunOutcome, ...] = ()
     left_out: str = ""
 
     def cells(self, day: str) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ class Row:
 
 def measure(
     say: Say, *, seeds: int = 3, limit_s: float = 0.0, configs: Sequence[Path] = ()
-) -> Iterator[Row]:
+) -> Iterator[ConfigurationRow]:
     """Run configurations one after the other, each seed to its end.
 
     Args:
@@ -138,17 +138,19 @@ def measure(
         )
     plans = [(path, load_config(path), command_of(path)) for path in paths]
     for path, config, command in plans:
-        row = Row(path.stem, config.environment.id, config.stop.evaluation_return)
+        row = ConfigurationRow(path.stem, config.environment.id, config.stop.evaluation_return)
         missing = missing_extra(config)
         if missing:
             say(f"configs: {path.stem} is left out: {missing}")
-            yield Row(row.name, row.environment, row.goal, left_out=f"left out: {missing}")
+            yield ConfigurationRow(
+                row.name, row.environment, row.goal, left_out=f"left out: {missing}"
+            )
             continue
         outcomes = []
         for seed in range(seeds):
             say(f"configs: {path.stem}, seed {seed}")
             outcomes.append(_run(path, config, command, seed, limit_s))
-        yield Row(row.name, row.environment, row.goal, tuple(outcomes))
+        yield ConfigurationRow(row.name, row.environment, row.goal, tuple(outcomes))
 
 
 def command_of(path: Path) -> str:
@@ -201,7 +203,7 @@ def missing_extra(config: Config) -> str:
     return ""
 
 
-def _run(path: Path, config: Config, command: str, seed: int, limit_s: float) -> Outcome:
+def _run(path: Path, config: Config, command: str, seed: int, limit_s: float) -> RunOutcome:
     own_s = config.stop.wall_s
     bounded = bool(limit_s) and not 0 < own_s <= limit_s
     limit = ("--set", f"stop.wall_s={limit_s:g}") if bounded else ()
@@ -212,7 +214,7 @@ def _run(path: Path, config: Config, command: str, seed: int, limit_s: float) ->
         log = Path(folder) / "log.txt"
         elapsed_s = run_to_end(zdqn_command(*words), log, wall_s + _STARTING_AND_ENDING_S)
         summary = read_summary(out)
-    return Outcome(
+    return RunOutcome(
         wall_s=elapsed_s,
         environment_steps=summary["environment_steps"],
         best=summary["best_evaluation_return"],
@@ -232,15 +234,16 @@ def _in_words(reason: str, config: Config, limit_s: float) -> str:
     return reason
 
 
-def _over_seeds(values: Iterable[float | None]) -> str:
-    """Write the mean, and the least and the greatest where there are several."""
+def _over_seeds(values: Sequence[float | None]) -> str:
+    """Write the mean, the least and the greatest where there are several, and what is missing."""
     known = [value for value in values if value is not None]
     if not known:
         return _NONE
     mean = write_number(statistics.fmean(known))
+    missing = f" in {len(known)} of {len(values)}" if len(known) < len(values) else ""
     if len(known) == 1:
-        return mean
-    return f"{mean} ({write_number(min(known))} to {write_number(max(known))})"
+        return mean + missing
+    return f"{mean} ({write_number(min(known))} to {write_number(max(known))}){missing}"
 
 
 def _count(words: Sequence[str]) -> str:
@@ -254,7 +257,7 @@ def _count(words: Sequence[str]) -> str:
 # --- the page -----------------------------------------------------------------------------------
 
 
-def page_text(rows: Sequence[Row], before: str, *, day: str | None = None) -> str:
+def page_text(rows: Sequence[ConfigurationRow], before: str, *, day: str | None = None) -> str:
     """Write the page, with the rows of an earlier one for what was not measured now.
 
     Args:
@@ -270,7 +273,7 @@ def page_text(rows: Sequence[Row], before: str, *, day: str | None = None) -> st
     return "\n".join([_INTRODUCTION, "", *table, "", *machine, ""])
 
 
-def write_page(path: Path, rows: Sequence[Row]) -> None:
+def write_page(path: Path, rows: Sequence[ConfigurationRow]) -> None:
     """Write the page to a file, over what it has of these configurations.
 
     Raises:
@@ -284,7 +287,7 @@ def write_page(path: Path, rows: Sequence[Row]) -> None:
         raise FileError(f"Cannot write {path}: {error.strerror}.") from error
 
 
-def to_json(rows: Sequence[Row]) -> str:
+def to_json(rows: Sequence[ConfigurationRow]) -> str:
     """Write the rows as one JSON object, by configuration."""
     values: dict[str, Any] = {row.name: asdict(row) for row in rows}
     return json.dumps(values, indent=2)

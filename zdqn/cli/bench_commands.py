@@ -13,7 +13,7 @@ import click
 from zdqn.cli.options import Decorated, json_option
 
 if TYPE_CHECKING:
-    from zdqn.benchmarks.bench_configs import Row
+    from zdqn.benchmarks.bench_configs import ConfigurationRow
     from zdqn.benchmarks.measuring import Effort, Result
 
 _REPEATS, _SECONDS = 5, 2.0
@@ -248,7 +248,7 @@ def run_configs(
     """
     from zdqn.benchmarks.bench_configs import page_text, to_json, write_page
 
-    rows: list[Row] = []
+    rows: list[ConfigurationRow] = []
     for row in _measure_configs(seeds=seeds, limit_s=limit_s, configs=configs):
         rows.append(row)
         if output is not None:  # after each, so that what was measured is not lost
@@ -261,7 +261,7 @@ def run_configs(
         click.echo(f"wrote {output}", err=True)
 
 
-def _measure_configs(**options: Any) -> Iterator[Row]:
+def _measure_configs(**options: Any) -> Iterator[ConfigurationRow]:
     from zdqn.benchmarks import bench_configs
 
     with _leaving_on_sigterm():
