@@ -65,7 +65,10 @@ def test_the_tasks_of_parity_are_those_that_it_knows():
     [
         (["scaling"], {"policy": "local"}),
         (["scaling", "--policy", "remote"], {"policy": "remote"}),
-        (["peers", "--reverb-python", "r"], {"sb3_python": "", "reverb_python": "r"}),
+        (
+            ["peers", "--reverb-python", "r"],
+            {"sb3_python": "", "sbx_python": "", "reverb_python": "r"},
+        ),
         (
             ["solve", "--seeds", "2", "--config", "c.toml"],
             {"seeds": 2, "config": Path("c.toml"), "sb3_python": ""},
@@ -84,12 +87,12 @@ def test_a_benchmark_is_given_its_own(asked, words, given):
 
 
 def test_all_hands_each_its_own(asked):
-    words = "all --policy remote --seeds 3 --sb3-python s --reverb-python r --json"
+    words = "all --policy remote --seeds 3 --sb3-python s --sbx-python x --reverb-python r --json"
     done = CliRunner().invoke(bench, words.split())
     assert done.exit_code == 0, done.output
     assert {name: given for name, given in asked.items() if given} == {
         "scaling": {"policy": "remote"},
-        "peers": {"sb3_python": "s", "reverb_python": "r"},
+        "peers": {"sb3_python": "s", "sbx_python": "x", "reverb_python": "r"},
         "solve": {"seeds": 3, "sb3_python": "s"},
         "parity": {"seeds": 3, "sb3_python": "s"},
     }

@@ -74,7 +74,7 @@ class Client:
         self.spec = spec
         self.sequence = self.transitions = 0
         self._node = node
-        self._client = node.client(parse_address(endpoint, parameter="test"))
+        self._client = node.client(parse_address(endpoint, parameter="test"), "memory")
         hello = Hello(role="collector", name="by hand", session=5, spec=Spec.of(spec))
         self.welcome = self._ask(hello).header
         assert isinstance(self.welcome, Welcome), self.welcome
