@@ -1,5 +1,7 @@
 """The memory role alone, attacked and overtaken; it goes on serving everybody else."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import msgspec
 import pytest
 
@@ -7,10 +9,12 @@ from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from tests.wire.links import check_status_fits, fill_with_the_longest_words
 from zdqn.config import shared_values
 from zdqn.data import EnvironmentSpec
+from zdqn.errors import AddressInUseError
 from zdqn.roles.memory import Memory
 from zdqn.stopping import StopEvent
 from zdqn.wire import block_payload, codec
 from zdqn.wire.addresses import parse_address
+from zdqn.wire.held_port import HeldPort
 from zdqn.wire.memory_messages import Batches, BlockHeader, NotReady, SampleRequest
 from zdqn.wire.protocol import (
     Acknowledged,
@@ -139,6 +143,24 @@ def test_a_memory_that_is_asked_to_stop_stays_until_its_clients_know(context, sy
             ask(context, memory, Goodbye(session=session, statistics={})), Acknowledged
         )
     assert memory.result(10).stop_reason == "enough"
+
+
+def test_a_memory_whose_second_port_was_taken_meanwhile_ends_and_says_so():
+    config = CONFIG.replace("memory.bind", "tcp://127.0.0.1:0")
+    with Memory(config) as role, Context() as context, ThreadPoolExecutor(1) as pool:
+        running = pool.submit(role.run)
+        address = parse_address(role.endpoints["transitions"], parameter="test")
+        assert role._receiver._held is not None
+        role._receiver._held.close()
+        server = parse_address(role.endpoints["samples"], parameter="test")
+        with HeldPort(address), Client(context, server) as client:
+            body = client.request(codec.encode(hello()), timeout_s=DEADLINE_S)
+            assert body is not None
+            answer = codec.expect(codec.decode(body), ErrorReply)
+            with pytest.raises(AddressInUseError, match=str(address)):
+                running.result(DEADLINE_S)
+        assert answer.code is Refusal.NOT_SERVING
+        assert "the memory ends: Another process already listens" in answer.message
 
 
 def test_a_memory_that_is_asked_to_stop_waits_for_no_client_for_ever(context, memory):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import ceil, inf
 
 from zdqn.data import EnvironmentSpec
+from zdqn.wire import block_payload
 
 JOINED_SHARE = 64
 """Blocks that are stored as one have together at most this fraction of the capacity."""
@@ -51,6 +52,12 @@ class Room:
 def most_frames_a_transition(spec: EnvironmentSpec) -> int:
     """Give the most frames that a transition can refer to: all of two observations."""
     return 2 * spec.frame_stack
+
+
+def most_block_bytes(spec: EnvironmentSpec, block_transitions: int) -> int:
+    """Give the bytes of the largest message that a block may come in."""
+    frames = most_frames_a_transition(spec) * block_transitions
+    return block_payload.most_block_bytes(spec, transitions=block_transitions, frames=frames)
 
 
 def plan_room(

@@ -18,7 +18,8 @@ import msgspec
 from zdqn.closing import Closing
 from zdqn.config import Config, check_agreement
 from zdqn.core.intake import RefusedBlock, name_by_number
-from zdqn.core.replay_room import most_frames_a_transition
+from zdqn.core.replay_room import most_block_bytes
+from zdqn.errors import ZdqnError
 from zdqn.roles.arrivals_queue import ArrivalsQueue
 from zdqn.roles.building_replay import build_broker
 from zdqn.roles.farewell import Farewell
@@ -27,15 +28,14 @@ from zdqn.roles.sample_queue import SampleQueue
 from zdqn.roles.server_place import choose_place
 from zdqn.roles.slot_writer import SlotWriter
 from zdqn.stopping import reason_of
-from zdqn.wire import block_payload
 from zdqn.wire.compression import check_compression
-from zdqn.wire.desk import Desk, Particulars
+from zdqn.wire.desk import Desk, Particulars, RefusedError
 from zdqn.wire.membership import new_session
 from zdqn.wire.memory_messages import AccountsRequest, ArrivalsRequest, SampleRequest
 from zdqn.wire.node import Node
 from zdqn.wire.payloads import encode_accounts
 from zdqn.wire.peers import Peer
-from zdqn.wire.protocol import Hello, Statistics
+from zdqn.wire.protocol import Hello, Refusal, Statistics
 from zdqn.wire.quiet_log import QuietLog
 from zdqn.wire.request_sockets import Request
 from zdqn.wire.sockets import LINGER_MS, Context, Waiter
@@ -121,6 +121,7 @@ class Memory(Closing):
         self._held_since_s = time.monotonic()
         self._holding_s = 0.0
         self._inserting_s = 0.0
+        self._failure: ZdqnError | None = None
         self._requests_s = _REQUESTS_S
         with ExitStack() as stack:
             self._keeping = stack.enter_context(keep_replay(config, run_directory))
@@ -189,6 +190,9 @@ class Memory(Closing):
 
         Returns:
             What it did.
+
+        Raises:
+            AddressInUseError: when another process has taken the port of its transitions.
         """
         logger.info("serving samples at %s", self.endpoints["samples"])
         if self._broker.store.spec is None:
@@ -209,6 +213,8 @@ class Memory(Closing):
     def _serve_a_round(self) -> None:
         """Look at requests and at blocks; neither gets more time than the other takes."""
         self._desk.serve(self._server, _MOST_REQUESTS, self._requests_s)
+        if self._failure is not None:
+            raise self._failure
         before_s = self._inserting_s
         self._requests_s = _REQUESTS_S
         if self._read_blocks():
@@ -246,7 +252,7 @@ class Memory(Closing):
         store, intake = self._broker.store, self._broker.intake
         copy = store.block_bytes < COPY_RECEIVED_BELOW_BYTES
         for _ in range(_ROUNDS_IN_A_ROW):
-            messages = self._receive_blocks(store.wanted_blocks(_BLOCKS_TOGETHER), copy)
+            messages = self._receiver.receive_some(store.wanted_blocks(_BLOCKS_TOGETHER), copy=copy)
             some |= bool(messages)
             for refused in intake.insert_together(messages):
                 kind = _kind_of(refused, self._desk.peers.peers)
@@ -257,22 +263,16 @@ class Memory(Closing):
         self._inserting_s += time.monotonic() - started_s
         return some
 
-    def _receive_blocks(self, most: int, copy: bool) -> list[bytes | memoryview]:
-        messages: list[bytes | memoryview] = []
-        while len(messages) < most and (message := self._receiver.receive(copy=copy)) is not None:
-            messages.append(message)
-        return messages
-
     def _open_receiver(self) -> None:
         """Take blocks as large as those of the agreed environment, if there is one, can be."""
         store = self._broker.store
-        if store.spec is not None:
-            frames = most_frames_a_transition(store.spec) * store.block_transitions
-            self._receiver.open(
-                block_payload.most_block_bytes(
-                    store.spec, transitions=store.block_transitions, frames=frames
-                )
-            )
+        if store.spec is None:
+            return
+        try:
+            self._receiver.open(most_block_bytes(store.spec, store.block_transitions))
+        except ZdqnError as error:  # another process was quicker than the socket
+            self._failure = error
+            raise RefusedError(Refusal.NOT_SERVING, f"the memory ends: {error}") from error
 
     # --- for the desk ---------------------------------------------------------------------------
 

@@ -131,6 +131,13 @@ class TransitionReceiver(Link):
         except zmq.Again:
             return None
 
+    def receive_some(self, most: int, *, copy: bool) -> list[bytes | memoryview]:
+        """Give the messages that have come, at most `most`; see `receive`."""
+        messages: list[bytes | memoryview] = []
+        while len(messages) < most and (message := self.receive(copy=copy)) is not None:
+            messages.append(message)
+        return messages
+
     def _first_frame(self, frame: bytes | memoryview) -> bytes | memoryview:
         """Turn a multipart message, which zdqn never sends, into one that is refused."""
         multipart = False
