@@ -47,15 +47,15 @@ class Run:
         )
         return learner, learner.says(r"serving the model at (\S+)")[1]
 
-    def updates(self, folder="run"):
+    def updates(self):
         """Read how many were saved last, 0 before the first time."""
-        saved = (self.processes.folder / folder / "checkpoints").glob("update-*.pt")
+        saved = (self.processes.folder / "run" / "checkpoints").glob("update-*.pt")
         return max((int(path.stem.removeprefix("update-")) for path in saved), default=0)
 
-    def goes_on(self, folder="run"):
+    def goes_on(self):
         """Wait for more updates."""
-        before = self.updates(folder)
-        eventually(lambda: self.updates(folder) > before + 40, "more updates")
+        before = self.updates()
+        eventually(lambda: self.updates() > before + 40, "more updates")
 
     def finish(self):
         """End the run, and hold its account against itself; gives its summary."""
@@ -119,7 +119,8 @@ def test_a_learner_that_comes_back_from_behind_a_cut_is_fenced_out(run):
     shutil.copytree(run.processes.folder / "run", copied)
     newer, _ = run.start_learner("far", copied, "--resume", copied)
     newer.says(r"resuming from .* at (\d+) updates")
-    run.goes_on(copied)
+    joined = "learner has joined as learner"
+    eventually(lambda: run.memory.log.count(joined) == 2, "the newer learner at the memory")
     run.hosts.order("heal")
     assert run.learner.end() == 75
     assert "a newer learner (epoch 2) has taken over" in run.learner.log
