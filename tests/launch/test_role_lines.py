@@ -111,6 +111,10 @@ def test_evaluators():
     )  # fmt: skip
     waiting = training(evaluator(doing="evaluating snapshot 3"), learner=status(unevaluated=2))
     assert said(waiting, "evaluator")[2] == "14 evaluations, 2 to come, evaluating snapshot 3"
+    long = training(evaluator(doing="evaluating snapshot 3", doing_s=61.0))
+    assert said(long, "evaluator")[2].endswith(", evaluating snapshot 3 for 1:01 min")
+    idle = training(evaluator(doing_s=61.0))
+    assert said(idle, "evaluator")[2].endswith(", waiting for a snapshot")
     assert said(training(evaluator(evaluations=2)), "evaluator")[2].startswith("6 evaluations")
     gone = training(evaluator(state="gone"))
     assert said(gone, "evaluator")[:2] == ("0 of 1 evaluator", "bad")

@@ -16,7 +16,7 @@ from zdqn.roles import evaluator as evaluator_module
 from zdqn.roles.evaluator import Evaluator, EvaluatorResult
 from zdqn.wire import codec, payloads
 from zdqn.wire.model_messages import Claim, EvaluationResult, NothingToEvaluate, Snapshot, Weights
-from zdqn.wire.protocol import Acknowledged, ErrorReply, Goodbye, Refusal
+from zdqn.wire.protocol import Acknowledged, ErrorReply, Goodbye, Ping, Refusal
 from zdqn.wire.status import EvaluatorStatistics
 
 SPEC = EnvironmentSpec((5,), "float32", 2)
@@ -93,6 +93,30 @@ def test_it_says_hello_claims_and_says_goodbye_with_its_numbers(play):
     told = EvaluatorStatistics.read(goodbye.statistics)
     assert (told.evaluations, told.episodes) == (1, 3)
     assert told.doing == "waiting for a snapshot"
+
+
+def test_how_long_an_evaluation_has_taken_is_told_while_it_lasts(fake, context, until):
+    learner = fake(Hello=[OF_LEARNER], Claim=[snapshot(3), OVER], EvaluationResult=list(DELIVERED))
+
+    def longest_s():
+        told = [
+            EvaluatorStatistics.read(header.statistics)
+            for header in list(learner.heard)
+            if isinstance(header, Ping)
+        ]
+        return max(
+            (each.doing_s for each in told if each.doing == "evaluating snapshot 3"), default=0
+        )
+
+    class Slow(Corridor):
+        def step(self, action):
+            until(lambda: longest_s() > 0.1)
+            return super().step(action)
+
+    with Evaluator(
+        CONFIG, learner=str(learner.address), environment=Slow, network=Always, context=context
+    ) as role:
+        assert role.run() == EvaluatorResult(1, 3)
 
 
 def test_without_a_configuration_it_takes_the_learners(play):

@@ -27,7 +27,7 @@ from zdqn.wire.status import (
         CollectorStatistics(
             environment_steps=5, epsilon=0.0, blocked_s=1.5, episode_return_mean=-3.0
         ),
-        EvaluatorStatistics(evaluations=1, doing="evaluating snapshot 3"),
+        EvaluatorStatistics(evaluations=1, doing="evaluating snapshot 3", doing_s=4.5),
         MemoryStatistics(size=3, blocks_lost=-1, samples_per_insert=2.5, reading=False),
     ],
 )

@@ -174,7 +174,7 @@ def _evaluators(view: RunView) -> RoleLine:
     living = [member for member in members if member.is_living]
     name = _count(len(living), view.plan.evaluators, "evaluator")
     troubles = [] if view.phase == "finishing" else [_trouble(view, member) for member in members]
-    doing = {printable(member.evaluator.doing) for member in living} - {""}
+    doing = {describe_doing(member) for member in living} - {""}
     waiting = view.learner.progress.unevaluated if view.learner is not None else 0
     made = max(sum(m.evaluator.evaluations for m in members), view.history.evaluations)
     parts = (
@@ -187,6 +187,16 @@ def _evaluators(view: RunView) -> RoleLine:
 
 
 _NOT_YET = (Part("starting"),)
+_WAITING = "waiting"
+
+
+def describe_doing(member: Member) -> str:
+    """Say what an evaluator does, and for how long if that is longer than usual."""
+    told = member.evaluator
+    doing = printable(told.doing)
+    if told.doing_s < STANDSTILL_S or not doing or doing.startswith(_WAITING):
+        return doing
+    return f"{doing} for {duration(told.doing_s)}"
 
 
 def _count(living: int, planned: int, role: str) -> str:

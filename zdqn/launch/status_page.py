@@ -20,7 +20,7 @@ from zdqn.launch.lines import (
     shortened,
     width_of,
 )
-from zdqn.launch.role_lines import draw_roles, is_stalled, memory_line
+from zdqn.launch.role_lines import describe_doing, draw_roles, is_stalled, memory_line
 from zdqn.launch.run_view import Member, RunView
 from zdqn.launch.screen import LEAST_WIDTH, WIDEST, draw_screen, stacked
 from zdqn.launch.wording import duration, number, rate, score, share
@@ -109,7 +109,7 @@ def _evaluators(view: RunView, width: int) -> list[Line]:
             printable(member.name),
             number(member.evaluator.evaluations),
             _state(view, member),
-            printable(member.evaluator.doing) if member.is_living else "",
+            describe_doing(member) if member.is_living else "",
         )
         for member in view.of_role("evaluator")
     ]

@@ -91,7 +91,7 @@ class Evaluator(LearnerClient):
     ) -> None:
         self._evaluations = 0
         self._episodes = 0
-        self._state = "starting"
+        self._doing = ("starting", time.monotonic())
         super().__init__(
             "evaluator",
             config,
@@ -139,7 +139,7 @@ class Evaluator(LearnerClient):
         use_threads(1)
         policy = TorchPolicy(build_network(self._config, self._network, self._spec))
         while not self._stop.is_set():
-            self._state = "waiting for a snapshot"
+            self._begin("waiting for a snapshot")
             claim = Claim(session=self._session, wait_ms=_CLAIM_WAIT_MS)
             reply = ask(
                 client, claim, server="learner", timeout_s=_CLAIM_TIMEOUT_S, stop=self._stop
@@ -156,7 +156,7 @@ class Evaluator(LearnerClient):
             self._score(client, policy, snapshot)
 
     def _score(self, client: Client, policy: TorchPolicy, snapshot: Snapshot) -> None:
-        self._state = f"evaluating snapshot {snapshot.snapshot}"
+        self._begin(f"evaluating snapshot {snapshot.snapshot}")
         started_s = time.monotonic()
         scores = self._play(policy, snapshot)
         if scores is None:  # stopped: the learner gives it to somebody else
@@ -202,8 +202,17 @@ class Evaluator(LearnerClient):
                 codec.expect(codec.decode(body), Acknowledged)
                 return
 
+    def _begin(self, doing: str) -> None:
+        """Take note of what is done now, and since when."""
+        if doing != self._doing[0]:
+            self._doing = (doing, time.monotonic())
+
     def _statistics(self) -> Statistics:
+        doing, since_s = self._doing
         statistics = EvaluatorStatistics(
-            evaluations=self._evaluations, episodes=self._episodes, doing=self._state
+            evaluations=self._evaluations,
+            episodes=self._episodes,
+            doing=doing,
+            doing_s=round(time.monotonic() - since_s, 1),
         )
         return statistics.to_wire()

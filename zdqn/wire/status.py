@@ -93,11 +93,13 @@ class EvaluatorStatistics(RoleStatistics, frozen=True):
         evaluations: snapshots that it scored.
         episodes: played for them.
         doing: what it does now.
+        doing_s: for how long, in seconds.
     """
 
     evaluations: Count = 0
     episodes: Count = 0
     doing: Label = ""
+    doing_s: Seconds = 0.0
 
 
 class LearnerStatistics(RoleStatistics, frozen=True):
