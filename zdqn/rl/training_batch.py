@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, cast, overload
 
 import numpy as np
@@ -61,6 +61,9 @@ class TrainingBatches(Sequence[TrainingBatch]):
 
     def __len__(self) -> int:
         return len(self.stacked.actions)
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        return iter(self._split())
 
     @overload
     def __getitem__(self, index: int) -> TrainingBatch: ...

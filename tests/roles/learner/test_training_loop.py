@@ -340,7 +340,8 @@ def test_a_stop_ends_it_within_a_reply():
     ids=str,
 )
 @pytest.mark.parametrize("limits", [{}, {"updates": 13}, {"environment_steps": 30}], ids=str)
-def test_updates_in_one_call_leave_nothing_out_that_is_due_between_them(periods, limits):
+@pytest.mark.parametrize("looped", [True, False], ids=["looped", "one by one"])
+def test_updates_in_one_call_leave_nothing_out_that_is_due_between_them(periods, limits, looped):
     def replies():
         return [
             batch(6), progress(environment_steps=10, episodes=1), batch(1, first_key=100),
@@ -350,8 +351,10 @@ def test_updates_in_one_call_leave_nothing_out_that_is_due_between_them(periods,
     each, several = (
         Setting(*replies(), periods=periods, beta=lambda updates: 1.0, **limits) for _ in range(2)
     )
-    several.trainer.several = True
+    each.model.patience_s = 0
+    several.trainer.several = looped
     assert each.run() == several.run()
+    assert set(each.trainer.calls) == {1}
     assert len(several.trainer.calls) < len(each.trainer.calls) or periods.publish_updates == 1
     assert several.trainer.updates == each.trainer.updates
     assert several.loop.counters == each.loop.counters

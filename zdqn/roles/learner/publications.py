@@ -13,7 +13,7 @@ from zdqn.core.publication_pace import PublicationPace
 from zdqn.data import WeightVersion
 from zdqn.wire import codec, payloads
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.model_messages import Weights
+from zdqn.wire.model_messages import TensorInfo, Weights
 
 _BYTES_PER_S_HERE = 100e6
 _BYTES_PER_S_TO_OTHERS = 20e6
@@ -74,6 +74,7 @@ class Publications:
         self._run_id = run_id
         self._learner_epoch = learner_epoch
         self._message: bytes | None = None
+        self._tensors: tuple[TensorInfo, ...] = ()  # of one network: described once
         self.version = -1
 
     @property
@@ -91,7 +92,7 @@ class Publications:
         """Broadcast weights as a new version.
 
         Args:
-            arrays: by name; copied into the message, and not read later.
+            arrays: of the run's network, by name; copied into the message, and not read later.
             counters: how far training is.
             stopping: whether training is over.
 
@@ -99,13 +100,14 @@ class Publications:
             What was sent.
         """
         self.version += 1
+        self._tensors = self._tensors or payloads.describe_tensors(arrays)
         header = Weights(
             run_id=self._run_id,
             weight_version=self.weight_version.pack(),
             environment_steps=counters.environment_steps,
             updates=counters.updates,
             stopping=stopping,
-            tensors=payloads.describe_tensors(arrays),
+            tensors=self._tensors,
         )
         message = self._message = codec.encode(header, tuple(arrays.values()))
         self._publisher.publish(message)

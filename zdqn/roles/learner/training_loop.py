@@ -34,8 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("zdqn.learner")
 
 _MOST_S = 0.01
-"""Updates that are made in one call take so long at most: then somebody may want to stop."""
-
+"""Updates between which nothing is looked after take so long at most: somebody may want to stop."""
 
 _HELD_IS_LOST = "what it held is lost, and fills again"
 _SLOWING = 1.2
@@ -237,13 +236,13 @@ class TrainingLoop:
         divergence.saw(sampled.rewards)
         weights = self._importance_weights(sampled)
         prepared = self._trainer.prepare(sampled, size, weights)
-        several = self._trainer.loops_over(prepared)
+        # Batches are cut apart only for who takes them one by one: it costs as much as a call.
+        batches: Sequence[TrainingBatch] = (
+            prepared if self._trainer.loops_over(prepared) else list(prepared)
+        )
         done = 0
-        while done < len(prepared) and not (done and self._stop.is_set()):
-            # Batches are cut apart only for who takes them one by one: it costs as much as a call.
-            part: Sequence[TrainingBatch] = (
-                prepared[done : done + self._updates_at_once()] if several else (prepared[done],)
-            )
+        while done < len(batches) and not (done and self._stop.is_set()):
+            part = batches[done : done + self._updates_at_once()]
             self._update_with(part, sampled.keys[done * size :], write_back=weights is not None)
             done += len(part)
             self._do_what_is_due()
