@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from contextlib import ExitStack
 from itertools import cycle
 from pathlib import Path
@@ -36,6 +37,8 @@ _BATCH = 32
 _ITEMS = 100_000
 _WARM_UP_UPDATES = 20
 _READY_BATCHES = 64
+_SETTLE_S = 0.25
+"""What was stopped has its caches and its replies on their way again by then."""
 
 
 def measure(effort: Effort, say: Say) -> Result:
@@ -193,6 +196,7 @@ class PausedLearner(Closing):
         for worker in self._workers:
             worker.go_on()
         try:
+            time.sleep(_SETTLE_S)
             return self._learner.updates_per_s(seconds)
         finally:
             self._pause()
