@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zdqn.core.ledger import Ledger
-from zdqn.records.block_accounts import NO_BLOCKS, BlockAccounts, BlockTotals, Sent
+from zdqn.records.block_accounts import NO_BLOCKS, BlockAccounts, BlockTotals, Sent, Told
 from zdqn.wire.memory_messages import SessionBlocks
 
 
@@ -15,7 +15,7 @@ def counts(*heard, sent, left=False):
     """Give the counts of one collector, whose memories told (heard, received, refused) in turn."""
     accounts = BlockAccounts()
     for memory, row in enumerate(heard):
-        accounts.heard(memory, [SessionBlocks(5, *row)])
+        accounts.heard(memory, Told([SessionBlocks(5, *row)]))
     accounts.told([Sent(5, sent, left)])
     return accounts.counts()
 
@@ -43,6 +43,10 @@ def test_without_collectors_there_are_no_blocks():
         # a memory that had told nothing, and one that refuses everything
         ([(0, 0, 0), (8, 0, 3)], 8, False, BlockTotals(8, 0, 5, 3, 0)),
         ([(0, 0, 8), (0, 0, 3)], 20, False, BlockTotals(20, 0, 0, 11, 9)),
+        # 7 to 9 came again, as the first memory died before the collector knew that it had them
+        ([(10, 10, 0), (12, 5, 0)], 12, False, BlockTotals(12, 12, 0, 0, 0)),
+        ([(10, 10, 0), (12, 5, 0), (15, 4, 0)], 15, False, BlockTotals(15, 15, 0, 0, 0)),
+        ([(10, 10, 0), (12, 4, 1)], 13, True, BlockTotals(13, 11, 1, 1, 0)),
     ],
 )
 def test_every_block_is_somewhere(heard, sent, left, expected):
@@ -52,15 +56,27 @@ def test_every_block_is_somewhere(heard, sent, left, expected):
 
 def test_collectors_add_up_and_the_last_word_of_each_memory_counts():
     accounts = BlockAccounts()
-    accounts.heard(1, [SessionBlocks(5, 2, 2, 0), SessionBlocks(6, 3, 2, 1)])
-    accounts.heard(1, [SessionBlocks(5, 4, 3, 0)])
+    accounts.heard(1, Told([SessionBlocks(5, 2, 2, 0), SessionBlocks(6, 3, 2, 1)]))
+    accounts.heard(1, Told([SessionBlocks(5, 4, 3, 0)]))
     accounts.told([Sent(5, 6), Sent(6, 3), Sent(7, 1)])
     assert accounts.counts() == BlockTotals(sent=10, stored=5, lost=1, refused=1, in_flight=3)
 
 
+def test_a_memory_that_counts_on_from_an_earlier_moment_takes_the_place_of_others():
+    accounts = BlockAccounts()
+    accounts.told([Sent(5, 20), Sent(6, 9)])
+    accounts.heard(1, Told([SessionBlocks(5, 15, 15, 0), SessionBlocks(6, 9, 9, 0)]))
+    accounts.heard(2, Told([SessionBlocks(5, 10, 10, 0)], continues=True))
+    assert accounts.counts() == BlockTotals(sent=29, stored=19, lost=0, refused=0, in_flight=10)
+    accounts.heard(2, Told([SessionBlocks(5, 16, 11, 0)], continues=True))  # 10 to 14 are gone
+    assert accounts.counts() == BlockTotals(sent=29, stored=20, lost=5, refused=0, in_flight=4)
+    accounts.heard(3, Told([SessionBlocks(5, 20, 4, 0)]))
+    assert accounts.counts() == BlockTotals(sent=29, stored=24, lost=5, refused=0, in_flight=0)
+
+
 def test_who_does_not_tell_again_after_a_resume_has_left():
     accounts = BlockAccounts()
-    accounts.heard(1, [SessionBlocks(5, 2, 2, 0)])
+    accounts.heard(1, Told([SessionBlocks(5, 2, 2, 0)]))
     accounts.told([Sent(5, 6), Sent(6, 3)])
     resumed = BlockAccounts()
     resumed.load_state_dict(json.loads(json.dumps(accounts.state_dict())))
@@ -115,7 +131,7 @@ class World:
             account = self.ledger.accounts.get(session)
             heard, received = (account.heard, account.received) if account else (refused, 0)
             rows.append(SessionBlocks(session, heard, received, refused))
-        self.accounts.heard(self.memory, rows)
+        self.accounts.heard(self.memory, Told(rows))
         self.untold.clear()
 
     def ping(self, session):

@@ -45,6 +45,7 @@ AGREEMENTS: dict[tuple[str, str], tuple[str, ...]] = {
         "algorithm.n_step",
         "collector.block_transitions",
         "collector.compression",
+        "links.delivery",
     ),
 }
 """Client and server to the sections and single keys in which the two must agree."""

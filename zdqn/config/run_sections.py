@@ -217,6 +217,15 @@ class LinksSection(Section, frozen=True, kw_only=True):
     connect_timeout_s: Annotated[
         float, key("Seconds to wait for a server before giving up; 0 waits for ever.", ge=0)
     ] = 0.0
+    delivery: Annotated[
+        Literal["plain", "acked"],
+        key(
+            "Whether a collector keeps each block until the memory says that it has it, and sends "
+            "it again if a connection breaks or the memory dies (`acked`); with `plain` what was "
+            'on its way is lost then, and counted. With `replay.storage = "disk"` nothing is lost '
+            "by a memory that is killed."
+        ),
+    ] = "plain"
     shared_memory: Annotated[
         bool | Literal["auto"],
         key(

@@ -51,6 +51,7 @@ class MemoryBroker:
         store: as given.
         intake: takes blocks for the store.
         session: under which it counts; see `recover`.
+        continues: whether it knows what became of the blocks of an earlier start up to some moment.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class MemoryBroker:
         name_of: Callable[[int], str] = name_by_number,
     ) -> None:
         self.session = session
+        self.continues = False
         self._inserts_before = 0
         self._fence = Fence()
         self.store = store
@@ -234,6 +236,7 @@ class MemoryBroker:
             "blocks_lost": progress.blocks_lost,
             "blocks_duplicated": progress.blocks_duplicated,
             "blocks_refused": progress.blocks_refused,
+            "blocks_early": self.intake.order.early,
             "stale_priorities": store.stale_priorities,
             "environment_steps": progress.environment_steps,
             "episodes": progress.episodes,
@@ -273,6 +276,8 @@ class MemoryBroker:
     def recover_store(self, state: dict[str, Any], fill: Callable[[], None]) -> Recovered:
         """Go on with what an earlier store held, counting from 0 as a new memory does.
 
+        Of the blocks of each collector it counts on from then: those that came since are lost.
+
         Args:
             state: what `state_dict` gave.
             fill: fills the arrays, which are there when it is called.
@@ -283,5 +288,7 @@ class MemoryBroker:
         self.store.load_state_dict(state["store"])
         fill()
         recovered = self.store.recover(cleanly=False)
+        self.intake.go_on_from(state["intake"], recovered.notes)
+        self.continues = True
         self._inserts_before = self.store.limiter.inserts
         return recovered

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from zdqn.core.block_counts import BlockCounts, Counts, SkippedError
+from zdqn.core.block_order import BlockOrder
 from zdqn.core.ledger import Ledger
 from zdqn.core.replay_room import JOINED_SHARE, most_frames_a_transition
 from zdqn.core.store import TransitionStore
@@ -60,7 +61,9 @@ class Intake:
         name_of: session to what its collector is called in messages.
 
     Attributes:
+        name_of: as given.
         ledger: which blocks came, are missing, or came twice.
+        order: which block of each session comes next, of those that come again.
         refused: blocks that broke the protocol, or came from another run or environment.
         refusals: session to how many of its blocks were refused, and why the last one was.
     """
@@ -73,11 +76,12 @@ class Intake:
         name_of: Callable[[int], str] = name_by_number,
     ) -> None:
         self._store = store
-        self._name_of = name_of
+        self.name_of = name_of
         self._run_id = ""
         self._origins: tuple[int, ...] = ()
         self._counts = BlockCounts(block_transitions=store.block_transitions, n_step=n_step)
         self.ledger = Ledger()
+        self.order = BlockOrder(self.ledger, self._counts.believed_sent)
         self.refused = 0
         self.refusals: dict[int, Refused] = {}
 
@@ -113,11 +117,17 @@ class Intake:
             if transitions * JOINED_SHARE > self._store.capacity:
                 return False  # their frames stay as long as any of them does
             counted: dict[int, Counts] = {}
+            missing: dict[int, int] = {}
             for header in headers:
-                counts = self._counts.follow(header, counted.get(header.session))
+                session = header.session
+                if header.acked:
+                    if header.sequence != missing.get(session, self.order.next_of(session)):
+                        return False
+                    missing[session] = header.sequence + 1
+                counts = self._counts.follow(header, counted.get(session))
                 if counts is None:
                     return False  # it came before
-                counted[header.session] = counts
+                counted[session] = counts
         except MismatchError:
             return False
         block = block_payload.join_blocks(decoded, spec)
@@ -147,17 +157,23 @@ class Intake:
         spec = self._store.spec
         assert spec is not None
         sender: int | None = None
+        header: BlockHeader | None = None
         try:
             decoded = codec.decode(message)
             header = codec.expect(decoded, BlockHeader)
             sender = header.session
+            if header.acked and not self.order.take(sender, header.sequence):
+                return None
             self._check_origin(header)
             counts = self._counts.follow(header)
             block = block_payload.read_block(decoded, spec)
         except MismatchError as error:
             if isinstance(error, SkippedError) and sender is not None:
                 self._forget(sender)
-            return RefusedBlock(sender, self._refuse(error, sender))
+            refused = RefusedBlock(sender, self._refuse(error, sender))
+            if header is not None and header.acked:
+                self.order.pass_over(header.session, header.sequence)
+            return refused
         if self._accept(header) and counts is not None:
             self._keep({header.session: counts})
             self._store.insert(block, self._note([header]))
@@ -203,7 +219,8 @@ class Intake:
             session: of the collector.
             blocks_sent: what it said it had sent.
         """
-        return self.ledger.write_off(session, self._counts.believed_sent(session, blocks_sent))
+        sent = self._counts.believed_sent(session, blocks_sent)
+        return self.ledger.write_off(session, self.order.believed_sent(session, sent))
 
     def _refuse(self, error: MismatchError, sender: int | None) -> MismatchError:
         """Count a refused block, and give the error with its sender named."""
@@ -215,7 +232,7 @@ class Intake:
         self.refusals[sender] = Refused(before.blocks + 1, str(error))
         while len(self.refusals) > _MOST_SENDERS:
             del self.refusals[next(iter(self.refusals))]
-        return type(error)(f"{error}; {self._name_of(sender)} sent it")
+        return type(error)(f"{error}; {self.name_of(sender)} sent it")
 
     def _accept(self, header: BlockHeader) -> bool:
         """Enter a block into the ledger; False if it is known already."""
@@ -254,7 +271,15 @@ class Intake:
         account = self.ledger.accounts.get(session)
         if account is not None:
             return account.heard
-        return self.refusals[session].blocks if session in self.refusals else 0
+        refused = self.refusals[session].blocks if session in self.refusals else 0
+        return max(refused, self.order.next_of(session))
+
+    def begin_at(self, session: int, oldest: int) -> int:
+        """Wait for no block that its collector has no more; see `BlockOrder.begin_at`."""
+        lost = self.order.begin_at(session, oldest)
+        if lost:
+            self._counts.forget(session)
+        return lost
 
     def sessions(self) -> list[SessionBlocks]:
         """Give what became of the blocks of each collector that this memory heard of."""
@@ -277,6 +302,24 @@ class Intake:
         self.bound_counts()
         self.refused = state["refused"]
 
+    def go_on_from(self, state: dict[str, Any], notes: Iterable[bytes]) -> None:
+        """Count from 0 as a new intake, but know which blocks an earlier one had.
+
+        Args:
+            state: what its `state_dict` gave.
+            notes: of blocks that are in the store besides; see `take_in`.
+        """
+        before = Ledger()
+        before.load_state_dict(state["ledger"])
+        for note in notes:
+            for numbers in _ARRIVAL.iter_unpack(note):
+                before.accept(*numbers)
+        for session, account in before.accounts.items():
+            account.anew = True
+            self.ledger.accounts[session] = account
+        self.order.come_back(before.accounts)
+
     def bound_counts(self) -> None:
         """Bound what collectors may count from now on by what the ledger says of them."""
         self._counts.load(self.ledger.accounts.items())
+        self.order.come_back(self.ledger.accounts)

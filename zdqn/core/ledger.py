@@ -83,7 +83,10 @@ class Ledger:
         """
         account = self.accounts.get(session)
         if account is None or account.anew:
-            received = account.received if account is not None else 0
+            received = 0
+            if account is not None:
+                self._reinstate(account)
+                received = account.received
             account = SessionAccount(next_sequence=sequence, received=received)
             self.accounts[session] = account
             if sequence:  # its earlier steps were counted by an earlier memory
@@ -92,8 +95,7 @@ class Ledger:
         if sequence < account.next_sequence:
             self.duplicated += 1
             return False
-        self.lost -= account.written_off  # it came after all
-        account.written_off = 0
+        self._reinstate(account)
         self.received += 1
         self.lost += account.take_gap(sequence - account.next_sequence)
         account.excused = 0
@@ -110,6 +112,34 @@ class Ledger:
         account = self.accounts.get(session)
         if account is not None:
             account.excused += 1
+
+    def pass_over(self, session: int, sequence: int) -> bool:
+        """Go on behind a block that came in order, and was refused; False if nobody is known."""
+        account = self.accounts.get(session)
+        if account is None:
+            return False
+        self._reinstate(account)
+        account.next_sequence, account.excused = sequence + 1, 0
+        return True
+
+    def skip(self, session: int, oldest: int) -> int:
+        """Count blocks of a known session as lost that will not come, and give their number.
+
+        Args:
+            session: of the collector.
+            oldest: number of the first block that may come, >= the next.
+        """
+        account = self.accounts[session]
+        self._reinstate(account)
+        lost = account.take_gap(oldest - account.next_sequence)
+        self.lost += lost
+        account.next_sequence, account.excused = oldest, 0
+        return lost
+
+    def _reinstate(self, account: SessionAccount) -> None:
+        """Count what was written off as missing once more: something came after all."""
+        self.lost -= account.written_off
+        account.written_off = 0
 
     def count_anew(self, session: int) -> None:
         """Count a session from its next block on, beside what was received of it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from operator import add
 from typing import Any, NamedTuple
@@ -24,14 +24,26 @@ class Sent(NamedTuple):
     left: bool = False
 
 
+class Told(NamedTuple):
+    """What a start of the memory tells.
+
+    Attributes:
+        rows: what became of the blocks of each collector that it has heard of.
+        continues: see `zdqn.wire.memory_messages.Accounts`.
+    """
+
+    rows: Sequence[SessionBlocks] = ()
+    continues: bool = False
+
+
 class BlockTotals(NamedTuple):
     """Where the blocks of a run are; the first number is the sum of the others.
 
     Attributes:
         sent: by all collectors, as far as they told, or a memory heard.
-        stored: accepted by a memory.
+        stored: accepted by a memory; once, though one that died may have had it before.
         lost: went before one that came, or were the last of a collector that left, and never came;
-            or came to a memory that died before it told.
+            or came to a memory that died before it told, or that came back without them.
         refused: came and were not accepted.
         in_flight: sent after the last that came: on their way, or not read when the run ended.
     """
@@ -60,18 +72,31 @@ class _Session:
     def heard(self) -> int:
         """Blocks that went before the last that any memory has heard of, and that one."""
         rows = self.at_memories.values()
-        arrived = sum(row.received + row.refused for row in rows)
+        arrived = sum(row.received + row.refused for row in rows) - self._stored_twice()
         return max([row.heard for row in rows] + [arrived])
 
     def counts(self) -> BlockTotals:
         rows = self.at_memories.values()
-        stored = sum(row.received for row in rows)
+        stored = sum(row.received for row in rows) - self._stored_twice()
         refused = sum(row.refused for row in rows)
         heard = self.heard
         sent = max(self.sent, heard)
         in_flight = 0 if self.left else sent - heard
         lost = sent - stored - refused - in_flight
         return BlockTotals(sent, stored, lost, refused, in_flight)
+
+    def _stored_twice(self) -> int:
+        """Count blocks that came again to a memory, after they were acknowledged by none.
+
+        An earlier one had them, and died before the collector knew. Blocks that come again are
+        stored in order, so that they are the first of those of the later memory.
+        """
+        twice = reached = 0
+        for row in self.at_memories.values():
+            first = row.heard - row.received - row.refused
+            twice += max(min(reached - first, row.received), 0)
+            reached = max(reached, row.heard)
+        return twice
 
 
 class BlockAccounts:
@@ -92,15 +117,17 @@ class BlockAccounts:
             session.sent = max(session.sent, min(collector.blocks, most))
             session.left = collector.left
 
-    def heard(self, memory: int, blocks: Iterable[SessionBlocks]) -> None:
+    def heard(self, memory: int, told: Told) -> None:
         """Take note of what a memory says.
 
         Args:
             memory: session of the memory.
-            blocks: of each collector that it has heard of, since its start.
+            told: by it; of each collector that it has heard of, since its start.
         """
-        for row in blocks:
+        for row in told.rows:
             session = self._sessions.setdefault(row.session, _Session())
+            if told.continues and memory not in session.at_memories:
+                session.at_memories.clear()
             before = session.at_memories.get(memory, row)  # it may have forgotten since
             session.at_memories[memory] = SessionBlocks(*map(max, before, row))
 
@@ -126,4 +153,4 @@ class BlockAccounts:
         """Go on from where `state_dict` was taken; who does not tell again has left since."""
         self._sessions = {number: _Session(sent) for number, sent in state["sent"]}
         for memory, *row in state["heard"]:
-            self.heard(memory, [SessionBlocks(*row)])
+            self.heard(memory, Told((SessionBlocks(*row),)))

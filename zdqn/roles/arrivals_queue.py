@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from zdqn.wire.memory_messages import Arrivals, ArrivalsRequest
 from zdqn.wire.protocol import Refusal
 from zdqn.wire.request_sockets import Request, Sendable
 
+logger = logging.getLogger("zdqn.memory")
+
 _MOST_WAITING = 1_000
 
 
@@ -22,13 +25,14 @@ class _Waiting:
     request: Request
     header: ArrivalsRequest
     held_back: bool
+    early: int
 
 
 class ArrivalsQueue:
-    """Answers when enough blocks of who asks have come, or its time is over.
+    """Answers when enough blocks of who asks have come, one is missing, or its time is over.
 
     Args:
-        intake: knows what has come.
+        intake: knows what has come, and is told what will not come any more.
         session: random number of this start of the memory.
         reply: sends an answer.
         clock: seconds that never go back.
@@ -61,8 +65,11 @@ class ArrivalsQueue:
         if earlier is not None:
             self._reply(earlier.request, codec.encode(self._answer(earlier)))
         deadline_s = self._clock() + header.wait_ms / 1000
-        waiting = _Waiting(deadline_s, request, header, not self._reading)
-        if not header.wait_ms or self._has_come(waiting):
+        if header.oldest:
+            self._go_on_from(header)
+        early = self._intake.order.early_of(header.session)
+        waiting = _Waiting(deadline_s, request, header, not self._reading, early)
+        if not header.wait_ms or self._is_due(waiting):
             return self._answer(waiting)
         if len(self._waiting) >= _MOST_WAITING:
             raise RefusedError(
@@ -84,13 +91,30 @@ class ArrivalsQueue:
             return
         now_s = self._clock()
         for session, waiting in list(self._waiting.items()):
-            if self._has_come(waiting) or now_s >= waiting.deadline_s:
+            if self._is_due(waiting) or now_s >= waiting.deadline_s:
                 del self._waiting[session]
                 self._reply(waiting.request, codec.encode(self._answer(waiting)))
 
-    def _has_come(self, waiting: _Waiting) -> bool:
-        return self._intake.heard(waiting.header.session) >= waiting.header.blocks
+    def _go_on_from(self, header: ArrivalsRequest) -> None:
+        lost = self._intake.begin_at(header.session, header.oldest)
+        if lost:
+            logger.warning(
+                "%d blocks that %s was told had come went with an earlier end of this memory: lost",
+                lost,
+                self._intake.name_of(header.session),
+            )
+
+    def _is_due(self, waiting: _Waiting) -> bool:
+        heard = self._intake.heard(waiting.header.session)
+        return heard >= waiting.header.blocks or self._is_gap(waiting)
+
+    def _is_gap(self, waiting: _Waiting) -> bool:
+        return self._intake.order.early_of(waiting.header.session) != waiting.early
 
     def _answer(self, waiting: _Waiting) -> Arrivals:
-        heard = self._intake.heard(waiting.header.session)
-        return Arrivals(session=self._session, heard=heard, held_back=waiting.held_back)
+        return Arrivals(
+            session=self._session,
+            heard=self._intake.heard(waiting.header.session),
+            held_back=waiting.held_back,
+            gap=self._is_gap(waiting),
+        )

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.rl.exploration import explore
+from zdqn.roles.acting.block_link import BlockLink, open_block_link
 from zdqn.roles.acting.block_stream import BlockStream
-from zdqn.roles.acting.block_window import BlockWindow
 from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
 from zdqn.roles.acting.policy import Policy, make_policy
 from zdqn.roles.acting.standstill import Standstill
@@ -36,7 +36,6 @@ from zdqn.wire.membership import Membership
 from zdqn.wire.protocol import Statistics, Welcome
 from zdqn.wire.sockets import Context
 from zdqn.wire.status import CollectorStatistics, RefusalStatistics
-from zdqn.wire.transition_sockets import TransitionSender
 
 if TYPE_CHECKING:
     from zdqn.core.rollout import Rollout
@@ -106,6 +105,7 @@ class Collector(LearnerClient):
         self._policy: Policy | None = None
         self._returns: deque[float] = deque(maxlen=_RECENT_EPISODES)
         self._stream: BlockStream | None = None
+        self._link: BlockLink | None = None
         self._at_memory: Membership | None = None
         self._refused = 0
         self._epsilon: float = 1.0
@@ -182,15 +182,12 @@ class Collector(LearnerClient):
             stop=self._stop,
         )
         stack.callback(policy.close)
-        sender = self._make_sender(config, memory, memory_welcome)
-        stack.callback(lambda: sender.close(0 if learner.stopping or policy.stopping else None))
-        window = None
-        if config.replay.samples_per_insert:
-            client = self._node.pipelined_client(memory.address, "memory")
-            stack.callback(client.close)
-            window = BlockWindow(client, session=self._session)
+        link = open_block_link(
+            config, self._node, memory.address, memory_welcome, session=self._session
+        )
+        stack.callback(lambda: link.close(0 if learner.stopping or policy.stopping else None))
         logger.info("collecting as collector %d of run %s", welcome.index, welcome.run_id)
-        self._roll(config, welcome, learner, policy, sender, window)
+        self._roll(config, welcome, learner, policy, link)
         memory.raise_failure()
 
     def _memory_address(self, welcome: Welcome) -> Address:
@@ -200,18 +197,6 @@ class Collector(LearnerClient):
         address = parse_address(welcome.memory, parameter="the memory's address from the learner")
         return address.reached_through(self._learner) if address.is_loopback else address
 
-    def _make_sender(
-        self, config: Config, memory: Membership, welcome: Welcome
-    ) -> TransitionSender:
-        endpoint = parse_address(
-            welcome.data_endpoint, parameter="the memory's transitions address"
-        )
-        return self._node.sender(
-            endpoint.reached_through(memory.address),
-            high_water_mark=config.transition_high_water_mark,
-            buffer_bytes=config.transition_buffer_bytes,
-        )
-
     # --- the loop ---------------------------------------------------------------------------------
 
     def _roll(
@@ -220,8 +205,7 @@ class Collector(LearnerClient):
         welcome: Welcome,
         learner: Membership,
         policy: Policy,
-        sender: TransitionSender,
-        window: BlockWindow | None,
+        link: BlockLink,
     ) -> None:
         assert self._spec is not None
         seeds = np.random.SeedSequence((welcome.seed, 0, welcome.index)).spawn(2)
@@ -236,15 +220,16 @@ class Collector(LearnerClient):
         epsilons, steps_of_all = EpsilonSource(config), StepsOfAll()
         count, actions = config.collector.environments, self._spec.num_actions
         self._began_s = time.monotonic()
-        self._rollout, self._policy = rollout, policy
+        self._rollout, self._policy, self._link = rollout, policy, link
         stream = self._stream = BlockStream(
             rollout,
-            sender,
+            link.sender,
             session=self._session,
             origin=self._spec.origin(welcome.run_id),
             compression=config.collector.compression,
             block_age_s=config.collector.block_age_s,
-            window=window,
+            window=link.window,
+            acked=link.acked is not None,
         )
 
         def over() -> bool:
@@ -262,6 +247,7 @@ class Collector(LearnerClient):
             stream.send_if_due(over)
         # if the run is not over, it goes on without this collector
         stream.finish(over, wanted=not (learner.stopping or policy.stopping))
+        link.drain(lambda: learner.stopping or policy.stopping)
 
     def _look_up_epsilon(
         self, epsilons: EpsilonSource, steps_of_all: StepsOfAll, policy: Policy, learner: Membership
@@ -297,6 +283,7 @@ class Collector(LearnerClient):
 
     def _statistics(self) -> Statistics:
         rollout, stream, policy = self._rollout, self._stream, self._policy
+        acked = self._link.acked if self._link is not None else None
         returns = tuple(self._returns)
         waits = stream is None or policy is None or stream.waits or policy.asks
         steps = rollout.environment_steps if rollout is not None else 0
@@ -312,6 +299,8 @@ class Collector(LearnerClient):
             collecting_s=round(time.monotonic() - self._began_s, 3) if self._began_s else 0.0,
             idle_s=round(self._standstill.look(steps, waits=waits), 1),
             steps_ahead=stream.steps_ahead if stream is not None else None,
+            unacknowledged=acked.unacknowledged if acked is not None else None,
+            resent=acked.resent if acked is not None else None,
             episode_return_mean=round(sum(returns) / len(returns), 3) if returns else None,
         )
         return statistics.to_wire()

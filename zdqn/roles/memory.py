@@ -162,8 +162,10 @@ class Memory(Closing):
         self._broker.intake.belong_to(run_id)
 
         def send_accounts(request: Request, *_: Any) -> None:
-            rows = self._broker.intake.sessions()
-            self._server.reply(request, encode_accounts(self._broker.session, rows))
+            broker = self._broker
+            rows = broker.intake.sessions()
+            message = encode_accounts(broker.session, rows, continues=broker.continues)
+            self._server.reply(request, message)
 
         self._desk = Desk(
             "memory",

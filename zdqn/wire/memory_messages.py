@@ -12,7 +12,7 @@ from zdqn.wire.protocol import Count, Header, Kind, Rows, Session, SomeRows, Tot
 # --- transitions: PUSH -> PULL ------------------------------------------------------------------
 
 
-class BlockHeader(Header, frozen=True):
+class BlockHeader(Header, frozen=True, omit_defaults=True):
     """A block of transitions. Payload: frame table, then records.
 
     Payload arrays: ``frames`` (frames, *observation_shape) in the observation dtype, then
@@ -30,6 +30,8 @@ class BlockHeader(Header, frozen=True):
         compression: of the frame table: "none", "lz4" (one LZ4 block, no size in front) or "zstd"
             (one frame, whose header tells the size of its content).
         frames_bytes: bytes of the compressed frame table; 0 without compression.
+        acked: its sender keeps it until the memory has it, and sends it again if it does not come:
+            after a gap it is dropped. See `ArrivalsRequest`.
     """
 
     kind = Kind.BLOCK
@@ -43,6 +45,7 @@ class BlockHeader(Header, frozen=True):
     episodes: Count
     compression: Compression = "none"
     frames_bytes: Rows = 0
+    acked: bool = False
 
 
 # --- samples: REQ/REP ---------------------------------------------------------------------------
@@ -193,7 +196,7 @@ class AccountsRequest(Header, frozen=True):
     kind = Kind.ACCOUNTS_REQUEST
 
 
-class Accounts(Header, frozen=True):
+class Accounts(Header, frozen=True, omit_defaults=True):
     """What became of the blocks of each collector. Payload: a row of four numbers for each.
 
     Payload array: ``rows`` (rows, 4) int64: a `SessionBlocks` each.
@@ -201,42 +204,51 @@ class Accounts(Header, frozen=True):
     Attributes:
         session: random number of this start of the memory.
         rows: collectors that it has heard of, >= 0.
+        continues: it has come back from an earlier moment of another start, and its rows count on
+            from there: what other starts told of these collectors stands no more.
     """
 
     kind = Kind.ACCOUNTS
     has_payload = True
     session: Session
     rows: Rows
+    continues: bool = False
 
 
 # --- arrivals: REQ/REP ---------------------------------------------------------------------------
 
 
-class ArrivalsRequest(Header, frozen=True):
-    """Ask how many blocks have come, so that few are on their way.
+class ArrivalsRequest(Header, frozen=True, omit_defaults=True):
+    """Ask how many blocks have come, so that few are on their way, and none is lost.
 
     Attributes:
         session: of the collector.
         blocks: answer when the memory has heard of this many, see `SessionBlocks`.
         wait_ms: or after this time, at most a minute; 0 answers at once.
+        oldest: number of the first block that the collector still keeps, of those that it sends
+            `BlockHeader.acked`; those before it will not come.
     """
 
     kind = Kind.ARRIVALS_REQUEST
     session: Session
     blocks: Count
     wait_ms: WaitMs = 0
+    oldest: Count = 0
 
 
-class Arrivals(Header, frozen=True):
+class Arrivals(Header, frozen=True, omit_defaults=True):
     """How many blocks have come.
 
     Attributes:
         session: random number of this start of the memory.
-        heard: blocks of the collector, as in `SessionBlocks`.
+        heard: blocks of the collector, as in `SessionBlocks`; of those that are acked the number of
+            the first that is missing: those before are stored, or were refused.
         held_back: since the question came, the memory did not want inserts for a while.
+        gap: since the question came, a block was dropped as the one numbered `heard` is missing.
     """
 
     kind = Kind.ARRIVALS
     session: Session
     heard: Count
     held_back: bool
+    gap: bool = False

@@ -136,7 +136,12 @@ class Node(Closing):
         return PipelinedClient(self._to(server), address)
 
     def sender(
-        self, address: Address, *, high_water_mark: int, buffer_bytes: int
+        self,
+        address: Address,
+        *,
+        high_water_mark: int,
+        buffer_bytes: int,
+        watched: bool = False,
     ) -> TransitionSender:
         """Connect to where a memory takes transitions.
 
@@ -144,9 +149,14 @@ class Node(Closing):
             address: of the memory's transitions.
             high_water_mark: blocks that may wait at this end.
             buffer_bytes: of the kernel, for what has left this process.
+            watched: whether to be told of connections that end; see `TransitionSender.broke`.
         """
         return TransitionSender(
-            self._to("memory"), address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
+            self._to("memory"),
+            address,
+            high_water_mark=high_water_mark,
+            buffer_bytes=buffer_bytes,
+            watched=watched,
         )
 
     def subscriber(self, address: Address) -> WeightSubscriber:

@@ -132,15 +132,18 @@ def priorities_layout(count: int) -> tuple[ArrayLayout, ...]:
     return (_INT64, (count,)), (_FLOAT32, (count,))
 
 
-def encode_accounts(session: int, blocks: Sequence[SessionBlocks]) -> bytes:
+def encode_accounts(
+    session: int, blocks: Sequence[SessionBlocks], *, continues: bool = False
+) -> bytes:
     """Write an `Accounts` message.
 
     Args:
         session: of the memory.
         blocks: a row for each collector.
+        continues: see `Accounts`.
     """
     rows = np.array(blocks, np.int64).reshape(-1, len(SessionBlocks._fields))
-    return encode(Accounts(session=session, rows=len(rows)), [rows])
+    return encode(Accounts(session=session, rows=len(rows), continues=continues), [rows])
 
 
 def read_accounts(message: Message) -> tuple[Accounts, list[SessionBlocks]]:

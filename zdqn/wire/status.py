@@ -69,6 +69,9 @@ class CollectorStatistics(RoleStatistics, frozen=True):
             environment has not come back.
         steps_ahead: environment steps that the memory has not heard of yet; None where nothing
             bounds them.
+        unacknowledged: blocks that the memory has not said that it has; None with
+            ``links.delivery = "plain"``.
+        resent: blocks that went again; None likewise.
         episode_return_mean: over its last few episodes; None before the first has ended.
     """
 
@@ -83,6 +86,8 @@ class CollectorStatistics(RoleStatistics, frozen=True):
     collecting_s: Seconds = 0.0
     idle_s: Seconds = 0.0
     steps_ahead: Count | None = None
+    unacknowledged: Count | None = None
+    resent: Count | None = None
     episode_return_mean: Finite | None = None
 
 
@@ -128,6 +133,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
         blocks_lost: missing in the collectors' sequences.
         blocks_duplicated: received twice and dropped.
         blocks_refused: malformed, or of another environment.
+        blocks_early: dropped because one before them is missing; they come again.
         stale_priorities: priorities that came for items that were evicted by then.
         environment_steps: of the collectors that it heard of.
         episodes: likewise.
@@ -149,6 +155,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
     blocks_lost: Annotated[int, Meta(ge=-(2**62), le=2**62)] = 0
     blocks_duplicated: Total = 0
     blocks_refused: Total = 0
+    blocks_early: Total = 0
     stale_priorities: Total = 0
     environment_steps: Total = 0
     episodes: Total = 0

@@ -13,6 +13,7 @@ from zdqn.wire.sockets import (
     SLICE_MS,
     Link,
     SocketMaker,
+    open_monitor,
     watch_by_keepalive,
 )
 
@@ -22,16 +23,39 @@ MAX_BLOCK_BYTES = 256 * 1024**2
 
 
 class TransitionSender(Link):
-    """PUSH end of the transitions link: blocks when the memory does not want inserts."""
+    """PUSH end of the transitions link: blocks when the memory does not want inserts.
+
+    Args:
+        maker: of its socket, and of another after `reopen`.
+        address: of a `TransitionReceiver`.
+        high_water_mark: blocks that may wait at this end.
+        buffer_bytes: of the kernel, for what has left this process.
+        watched: whether `broke` tells of connections that end.
+    """
 
     def __init__(
-        self, maker: SocketMaker, address: Address, *, high_water_mark: int, buffer_bytes: int
+        self,
+        maker: SocketMaker,
+        address: Address,
+        *,
+        high_water_mark: int,
+        buffer_bytes: int,
+        watched: bool = False,
     ) -> None:
         super().__init__(maker.socket(zmq.PUSH))
+        self._maker = maker
+        self._high_water_mark, self._buffer_bytes = high_water_mark, buffer_bytes
+        self._watched = watched
+        self._events: zmq.Socket[bytes] | None = None
+        self._set_up(address)
+
+    def _set_up(self, address: Address) -> None:
         watch_by_keepalive(self._socket)
-        self._socket.sndhwm = high_water_mark
-        self._socket.sndbuf = buffer_bytes
+        self._socket.sndhwm = self._high_water_mark
+        self._socket.sndbuf = self._buffer_bytes
         self._socket.sndtimeo = SLICE_MS
+        if self._watched:
+            self._events = open_monitor(self._socket, zmq.EVENT_DISCONNECTED)
         self._connect(address)
 
     def send(self, message: bytes, give_up: Callable[[], bool]) -> bool:
@@ -52,6 +76,29 @@ class TransitionSender(Link):
                     return False
             else:
                 return True
+
+    def broke(self) -> bool:
+        """Whether a connection has ended since this was asked last; what was on it may be lost."""
+        ended = False
+        while self._events is not None:
+            try:
+                self._events.recv_multipart(zmq.NOBLOCK)
+            except zmq.Again:
+                break
+            ended = True
+        return ended
+
+    def reopen(self) -> None:
+        """Forget what was not sent so far, and connect anew."""
+        self.close(0)
+        self._socket = self._maker.socket(zmq.PUSH)
+        self._set_up(self.address)
+
+    def close(self, linger_ms: int | None = None) -> None:
+        """Close; what is unsent gets `linger_ms` (default `LINGER_MS`) to leave."""
+        super().close(linger_ms)
+        if self._events is not None:
+            self._events.close(0)
 
 
 class TransitionReceiver(Link):

@@ -3,6 +3,7 @@
 import pytest
 
 from zdqn.errors import MismatchError
+from zdqn.roles.acting.arrivals_inquiry import ArrivalsInquiry
 from zdqn.roles.acting.block_window import BlockWindow
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address
@@ -45,7 +46,7 @@ def memory():
 
 @pytest.fixture
 def window(memory):
-    return BlockWindow(memory, session=5, clock=lambda: memory.now_s)
+    return BlockWindow(ArrivalsInquiry(memory, session=5, clock=lambda: memory.now_s))
 
 
 def came(heard, *, held_back=True, session=9):

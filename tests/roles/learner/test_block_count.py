@@ -1,6 +1,6 @@
 from types import SimpleNamespace
 
-from zdqn.records.block_accounts import BlockTotals, Sent
+from zdqn.records.block_accounts import BlockTotals, Sent, Told
 from zdqn.records.totals import RunTotals
 from zdqn.roles.learner.block_count import BlockCount
 from zdqn.wire.memory_messages import SessionBlocks
@@ -8,9 +8,9 @@ from zdqn.wire.memory_messages import SessionBlocks
 
 def test_memories_are_asked_before_collectors_and_both_are_kept():
     asked: list[str] = []
-    accounts: dict[int, list[SessionBlocks]] = {
-        1: [SessionBlocks(5, 4, 4, 0)],
-        2: [SessionBlocks(5, 9, 2, 0)],
+    accounts: dict[int, Told] = {
+        1: Told([SessionBlocks(5, 4, 4, 0)]),
+        2: Told([SessionBlocks(5, 9, 2, 0)]),
     }
     totals = RunTotals()
 
@@ -18,7 +18,7 @@ def test_memories_are_asked_before_collectors_and_both_are_kept():
         asked.append("collectors")
         return [Sent(5, 10)]
 
-    def take_accounts() -> dict[int, list[SessionBlocks]]:
+    def take_accounts() -> dict[int, Told]:
         asked.append("memory")
         return accounts
 
@@ -36,7 +36,7 @@ def test_memories_are_asked_before_collectors_and_both_are_kept():
 
 def test_a_memory_that_told_nothing_is_a_restart_all_the_same():
     totals = RunTotals()
-    accounts: dict[int, list[SessionBlocks]] = {1: [], 2: [], 3: []}
+    accounts: dict[int, Told] = {1: Told(), 2: Told(), 3: Told()}
     receivers = SimpleNamespace(take_accounts=lambda: accounts)
     count = BlockCount(totals, SimpleNamespace(blocks_sent=list), receivers)
     count.look()

@@ -9,6 +9,7 @@ from tests.roles.conftest import quick_config
 from tests.wire.fake_server import PONG, WELCOME
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FencedError, MismatchError
+from zdqn.records.block_accounts import Told
 from zdqn.roles.learner import memory_link
 from zdqn.roles.learner.memory_link import MemoryLink
 from zdqn.wire import membership
@@ -167,7 +168,7 @@ def test_what_became_of_blocks_is_asked_after_each_ping_and_told_once(fake, link
         AccountsRequest=[
             encode_accounts(9, []),
             encode_accounts(9, rows),
-            encode_accounts(10, rows),
+            encode_accounts(10, rows, continues=True),
         ]
     )
     joined = link(memory.address)
@@ -176,9 +177,9 @@ def test_what_became_of_blocks_is_asked_after_each_ping_and_told_once(fake, link
     assert joined.take_accounts().keys() == {9}  # it has said welcome
     until(lambda: memory.count(AccountsRequest) > 3)
     told = joined.take_accounts()
-    assert told[10] == rows
-    assert told.get(9) in ([], rows)
-    until(lambda: joined.take_accounts() == {9: [], 10: rows})
+    assert told[10] == Told(rows, continues=True)
+    assert told.get(9) in (Told([]), Told(rows))
+    until(lambda: joined.take_accounts() == {9: Told(), 10: Told(rows, continues=True)})
 
 
 def test_of_a_memory_that_died_before_it_told_anything_the_welcome_is_known(fake, link, until):
@@ -190,7 +191,7 @@ def test_of_a_memory_that_died_before_it_told_anything_the_welcome_is_known(fake
     joined = link(memory.address)
     joined.join()
     until(lambda: len(joined.take_accounts()) == 3)
-    assert joined.take_accounts() == {9: [], 20: [], 21: []}
+    assert joined.take_accounts() == {9: Told(), 20: Told(), 21: Told()}
 
 
 def test_of_a_memory_that_is_silent_the_last_pong_counts_and_nothing_more_is_asked(

@@ -46,7 +46,9 @@ class BlockSender(Protocol):
 class Window(Protocol):
     """Says how far to run ahead of the memory; a `BlockWindow` is one."""
 
-    heard: int
+    @property
+    def heard(self) -> int:
+        """Blocks that are not on their way any more."""
 
     def wait(self, sent: int, give_up: Callable[[], bool]) -> bool:
         """Wait until one more block may go; False if `give_up` said so first."""
@@ -62,6 +64,7 @@ class BlockStream:
         source: where transitions are gathered.
         sender: carries messages, and waits while the memory does not want inserts.
         window: keeps few on their way; None lets queues and buffers fill.
+        acked: whether the sender sends again what does not come; see `AckedLink`.
         session: of who collected them.
         origin: `EnvironmentSpec.origin` of the environments and the run.
         compression: of frames: "none", "lz4" or "zstd".
@@ -88,11 +91,13 @@ class BlockStream:
         compression: Compression,
         block_age_s: float,
         window: Window | None = None,
+        acked: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._window = window
         self._sender = sender
+        self._acked = acked
         self._session = session
         self._origin = origin
         self._compression = compression
@@ -159,6 +164,7 @@ class BlockStream:
             environment_steps=self._source.environment_steps,
             episodes=self._source.episodes,
             compression=self._compression,
+            acked=self._acked,
         )
         started_s = self._clock()
         sent = self._sender.send(block_payload.encode_block(header, block), give_up)

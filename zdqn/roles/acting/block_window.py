@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from typing import Protocol
 
-from zdqn.wire import codec
-from zdqn.wire.addresses import Address
-from zdqn.wire.asking import raise_refusal
-from zdqn.wire.memory_messages import Arrivals, ArrivalsRequest
-from zdqn.wire.protocol import ErrorReply
+from zdqn.roles.acting.arrivals_inquiry import ArrivalsInquiry
+from zdqn.wire.memory_messages import Arrivals
 
-_WAIT_MS = 1_000
-_SLICE_MS = 100
-_SILENCE_S = 3.0
+WAIT_MS = 1_000
+SLICE_MS = 100
 _MOST = 64
 _FREELY = 4
 """Answers in a row, each waited for by an idle collector, after which more may be on their way."""
 
 
-class Questions(Protocol):
-    """Asks the memory; a `zdqn.wire.request_sockets.PipelinedClient` is one."""
+class Lead:
+    """How many blocks may be on their way, by what the memory answers.
 
-    address: Address
+    Attributes:
+        blocks: that may be on their way now.
+    """
 
-    def send(self, message: bytes) -> bool:
-        """Send a request; False when the link is full."""
+    def __init__(self) -> None:
+        self._freely = 0
+        self.blocks = 1
 
-    def receive(self, timeout_ms: float) -> memoryview | None:
-        """Give the next answer, or None when none came in time."""
+    def take(self, answer: Arrivals, *, waited: bool) -> None:
+        """Take note of an answer, and whether a collector waited for it that had nothing to do."""
+        self._freely = self._freely + 1 if waited and not answer.held_back else 0
+        if answer.held_back:
+            self.blocks = 1
+        elif self._freely >= _FREELY:
+            self._freely = 0
+            self.blocks = min(2 * self.blocks, _MOST)
 
-    def reconnect(self) -> None:
-        """Forget everything on its way."""
+    def enough(self, sent: int, heard: int) -> int:
+        """Give how many blocks must have come until it is worth an answer."""
+        half = heard + (self.blocks + 1) // 2
+        return max(half, sent - self.blocks + 1)  # fewer may be on their way than before
 
 
 class BlockWindow:
@@ -46,31 +51,22 @@ class BlockWindow:
     and more are allowed.
 
     Args:
-        client: of the memory.
-        session: of the collector.
-        clock: seconds that never go back.
+        inquiry: asks the memory.
 
     Attributes:
         heard: blocks that are not on their way any more: they have come, or are lost.
-        blocks: that may be on their way now.
     """
 
-    def __init__(
-        self,
-        client: Questions,
-        *,
-        session: int,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._client = client
-        self._session = session
-        self._clock = clock
-        self._asked = False
-        self._asked_s = 0.0
+    def __init__(self, inquiry: ArrivalsInquiry) -> None:
+        self._inquiry = inquiry
         self._memory: int | None = None
-        self._freely = 0
+        self._lead = Lead()
         self.heard = 0
-        self.blocks = 1
+
+    @property
+    def blocks(self) -> int:
+        """Blocks that may be on their way now."""
+        return self._lead.blocks
 
     def wait(self, sent: int, give_up: Callable[[], bool]) -> bool:
         """Wait until one more block may go.
@@ -88,7 +84,7 @@ class BlockWindow:
         self._look(sent, 0)
         while sent - self.heard >= self.blocks:
             self._ask(sent)
-            if not self._look(sent, _SLICE_MS, waited=True) and give_up():
+            if not self._look(sent, SLICE_MS, waited=True) and give_up():
                 return False
         return True
 
@@ -98,40 +94,17 @@ class BlockWindow:
             self._ask(sent)
 
     def _ask(self, sent: int) -> None:
-        if self._asked:
-            if self._clock() - self._asked_s < _SILENCE_S:
-                return
-            self._client.reconnect()
-        half = self.heard + (self.blocks + 1) // 2
-        enough = max(half, sent - self.blocks + 1)  # fewer may be on their way than before
-        request = ArrivalsRequest(session=self._session, blocks=enough, wait_ms=_WAIT_MS)
-        self._asked = self._client.send(codec.encode(request))
-        self._asked_s = self._clock()
+        self._inquiry.ask(self._lead.enough(sent, self.heard), wait_ms=WAIT_MS)
 
     def _look(self, sent: int, timeout_ms: float, *, waited: bool = False) -> bool:
         """Take an answer, if there is one."""
-        body = self._client.receive(timeout_ms) if self._asked else None
-        if body is None:
+        answer = self._inquiry.answer(timeout_ms)
+        if answer is None:
             return False
-        self._asked = False
-        header = codec.decode(body).header
-        if isinstance(header, ErrorReply):
-            if not header.code.passes:
-                raise_refusal(header, "memory", self._client.address)
-            return False
-        assert isinstance(header, Arrivals)
-        self._take(header, sent, waited=waited)
-        return True
-
-    def _take(self, answer: Arrivals, sent: int, *, waited: bool) -> None:
         another = answer.session != self._memory and self._memory is not None
         nothing_comes = answer.heard <= self.heard and not answer.held_back
         self._memory = answer.session
         # what went to a memory that died, or over a connection that broke, never comes
         self.heard = sent if another or nothing_comes else max(self.heard, answer.heard)
-        self._freely = self._freely + 1 if waited and not answer.held_back else 0
-        if answer.held_back:
-            self.blocks = 1
-        elif self._freely >= _FREELY:
-            self._freely = 0
-            self.blocks = min(2 * self.blocks, _MOST)
+        self._lead.take(answer, waited=waited)
+        return True

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from zdqn.records.block_accounts import BlockTotals, Sent
+from zdqn.records.block_accounts import BlockTotals, Sent, Told
 from zdqn.records.totals import RunTotals
-from zdqn.wire.memory_messages import SessionBlocks
 from zdqn.wire.status import MemoryStatistics
 
 
@@ -20,7 +19,7 @@ class Senders(Protocol):
 class Receivers(Protocol):
     """Who knows the memory; a `zdqn.roles.learner.memory_link.MemoryLink` is one."""
 
-    def take_accounts(self) -> dict[int, list[SessionBlocks]]:
+    def take_accounts(self) -> dict[int, Told]:
         """Give what each start of the memory told since the last call, in order; may be empty."""
 
     def came_back_with(self, session: int) -> int | None:
@@ -49,9 +48,9 @@ class BlockCount:
         """Ask both ends, and give where all blocks are as of now."""
         blocks = self._totals.blocks
         # what came is asked first: what is sent meanwhile is on its way, and not lost
-        for memory, rows in self._receivers.take_accounts().items():
+        for memory, told in self._receivers.take_accounts().items():
             self._totals.meet(memory)
-            blocks.heard(memory, rows)
+            blocks.heard(memory, told)
         blocks.told(self._senders.blocks_sent())
         return blocks.counts()
 

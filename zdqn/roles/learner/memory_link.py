@@ -9,11 +9,12 @@ from collections.abc import Callable
 from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.errors import ZdqnError
+from zdqn.records.block_accounts import Told
 from zdqn.roles.farewell import RUN_IS_OVER
 from zdqn.wire.addresses import Address
 from zdqn.wire.asking import ask
 from zdqn.wire.membership import Membership
-from zdqn.wire.memory_messages import AccountsRequest, SessionBlocks
+from zdqn.wire.memory_messages import AccountsRequest
 from zdqn.wire.node import Node
 from zdqn.wire.payloads import read_accounts
 from zdqn.wire.protocol import Hello, Statistics, Status, StatusRequest, Stop
@@ -52,7 +53,7 @@ class MemoryLink(Closing):
     ) -> None:
         self.address = address
         self._node = node
-        self._accounts: dict[int, list[SessionBlocks]] = {}
+        self._accounts: dict[int, Told] = {}
         self._lock = threading.Lock()
         self._membership = Membership(
             node,
@@ -106,17 +107,17 @@ class MemoryLink(Closing):
         """Why the run is over, if it is the memory that said so; else ""."""
         return "the memory was asked to stop" if self._membership.stopping else ""
 
-    def take_accounts(self) -> dict[int, list[SessionBlocks]]:
+    def take_accounts(self) -> dict[int, Told]:
         """Give what became of blocks, as each start of the memory told it since the last call.
 
         Returns:
-            Session of a start to its rows, in the order of the starts; none for one that has not
-            told any.
+            Session of a start to what it told, in the order of the starts; no rows for one that has
+            not told any.
         """
         with self._lock:
             accounts, self._accounts = self._accounts, {}
         sessions = dict.fromkeys(self._membership.server_sessions)
-        return {session: accounts.get(session, []) for session in (*sessions, *accounts)}
+        return {session: accounts.get(session, Told()) for session in (*sessions, *accounts)}
 
     def _ask_for_accounts(self, client: Client) -> None:
         reply = ask(client, AccountsRequest(), server="memory", timeout_s=_LAST_WORD_S)
@@ -124,7 +125,7 @@ class MemoryLink(Closing):
             return
         header, rows = read_accounts(reply.message)
         with self._lock:
-            self._accounts[header.session] = rows
+            self._accounts[header.session] = Told(rows, header.continues)
 
     def stop(self) -> MemoryStatistics:
         """Ask the memory for its last numbers and accounts, and to end."""
