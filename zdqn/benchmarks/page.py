@@ -19,6 +19,7 @@ _TITLES = {
     "sample": "Batches out of the memory",
     "storage": "A replay on disk",
     "keys": "What keys cost",
+    "delivery": "What acknowledged delivery costs",
     "learner": "Updates of the learner",
     "collector": "Steps of a collector",
     "scaling": "More collectors",
@@ -42,6 +43,9 @@ _BOUNDS = {
     "and checked.",
     "keys": "As above, with a key at each end, so that everything is encrypted. Bound: the same "
     "without keys, in turn with it.",
+    "delivery": "Two processes send blocks to a memory process, and keep each until it is "
+    'acknowledged. Bound: the same, sent and forgotten (`links.delivery = "plain"`), in turn with '
+    "it.",
     "learner": "`fed_over_tcp` samples from a memory process; `role` is the whole learner, which "
     "publishes, reports and serves as well. Bound: the same trainer, fed from a list. "
     "`compiling`: seconds until updates are compiled, without and with an earlier run's.",

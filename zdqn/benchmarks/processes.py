@@ -275,12 +275,15 @@ def _never() -> bool:
     return False
 
 
-def connect_sender(node: Node, config: Config, address: str) -> TransitionSender:
+def connect_sender(
+    node: Node, config: Config, address: str, *, watched: bool = False
+) -> TransitionSender:
     """Connect the sending end of a transitions link, with a collector's options."""
     return node.sender(
         parse_address(address, parameter="the transitions address"),
         high_water_mark=config.transition_high_water_mark,
         buffer_bytes=config.transition_buffer_bytes,
+        watched=watched,
     )
 
 

@@ -83,11 +83,16 @@ class Writer:
 
     Args:
         spec: of its environment.
+        acked: whether they are sent until they are acknowledged.
+
+    Attributes:
+        session: of the collector.
     """
 
-    def __init__(self, spec: EnvironmentSpec) -> None:
+    def __init__(self, spec: EnvironmentSpec, *, acked: bool = False) -> None:
         self._spec = spec
-        self._session = new_session()
+        self._acked = acked
+        self.session = new_session()
         self._sequence = 0
         self._environment_steps = 0
 
@@ -96,13 +101,14 @@ class Writer:
         for _ in range(count):
             self._environment_steps += len(block)
             header = BlockHeader(
-                session=self._session,
+                session=self.session,
                 sequence=self._sequence,
                 origin=self._spec.digest,
                 frames=len(block.frames),
                 transitions=len(block),
                 environment_steps=self._environment_steps,
                 episodes=0,
+                acked=self._acked,
             )
             self._sequence += 1
             yield block_payload.encode_block(header, block)

@@ -98,6 +98,7 @@ _BENCHMARKS = {
     "storage": _Benchmark("Inserts and samples of a replay on disk, beside one in RAM."),
     "sample": _Benchmark("Batches a second out of a memory process."),
     "keys": _Benchmark("Inserts and samples with keys, beside the same without."),
+    "delivery": _Benchmark("Inserts that are acknowledged, beside the same that are not."),
     "learner": _Benchmark("Updates a second, fed by a memory over TCP and from a list."),
     "collector": _Benchmark("Environment steps a second of one collector."),
     "actions": _Benchmark("Greedy actions a second for remote-policy collectors."),

@@ -71,32 +71,32 @@ class _Session:
     @property
     def heard(self) -> int:
         """Blocks that went before the last that any memory has heard of, and that one."""
-        rows = self.at_memories.values()
-        arrived = sum(row.received + row.refused for row in rows) - self._stored_twice()
-        return max([row.heard for row in rows] + [arrived])
+        return max([row.heard for row in self.at_memories.values()] + [sum(self._arrived())])
 
     def counts(self) -> BlockTotals:
-        rows = self.at_memories.values()
-        stored = sum(row.received for row in rows) - self._stored_twice()
-        refused = sum(row.refused for row in rows)
+        stored, refused = self._arrived()
         heard = self.heard
         sent = max(self.sent, heard)
         in_flight = 0 if self.left else sent - heard
         lost = sent - stored - refused - in_flight
         return BlockTotals(sent, stored, lost, refused, in_flight)
 
-    def _stored_twice(self) -> int:
-        """Count blocks that came again to a memory, after they were acknowledged by none.
+    def _arrived(self) -> tuple[int, int]:
+        """Count the blocks that were stored, and those that were refused, each once.
 
-        An earlier one had them, and died before the collector knew. Blocks that come again are
-        stored in order, so that they are the first of those of the later memory.
+        Some may have come to two memories: the first died before their collector knew that it had
+        them. Those are stored in order, so that they are the first of what the later one has.
         """
-        twice = reached = 0
+        stored = refused = reached = 0
         for row in self.at_memories.values():
             first = row.heard - row.received - row.refused
-            twice += max(min(reached - first, row.received), 0)
+            known = first > 0 or row.received  # else it says nothing of where it began
+            again = max(reached - first, 0) if known else 0
+            stored_again = min(again, row.received)
+            stored += row.received - stored_again
+            refused += row.refused - min(again - stored_again, row.refused)
             reached = max(reached, row.heard)
-        return twice
+        return stored, refused
 
 
 class BlockAccounts:

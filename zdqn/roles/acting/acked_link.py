@@ -11,6 +11,7 @@ from typing import Protocol
 from zdqn.core.kept_blocks import KeptBlocks
 from zdqn.roles.acting.arrivals_inquiry import ArrivalsInquiry
 from zdqn.roles.acting.block_window import SLICE_MS, WAIT_MS, Lead
+from zdqn.wire.memory_messages import Arrivals
 from zdqn.wire.quiet_log import QuietLog
 
 logger = logging.getLogger("zdqn.collector")
@@ -20,6 +21,8 @@ MOST_BYTES = 64 * 1024**2
 _ASK_EVERY_S = 1.0
 _PATIENCE_S = 5.0
 _MOST_PATIENCE_S = 60.0
+_HELD_BACK = 10
+"""As many times is a memory waited for that does not read all the time."""
 _SAY_AFTER_S = 10.0
 
 
@@ -207,22 +210,23 @@ class AckedLink:
         now_s = self._answered_s = self._clock()
         another = answer.session != self._memory and self._memory is not None
         self._memory = answer.session
-        if self._kept.acknowledge(answer.heard) or answer.held_back or not self.unacknowledged:
+        if self._kept.acknowledge(answer.heard) or not self.unacknowledged:
             self._moved_s, self._patience_s = now_s, _PATIENCE_S
         if self._lead is not None:
             self._lead.take(answer, waited=waited)
-        if another or self._broken or self._is_stuck(now_s, gap=answer.gap):
+        if another or self._broken or self._is_stuck(answer, now_s):
             self._go_back(now_s)
         return True
 
-    def _is_stuck(self, now_s: float, *, gap: bool) -> bool:
-        """Whether the memory reads, and the first block that it misses does not come.
+    def _is_stuck(self, answer: Arrivals, now_s: float) -> bool:
+        """Whether the first block that the memory misses does not come, though nothing broke.
 
-        A large block may take its time on a narrow link; and what was in an old connection may come
-        after all that went again, and look like a gap.
+        A large block may take its time on a narrow link, and a memory that holds collectors back
+        not read it; and what was in an old connection may come after what went again, as a gap.
         """
-        since_s = self._went_back_s if gap else max(self._moved_s, self._went_back_s)
-        if not self.unacknowledged or now_s - since_s < self._patience_s:
+        since_s = self._went_back_s if answer.gap else max(self._moved_s, self._went_back_s)
+        patience_s = self._patience_s * (_HELD_BACK if answer.held_back else 1)
+        if not self.unacknowledged or now_s - since_s < patience_s:
             return False
         self._patience_s = min(2 * self._patience_s, _MOST_PATIENCE_S)
         return True
