@@ -160,6 +160,75 @@ def test_together_is_what_one_by_one_is(make_block, make_large, stack, kind, tra
     together[0]._replay.check_valid()
 
 
+@pytest.mark.parametrize(
+    "numbers",
+    [[0, 1, 2, 3], [0, 2, 1, 1, 3], [3, 2, 1, 0], [0, 0, 1, 0, 2, 1, 3], [1, 2, 0, 1]],
+)
+def test_acked_blocks_are_stored_in_order_however_they_come(make_block, make_large, numbers):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    messages = {n: encode(spec, make_block(spec, 3), n, acked=True) for n in range(4)}
+    together, by_one = (make_large(spec) for _ in range(2))
+    together[1].insert_together([messages[number] for number in numbers])
+    for number in numbers:
+        by_one[1].insert(messages[number])
+    missing, duplicated, early = 0, 0, 0
+    for number in numbers:
+        duplicated += number < missing
+        early += number > missing
+        missing += number == missing
+    for store, intake in (together, by_one):
+        assert store.size == 3 * missing
+        assert (intake.heard(5), intake.ledger.received, intake.ledger.lost) == (
+            missing,
+            missing,
+            0,
+        )
+        assert (intake.ledger.duplicated, intake.order.early) == (duplicated, early)
+
+
+def test_the_same_blocks_are_stored_if_they_are_not_acked_and_what_is_missing_is_lost(
+    make_block, make_large
+):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    store, intake = make_large(spec)
+    intake.insert_together([encode(spec, make_block(spec, 3), number) for number in (0, 2, 3)])
+    assert (store.size, intake.ledger.lost, intake.order.early) == (9, 1, 0)
+
+
+def test_an_acked_block_that_is_refused_is_not_waited_for(make_block, make_large):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    store, intake = make_large(spec)
+    good, bad = make_block(spec, 3), make_block(spec, 3)
+    bad.records["reward"][1] = np.nan
+    messages = [
+        encode(spec, block, n, acked=True) for n, block in enumerate([bad, good, bad, good])
+    ]
+    for number, message in enumerate(messages):
+        refused = intake.insert_together([message, message])
+        assert len(refused) == (number % 2 == 0)
+        assert intake.heard(5) == number + 1
+    assert (intake.refused, intake.ledger.lost, intake.ledger.duplicated) == (2, 0, 4)
+    assert [tuple(row) for row in intake.sessions()] == [(5, 4, 2, 2)]
+    assert store.size == 6
+
+
+def test_a_memory_that_counts_on_from_a_snapshot_knows_what_is_gone(make_block, make_large):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    messages = [encode(spec, make_block(spec, 3), n, acked=True) for n in range(8)]
+    _, before = make_large(spec)
+    before.insert_together(messages[:3])
+    state = json.loads(json.dumps(before.state_dict()))
+    before.insert_together(messages[3:6])
+    _, intake = make_large(spec)
+    intake.go_on_from(state, [])
+    assert (intake.heard(5), intake.ledger.received) == (3, 0)
+    assert intake.begin_at(5, 6) == 3
+    assert intake.insert_together(messages[5:]) == []
+    assert (intake.ledger.received, intake.ledger.lost, intake.ledger.duplicated) == (2, 3, 1)
+    assert [tuple(row) for row in intake.sessions()] == [(5, 8, 5, 0)]
+    assert intake.ledger.environment_steps == 6  # those of the others were counted before
+
+
 def odd_ones(spec, good, make_block):
     bad_action = make_block(spec, 3)
     bad_action.records["action"] = [0, spec.num_actions, 1]

@@ -76,14 +76,14 @@ class Client:
         self._node = node
         self._client = node.client(parse_address(endpoint, parameter="test"), "memory")
         hello = Hello(role="collector", name="by hand", session=5, spec=Spec.of(spec))
-        self.welcome = self._ask(hello).header
+        self.welcome = self.ask(hello).header
         assert isinstance(self.welcome, Welcome), self.welcome
         self.sender = node.sender(
             parse_address(self.welcome.data_endpoint, parameter="test"),
             high_water_mark=1000, buffer_bytes=65536,
         )  # fmt: skip
 
-    def _ask(self, header):
+    def ask(self, header):
         return ask_of(self._client, header)
 
     def push(self, blocks):
@@ -102,12 +102,12 @@ class Client:
 
     def sample(self, batches=20):
         request = SampleRequest(batch_size=16, batches=batches, wait_ms=10_000)
-        reply = self._ask(request)
+        reply = self.ask(request)
         assert isinstance(reply.header, Batches), reply.header
         return payloads.read_batches(reply.message, self.spec)[1]
 
     def stop(self):
-        self._ask(Stop(reason="enough"))
+        self.ask(Stop(reason="enough"))
 
     def close(self):
         self.sender.close()

@@ -12,7 +12,9 @@ from tests.roles.kept_memories import (
     keeper,
     start,
 )
+from zdqn.wire.memory_messages import AccountsRequest
 from zdqn.wire.node import Node
+from zdqn.wire.payloads import read_accounts
 from zdqn.wire.remote_control import fetch_status
 
 __all__ = ["keeper", "start"]
@@ -46,6 +48,9 @@ def test_killed_while_snapshots_are_made_under_load_it_comes_back_with_the_newes
         assert status["size"] == status["came_back_with"] == again.came_back_with() > 0
         assert status["transitions"] == status["blocks"] == 0  # it counts anew, as another memory
         check(client_again.sample(), spec, client.transitions)
+        header, rows = read_accounts(client_again.ask(AccountsRequest()).message)
+        assert header.continues
+        assert 0 < rows[0].received == rows[0].heard < client.sequence
         client_again.close()
 
 

@@ -37,10 +37,11 @@ def make_receiver(context, address, high_water_mark=2, buffer_bytes=8_192, *, cl
     )  # fmt: skip
 
 
-def make_sender(context, address, high_water_mark=2, buffer_bytes=8_192):
+def make_sender(context, address, high_water_mark=2, buffer_bytes=8_192, *, watched=False):
     return TransitionSender(
-        context, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes
-    )
+        context, address, high_water_mark=high_water_mark, buffer_bytes=buffer_bytes,
+        watched=watched,
+    )  # fmt: skip
 
 
 def take(client, timeout_ms=WAIT_MS):

@@ -7,7 +7,15 @@ from contextlib import suppress
 import pytest
 import zmq
 
-from tests.wire.links import WAIT_MS, WAIT_S, make_receiver, make_sender, never, receive_block
+from tests.wire.links import (
+    WAIT_MS,
+    WAIT_S,
+    make_receiver,
+    make_sender,
+    never,
+    rebind,
+    receive_block,
+)
 from zdqn.errors import AddressInUseError
 from zdqn.wire.addresses import Address
 
@@ -174,3 +182,32 @@ def test_a_message_of_more_than_a_block_may_have_is_never_held(context, loopback
     assert sender.send(bytes(10_000), never)
     assert len(receive_block(receiver)) == 10_000
     assert receiver.receive(copy=True) is None
+
+
+def test_a_watched_sender_tells_once_of_a_connection_that_ended(context, loopback, until):
+    receiver = make_receiver(context, loopback)
+    plain = make_sender(context, receiver.address)
+    sender = make_sender(context, receiver.address, watched=True)
+    for one in (plain, sender):
+        assert one.send(b"block", never)
+        assert receive_block(receiver) == b"block"
+    assert not sender.broke()
+    receiver.close(0)
+    until(sender.broke)
+    assert not sender.broke()
+    assert not plain.broke()
+
+
+def test_what_was_not_sent_is_forgotten_when_it_is_opened_again(context, loopback, until):
+    receiver = make_receiver(context, loopback)
+    address = receiver.address
+    receiver.close(0)
+    sender = make_sender(context, address, watched=True)
+    assert sender.send(b"old", never)
+    sender.reopen()
+    assert sender.send(b"new", never)
+    receiver = rebind(lambda: make_receiver(context, address), until)
+    assert receive_block(receiver) == b"new"
+    assert receiver.receive(copy=True) is None
+    receiver.close(0)
+    until(sender.broke)  # the new connection is watched too

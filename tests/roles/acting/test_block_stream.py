@@ -109,6 +109,14 @@ def test_a_full_block_goes_at_once_and_says_what_it_is():
     assert (block.frames == 3).all()
 
 
+@pytest.mark.parametrize("acked", [False, True])
+def test_a_block_says_whether_it_is_acked(acked):
+    acting = Acting(acked=acked)
+    acting.source.collect(3)
+    acting.stream.send_if_due(never)
+    assert acting.link.headers[0].acked is acked
+
+
 def test_blocks_are_numbered_without_gaps():
     acting = Acting()
     for _ in range(4):
