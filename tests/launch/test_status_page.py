@@ -40,10 +40,13 @@ def test_states():
         collector(1, state="silent", last_seen_s=12.0),
         collector(2),
         collector(3, idle_s=43.0),
+        collector(4, acknowledging_s=12.0),
+        collector(5, acknowledging_s=9.0),
     )
     lines = drawn(training(*rows, rates={"steps of collector-2": 0.0}))
-    assert [line.split("   ")[-1] for line in lines[-4:]] == [
-        "silent for 3 s", "silent for 12 s", "stands still", "no step for 43 s"
+    assert [line.split("   ")[-1] for line in lines[-6:]] == [
+        "silent for 3 s", "silent for 12 s", "stands still", "no step for 43 s",
+        "waits for acknowledgements for 12 s", "living",
     ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from zdqn.launch.role_lines import describe_doing, draw_roles, is_stalled, memor
 from zdqn.launch.run_view import Member, RunView
 from zdqn.launch.screen import LEAST_WIDTH, WIDEST, draw_screen, stacked
 from zdqn.launch.wording import duration, number, rate, score, share
-from zdqn.wire.status import MemoryStatus
+from zdqn.wire.status import STANDSTILL_S, MemoryStatus
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -119,6 +119,9 @@ def _evaluators(view: RunView, width: int) -> list[Line]:
 def _state(view: RunView, member: Member) -> str:
     if not member.is_living:
         return f"{printable(member.state)} for {duration(member.last_seen_s)}"
+    waits_s = member.collector.acknowledging_s or 0.0
+    if waits_s >= STANDSTILL_S:
+        return f"waits for acknowledgements for {duration(waits_s)}"
     if is_stalled(view, member):
         idle_s = member.collector.idle_s
         return f"no step for {duration(idle_s)}" if idle_s else "stands still"

@@ -301,6 +301,7 @@ class Collector(LearnerClient):
             steps_ahead=stream.steps_ahead if stream is not None else None,
             unacknowledged=acked.unacknowledged if acked is not None else None,
             resent=acked.resent if acked is not None else None,
+            acknowledging_s=round(acked.waits_s, 1) if acked is not None else None,
             episode_return_mean=round(sum(returns) / len(returns), 3) if returns else None,
         )
         return statistics.to_wire()

@@ -72,6 +72,8 @@ class CollectorStatistics(RoleStatistics, frozen=True):
         unacknowledged: blocks that the memory has not said that it has; None with
             ``links.delivery = "plain"``.
         resent: blocks that went again; None likewise.
+        acknowledging_s: for how long it waits now for the memory to acknowledge blocks; None
+            likewise.
         episode_return_mean: over its last few episodes; None before the first has ended.
     """
 
@@ -88,6 +90,7 @@ class CollectorStatistics(RoleStatistics, frozen=True):
     steps_ahead: Count | None = None
     unacknowledged: Count | None = None
     resent: Count | None = None
+    acknowledging_s: Seconds | None = None
     episode_return_mean: Finite | None = None
 
 

@@ -207,13 +207,29 @@ def test_when_the_window_is_full_it_waits_and_says_so(caplog):
     caplog.set_level("INFO")
     acting = Acting(most_blocks=4)
     acting.send(4)
+    waited = []
+
+    def look():
+        waited.append(acting.link.waits_s)
+        return False
+
     acting.inquiry.answers = [None] * 300 + [came(1)]
-    assert acting.send(1)
-    assert acting.link.waiting_s == pytest.approx(30)
+    assert acting.send(1, look)
+    assert max(waited) == pytest.approx(30)
+    assert acting.link.waits_s == 0
     assert acting.sender.messages == [b"0", b"1", b"2", b"3", b"4"]
     said = [line for line in caplog.messages if "to acknowledge 4 blocks" in line]
     assert said[0].startswith("waiting for the memory at tcp://memory:5556")
     assert 1 <= len(said) <= 3
+
+
+def test_a_memory_that_holds_it_back_by_the_ratio_is_no_such_wait(caplog):
+    caplog.set_level("INFO")
+    acting = Acting(most_blocks=4)
+    acting.send(4)
+    acting.inquiry.answers = [came(0, held_back=True)] + [None] * 300 + [came(1, held_back=True)]
+    assert acting.send(1)
+    assert not [line for line in caplog.messages if "to acknowledge" in line]
 
 
 def test_so_it_does_when_it_holds_many_bytes():

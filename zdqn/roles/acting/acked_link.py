@@ -57,8 +57,6 @@ class AckedLink:
         most_bytes: of them.
         clock: seconds that never go back.
 
-    Attributes:
-        waiting_s: seconds spent waiting for acknowledgements.
     """
 
     def __init__(
@@ -83,7 +81,8 @@ class AckedLink:
         self._answered_s = self._moved_s = clock()
         self._went_back_s = -math.inf
         self._patience_s = _PATIENCE_S
-        self.waiting_s = 0.0
+        self._held_back = False
+        self._waits_since_s: float | None = None
 
     @property
     def heard(self) -> int:
@@ -99,6 +98,12 @@ class AckedLink:
     def resent(self) -> int:
         """Blocks that went again, all in all."""
         return self._kept.resent
+
+    @property
+    def waits_s(self) -> float:
+        """For how long it waits now for acknowledgements; not for a memory that holds it back."""
+        since_s = self._waits_since_s
+        return 0.0 if since_s is None or self._held_back else self._clock() - since_s
 
     # --- sending ----------------------------------------------------------------------------------
 
@@ -118,15 +123,15 @@ class AckedLink:
         self._look(0)
         if not self._must_wait():
             return True
-        started_s = self._clock()
-        while self._must_wait():
+        self._waits_since_s = self._clock()
+        given_up = False
+        while self._must_wait() and not given_up:
             self._ask()
-            if not self._look(SLICE_MS, waited=True) and give_up():
-                return False
+            given_up = not self._look(SLICE_MS, waited=True) and give_up()
             self._send_kept(give_up)
-            self._say(self._clock() - started_s)
-        self.waiting_s += self._clock() - started_s
-        return True
+            self._say()
+        self._waits_since_s = None
+        return not given_up
 
     def _must_wait(self) -> bool:
         kept, lead = self._kept, self._lead
@@ -209,7 +214,7 @@ class AckedLink:
             return False
         now_s = self._answered_s = self._clock()
         another = answer.session != self._memory and self._memory is not None
-        self._memory = answer.session
+        self._memory, self._held_back = answer.session, answer.held_back
         if self._kept.acknowledge(answer.heard) or not self.unacknowledged:
             self._moved_s, self._patience_s = now_s, _PATIENCE_S
         if self._lead is not None:
@@ -246,7 +251,8 @@ class AckedLink:
                 self._kept.oldest,
             )
 
-    def _say(self, waited_s: float) -> None:
+    def _say(self) -> None:
+        waited_s = self.waits_s
         if waited_s >= _SAY_AFTER_S:
             self._complaints.say(
                 logging.INFO,
