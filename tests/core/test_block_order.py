@@ -8,14 +8,18 @@ from zdqn.core.ledger import Ledger
 
 
 class Setting:
-    def __init__(self, may_miss=5):
+    def __init__(self):
         self.ledger = Ledger()
-        self.may_miss = may_miss
-        self.order = BlockOrder(self.ledger, self._believed)
+        self.order = BlockOrder(self.ledger, self)  # type: ignore[arg-type]
+        self.forgotten: list[int] = []
 
-    def _believed(self, session, sent):
+    def believed_sent(self, session, sent):
+        """Be what bounds counts: five blocks may be missing."""
         account = self.ledger.accounts.get(session)
-        return sent if account is None else min(sent, account.next_sequence + self.may_miss)
+        return sent if account is None else min(sent, account.next_sequence + 5)
+
+    def forget(self, session):
+        self.forgotten.append(session)
 
     def come(self, *numbers, session=7):
         """Let blocks come, and give those that were stored."""
@@ -67,6 +71,7 @@ def test_a_session_that_outlived_a_memory_begins_where_it_says(setting):
 def test_what_is_not_kept_any_more_is_lost_if_it_can_be_true(setting):
     setting.come(0, 1)
     assert setting.order.begin_at(7, 4) == 2
+    assert setting.forgotten == [7]  # what its next block may count is not bounded by the last
     assert setting.come(4) == [4]
     assert setting.order.begin_at(7, 10**9) == 0
     assert setting.ledger.lost == 2

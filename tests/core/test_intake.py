@@ -222,7 +222,7 @@ def test_a_memory_that_counts_on_from_a_snapshot_knows_what_is_gone(make_block, 
     _, intake = make_large(spec)
     intake.go_on_from(state, [])
     assert (intake.heard(5), intake.ledger.received) == (3, 0)
-    assert intake.begin_at(5, 6) == 3
+    assert intake.order.begin_at(5, 6) == 3
     assert intake.insert_together(messages[5:]) == []
     assert (intake.ledger.received, intake.ledger.lost, intake.ledger.duplicated) == (2, 3, 1)
     assert [tuple(row) for row in intake.sessions()] == [(5, 8, 5, 0)]

@@ -196,6 +196,7 @@ def test_a_watched_sender_tells_once_of_a_connection_that_ended(context, loopbac
     until(sender.broke)
     assert not sender.broke()
     assert not plain.broke()
+    sender.close(0)
 
 
 def test_what_was_not_sent_is_forgotten_when_it_is_opened_again(context, loopback, until):
@@ -211,3 +212,4 @@ def test_what_was_not_sent_is_forgotten_when_it_is_opened_again(context, loopbac
     assert receiver.receive(copy=True) is None
     receiver.close(0)
     until(sender.broke)  # the new connection is watched too
+    sender.close(0)

@@ -6,9 +6,11 @@ that was lost on the way. Each session is stored in order, from the first block 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
+from zdqn.core.block_counts import BlockCounts, Counts
 from zdqn.core.ledger import Ledger
+from zdqn.wire.memory_messages import BlockHeader
 
 _MOST_SESSIONS = 10_000
 """Of those that are not in the ledger; of more, those heard of longest ago are forgotten."""
@@ -21,15 +23,15 @@ class BlockOrder:
 
     Args:
         ledger: of the blocks that came.
-        believed: how many blocks a session can have sent, of those that it says it has.
+        counts: bounds what sessions can have sent.
 
     Attributes:
         early: blocks dropped because one before them is missing; they come again.
     """
 
-    def __init__(self, ledger: Ledger, believed: Callable[[int, int], int]) -> None:
+    def __init__(self, ledger: Ledger, counts: BlockCounts) -> None:
         self._ledger = ledger
-        self._believed = believed
+        self._counts = counts
         self._begins: dict[int, int] = {}  # of sessions of which no block was stored
         self._came_back: set[int] = set()
         self._early_of: dict[int, int] = {}
@@ -59,6 +61,30 @@ class BlockOrder:
             _keep(self._early_of, session, self.early_of(session) + 1)
         return sequence == missing
 
+    def follow(self, headers: Iterable[BlockHeader]) -> dict[int, Counts] | None:
+        """Say what sessions have counted with some blocks; None if not all of them may be stored.
+
+        Args:
+            headers: of the blocks, in the order in which they came.
+
+        Raises:
+            ProtocolError: when one counts what it cannot have counted.
+        """
+        counted: dict[int, Counts] = {}
+        following: dict[int, int] = {}
+        for header in headers:
+            session, sequence = header.session, header.sequence
+            if header.acked:
+                missing = following.get(session)
+                if sequence != (self.next_of(session) if missing is None else missing):
+                    return None
+                following[session] = sequence + 1
+            counts = self._counts.follow(header, counted.get(session))
+            if counts is None:
+                return None  # it came before
+            counted[session] = counts
+        return counted
+
     def pass_over(self, session: int, sequence: int) -> None:
         """Go on behind a block that came and was refused, so that it does not come again."""
         if not self._ledger.pass_over(session, sequence):
@@ -82,10 +108,11 @@ class BlockOrder:
             believed = self.believed_sent(session, oldest)
             self._came_back.discard(session)
         else:
-            believed = self._believed(session, oldest)
+            believed = self._counts.believed_sent(session, oldest)
         if oldest <= missing:
             return 0
         if oldest <= believed and session in self._ledger.accounts:
+            self._counts.forget(session)
             return self._ledger.skip(session, oldest)
         self._ledger.forget(session)
         _keep(self._begins, session, oldest)

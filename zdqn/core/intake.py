@@ -81,7 +81,7 @@ class Intake:
         self._origins: tuple[int, ...] = ()
         self._counts = BlockCounts(block_transitions=store.block_transitions, n_step=n_step)
         self.ledger = Ledger()
-        self.order = BlockOrder(self.ledger, self._counts.believed_sent)
+        self.order = BlockOrder(self.ledger, self._counts)
         self.refused = 0
         self.refusals: dict[int, Refused] = {}
 
@@ -116,19 +116,10 @@ class Intake:
             transitions = sum(header.transitions for header in headers)
             if transitions * JOINED_SHARE > self._store.capacity:
                 return False  # their frames stay as long as any of them does
-            counted: dict[int, Counts] = {}
-            missing: dict[int, int] = {}
-            for header in headers:
-                session = header.session
-                if header.acked:
-                    if header.sequence != missing.get(session, self.order.next_of(session)):
-                        return False
-                    missing[session] = header.sequence + 1
-                counts = self._counts.follow(header, counted.get(session))
-                if counts is None:
-                    return False  # it came before
-                counted[session] = counts
+            counted = self.order.follow(headers)
         except MismatchError:
+            return False
+        if counted is None:
             return False
         block = block_payload.join_blocks(decoded, spec)
         if block is None:
@@ -273,13 +264,6 @@ class Intake:
             return account.heard
         refused = self.refusals[session].blocks if session in self.refusals else 0
         return max(refused, self.order.next_of(session))
-
-    def begin_at(self, session: int, oldest: int) -> int:
-        """Wait for no block that its collector has no more; see `BlockOrder.begin_at`."""
-        lost = self.order.begin_at(session, oldest)
-        if lost:
-            self._counts.forget(session)
-        return lost
 
     def sessions(self) -> list[SessionBlocks]:
         """Give what became of the blocks of each collector that this memory heard of."""

@@ -96,7 +96,7 @@ class ArrivalsQueue:
                 self._reply(waiting.request, codec.encode(self._answer(waiting)))
 
     def _go_on_from(self, header: ArrivalsRequest) -> None:
-        lost = self._intake.begin_at(header.session, header.oldest)
+        lost = self._intake.order.begin_at(header.session, header.oldest)
         if lost:
             logger.warning(
                 "%d blocks that %s was told had come went with an earlier end of this memory: lost",

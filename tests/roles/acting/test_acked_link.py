@@ -289,12 +289,13 @@ def test_a_gap_that_is_told_is_filled_at_once_but_not_over_and_over():
     acting.send(3)
     assert acting.goes_again(came(1, gap=True)) == [1, 2]
     assert acting.goes_again(came(1, gap=True)) == []  # what was under way before looks like one
-    acting.clock.now_s += 6
-    assert acting.goes_again(came(1, gap=True)) == [1, 2]
-    acting.clock.now_s += 6
+    acting.clock.now_s += 9
     assert acting.goes_again(came(1, gap=True)) == []
-    acting.clock.now_s += 5
+    acting.clock.now_s += 2
     assert acting.goes_again(came(1, gap=True)) == [1, 2]
+    assert acting.goes_again(came(2)) == []
+    acting.clock.now_s += 6  # what came makes it as patient as at first
+    assert acting.goes_again(came(2, gap=True)) == [2]
 
 
 @pytest.mark.parametrize(("held_back", "patience_s"), [(False, 5), (True, 50)])

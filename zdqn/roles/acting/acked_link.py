@@ -18,6 +18,8 @@ logger = logging.getLogger("zdqn.collector")
 
 MOST_BLOCKS = 1_024
 MOST_BYTES = 64 * 1024**2
+_LOOK_EVERY_S = 0.005
+"""To look for an answer, or for a connection that ended, takes as long as to send a block."""
 _ASK_EVERY_S = 1.0
 _PATIENCE_S = 5.0
 _MOST_PATIENCE_S = 60.0
@@ -79,7 +81,7 @@ class AckedLink:
         self._memory: int | None = None
         self._broken = False
         self._answered_s = self._moved_s = clock()
-        self._went_back_s = -math.inf
+        self._went_back_s = self._looked_s = -math.inf
         self._patience_s = _PATIENCE_S
         self._held_back = False
         self._waits_since_s: float | None = None
@@ -120,8 +122,11 @@ class AckedLink:
         Raises:
             MismatchError: when the memory refuses to answer.
         """
-        self._look(0)
-        if not self._must_wait():
+        must_wait = self._must_wait()
+        if must_wait or self._clock() - self._looked_s >= _LOOK_EVERY_S:
+            self._look(0)
+            must_wait = self._must_wait()
+        if not must_wait:
             return True
         self._waits_since_s = self._clock()
         given_up = False
@@ -144,10 +149,15 @@ class AckedLink:
 
     def send(self, message: bytes, give_up: Callable[[], bool]) -> bool:
         """Keep a block, and send it, waiting for room; see `BlockSender`."""
-        self._kept.keep(message)
+        kept = self._kept
+        kept.keep(message)
+        only_this = not self._broken and kept.sent == kept.end - 1
+        if only_this and self._sender.send(message, lambda: give_up() or self._breaks()):
+            kept.note_sent()
+            return True
         while not self._send_kept(give_up):
             if give_up():
-                return not self._kept.withdraw()
+                return not kept.withdraw()
             self._ask()
             self._look(SLICE_MS)
         return True
@@ -207,6 +217,7 @@ class AckedLink:
 
     def _look(self, timeout_ms: float, *, waited: bool = False) -> bool:
         """Take an answer, if there is one."""
+        self._looked_s = self._clock()
         if self._breaks():
             self._ask()
         answer = self._inquiry.answer(timeout_ms)
