@@ -46,6 +46,13 @@ def test_it_is_a_part_of_the_list_of_all_blocks(events):
         assert kept.resent == resent
 
 
+def half_full(blocks, message=b"1"):
+    kept = KeptBlocks(4, 10)
+    for _ in range(blocks):
+        kept.keep(message)
+    return kept.half_full
+
+
 def test_it_is_full_of_blocks_or_of_bytes():
     kept, full = KeptBlocks(2, 10), []
     for message in (b"1234", b"5"):
@@ -54,6 +61,8 @@ def test_it_is_full_of_blocks_or_of_bytes():
     kept.note_sent()
     kept.acknowledge(1)
     assert [*full, kept.full] == [False, True, False]
+    assert [half_full(1), half_full(2), half_full(3)] == [False, True, True]
+    assert half_full(1, b"12345")
     large = KeptBlocks(2, 10)
     large.keep(b"x" * 50)  # one is always taken
     assert large.full

@@ -37,6 +37,11 @@ class KeptBlocks:
         """Whether no other block may be kept."""
         return len(self._messages) >= self._most_blocks or self._bytes >= self._most_bytes
 
+    @property
+    def half_full(self) -> bool:
+        """Whether it holds half of what it may, or more."""
+        return 2 * len(self._messages) >= self._most_blocks or 2 * self._bytes >= self._most_bytes
+
     def keep(self, message: bytes) -> None:
         """Keep the next block."""
         self._messages.append(message)

@@ -267,10 +267,25 @@ def test_after_a_break_it_is_asked_first_and_at_once():
     acting.sender.breaks = 1
     assert acting.goes_again(None) == []
     assert acting.inquiry.forgotten == 1
-    assert acting.inquiry.asked[-1] == (3, 0, 0)
+    assert acting.inquiry.asked[-1] == (2, 0, 0)
     assert acting.goes_again(came(1)) == [1, 2]
     assert acting.sender.reopened == [3]
     assert acting.goes_again(came(1)) == []
+
+
+def test_connections_that_break_before_anything_came_are_made_ever_more_seldom():
+    acting = Acting(most_blocks=8)
+    acting.send(2)
+    pauses_ms = []
+    for _ in range(7):
+        acting.sender.breaks = 1
+        acting.goes_again(came(0))
+        pauses_ms.append(acting.inquiry.asked[-1][1])
+    assert pauses_ms == [0, 100, 200, 400, 800, 1600, 2000]
+    acting.goes_again(came(1))
+    acting.sender.breaks = 1
+    acting.goes_again(came(1))
+    assert acting.inquiry.asked[-1][1] == 0
 
 
 def test_nothing_new_goes_into_a_connection_that_broke():
@@ -319,6 +334,23 @@ def test_who_gives_up_while_there_is_no_room_has_not_sent():
     assert acting.sender.messages == [b"0"]
 
 
+def test_it_asks_for_half_of_what_it_keeps_when_that_is_much():
+    acting = Acting(most_blocks=100, most_bytes=10)
+    acting.send(4)
+    assert acting.inquiry.asked == []
+    acting.send(1)
+    assert acting.inquiry.asked == [(3, 1000, 0)]
+
+
+def test_what_was_idle_for_long_is_not_impatient():
+    acting = Acting(most_blocks=8)
+    acting.send(1)
+    acting.goes_again(came(1))
+    acting.clock.now_s += 100
+    acting.send(1)
+    assert acting.goes_again(came(1)) == []
+
+
 def test_at_the_end_it_waits_for_the_last_and_says_how_many_are_missing():
     acting = Acting(most_blocks=8)
     acting.send(3)
@@ -335,4 +367,4 @@ def test_a_collector_that_sends_little_asks_all_the_same():
     assert acting.inquiry.asked == []
     acting.clock.now_s += 1
     acting.send(1)
-    assert acting.inquiry.asked == [(2, 1000, 0)]
+    assert acting.inquiry.asked == [(1, 1000, 0)]

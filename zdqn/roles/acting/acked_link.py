@@ -25,6 +25,8 @@ _PATIENCE_S = 5.0
 _MOST_PATIENCE_S = 60.0
 _HELD_BACK = 10
 """As many times is a memory waited for that does not read all the time."""
+_LEAST_PAUSE_MS, _MOST_PAUSE_MS = 100, 2_000
+"""After a connection that broke before anything came over it; the next may break as soon."""
 _SAY_AFTER_S = 10.0
 
 
@@ -74,7 +76,6 @@ class AckedLink:
         self._sender = sender
         self._inquiry = inquiry
         self._lead = Lead() if paced else None
-        self._most_blocks = most_blocks
         self._clock = clock
         self._complaints = QuietLog(logger, clock=clock)
         self._kept = KeptBlocks(most_blocks, most_bytes)
@@ -83,6 +84,7 @@ class AckedLink:
         self._answered_s = self._moved_s = clock()
         self._went_back_s = self._looked_s = -math.inf
         self._patience_s = _PATIENCE_S
+        self._pause_ms = 0
         self._held_back = False
         self._waits_since_s: float | None = None
 
@@ -150,6 +152,8 @@ class AckedLink:
     def send(self, message: bytes, give_up: Callable[[], bool]) -> bool:
         """Keep a block, and send it, waiting for room; see `BlockSender`."""
         kept = self._kept
+        if kept.oldest == kept.end:
+            self._moved_s = self._clock()  # from now on something is missing
         kept.keep(message)
         only_this = not self._broken and kept.sent == kept.end - 1
         if only_this and self._sender.send(message, lambda: give_up() or self._breaks()):
@@ -164,10 +168,11 @@ class AckedLink:
 
     def note_sent(self, sent: int) -> None:
         """Take note that a block went, and ask for it early enough."""
-        kept = self._kept
-        most = self._lead.blocks if self._lead is not None else self._most_blocks
-        on_their_way = kept.end - kept.oldest
-        if on_their_way >= (most + 1) // 2 or self._clock() - self._answered_s >= _ASK_EVERY_S:
+        if self._lead is not None:
+            many = 2 * self.unacknowledged >= self._lead.blocks
+        else:
+            many = self._kept.half_full
+        if many or self._clock() - self._answered_s >= _ASK_EVERY_S:
             self._ask()
 
     def finish(self, give_up: Callable[[], bool]) -> int:
@@ -211,8 +216,8 @@ class AckedLink:
         elif self._lead is not None:
             enough = self._lead.enough(kept.end, kept.oldest)
         else:
-            enough = kept.oldest + (self._most_blocks + 1) // 2
-        wait_ms = 0 if self._broken else WAIT_MS
+            enough = kept.oldest + (self.unacknowledged + 1) // 2
+        wait_ms = self._pause_ms if self._broken else WAIT_MS
         self._inquiry.ask(min(enough, kept.end), wait_ms=wait_ms, oldest=kept.oldest)
 
     def _look(self, timeout_ms: float, *, waited: bool = False) -> bool:
@@ -227,7 +232,7 @@ class AckedLink:
         another = answer.session != self._memory and self._memory is not None
         self._memory, self._held_back = answer.session, answer.held_back
         if self._kept.acknowledge(answer.heard) or not self.unacknowledged:
-            self._moved_s, self._patience_s = now_s, _PATIENCE_S
+            self._moved_s, self._patience_s, self._pause_ms = now_s, _PATIENCE_S, 0
         if self._lead is not None:
             self._lead.take(answer, waited=waited)
         if another or self._broken or self._is_stuck(answer, now_s):
@@ -251,6 +256,7 @@ class AckedLink:
         self._sender.reopen()
         self._broken = False
         self._went_back_s = now_s
+        self._pause_ms = min(max(2 * self._pause_ms, _LEAST_PAUSE_MS), _MOST_PAUSE_MS)
         self._kept.go_back()
         if self.unacknowledged:
             self._complaints.say(
