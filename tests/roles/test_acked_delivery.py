@@ -79,7 +79,8 @@ def test_a_memory_on_disk_that_is_killed_over_and_over_loses_and_doubles_nothing
     processes = start(*WITNESSED, "replay.storage=disk", f"replay.path={tmp_path}/replay")
     memory, samples = processes.memory()
     learner, model = processes.learner(samples)
-    collectors = [processes.start("collector", "--learner", model) for _ in range(2)]
+    own = ("run.toml", "--learner", model)  # a learner's would name code
+    collectors = [processes.start("collector", *own) for _ in range(2)]
     updates = updates_of(model)
     for _ in range(4):
         memory.kill()
@@ -182,7 +183,7 @@ def test_both_ends_must_agree(system, at_memory, at_collector):
     config = quick_config(f"links.delivery={at_collector}", "stop.updates=0")
     learner = system.learner(config, memory)
     collector = system.collector(config, learner, name="the other")
-    told = rf'(?s)links.delivery: here "{at_memory}", there "{at_collector}".*Start the other and'
+    told = f"(?s)links.delivery: here '{at_memory}', there '{at_collector}'.*Start the other and"
     with pytest.raises(MismatchError, match=told):
         collector.result()
 
@@ -193,11 +194,12 @@ def test_only_what_is_acked_is_kept(system, delivery):
     memory = system.memory(config)
     learner = system.learner(config, memory)
     system.collector(config, learner)
-    clients = learner.role.status
+    model = learner.role.endpoints["model"]
 
     def told():
-        rows = [row for row in clients()["clients"] if row.get("blocks_sent", 0) > 10]
-        return rows and rows[0]
+        rows = fetch_status(model, 5)["clients"]
+        sent = [row for row in rows if row.get("blocks_sent", 0) > 10]
+        return sent and sent[0]
 
     row = eventually(told, "a collector that has sent blocks")
     assert ("unacknowledged" in row) == ("resent" in row) == (delivery == "acked")
