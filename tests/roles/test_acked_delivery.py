@@ -155,7 +155,8 @@ def through(memory, proxies):
 
 
 @pytest.mark.parametrize("ratio", [0, 2])
-def test_connections_that_are_cut_lose_nothing(system, ratio):
+def test_connections_that_are_cut_lose_nothing(either_system, ratio):
+    system = either_system
     config = quick_config(*ACKED, f"replay.samples_per_insert={ratio}", "stop.updates=0")
     memory = system.memory(config)
     learner = system.learner(config, memory)
@@ -173,7 +174,7 @@ def test_connections_that_are_cut_lose_nothing(system, ratio):
     finally:
         for proxy in proxies:
             proxy.close()
-    request_stop(learner.role.endpoints["model"], "enough", 5)
+    request_stop(learner.role.endpoints["model"], "enough", 5, system.operator, "learner")
     assert account(learner.result().summary) == (sent, sent, 0, 0, 0)
 
 
