@@ -89,7 +89,11 @@ class TransitionSender(Link):
         return ended
 
     def reopen(self) -> None:
-        """Forget what was not sent so far, and connect anew."""
+        """Forget what was not sent so far, and connect anew.
+
+        libzmq closes a socket in its own time: some of what it held may still arrive, before or
+        after what is sent next.
+        """
         self.close(0)
         self._socket = self._maker.socket(zmq.PUSH)
         self._set_up(self.address)
