@@ -263,7 +263,7 @@ def test_a_killed_learner_resumes_and_its_weights_are_newer(processes):
     resumed = int(again.says(r"resuming from .* at (\d+) updates")[1])
     assert resumed >= 50
     updates_of(model, more_than=resumed + 50)
-    collector.says("saying hello again")
+    collector.says("the learner was started anew; joined it again as collector 0")
     request_stop(model, "enough", 5)
     assert again.end() == 0
     assert collector.end() == 0

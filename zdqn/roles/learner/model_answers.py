@@ -257,4 +257,4 @@ class ModelAnswers:
 
     def departed(self, peer: Peer, *, died: bool) -> None:
         """Give what a client that has gone held to another."""
-        self.evaluations.release(peer.session)
+        self.evaluations.release(peer)
