@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -58,6 +59,7 @@ class Membership:
 
     Attributes:
         pong: the last answer to a ping, or None.
+        pong_s: when it came, by `time.monotonic`; None before the first.
         index: this client's place among the living of its role, as of the last welcome.
         failure: why the server refused to go on, or None.
         stopping: the server said that the run is over.
@@ -92,6 +94,7 @@ class Membership:
         self._silent = False
         self.index = 0
         self.pong: Pong | None = None
+        self.pong_s: float | None = None
         self.failure: ZdqnError | None = None
         self.stopping = False
         self.server_sessions: tuple[int, ...] = ()
@@ -187,7 +190,7 @@ class Membership:
         pong = codec.expect(reply.message, Pong)
         if self._silent:
             logger.info("the %s at %s answers again", self._server, self.address)
-        self.pong = pong
+        self.pong, self.pong_s = pong, time.monotonic()
         is_new = pong.session not in self.server_sessions
         self._met(pong.session)
         if self._after_ping is not None:

@@ -21,6 +21,7 @@ from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.rl.update_rule import Update
 from zdqn.roles.learner.publications import Publications
+from zdqn.roles.learner.stall_watch import Pulse
 from zdqn.roles.learner.training_loop import TrainingLoop
 from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics, MetricsRow
@@ -124,6 +125,7 @@ class FakeModel:
         self.evaluators = 1
         self.room = 1_000
         self.patience_s = math.inf
+        self.pulse = Pulse()
 
     def publish(self, published):
         if not isinstance(published, bytes):  # the same is broadcast as bytes

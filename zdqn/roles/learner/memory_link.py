@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from zdqn.closing import Closing
@@ -90,6 +91,12 @@ class MemoryLink(Closing):
         """The memory's numbers as of its last answer to a ping."""
         pong = self._membership.pong
         return MemoryStatistics() if pong is None else MemoryStatistics.read(pong.statistics)
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the memory answered a ping last; 0 before it did."""
+        since_s = self._membership.pong_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
 
     def came_back_with(self, session: int) -> int | None:
         """Give the transitions that a start of the memory began with; None if it has not told.

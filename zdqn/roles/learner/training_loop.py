@@ -22,6 +22,7 @@ from zdqn.rl.importance import importance_weights
 from zdqn.roles.learner.block_count import BlockCount
 from zdqn.roles.learner.missing_data import MissingData
 from zdqn.roles.learner.publications import Publications, Published
+from zdqn.roles.learner.stall_watch import IN_AN_UPDATE, Pulse
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics
@@ -63,6 +64,8 @@ class Samples(Protocol):
 
 class Model(Protocol):
     """Whom the loop trains for; a `zdqn.roles.learner.model_server.ModelServer` is one."""
+
+    pulse: Pulse
 
     def publish(self, published: Published) -> None:
         """Take over the newest weights."""
@@ -194,6 +197,7 @@ class TrainingLoop:
             limit = self._agenda.end(self._recorder.metrics.wall_s, self.counters)
             if limit:
                 return limit
+            self._model.pulse.beat("asking for a batch")
             batch = self._samples.receive(self._agenda.updates_left(self._trainer.updates))
             self._count()
             if self._compiled is not None:
@@ -253,6 +257,7 @@ class TrainingLoop:
     ) -> None:
         """Make an update with each batch, and send the priorities of all of them back."""
         started_s = time.monotonic()
+        self._model.pulse.beat(IN_AN_UPDATE)
         seen = self._seen = self._trainer.update_all(batches)
         self._recorder.metrics.updates.add(seen)
         if write_back:
@@ -360,6 +365,7 @@ class TrainingLoop:
 
     def save_checkpoint(self) -> None:
         """Save all that a later start needs to go on."""
+        self._model.pulse.beat("saving a checkpoint")
         self._recorder.save_checkpoint(
             self._spec,
             self.counters,
