@@ -38,7 +38,7 @@ class Hangs(nn.Module):
 
 
 def test_a_learner_whose_update_does_not_come_back_says_so_itself(system, soon, caplog):
-    config = quick_config("stop.updates=0")
+    config = quick_config("stop.updates=0", "collector.policy=remote")
     memory = system.memory(config)
     learner = system.learner(config, memory, network=Hangs)
     system.collector(config, learner)

@@ -151,6 +151,8 @@ class MemoryStatistics(RoleStatistics, frozen=True):
         reading: whether blocks are read now.
         sharing: whether the learner shares memory with it, for frames of samples.
         came_back_with: transitions that an earlier start of it had left, and this one began with.
+        came_back_without: transitions that came to earlier starts after the snapshot that it began
+            with, and were lost with them.
     """
 
     size: Total = 0
@@ -173,6 +175,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
     reading: bool = True
     sharing: bool = False
     came_back_with: Total = 0
+    came_back_without: Total = 0
 
 
 class RefusalStatistics(RoleStatistics, frozen=True):

@@ -37,7 +37,6 @@ logger = logging.getLogger("zdqn.learner")
 _MOST_S = 0.01
 """Updates between which nothing is looked after take so long at most: somebody may want to stop."""
 
-_HELD_IS_LOST = "what it held is lost, and fills again"
 _SLOWING = 1.2
 """So many times longer than before is an update taken to be at most."""
 
@@ -213,13 +212,11 @@ class TrainingLoop:
         if progress is None:
             return
         self._totals.observe(progress)
-        held = None
         if self._totals.restarts > self._restarts:
-            held = self._blocks.memory_came_back_with()
-        if held is not None:
-            self._restarts = self._totals.restarts
-            back = f"it came back with {held} transitions" if held else _HELD_IS_LOST
-            logger.warning("the memory was restarted: %s", back)
+            how = self._blocks.how_memory_came_back()
+            if how:
+                self._restarts = self._totals.restarts
+                logger.warning("the memory was restarted: %s", how)
         self._counted = self._totals.counted()
 
     def _say_what_is_missing(self) -> None:
