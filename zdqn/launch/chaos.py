@@ -70,7 +70,7 @@ class ChaosDisplay(Display):
 class _Start:
     """A start of a collector, and what it was heard to have sent."""
 
-    since_s: float
+    since_s: float = 0.0
     blocks: int = 0
 
 
@@ -192,7 +192,7 @@ class Chaos(Closing):
         else:
             child.strike(self._number)
             recovery = Recovery(child.planned, now_s, begins_anew=True)
-            self._told.setdefault(name, []).append(_Start(now_s + 0.2))
+            self._told.setdefault(name, []).append(_Start(now_s))
             again = (
                 "it is started again, from its newest checkpoint"
                 if child.planned.role == "learner"
@@ -219,9 +219,9 @@ class Chaos(Closing):
         newest = self._heard.get("learner")
         if newest is None:
             return
-        for member in newest.members(0.0):
-            starts = self._told.setdefault(member.name, [_Start(0.0)])
-            if newest.heard_s - member.last_seen_s > starts[-1].since_s:
+        for member in newest.members():
+            starts = self._told.setdefault(member.name, [_Start()])
+            if member in newest.members(starts[-1].since_s):
                 starts[-1].blocks = max(starts[-1].blocks, member.collector.blocks_sent)
 
     # --- asking servers ---------------------------------------------------------------------------
@@ -244,9 +244,9 @@ class Chaos(Closing):
             self._heard[server] = Heard(asked_s, self._clock(), status)
 
     def close(self) -> None:
-        """Ask nobody any more, and let whoever is stopped go on."""
+        """Ask nobody any more; the processes have ended."""
         self._left.set()
         for timer in self._timers:
-            timer.join()
-        for thread in self._threads:
+            timer.cancel()
+        for thread in (*self._timers, *self._threads):
             thread.join()

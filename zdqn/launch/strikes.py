@@ -84,7 +84,7 @@ class Heard:
     heard_s: float
     status: MemoryStatus | LearnerStatus
 
-    def members(self, since_s: float) -> list[Member]:
+    def members(self, since_s: float = 0.0) -> list[Member]:
         """Give the living clients that the server has heard of since a moment."""
         return [
             member
