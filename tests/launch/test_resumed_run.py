@@ -28,7 +28,7 @@ CONFIG = load_config(
 
 
 def newest(folder):
-    return CheckpointDirectory(folder / "checkpoints").newest()
+    return CheckpointDirectory(folder / "checkpoints").newest().checkpoint
 
 
 def score_again(checkpoint, number):

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -109,9 +110,13 @@ def test_of_a_memory_that_comes_back_from_a_snapshot_it_is_said_what_came_later(
     memory, samples = processes.memory()
     learner, model = processes.learner(samples)
     collector = processes.start("collector", "--learner", model)
-    newest = processes.folder / "replay" / "snapshot-1" / "state.json"
-    eventually(newest.exists, "a snapshot")
     updates = updates_of(model)
+    states = [processes.folder / "replay" / f"snapshot-{i}" / "state.json" for i in (0, 1)]
+    began_s = time.time()
+    eventually(
+        lambda: any(path.exists() and path.stat().st_mtime > began_s + 0.5 for path in states),
+        "a snapshot with something in it",
+    )
     memory.kill()
     again, _ = processes.memory(samples)
     held = again.says(r"came back with (\d+) transitions of a snapshot")[1]
@@ -286,7 +291,7 @@ def test_a_killed_learner_resumes_and_its_weights_are_newer(processes):
     learner.kill()
     collector.says("the learner at .* does not answer")
     checkpoints = CheckpointDirectory(processes.folder / "run" / "checkpoints")
-    before = checkpoints.newest()
+    before = checkpoints.newest().checkpoint
     still = ("--set", "algorithm.learning_rate=0", "--set", "learner.checkpoint_period_updates=50")
     again, _ = processes.learner(samples, model, "--resume", "run", *still)
     resumed = int(again.says(r"resuming from .* at (\d+) updates")[1])
@@ -299,7 +304,7 @@ def test_a_killed_learner_resumes_and_its_weights_are_newer(processes):
     summary = processes.summary()
     assert summary["learner_epoch"] == 2
     assert summary["updates"] > resumed + 50
-    after = checkpoints.newest()
+    after = checkpoints.newest().checkpoint
     assert after.counters.updates > resumed
     for name, tensor in before.online.items():  # it has learned nothing more, and lost nothing
         assert torch.equal(tensor, after.online[name]), name
