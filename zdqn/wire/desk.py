@@ -280,7 +280,8 @@ class Desk:
         if not namesakes:
             return peer.name, ""
         now = namesakes[-1]
-        who = peer.name if peer.name == peer.role else f"{peer.name} ({peer.role} {peer.index})"
+        named = f"{peer.name} ({peer.role} {peer.index})"
+        who = f"the {peer.role}" if peer.name == peer.role else named
         return f"an earlier start of {who}", f"; {now.name} is here as {now.role} {now.index}"
 
     def living(self, role: str) -> list[Peer]:
