@@ -1,6 +1,8 @@
 """A run that was ended, and is gone on with, stands where it stood."""
 
 import re
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ import torch
 
 import zdqn
 from zdqn.config import load_config
-from zdqn.records.checkpoints import CheckpointDirectory
+from zdqn.records.checkpoints import Checkpoint, CheckpointDirectory
+from zdqn.records.run_result import RunResult
 from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.rl.torch_policy import TorchPolicy
 from zdqn.roles.building import build_network
@@ -41,20 +44,40 @@ def score_again(checkpoint, number):
     return scored.scores.mean
 
 
+class Runs(NamedTuple):
+    """A run, and what went on with it in the same folder.
+
+    Attributes:
+        folder: of both.
+        first: how the run ended.
+        before: its last checkpoint then.
+        second: how it ended the second time.
+        rows: of metrics that the first had.
+        evaluations: that the first had.
+    """
+
+    folder: Path
+    first: RunResult
+    before: Checkpoint
+    second: RunResult
+    rows: int
+    evaluations: int
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
     """A run, and what went on with it, without learning any more."""
     folder = tmp_path_factory.mktemp("resumed") / "run"
     first = zdqn.run(CONFIG, run_directory=folder, progress=False)
     before = newest(folder)
+    known = len(first.metrics()["updates"]), len(first.evaluations()["mean"])
     again = CONFIG.replace("algorithm.learning_rate", 0.0).replace("stop.updates", FIRST + 60)
     second = zdqn.run(again, resume=folder, progress=False)
-    return folder, first, before, second
+    return Runs(folder, first, before, second, *known)
 
 
 def test_its_network_is_the_same_to_the_bit(runs):
-    folder, _, before, _ = runs
-    after = newest(folder)
+    before, after = runs.before, newest(runs.folder)
     assert (before.counters.updates, after.counters.updates) == (FIRST, FIRST + 60)
     assert before.online.keys() == after.online.keys()
     for name, tensor in before.online.items():
@@ -62,38 +85,33 @@ def test_its_network_is_the_same_to_the_bit(runs):
 
 
 def test_its_first_evaluation_scores_the_network_that_the_last_one_before_scored(runs):
-    _, first, before, second = runs
-    table, known = second.evaluations(), len(first.evaluations()["mean"])
-    last, resumed = known - 1, known
+    table = runs.second.evaluations()
+    last, resumed = runs.evaluations - 1, runs.evaluations
     assert table["updates"][last] == table["updates"][resumed] == FIRST
     for row in (last, resumed):
         number = int(table["snapshot"][row])
-        assert table["mean"][row] == pytest.approx(score_again(before, number)), number
+        assert table["mean"][row] == pytest.approx(score_again(runs.before, number)), number
 
 
 def test_its_counts_go_on_and_never_back(runs):
-    _, first, _, second = runs
+    first, second = runs.first, runs.second
     rows = second.metrics()
     for key in ("updates", "environment_steps", "transitions", "episodes", "wall_s"):
         assert (np.diff(rows[key]) >= 0).all(), key
-    count = len(first.metrics()["updates"])
     for key in ("updates", "environment_steps", "transitions"):
-        assert rows[key][count] >= first.summary[key] > 0, key
+        assert rows[key][runs.rows] >= first.summary[key] > 0, key
         assert second.summary[key] > first.summary[key], key
 
 
 def test_exploration_goes_on_where_it_stood(runs):
-    _, first, _, second = runs
-    epsilons = second.metrics()["epsilon"]
-    before = epsilons[: len(first.metrics()["epsilon"])]
-    after = epsilons[len(before) :]
+    epsilons = runs.second.metrics()["epsilon"]
+    before, after = epsilons[: runs.rows], epsilons[runs.rows :]
     assert 0.05 < np.nanmin(before) < 0.9, "neither begun nor over: the test would show nothing"
     assert np.nanmax(after) <= np.nanmin(before)
 
 
 def test_its_replay_holds_what_it_held(runs):
-    folder, first, _, _ = runs
-    log = (folder / "logs" / "memory.log").read_text()
+    log = (runs.folder / "logs" / "memory.log").read_text()
     (held,) = re.findall(r"came back with (\d+) transitions", log)
-    assert int(held) == first.summary["transitions"]
+    assert int(held) == runs.first.summary["transitions"]
     assert "not whole" not in log
