@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from zdqn.cli import chaos_command
 from zdqn.cli.application import application
 from zdqn.errors import RoleFailedError
 from zdqn.launch.plan import PlannedProcess
-from zdqn.launch.strikes import Recovery
+from zdqn.launch.strikes import ROLES, SIGNALS, Recovery
 from zdqn.records.run_result import RunResult
 
 SUMMARY = {
@@ -38,6 +39,11 @@ def invoke(monkeypatch, tmp_path):
         return (*calls, result)
 
     return run
+
+
+def test_roles_and_signals_are_those_that_can_be_struck_and_sent():
+    assert chaos_command._ROLES == ROLES
+    assert chaos_command._DONE.keys() == SIGNALS.keys()
 
 
 def strikes_of(arguments):

@@ -36,7 +36,7 @@ def test_a_table_of_nobody():
 def test_where_the_blocks_are():
     assert account_lines(SUMMARY) == [
         "blocks        1,010 sent = 1,000 stored + 7 lost + 1 refused + 2 in flight",
-        "transitions   32,000 stored, by 3 memories in a row",
+        "transitions   32,000 stored, by 3 starts of the memory",
         "evaluation    best 500, final 470",
     ]
 

@@ -60,7 +60,7 @@ def account_lines(summary: Mapping[str, Any]) -> list[str]:
     return [
         f"blocks        {number(value('blocks_sent'))} sent = {' + '.join(parts)}",
         f"transitions   {number(value('transitions'))} stored, by "
-        f"{counted(restarts + 1, 'memory').replace('memorys', 'memories')} in a row",
+        f"{counted(restarts + 1, 'start')} of the memory",
         f"evaluation    best {score(value('best_evaluation_return')) or 'none'}, "
         f"final {score(value('final_evaluation_return')) or 'none'}",
     ]
