@@ -1,5 +1,7 @@
 """How roles do, in a line each: with a mark, and with words for what is wrong."""
 
+from dataclasses import replace
+
 import msgspec
 import pytest
 
@@ -144,7 +146,10 @@ def test_a_memory_that_does_not_answer_its_learner(silent_s, health):
     view = training(memory=MemoryOfLearner(size=640, silent_s=silent_s))
     line = said(view, "memory")
     assert line[1] == health
-    assert ("has not answered for 12 s; last:, 640 transitions" in line[2]) == (health == "odd")
+    assert ("has not answered for 12 s, 640 transitions" in line[2]) == (health == "odd")
+    still = replace(view, rates={"updates": 0.0})
+    words = "waits for the memory" if health == "odd" else "stands still"
+    assert said(still, "learner")[2].startswith(f"{words}, 9,100 updates")
 
 
 def test_no_internal_word_is_said():

@@ -89,6 +89,8 @@ def _learner(view: RunView) -> RoleLine:
         if view.memory is not None and view.memory.size >= max(view.plan.min_size, 1):
             return RoleLine("learner", "good", (Part("begins to learn"),))
         return RoleLine("learner", "waits", (Part("waits for the memory to fill"),))
+    if view.phase == "training" and view.rates.get("updates") == 0 and _memory_is_silent(view):
+        return RoleLine("learner", "waits", (Part("waits for the memory", "", 9), *_updates(view)))
     if view.phase == "training" and view.rates.get("updates") == 0:
         return RoleLine("learner", "odd", (Part("stands still", "yellow", 9), *_updates(view)))
     if view.phase == "training":
@@ -118,10 +120,10 @@ def memory_line(view: RunView) -> RoleLine:
         return RoleLine("memory", "waits", (Part("starting"),))
     parts = [*_filled(view), _sampled(view)]
     health = "good"
-    silent_s = memory.silent_s if isinstance(memory, MemoryOfLearner) else 0.0
-    if silent_s >= SILENT_AFTER_S and view.phase != "finishing":
+    if _memory_is_silent(view):
         health = "odd"
-        parts.insert(0, Part(f"has not answered for {duration(silent_s)}; last:", "yellow", 9))
+        silent_s = getattr(memory, "silent_s", 0.0)
+        parts.insert(0, Part(f"has not answered for {duration(silent_s)}", "yellow", 9))
     if memory.blocks_lost > 0:
         health = "odd"
         parts.append(Part(f"{counted(memory.blocks_lost, 'block')} lost", "yellow", 6))
@@ -129,6 +131,13 @@ def memory_line(view: RunView) -> RoleLine:
         health = "odd"
         parts.append(Part(f"{counted(memory.blocks_refused, 'block')} refused", "yellow", 6))
     return RoleLine("memory", health, tuple(parts))
+
+
+def _memory_is_silent(view: RunView) -> bool:
+    """Whether the memory has not answered its learner for longer than it should take."""
+    memory = view.memory
+    told = isinstance(memory, MemoryOfLearner) and memory.silent_s >= SILENT_AFTER_S
+    return told and view.phase != "finishing"
 
 
 def _filled(view: RunView) -> list[Part]:
