@@ -89,7 +89,7 @@ def _learner(view: RunView) -> RoleLine:
         if view.memory is not None and view.memory.size >= max(view.plan.min_size, 1):
             return RoleLine("learner", "good", (Part("begins to learn"),))
         return RoleLine("learner", "waits", (Part("waits for the memory to fill"),))
-    if view.phase == "training" and view.rates.get("updates") == 0 and _memory_is_silent(view):
+    if view.phase == "training" and view.rates.get("updates") == 0 and _memory_silent_s(view):
         return RoleLine("learner", "waits", (Part("waits for the memory", "", 9), *_updates(view)))
     if view.phase == "training" and view.rates.get("updates") == 0:
         return RoleLine("learner", "odd", (Part("stands still", "yellow", 9), *_updates(view)))
@@ -120,9 +120,9 @@ def memory_line(view: RunView) -> RoleLine:
         return RoleLine("memory", "waits", (Part("starting"),))
     parts = [*_filled(view), _sampled(view)]
     health = "good"
-    if _memory_is_silent(view):
+    silent_s = _memory_silent_s(view)
+    if silent_s:
         health = "odd"
-        silent_s = getattr(memory, "silent_s", 0.0)
         parts.insert(0, Part(f"has not answered for {duration(silent_s)}", "yellow", 9))
     if memory.blocks_lost > 0:
         health = "odd"
@@ -133,11 +133,12 @@ def memory_line(view: RunView) -> RoleLine:
     return RoleLine("memory", health, tuple(parts))
 
 
-def _memory_is_silent(view: RunView) -> bool:
-    """Whether the memory has not answered its learner for longer than it should take."""
+def _memory_silent_s(view: RunView) -> float:
+    """Give for how long the memory has not answered its learner; 0 if no longer than usual."""
     memory = view.memory
-    told = isinstance(memory, MemoryOfLearner) and memory.silent_s >= SILENT_AFTER_S
-    return told and view.phase != "finishing"
+    if not isinstance(memory, MemoryOfLearner) or view.phase == "finishing":
+        return 0.0
+    return memory.silent_s if memory.silent_s >= SILENT_AFTER_S else 0.0
 
 
 def _filled(view: RunView) -> list[Part]:
