@@ -56,6 +56,9 @@ class FakeProcess:
         self._ended.wait(WAIT_S)
         return self._exit_code
 
+    def signal(self, number):
+        self.signals = [*getattr(self, "signals", []), number]
+
     def kill(self):
         self.kills += 1
 

@@ -1,6 +1,7 @@
 """The supervisor, with small scripts in place of roles: starts, restarts, ends, leaves nothing."""
 
 import json
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -110,7 +111,10 @@ class Stage:
         words = [*argv[-2:], str(self.folder)]
         return start_locally([sys.executable, "-S", "-E", str(self.script), *words], environment)
 
-    def run(self, behaviour, *, collectors=1, evaluators=1, max_restarts=3, storage="ram", **stop):
+    def run(
+        self, behaviour, *, collectors=1, evaluators=1, max_restarts=3, storage="ram",
+        companion=None, **stop,
+    ):  # fmt: skip
         (self.folder / "behaviour.json").write_text(json.dumps(behaviour))
         config = Config(
             launch=LaunchSection(
@@ -121,7 +125,12 @@ class Stage:
         )
         given = RunArguments(run_directory=self.folder / "run")
         with LocalRun(
-            config, given, audience=self.audience, start=self.start, stop=self.stop
+            config,
+            given,
+            audience=self.audience,
+            start=self.start,
+            stop=self.stop,
+            companion=companion,
         ) as local:
             local.run()
 
@@ -369,3 +378,57 @@ def test_an_interrupt_ends_the_run_cleanly_first(stage, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         stage.run({})
     assert interrupted
+
+
+class Striker:
+    """Ends a process again and again, each time that it has something to do."""
+
+    def __init__(self, folder, name, number, times):
+        self._folder, self._name, self._number, self._left = folder, name, number, times
+        self.endpoints = []
+        self._struck = None
+
+    def advance(self, run):
+        child = run.living.get(self._name)
+        if "memory" in run.endpoints:
+            self.endpoints.append(dict(run.endpoints["memory"]))
+        marks = (self._folder / f"{self._name}.assigned", self._folder / f"{self._name}.starts")
+        if child is None or child is self._struck or not self._left or not marks[0].exists():
+            return
+        marks[0].unlink()
+        self._left -= 1
+        self._struck = child
+        child.strike(self._number)
+
+
+@pytest.mark.parametrize("name", ["memory", "learner", "collector-0", "evaluator-0"])
+def test_what_is_ended_on_purpose_is_started_again_whatever_is_left_of_its_restarts(stage, name):
+    striker = Striker(stage.folder, name, signal.SIGKILL, 3)
+    stage.run(
+        {"learner": {"done_after": {**ALL_STARTED, name: 4}}},
+        max_restarts=0,
+        companion=striker,
+        evaluation_return=9.0,
+    )
+    assert stage.starts(name) == 4
+    assert stage.audience.said() == "", "whoever ends it says so"
+
+
+def test_one_that_ends_by_itself_still_has_its_restarts_alone(stage):
+    striker = Striker(stage.folder, "memory", signal.SIGKILL, 2)
+    with pytest.raises(RoleFailedError, match="without any collector"):
+        stage.run(
+            {"collector-0": {"deaths": 9, "after": ["learner"]}}, max_restarts=1, companion=striker
+        )
+    assert stage.starts("collector-0") == 2
+
+
+def test_a_learner_that_was_to_be_started_again_ends_the_run_if_that_was_asked_to_end(stage):
+    class Ender(Striker):
+        def advance(self, run):
+            super().advance(run)
+            if not self._left and "learner" not in run.living:
+                stage.stop.set()
+
+    stage.run({}, companion=Ender(stage.folder, "learner", signal.SIGKILL, 1))
+    assert stage.starts("learner") == 1

@@ -84,6 +84,7 @@ def test_addresses_that_were_chosen_stay():
             {"memory": ENDPOINTS["memory"]},
             {
                 "memory": "tcp://m:2",
+                "bind": None,
                 "run_directory": Path("r"),
                 "network": list,
                 "resume": Path("old"),
@@ -113,6 +114,12 @@ def test_addresses_that_were_chosen_stay():
 )
 def test_a_role_waits_for_the_addresses_it_needs(role, endpoints, expected):
     assert role_arguments(PlannedProcess(role, "it"), GIVEN, endpoints) == expected
+
+
+def test_a_learner_that_is_started_again_takes_its_place_and_goes_on_with_the_run():
+    again = role_arguments(PlannedProcess("learner", "learner"), GIVEN.gone_on(), ENDPOINTS)
+    assert again is not None
+    assert (again["bind"], again["resume"], again["overwrite"]) == ("tcp://l:2", Path("r"), False)
 
 
 CLEANLY = LastWord("SIGTERM")

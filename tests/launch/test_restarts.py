@@ -22,6 +22,14 @@ def test_the_first_restart_is_due_at_once_and_the_next_later():
     assert restarts.take_due() == [MEMORY]
 
 
+def test_what_was_ended_on_purpose_is_due_at_once_and_not_counted():
+    restarts = Restarts(0, clock=lambda: 100.0)
+    for _ in range(3):
+        restarts.plan_at_once(MEMORY)
+        assert restarts.take_due() == [MEMORY]
+    assert restarts.count("memory") == 0
+
+
 def test_each_process_has_restarts_of_its_own():
     restarts = Restarts(1)
     restarts.plan(MEMORY)

@@ -1,11 +1,14 @@
 """How roles do, in a line each: with a mark, and with words for what is wrong."""
 
+from dataclasses import replace
+
+import msgspec
 import pytest
 
 from tests.launch.views import collector, evaluator, starting, status, training
 from zdqn.launch.lines import UNICODE, text_of
 from zdqn.launch.role_lines import draw_roles, role_lines
-from zdqn.wire.status import MemoryStatistics
+from zdqn.wire.status import MemoryOfLearner, MemoryStatistics, RunStatus
 
 
 def said(view, role):
@@ -56,8 +59,8 @@ def test_a_collector_that_nobody_holds_back_and_that_takes_no_step_stands_still(
 def test_a_collector_that_tells_of_a_step_that_does_not_come_back():
     hangs = training(collector(0, idle_s=10.0), collector(1, idle_s=9.9))
     assert said(hangs, "collector")[1:] == (
-        "odd", "collector-0 has taken no step for 10 s, 3,000 steps/s, epsilon 0.04, held back "
-        "86 % of the time"
+        "odd", "collector-0 stalled for 10 s, after 9,000 environment steps, 3,000 steps/s, "
+        "epsilon 0.04, held back 86 % of the time"
     )  # fmt: skip
 
 
@@ -118,6 +121,35 @@ def test_evaluators():
     assert said(training(evaluator(evaluations=2)), "evaluator")[2].startswith("6 evaluations")
     gone = training(evaluator(state="gone"))
     assert said(gone, "evaluator")[:2] == ("0 of 1 evaluator", "bad")
+
+
+def test_an_evaluator_whose_environment_hangs():
+    hangs = training(evaluator(doing="evaluating snapshot 3", idle_s=12.0, environment_steps=40))
+    assert said(hangs, "evaluator")[1:] == (
+        "odd", "evaluator-0 stalled for 12 s, evaluating snapshot 3, after 40 environment steps, "
+        "14 evaluations, evaluating snapshot 3"
+    )  # fmt: skip
+
+
+def test_a_learner_whose_training_thread_hangs():
+    told = status()
+    stalled = RunStatus(phase="training", stalled_s=75.0, last_did="in an update, after 9 updates")
+    view = training(learner=msgspec.structs.replace(told, run=stalled))
+    assert said(view, "learner")[1:] == (
+        "odd", "stalled for 1:15 min, in an update, after 9 updates, its training thread does not "
+        "go on"
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("silent_s", "health"), [(2.9, "good"), (12.0, "odd")])
+def test_a_memory_that_does_not_answer_its_learner(silent_s, health):
+    view = training(memory=MemoryOfLearner(size=640, silent_s=silent_s))
+    line = said(view, "memory")
+    assert line[1] == health
+    assert ("has not answered for 12 s, 640 transitions" in line[2]) == (health == "odd")
+    still = replace(view, rates={"updates": 0.0})
+    words = "waits for the memory" if health == "odd" else "stands still"
+    assert said(still, "learner")[2].startswith(f"{words}, 9,100 updates")
 
 
 def test_no_internal_word_is_said():

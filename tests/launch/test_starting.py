@@ -68,6 +68,21 @@ child.wait()
         assert list(output) == []  # the grandchild, which held it open, is no more
 
 
+def test_a_signal_stops_it_and_another_lets_it_go_on():
+    script = """
+import os
+while True:
+    os.write(1, os.read(0, 64))
+"""
+    with started(script) as (process, output, _errors):
+        process.signal(signal.SIGSTOP)
+        process.write_input(b"still there\n")
+        process.signal(signal.SIGCONT)
+        assert next(output) == b"still there\n"
+        process.signal(signal.SIGTERM)
+        assert process.wait() == -signal.SIGTERM
+
+
 def test_a_program_that_is_not_there():
     with pytest.raises(FileNotFoundError):
         start_locally(["/no/such/program"], {})

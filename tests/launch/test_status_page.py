@@ -45,7 +45,7 @@ def test_states():
     )
     lines = drawn(training(*rows, rates={"steps of collector-2": 0.0}))
     assert [line.split("   ")[-1] for line in lines[-6:]] == [
-        "silent for 3 s", "silent for 12 s", "stands still", "no step for 43 s",
+        "silent for 3 s", "silent for 12 s", "stands still", "stalled for 43 s",
         "waits for acknowledgements for 12 s", "living",
     ]  # fmt: skip
 
@@ -69,6 +69,12 @@ def test_a_learner_that_does_not_answer():
         "the learner does not answer", "memory  ● 12,345 transitions"
     ]  # fmt: skip
     assert drawn(view) == ["memory  ● 12,345 transitions"]
+    row = {"role": "learner", "name": "learner", "last_seen_s": 12.3, "state": "silent"}
+    of_memory = MemoryStatus(size=5, clients=[row | {"phase": "training", "updates": 4_000}])
+    assert " ".join(drawn(starting(memory=of_memory), in_vain=("learner",))[:2]) == (
+        "the learner does not answer; the memory heard of it 12 s ago; it said last: training, "
+        "4,000 updates"
+    )
 
 
 def test_a_long_page_is_cut_and_that_is_said():

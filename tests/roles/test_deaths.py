@@ -7,13 +7,17 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
+import torch
 
-from tests.roles.conftest import DEADLINE_S, eventually
+from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from tests.roles.processes import ENVIRONMENT, Processes, updates_of
+from zdqn.config import to_toml
+from zdqn.records.checkpoints import CheckpointDirectory
 from zdqn.wire.remote_control import fetch_status, request_stop
 
 
@@ -98,6 +102,33 @@ def test_sent_is_stored_lost_refused_or_in_flight_however_often_the_memory_dies(
     (sent,) = re.findall(r"sent (\d+) blocks", collectors[1].log)
     assert counts["sent"] > int(sent) > 0
     assert summary["memory_restarts"] == 4
+
+
+def test_of_a_memory_that_comes_back_from_a_snapshot_it_is_said_what_came_later(processes):
+    kept = ("replay.snapshot_period_s=0.5", f"replay.path={processes.folder}/replay")
+    (processes.folder / "run.toml").write_text(to_toml(quick_config(*kept)))
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples)
+    collector = processes.start("collector", "--learner", model)
+    updates = updates_of(model)
+    states = [processes.folder / "replay" / f"snapshot-{i}" / "state.json" for i in (0, 1)]
+    began_s = time.time()
+    eventually(
+        lambda: any(path.exists() and path.stat().st_mtime > began_s + 0.5 for path in states),
+        "a snapshot with something in it",
+    )
+    memory.kill()
+    again, _ = processes.memory(samples)
+    held = again.says(r"came back with (\d+) transitions of a snapshot")[1]
+    learner.says(rf"the memory was restarted: it came back with {held} transitions")
+    updates_of(model, more_than=updates + 20)
+    request_stop(model, "enough", 5)
+    assert [one.end() for one in (learner, again, collector)] == [0, 0, 0]
+    summary = processes.summary()
+    parts = ("blocks", "blocks_lost", "blocks_refused", "blocks_in_flight")
+    assert summary["blocks_sent"] == sum(summary[key] for key in parts)
+    (sent,) = re.findall(r"sent (\d+) blocks", collector.log)
+    assert summary["blocks_sent"] == int(sent)
 
 
 def test_a_memory_that_goes_away_is_waited_for_however_often(processes):
@@ -259,17 +290,24 @@ def test_a_killed_learner_resumes_and_its_weights_are_newer(processes):
     updates_of(model, more_than=120)
     learner.kill()
     collector.says("the learner at .* does not answer")
-    again, _ = processes.learner(samples, model, "--resume", "run")
+    checkpoints = CheckpointDirectory(processes.folder / "run" / "checkpoints")
+    before = checkpoints.newest().checkpoint
+    still = ("--set", "algorithm.learning_rate=0", "--set", "learner.checkpoint_period_updates=50")
+    again, _ = processes.learner(samples, model, "--resume", "run", *still)
     resumed = int(again.says(r"resuming from .* at (\d+) updates")[1])
-    assert resumed >= 50
+    assert resumed == before.counters.updates >= 50
     updates_of(model, more_than=resumed + 50)
-    collector.says("saying hello again")
+    collector.says("the learner was started anew; joined it again as collector 0")
     request_stop(model, "enough", 5)
     assert again.end() == 0
     assert collector.end() == 0
     summary = processes.summary()
     assert summary["learner_epoch"] == 2
     assert summary["updates"] > resumed + 50
+    after = checkpoints.newest().checkpoint
+    assert after.counters.updates > resumed
+    for name, tensor in before.online.items():  # it has learned nothing more, and lost nothing
+        assert torch.equal(tensor, after.online[name]), name
     # the memory lived on, and what it had counted before is not counted twice
     assert summary["environment_steps"] == summary["transitions"]
 

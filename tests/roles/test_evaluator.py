@@ -119,6 +119,29 @@ def test_how_long_an_evaluation_has_taken_is_told_while_it_lasts(fake, context, 
         assert role.run() == EvaluatorResult(1, 3)
 
 
+def test_a_step_that_does_not_come_back_is_told_and_waiting_is_none(fake, context, until):
+    learner = fake(Hello=[OF_LEARNER], Claim=[snapshot(3), OVER], EvaluationResult=list(DELIVERED))
+
+    def told():
+        pings = [header for header in list(learner.heard) if isinstance(header, Ping)]
+        return [EvaluatorStatistics.read(ping.statistics) for ping in pings]
+
+    class Hangs(Corridor):
+        def step(self, action):
+            until(lambda: any(one.idle_s > 0.1 for one in told()))
+            return super().step(action)
+
+    with Evaluator(
+        CONFIG, learner=str(learner.address), environment=Hangs, network=Always, context=context
+    ) as role:
+        assert role.run() == EvaluatorResult(1, 3)
+    assert all(one.idle_s == 0 for one in told() if one.doing == "waiting for a snapshot")
+    (goodbye,) = [header for header in learner.heard if isinstance(header, Goodbye)]
+    last = EvaluatorStatistics.read(goodbye.statistics)
+    assert last.environment_steps >= 3 * 4
+    assert last.idle_s == 0
+
+
 def test_without_a_configuration_it_takes_the_learners(play):
     result, _ = play(snapshot(), OVER, config=None)
     assert result == EvaluatorResult(1, 3)

@@ -252,6 +252,19 @@ def test_who_falls_silent_has_departed_once_and_is_named(desk, host, clock, capl
     assert "collector-0 has been silent for 11 s: taken for dead" in caplog.text
 
 
+def test_the_earlier_start_of_one_that_is_here_again_is_not_taken_for_it(desk, host, clock, caplog):
+    ask(desk, HELLO)
+    clock.now_s += 6.0
+    ask(desk, msgspec.structs.replace(HELLO, session=8))
+    clock.now_s += 5.0
+    desk.look_after_peers()
+    assert host.departures == [("collector-0", True)]
+    assert (
+        "an earlier start of collector-0 (collector 0) has been silent for 11 s: taken for dead; "
+        "collector-0 is here as collector 1"
+    ) in caplog.text
+
+
 def test_very_many_that_come_and_fall_silent_do_not_flood_the_log(desk, host, clock, caplog):
     caplog.set_level("INFO", "zdqn.test")
     for session in range(1_000):

@@ -210,6 +210,27 @@ def test_a_server_that_was_replaced_by_another_run_refuses_the_second_hello(fake
         membership.raise_failure()
 
 
+@pytest.mark.parametrize(
+    ("session", "why"), [(WELCOME.session, "had forgotten this one"), (10, "was started anew")]
+)
+def test_a_server_that_does_not_know_its_client_is_joined_again_and_it_is_said_why(
+    fake, join, caplog, until, session, why
+):
+    caplog.set_level(logging.INFO)
+    server = fake(
+        Hello=[WELCOME, msgspec.structs.replace(WELCOME, session=session, index=3)],
+        Ping=[PONG, msgspec.structs.replace(PONG, session=session, known=False),
+              msgspec.structs.replace(PONG, session=session)],
+    )  # fmt: skip
+    membership = join(server.address)
+    membership.join()
+    until(lambda: server.count(Hello) == 2 and membership.index == 3)
+    until(lambda: "joined it again" in caplog.text)
+    assert [record.getMessage() for record in caplog.records] == [
+        f"the memory {why}; joined it again as collector 3"
+    ]
+
+
 def test_a_server_that_falls_silent_is_said_once_and_again_when_it_answers(
     fake, join, quick, caplog, until
 ):

@@ -18,6 +18,7 @@ from zdqn.errors import EnvironmentFailedError, ZdqnError
 _COMMANDS = {
     "run": "zdqn.cli.train_commands",
     "train": "zdqn.cli.train_commands",
+    "chaos": "zdqn.cli.chaos_command",
     "memory": "zdqn.cli.role_commands",
     "learner": "zdqn.cli.role_commands",
     "collector": "zdqn.cli.role_commands",

@@ -59,6 +59,7 @@ class ChildProcess:
     Attributes:
         error: why it failed, as far as it said so.
         last_word: why it ended without failing, as far as it said so.
+        struck: `strike` has ended it, or is about to.
 
     Raises:
         OSError: when it cannot be started, or its log file not be opened.
@@ -78,6 +79,7 @@ class ChildProcess:
         self._asked = False
         self.error: ZdqnError | None = None
         self.last_word: LastWord | None = None
+        self.struck = False
         self._show = show
         self._events = events
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -118,6 +120,15 @@ class ChildProcess:
                 self._process.write_input(reason.encode())
         self._asked = True
         self._process.close_input()
+
+    def signal(self, number: int) -> None:
+        """Send it, and everything that it has started, a signal."""
+        self._process.signal(number)
+
+    def strike(self, number: int) -> None:
+        """End it with a signal, to see it come back: it is started again, however often."""
+        self.struck = True
+        self.signal(number)
 
     def kill(self) -> None:
         """End it, and everything that it has started, at once."""

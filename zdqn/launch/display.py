@@ -107,7 +107,7 @@ class Display(Closing):
 
     def follow(self, role: str, address: str) -> None:
         """Ask a learner for its status each second from now on, in a thread."""
-        if role == "learner":
+        if role == "learner" and self._follower is None:  # started again it is where it was
             self._start(lambda: self._fetch("learner", address, LearnerStatus))
 
     def _fetch(self, server: ServerRole, address: str, kind: type[Kind]) -> Kind | None:

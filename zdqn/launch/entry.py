@@ -6,14 +6,15 @@ import logging
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from zdqn.config import Config, as_config, from_dict, to_dict
 from zdqn.errors import UsageError, did_you_mean
 from zdqn.experiments.plots import plot_learning_curve
-from zdqn.launch.display import choose_display
-from zdqn.launch.local_run import LocalRun
+from zdqn.launch.display import Display, choose_display
+from zdqn.launch.local_run import Companion, LocalRun
 from zdqn.launch.logs import LEVELS
 from zdqn.launch.plan import RunArguments
 from zdqn.launch.run_view import RunPlan
@@ -97,10 +98,7 @@ def run(
     config = from_dict(values, source="zdqn.run")
     config = record_functions(config, environment=environment, network=network)
     resume = Path(resume) if resume is not None else None
-    with (
-        _chosen(config, run_directory, resume) as directory,
-        RunClaim(directory, resume=resume, overwrite=overwrite, launching=True) as claim,
-    ):
+    with _chosen(config, run_directory, resume) as directory:
         arguments = RunArguments(
             run_directory=directory,
             environment=environment,
@@ -109,19 +107,68 @@ def run(
             overwrite=overwrite,
             insecure=insecure,
         )
+        return run_processes(
+            config,
+            arguments,
+            show=partial(choose_display, progress=progress, verbose=verbose),
+            log_level=log_level,
+            stop=stop,
+        )
+
+
+class ShowRun(Protocol):
+    """Makes what shows a run, as `zdqn.launch.display.choose_display` does."""
+
+    def __call__(
+        self,
+        plan: RunPlan,
+        directory: Path,
+        /,
+        *,
+        stop: threading.Event | None,
+        keys: RoleKeys | None,
+    ) -> Display:
+        """Make it; the arguments are those of `choose_display`."""
+
+
+def run_processes(
+    config: Config,
+    arguments: RunArguments,
+    *,
+    show: ShowRun,
+    log_level: str = "info",
+    stop: threading.Event | None = None,
+    companion: Companion | None = None,
+) -> RunResult:
+    """Claim a run's folder, and run it with every role as a process of this machine.
+
+    Args:
+        config: of the run.
+        arguments: what its roles get besides.
+        show: makes what shows it.
+        log_level: of all roles.
+        stop: set it to end the run cleanly.
+        companion: of the `LocalRun`.
+
+    Raises: as `run` does.
+    """
+    directory = arguments.run_directory
+    with RunClaim(
+        directory, resume=arguments.resume, overwrite=arguments.overwrite, launching=True
+    ) as claim:
         operator = _check(config, arguments)
         claim.clear_servers()
         claim.clear_replay()
         with (
-            choose_display(
-                RunPlan.of(config),
-                directory,
-                progress=progress,
-                verbose=verbose,
+            show(RunPlan.of(config), directory, stop=stop, keys=operator) as display,
+            LocalRun(
+                config,
+                arguments,
+                audience=display,
+                log_level=log_level,
                 stop=stop,
-                keys=operator,
-            ) as display,
-            LocalRun(config, arguments, audience=display, log_level=log_level, stop=stop) as local,
+                companion=companion,
+            ) as local,
         ):
             local.run()
             display.conclude()

@@ -62,6 +62,13 @@ class Audience(Protocol):
         """Take note that the run was asked to end."""
 
 
+class Companion(Protocol):
+    """Does something to a run while it goes on, in its thread."""
+
+    def advance(self, run: LocalRun) -> None:
+        """Do what is due; called some ten times a second, and not any more once the run ends."""
+
+
 class LocalRun(Closing):
     """A run of local processes. `run` blocks until the learner is done; leaving it ends them all.
 
@@ -75,6 +82,11 @@ class LocalRun(Closing):
         log_level: of all roles.
         start: how to start a process.
         stop: set it to end the run cleanly.
+        companion: told as time goes by.
+
+    Attributes:
+        living: processes by name; those that are being started again are missing.
+        endpoints: of the servers that are up.
 
     Raises:
         FileError: when the run directory cannot be written to.
@@ -89,6 +101,7 @@ class LocalRun(Closing):
         log_level: str = "info",
         start: ProcessStarter = start_locally,
         stop: threading.Event | None = None,
+        companion: Companion | None = None,
     ) -> None:
         self._config = with_free_ports(config)
         self._given = given
@@ -96,9 +109,10 @@ class LocalRun(Closing):
         self._log_level = log_level
         self._start_process = start
         self._stop = stop or threading.Event()
+        self._companion = companion
         self._events: queue.Queue[Event] = queue.Queue()
-        self._endpoints: Endpoints = {}
-        self._living: dict[str, ChildProcess] = {}
+        self.endpoints: Endpoints = {}
+        self.living: dict[str, ChildProcess] = {}
         self._restarts = Restarts(config.launch.max_restarts)
         self._failure: ZdqnError | None = None
         self._stop_by_s: float | None = None
@@ -145,14 +159,14 @@ class LocalRun(Closing):
             )
         except OSError as error:
             raise FileError(f"Cannot start {planned.name} with {log_file}: {error}.") from error
-        self._living[planned.name] = child
+        self.living[planned.name] = child
         self._assign_what_is_ready()
 
     def _assign_what_is_ready(self) -> None:
-        for child in self._living.values():
+        for child in self.living.values():
             if child.assigned or self._stop_by_s is not None:
                 continue
-            arguments = role_arguments(child.planned, self._given, self._endpoints)
+            arguments = role_arguments(child.planned, self._given, self.endpoints)
             if arguments is not None:
                 child.assign(Assignment(self._config, arguments, self._log_level))
 
@@ -165,9 +179,11 @@ class LocalRun(Closing):
             for planned in self._restarts.take_due():
                 self._start(planned)
             self._take_event()
+            if self._companion is not None and self._stop_by_s is None and not self._done:
+                self._companion.advance(self)
             if self._stop_by_s is not None and time.monotonic() > self._stop_by_s:
                 self._say("the learner did not stop in time; ending it")
-                self._living["learner"].kill()
+                self.living["learner"].kill()
                 self._stop_by_s = math.inf
         self._stop_others()
 
@@ -183,7 +199,7 @@ class LocalRun(Closing):
 
     def _take_endpoints(self, event: Bound) -> None:
         role = event.child.planned.role
-        self._endpoints[role] = event.endpoints
+        self.endpoints[role] = event.endpoints
         record_endpoints(self._given.run_directory, role, event.endpoints)
         self._audience.follow(role, event.endpoints[_LINKS[role]])
         self._assign_what_is_ready()
@@ -191,13 +207,16 @@ class LocalRun(Closing):
     def _take_end(self, event: Ended) -> None:
         """Do what follows from the end of a process, and say so."""
         child, exit_code = event.child, event.exit_code
-        del self._living[child.name]
+        del self.living[child.name]
         child.close()
         role, asked = child.planned.role, self._stop_by_s is not None
         ending = ending_of(exit_code, child.last_word)
         if asked and exit_code == 0:  # one that had nothing to do yet ends without a word
             ending = Ending.OVER
         others, stop = self._others(role), self._config.stop
+        if child.struck and ending in (Ending.CURABLE, Ending.SIGNALLED) and not asked:
+            self._start_again_at_once(child)
+            return
         what = consequence(
             role,
             ending,
@@ -219,6 +238,12 @@ class LocalRun(Closing):
             self._give_up(event, ended, ending, why)
         elif ending is not Ending.OVER and child.name not in self._killed:
             self._say(f"{ended} while the run was ending.{why}")
+
+    def _start_again_at_once(self, child: ChildProcess) -> None:
+        """Start what was ended on purpose again, a learner from its newest checkpoint."""
+        if child.planned.role == "learner":
+            self._given = self._given.gone_on()
+        self._restarts.plan_at_once(child.planned)
 
     def _restart(self, child: ChildProcess, ended: str, why: str) -> None:
         self._restarts.plan(child.planned)
@@ -266,7 +291,7 @@ class LocalRun(Closing):
 
     def _others(self, role: str) -> int:
         """Count the processes of a role that live, or are about to be started again."""
-        planned = self._restarts.waiting() + [child.planned for child in self._living.values()]
+        planned = self._restarts.waiting() + [child.planned for child in self.living.values()]
         return sum(process.role == role for process in planned)
 
     def _fail(self, error: ZdqnError) -> None:
@@ -281,28 +306,30 @@ class LocalRun(Closing):
             self._stop_by_s = time.monotonic() + GRACE_S
             self._audience.ending(reason)
             self._restarts.cancel()
-            if "learner" in self._living:
-                self._living["learner"].ask_to_stop(reason)
+            if "learner" in self.living:
+                self.living["learner"].ask_to_stop(reason)
+            else:  # it was to be started again, and will not be
+                self._done = True
 
     def _stop_others(self) -> None:
         self._stop_by_s = math.inf
-        for child in self._living.values():
+        for child in self.living.values():
             child.ask_to_stop()
         self._wait_for_all(_OTHERS_STOP_S)
-        if self._living:
-            self._say(f"ending {', '.join(self._living)}, which did not stop in time")
+        if self.living:
+            self._say(f"ending {', '.join(self.living)}, which did not stop in time")
 
     def close(self) -> None:
         """Kill what still lives."""
         self._stop_by_s = math.inf
-        for child in self._living.values():
+        for child in self.living.values():
             child.kill()
             self._killed.add(child.name)
         self._wait_for_all(_KILLED_S)
 
     def _wait_for_all(self, timeout_s: float) -> None:
         deadline_s = time.monotonic() + timeout_s
-        while self._living and time.monotonic() < deadline_s:
+        while self.living and time.monotonic() < deadline_s:
             try:
                 event = self._events.get(timeout=_TICK_S)
             except queue.Empty:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -86,6 +86,10 @@ class RunArguments:
     overwrite: bool = False
     insecure: bool = False
 
+    def gone_on(self) -> RunArguments:
+        """Give what a learner gets that goes on in the run's own folder."""
+        return replace(self, resume=self.run_directory, overwrite=False)
+
 
 def role_arguments(
     process: PlannedProcess, given: RunArguments, endpoints: Endpoints
@@ -102,7 +106,8 @@ def role_arguments(
     """
     memory = endpoints.get("memory", {}).get("samples")
     learner = endpoints.get("learner", {}).get("model")
-    if process.role == "memory":  # started again it takes its place again
+    # a server that is started again takes its place again
+    if process.role == "memory":
         return {
             "bind": memory,
             "insecure": given.insecure,
@@ -111,6 +116,7 @@ def role_arguments(
     if process.role == "learner":
         arguments: dict[str, Any] = {
             "memory": memory,
+            "bind": learner,
             "run_directory": given.run_directory,
             "network": given.network,
             "resume": given.resume,

@@ -39,6 +39,10 @@ class Restarts:
         self._counts[process.name] = count + 1
         self._due.append((self._clock() + restart_delay_s(count), process))
 
+    def plan_at_once(self, process: PlannedProcess) -> None:
+        """Have a process started again that was ended on purpose: now, and without counting it."""
+        self._due.append((self._clock(), process))
+
     def waiting(self) -> list[PlannedProcess]:
         """Give those that are to be started again."""
         return [process for _, process in self._due]

@@ -8,7 +8,8 @@ from typing import NamedTuple
 from zdqn.launch.lines import Glyphs, Line, Part, joined, padded, printable, width_of
 from zdqn.launch.run_view import SILENT_AFTER_S, Member, RunView
 from zdqn.launch.wording import counted, duration, number, rate, share
-from zdqn.wire.status import STANDSTILL_S
+from zdqn.wire.stalls import find_stall
+from zdqn.wire.status import STANDSTILL_S, MemoryOfLearner
 
 _MOST_NAMED = 2
 _OFTEN_BLOCKED = 0.5
@@ -80,10 +81,16 @@ def _learner(view: RunView) -> RoleLine:
         silent = Part(f"has not answered for {duration(view.silent_s)}", "yellow", 9)
         doing = PHASES.get(view.phase, "")
         return RoleLine("learner", "odd", (silent, Part(f"last: {doing}" if doing else "")))
+    stall = find_stall(learner.run)
+    if stall is not None:
+        text = f"stalled for {duration(stall.stalled_s)}, {printable(stall.last)}"
+        return RoleLine("learner", "odd", (Part(text, "yellow", 9), Part(stall.why, "", 8)))
     if view.phase == "training" and not learner.progress.updates:
         if view.memory is not None and view.memory.size >= max(view.plan.min_size, 1):
             return RoleLine("learner", "good", (Part("begins to learn"),))
         return RoleLine("learner", "waits", (Part("waits for the memory to fill"),))
+    if view.phase == "training" and view.rates.get("updates") == 0 and _memory_silent_s(view):
+        return RoleLine("learner", "waits", (Part("waits for the memory", "", 9), *_updates(view)))
     if view.phase == "training" and view.rates.get("updates") == 0:
         return RoleLine("learner", "odd", (Part("stands still", "yellow", 9), *_updates(view)))
     if view.phase == "training":
@@ -113,6 +120,10 @@ def memory_line(view: RunView) -> RoleLine:
         return RoleLine("memory", "waits", (Part("starting"),))
     parts = [*_filled(view), _sampled(view)]
     health = "good"
+    silent_s = _memory_silent_s(view)
+    if silent_s:
+        health = "odd"
+        parts.insert(0, Part(f"has not answered for {duration(silent_s)}", "yellow", 9))
     if memory.blocks_lost > 0:
         health = "odd"
         parts.append(Part(f"{counted(memory.blocks_lost, 'block')} lost", "yellow", 6))
@@ -120,6 +131,14 @@ def memory_line(view: RunView) -> RoleLine:
         health = "odd"
         parts.append(Part(f"{counted(memory.blocks_refused, 'block')} refused", "yellow", 6))
     return RoleLine("memory", health, tuple(parts))
+
+
+def _memory_silent_s(view: RunView) -> float:
+    """Give for how long the memory has not answered its learner; 0 if no longer than usual."""
+    memory = view.memory
+    if not isinstance(memory, MemoryOfLearner) or view.phase == "finishing":
+        return 0.0
+    return memory.silent_s if memory.silent_s >= SILENT_AFTER_S else 0.0
 
 
 def _filled(view: RunView) -> list[Part]:
@@ -226,8 +245,8 @@ def _trouble(view: RunView, member: Member) -> tuple[str, str]:
 
 
 def is_stalled(view: RunView, member: Member) -> bool:
-    """Whether a collector takes no steps, though nobody holds it back."""
-    if member.collector.idle_s >= STANDSTILL_S:
+    """Whether somebody makes no progress, though nobody holds them back."""
+    if find_stall(member.told) is not None:
         return True
     steps = view.rates.get(f"steps of {member.name}")
     blocked = view.rates.get(f"blocked of {member.name}", 0.0)
@@ -235,9 +254,11 @@ def is_stalled(view: RunView, member: Member) -> bool:
 
 
 def standstill(member: Member) -> str:
-    """Say that a collector takes no steps, and for how long if it tells."""
-    idle_s = member.collector.idle_s
-    return f"has taken no step for {duration(idle_s)}" if idle_s else "stands still"
+    """Say that somebody makes no progress, and for how long and after what if it tells."""
+    stall = find_stall(member.told)
+    if stall is None:
+        return "stands still"
+    return f"stalled for {duration(stall.stalled_s)}, {printable(stall.last)}"
 
 
 def _health(troubles: list[tuple[str, str]], living: int, view: RunView) -> str:

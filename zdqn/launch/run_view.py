@@ -96,6 +96,11 @@ class Member:
     evaluator: EvaluatorStatistics = field(default_factory=EvaluatorStatistics)
 
     @property
+    def told(self) -> CollectorStatistics | EvaluatorStatistics:
+        """What it tells of itself."""
+        return self.evaluator if self.role == "evaluator" else self.collector
+
+    @property
     def is_living(self) -> bool:
         """Whether it has neither left nor been taken for dead."""
         return self.state == "living"

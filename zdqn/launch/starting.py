@@ -56,6 +56,9 @@ class StartedProcess(Protocol):
     def wait(self) -> int:
         """Wait for its end and give its exit code, or minus the signal that ended it."""
 
+    def signal(self, number: int) -> None:
+        """Send it, and everything that it has started, a signal; harmless when it has ended."""
+
     def kill(self) -> None:
         """End it, and everything that it has started, at once; harmless when it has ended."""
 
@@ -124,10 +127,14 @@ class LocalProcess:
         """Wait for its end and give its exit code, or minus the signal that ended it."""
         return self._process.wait()
 
+    def signal(self, number: int) -> None:
+        """Send it, and everything that it has started, a signal."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, number)
+
     def kill(self) -> None:
         """End it, and everything that it has started, at once."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(self._process.pid, signal.SIGKILL)
+        self.signal(signal.SIGKILL)
 
 
 def start_locally(argv: Sequence[str], environment: Mapping[str, str]) -> StartedProcess:

@@ -19,11 +19,13 @@ from zdqn.launch.lines import (
     printable,
     shortened,
     width_of,
+    wrapped,
 )
 from zdqn.launch.role_lines import describe_doing, draw_roles, is_stalled, memory_line
 from zdqn.launch.run_view import Member, RunView
 from zdqn.launch.screen import LEAST_WIDTH, WIDEST, draw_screen, stacked
 from zdqn.launch.wording import duration, number, rate, score, share
+from zdqn.wire.stalls import find_stall
 from zdqn.wire.status import STANDSTILL_S, MemoryStatus
 
 if TYPE_CHECKING:
@@ -58,12 +60,29 @@ def draw_status(
     if view.learner is not None:
         lines = draw_screen(view, width, height=height - min(len(members), 12), glyphs=glyphs)
     elif "learner" in in_vain:
-        silent = (Part("the learner does not answer", "yellow"),)
-        lines = [silent, *draw_roles([memory_line(view)], width, glyphs)]
+        silent = [(Part(text, "yellow"),) for text in wrapped(_silent_learner(view), width)]
+        lines = [*silent, *draw_roles([memory_line(view)], width, glyphs)]
     else:
         lines = draw_roles([memory_line(view)], width, glyphs)
     lines = _at_most(stacked([*_open_to_all(view), *lines], members), height)
     return [as_ascii(line) for line in lines] if glyphs is ASCII else lines
+
+
+def _silent_learner(view: RunView) -> str:
+    """Say that a learner does not answer, and what the memory knows of it."""
+    silent = "the learner does not answer"
+    rows = view.memory.clients if isinstance(view.memory, MemoryStatus) else []
+    learners = [row for row in rows if row.get("role") == "learner"]
+    if not learners:
+        return silent
+    row = min(learners, key=lambda row: row["last_seen_s"])
+    said = ", ".join(
+        part
+        for part in (printable(row.get("phase", "")), number(row.get("updates"), "{:,.0f} updates"))
+        if part
+    )
+    last = f"; it said last: {said}" if said else ""
+    return f"{silent}; the memory heard of it {duration(row['last_seen_s'])} ago{last}"
 
 
 def _open_to_all(view: RunView) -> list[Line]:
@@ -123,8 +142,8 @@ def _state(view: RunView, member: Member) -> str:
     if waits_s >= STANDSTILL_S:
         return f"waits for acknowledgements for {duration(waits_s)}"
     if is_stalled(view, member):
-        idle_s = member.collector.idle_s
-        return f"no step for {duration(idle_s)}" if idle_s else "stands still"
+        stall = find_stall(member.told)
+        return f"stalled for {duration(stall.stalled_s)}" if stall else "stands still"
     return "living" if member.last_seen_s < 2 else f"silent for {duration(member.last_seen_s)}"
 
 

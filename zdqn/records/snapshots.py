@@ -101,11 +101,12 @@ class EvaluationQueue:
         del self._claimed[number]
         return snapshot
 
-    def release(self, session: int) -> None:
-        """Put what a session holds back to the front, oldest first."""
-        held = [number for number, (holder, _) in self._claimed.items() if holder == session]
-        for number in sorted(held, reverse=True):
+    def release(self, session: int) -> list[int]:
+        """Put what a session holds back to the front, oldest first, and give the numbers."""
+        held = sorted(n for n, (holder, _) in self._claimed.items() if holder == session)
+        for number in reversed(held):
             self._waiting.appendleft(self._claimed.pop(number)[1])
+        return held
 
     def __len__(self) -> int:
         """Count the snapshots that may still get a result."""

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec, EvaluationScores
 from zdqn.rl.exploration import epsilon_greedy
+from zdqn.roles.acting.standstill import Standstill
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
@@ -91,6 +92,9 @@ class Evaluator(LearnerClient):
     ) -> None:
         self._evaluations = 0
         self._episodes = 0
+        self._steps = 0
+        self._waits = True
+        self._standstill = Standstill()
         self._doing = ("starting", time.monotonic())
         super().__init__(
             "evaluator",
@@ -158,7 +162,9 @@ class Evaluator(LearnerClient):
     def _score(self, client: Client, policy: TorchPolicy, snapshot: Snapshot) -> None:
         self._begin(f"evaluating snapshot {snapshot.snapshot}")
         started_s = time.monotonic()
+        self._waits = False
         scores = self._play(policy, snapshot)
+        self._waits = True
         if scores is None:  # stopped: the learner gives it to somebody else
             return
         header = EvaluationResult(
@@ -181,6 +187,7 @@ class Evaluator(LearnerClient):
         rng = np.random.default_rng(snapshot.seed)
 
         def choose(observations: NDArray[Any]) -> NDArray[np.int64]:
+            self._steps += len(observations)
             greedy = policy.greedy_actions(observations)
             return epsilon_greedy(greedy, spec.num_actions, snapshot.epsilon, rng)
 
@@ -213,6 +220,8 @@ class Evaluator(LearnerClient):
             evaluations=self._evaluations,
             episodes=self._episodes,
             doing=doing,
+            environment_steps=self._steps,
             doing_s=round(time.monotonic() - since_s, 1),
+            idle_s=round(self._standstill.look(self._steps, waits=self._waits), 1),
         )
         return statistics.to_wire()

@@ -390,6 +390,7 @@ class Memory(Closing):
             reading=self._reading,
             sharing=self._slots.sharing,
             came_back_with=self._keeping.came_back_with,
+            came_back_without=self._keeping.came_back_without,
         )
 
 

@@ -28,12 +28,14 @@ class ReplayKeeping(Closing):
         allocate: makes the arrays of the replay.
         kept: whether they will be opened again.
         came_back_with: transitions that this start of the memory began with.
+        came_back_without: transitions that came to earlier starts after what this one began with.
         anew: what must be done to a memory whose run is over, for another run.
     """
 
     allocate: Allocator = staticmethod(allocate_in_ram)
     kept = False
     came_back_with = 0
+    came_back_without = 0
     anew = "must be started anew"
 
     def open(self, broker: MemoryBroker) -> str:

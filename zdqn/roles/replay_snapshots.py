@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from zdqn.core.broker import MemoryBroker
 from zdqn.errors import ZdqnError
+from zdqn.records.arrival_count import ArrivalCount
 from zdqn.records.replay_files import Kept, ReplayFolder
 from zdqn.rl.replay_arrays import allocate_in_ram
 from zdqn.roles.replay_keeping import ReplayKeeping
@@ -61,6 +62,7 @@ class SnapshotKeeping(ReplayKeeping):
         self._complaints = QuietLog(logger, clock=clock)
         self._arrays: dict[str, NDArray[Any]] = {}
         self._broker: MemoryBroker | None = None
+        self._arrived: ArrivalCount | None = None
         self._run_id = ""
         self._number = 0
         self._next_s = math.inf
@@ -76,7 +78,9 @@ class SnapshotKeeping(ReplayKeeping):
         self._broker = broker
         with ExitStack() as stack:
             folders = [stack.enter_context(self._folders(number, False)) for number in (0, 1)]
-            self.anew += f", with another replay.path or without {folders[0].path.parent}"
+            place = folders[0].path.parent
+            self.anew += f", with another replay.path or without {place}"
+            self._arrived = ArrivalCount(place / "arrived.bin")
             kept = [(folder.kept, folder) for folder in folders if folder.kept is not None]
             if not kept:
                 logger.info("a snapshot of the replay is due every %g s", self._period_s)
@@ -96,18 +100,30 @@ class SnapshotKeeping(ReplayKeeping):
         recovered = broker.recover_store(values["broker"], fill)
         self._run_id, self._number = values["run_id"], newest.number
         self.came_back_with = broker.store.size
-        logger.warning(
-            "came back with %d transitions of a snapshot in %s that was begun %.1f s ago, when %d "
-            "blocks had come; what came later is lost",
+        blocks, transitions = self._came_since(values.get("arrived"))
+        self.came_back_without = transitions
+        logger.log(
+            logging.WARNING if blocks else logging.INFO,
+            "came back with %d transitions of a snapshot in %s that was begun %.1f s ago; %s",
             self.came_back_with,
             folder.path,
             self._wall_clock() - values["begun_at"],
-            values["broker"]["intake"]["ledger"]["received"],
+            f"{blocks} blocks with {transitions} transitions that came later are lost"
+            if blocks
+            else "nothing that came later is lost",
         )
         if recovered.dropped:
             logger.info(
                 "%d of its oldest transitions were overwritten as it was made", recovered.dropped
             )
+
+    def _came_since(self, arrived: list[int] | None) -> tuple[int, int]:
+        """Give the blocks that had come since a snapshot was begun, and their transitions."""
+        if arrived is None or self._arrived is None:
+            return 0, 0
+        now = self._arrived.blocks, self._arrived.transitions
+        blocks, transitions = (max(a - b, 0) for a, b in zip(now, arrived, strict=True))
+        return blocks, transitions
 
     def begin(self, run_id: str) -> None:
         """Count the time to the first snapshot from here."""
@@ -115,7 +131,8 @@ class SnapshotKeeping(ReplayKeeping):
         self._next_s = min(self._next_s, self._clock() + self._period_s)
 
     def advance(self) -> None:
-        """Begin a snapshot when one is due."""
+        """Count what has come, and begin a snapshot when one is due."""
+        self._count()
         if self._clock() >= self._next_s and self._broker is not None:
             self._next_s = math.inf
             self._join()
@@ -130,6 +147,14 @@ class SnapshotKeeping(ReplayKeeping):
         if self._broker is not None and self._broker.store.spec is not None:
             self._write(*self._take())
         self._broker = None
+        if self._arrived is not None:
+            self._arrived.close()
+            self._arrived = None
+
+    def _count(self) -> None:
+        if self._arrived is not None and self._broker is not None:
+            progress = self._broker.progress()
+            self._arrived.note(progress.blocks, progress.transitions)
 
     def _join(self) -> None:
         if self._thread is not None:
@@ -139,11 +164,14 @@ class SnapshotKeeping(ReplayKeeping):
     def _take(self) -> tuple[Kept, dict[str, NDArray[Any]]]:
         """Give the plain values, and the arrays, or copies of them."""
         assert self._broker is not None
+        assert self._arrived is not None
         self._number += 1
+        self._count()
         values = {
             "broker": self._broker.state_dict(),
             "run_id": self._run_id,
             "begun_at": self._wall_clock(),
+            "arrived": [self._arrived.blocks, self._arrived.transitions],
         }
         arrays = self._arrays
         if sum(array.nbytes for array in arrays.values()) < _AT_ONCE_BYTES:

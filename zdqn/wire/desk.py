@@ -269,9 +269,20 @@ class Desk:
         self._descriptors.look()
         for peer in self.peers.newly_dead(now_s):
             dead = ("dead", peer.session)
-            text = "%s has been silent for %.0f s: taken for dead"
-            self._quiet.say(logging.WARNING, dead, text, peer.name, now_s - peer.last_seen_s)
+            text = "%s has been silent for %.0f s: taken for dead%s"
+            who, but = self._name_dead(peer)
+            self._quiet.say(logging.WARNING, dead, text, who, now_s - peer.last_seen_s, but)
             self._host.departed(peer, died=True)
+
+    def _name_dead(self, peer: Peer) -> tuple[str, str]:
+        """Name who is dead, and who has its name and lives: most often it was started again."""
+        namesakes = [other for other in self.living(peer.role) if other.name == peer.name]
+        if not namesakes:
+            return peer.name, ""
+        now = namesakes[-1]
+        named = f"{peer.name} ({peer.role} {peer.index})"
+        who = f"the {peer.role}" if peer.name == peer.role else named
+        return f"an earlier start of {who}", f"; {now.name} is here as {now.role} {now.index}"
 
     def living(self, role: str) -> list[Peer]:
         """Give the living clients of a role, by index."""

@@ -61,8 +61,8 @@ HINTS = {
     Cause.CONNECTS: ": it takes connections",
     Cause.NOTHING_LISTENS: ": nothing listens there",
     Cause.OUT_OF_REACH: ": no connection comes about",
-    Cause.SILENT: ": what is there takes connections, and does not speak ZeroMQ: a tunnel whose "
-    "other end is not there, or a server that is only starting",
+    Cause.SILENT: ": what is there takes connections and says nothing: a server that is starting, "
+    "or stopped (SIGSTOP), or a tunnel whose other end is not there",
 }
 """What may pass by itself, to be said while one waits."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections.abc import Callable
 
 import msgspec
@@ -58,6 +59,7 @@ class Membership:
 
     Attributes:
         pong: the last answer to a ping, or None.
+        pong_s: when it came, by `time.monotonic`; None before the first.
         index: this client's place among the living of its role, as of the last welcome.
         failure: why the server refused to go on, or None.
         stopping: the server said that the run is over.
@@ -92,6 +94,7 @@ class Membership:
         self._silent = False
         self.index = 0
         self.pong: Pong | None = None
+        self.pong_s: float | None = None
         self.failure: ZdqnError | None = None
         self.stopping = False
         self.server_sessions: tuple[int, ...] = ()
@@ -168,9 +171,7 @@ class Membership:
                     self.failure = error
                     self._stop.set()
                     return
-                if answered and self._silent:
-                    logger.info("the %s at %s answers again", self._server, self.address)
-                elif not answered and not self._silent:
+                if not answered and not self._silent:
                     logger.warning(
                         "the %s at %s does not answer; waiting for it%s",
                         self._server,
@@ -187,16 +188,25 @@ class Membership:
         if reply is None:
             return self._leaving.is_set()
         pong = codec.expect(reply.message, Pong)
-        self.pong = pong
+        if self._silent:
+            logger.info("the %s at %s answers again", self._server, self.address)
+        self.pong, self.pong_s = pong, time.monotonic()
+        is_new = pong.session not in self.server_sessions
         self._met(pong.session)
         if self._after_ping is not None:
             self._after_ping(client)
         if pong.stopping:
             self._take_end()
         elif not pong.known:
-            logger.info("the %s does not know us (any more); saying hello again", self._server)
-            self._say_hello(client, self._leaving)
+            self._join_again(client, "was started anew" if is_new else "had forgotten this one")
         return True
+
+    def _join_again(self, client: Client, why: str) -> None:
+        """Say hello to a server that does not know this client, and say so when it does."""
+        reply = self._say_hello(client, self._leaving)
+        if reply is not None and isinstance(reply.header, Welcome):
+            role = self._hello().role
+            logger.info("the %s %s; joined it again as %s %d", self._server, why, role, self.index)
 
     def _take_end(self) -> None:
         if not self.stopping:

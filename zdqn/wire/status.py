@@ -100,14 +100,19 @@ class EvaluatorStatistics(RoleStatistics, frozen=True):
     Attributes:
         evaluations: snapshots that it scored.
         episodes: played for them.
+        environment_steps: taken for them, and for the one that it plays now.
         doing: what it does now.
         doing_s: for how long, in seconds.
+        idle_s: seconds since its last step, if it waits for nobody: a step or a reset of its
+            environment has not come back.
     """
 
     evaluations: Count = 0
     episodes: Count = 0
+    environment_steps: Count = 0
     doing: Label = ""
     doing_s: Seconds = 0.0
+    idle_s: Seconds = 0.0
 
 
 class LearnerStatistics(RoleStatistics, frozen=True):
@@ -146,6 +151,8 @@ class MemoryStatistics(RoleStatistics, frozen=True):
         reading: whether blocks are read now.
         sharing: whether the learner shares memory with it, for frames of samples.
         came_back_with: transitions that an earlier start of it had left, and this one began with.
+        came_back_without: transitions that came to earlier starts after the snapshot that it began
+            with, and were lost with them.
     """
 
     size: Total = 0
@@ -168,6 +175,7 @@ class MemoryStatistics(RoleStatistics, frozen=True):
     reading: bool = True
     sharing: bool = False
     came_back_with: Total = 0
+    came_back_without: Total = 0
 
 
 class RefusalStatistics(RoleStatistics, frozen=True):
@@ -234,9 +242,11 @@ class MemoryOfLearner(MemoryStatistics, frozen=True):
 
     Attributes:
         address: at which the learner dials it.
+        silent_s: seconds since it answered last, as of the learner's last report.
     """
 
     address: str = ""
+    silent_s: float = 0.0
 
 
 class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -249,6 +259,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
         wall_s: seconds of training, earlier starts included.
         learner_epoch: count of this run's starts.
         security: who may come to the learner, as in `MemoryStatus`.
+        stalled_s: seconds for which its training thread has not gone on; 0 while it does.
+        last_did: where it stands then.
     """
 
     run_id: str = ""
@@ -257,6 +269,8 @@ class RunStatus(msgspec.Struct, frozen=True, kw_only=True):
     wall_s: float = 0.0
     learner_epoch: int = 0
     security: str = ""
+    stalled_s: float = 0.0
+    last_did: str = ""
 
 
 class MetricsRow(msgspec.Struct, frozen=True, kw_only=True):

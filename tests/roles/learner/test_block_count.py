@@ -4,6 +4,7 @@ from zdqn.records.block_accounts import BlockTotals, Sent, Told
 from zdqn.records.totals import RunTotals
 from zdqn.roles.learner.block_count import BlockCount
 from zdqn.wire.memory_messages import SessionBlocks
+from zdqn.wire.status import MemoryStatistics
 
 
 def test_memories_are_asked_before_collectors_and_both_are_kept():
@@ -48,9 +49,15 @@ def test_what_the_newest_memory_began_with_is_asked_of_its_link():
     totals = RunTotals()
     totals.meet(3)
     totals.meet(4)
-    held = {4: 17}
-    receivers = SimpleNamespace(came_back_with=held.get)
+    told = {4: MemoryStatistics(came_back_with=17)}
+    receivers = SimpleNamespace(came_back=told.get)
     count = BlockCount(totals, SimpleNamespace(), receivers)
-    assert count.memory_came_back_with() == 17
+    assert count.how_memory_came_back() == "it came back with 17 transitions"
+    told[4] = MemoryStatistics(came_back_with=17, came_back_without=5)
+    assert count.how_memory_came_back() == (
+        "it came back with 17 transitions, and without 5 that came after its snapshot"
+    )
+    told[4] = MemoryStatistics()
+    assert count.how_memory_came_back() == "what it held is lost, and fills again"
     totals.meet(5)
-    assert count.memory_came_back_with() is None  # it has not told yet
+    assert count.how_memory_came_back() == ""  # it has not told yet

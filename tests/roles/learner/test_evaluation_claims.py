@@ -125,11 +125,13 @@ def test_scores_are_taken_once_and_name_their_evaluator(line):
     assert line.object.unevaluated == 0
 
 
-def test_what_a_dead_evaluator_held_goes_to_the_next_and_its_late_scores_do_not_count(line):
+def test_what_a_dead_evaluator_held_goes_to_the_next_and_its_late_scores_do_not_count(line, caplog):
+    caplog.set_level("INFO", "zdqn.learner")
     line.offer(0)
     line.claim(1)
     line.object.advance(over=False)
-    line.object.release(1)
+    line.object.release(CLIENTS[1])
+    assert "snapshot 0, which evaluator-1 was scoring, is given out again" in caplog.text
     line.claim(2)
     line.object.advance(over=False)
     assert [header.snapshot for header in line.replies] == [0, 0]
@@ -137,6 +139,16 @@ def test_what_a_dead_evaluator_held_goes_to_the_next_and_its_late_scores_do_not_
     assert line.object.take() == []
     line.result(2, 0, 6.0)
     assert [evaluation.scores.mean for evaluation in line.object.take()] == [6.0]
+
+
+def test_one_that_left_while_it_waited_is_given_nothing_that_nobody_would_give_back(line):
+    line.claim(1)
+    line.object.release(CLIENTS[1])
+    line.offer(0)
+    assert not line.object.advance(over=False)
+    line.claim(2)
+    line.object.advance(over=False)
+    assert [header.snapshot for header in line.replies] == [0]
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])

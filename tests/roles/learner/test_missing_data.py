@@ -17,11 +17,11 @@ def told(name, idle_s=0.0):
         ([], "no collector is alive"),
         ([told("a")], "1 collector is alive"),
         ([told("a", 9.9), told("b")], "2 collectors are alive"),
-        ([told("a", 43.2)], "1 collector is alive; a has taken no step for 43 s: a step or reset "
-         "of its environment has not come back"),
-        ([told(name, 20.0) for name in "abcde"], "5 collectors are alive; a has taken no step for "
-         "20 s, b has taken no step for 20 s, c has taken no step for 20 s, and 2 more likewise: "
-         "a step or reset of its environment has not come back"),
+        ([told("a", 43.2)], "1 collector is alive; a is stalled, with no step for 43 s: a step "
+         "or reset of its environment has not come back"),
+        ([told(name, 20.0) for name in "abcde"], "5 collectors are alive; a is stalled, with no "
+         "step for 20 s, b is stalled, with no step for 20 s, c is stalled, with no step for 20 s, "
+         "and 2 more likewise: a step or reset of its environment has not come back"),
     ],
 )  # fmt: skip
 def test_collectors_in_words(collectors, words):

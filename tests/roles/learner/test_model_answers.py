@@ -16,6 +16,7 @@ from zdqn.records.block_accounts import Sent
 from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.rl.greedy import Greedy
 from zdqn.roles.learner.model_answers import ModelAnswers, check_travels
+from zdqn.roles.learner.stall_watch import Pulse
 from zdqn.wire import codec
 from zdqn.wire.memory_messages import SampleRequest
 from zdqn.wire.model_messages import (
@@ -77,6 +78,7 @@ class Setting:
         self.server = FakeServer()
         self.stops: list[str] = []
         self.now_s = 100.0
+        self.pulse = Pulse()
         self.answers = ModelAnswers(
             self.server,  # type: ignore[arg-type]
             config=CONFIG,
@@ -85,6 +87,7 @@ class Setting:
             memory="tcp://10.0.0.1:5556",
             weights_endpoint="tcp://0.0.0.0:5557",
             on_stop=self.stops.append,
+            pulse=self.pulse,
             clock=lambda: self.now_s,
         )
 
@@ -254,7 +257,7 @@ def test_a_configuration_that_a_welcome_cannot_hold_is_refused_before_anybody_as
     answers = ModelAnswers(
         cast("Any", FakeServer()), config=config, run_id="r" * 100, session=2**62,
         memory="tcp://" + "m" * 200,
-        weights_endpoint="tcp://" + "w" * 200, on_stop=print,
+        weights_endpoint="tcp://" + "w" * 200, on_stop=print, pulse=Pulse(),
     )  # fmt: skip
     answers.agree(SPEC, "the test")
     request = Request([], memoryview(codec.encode(Hello(role="collector", name="c", session=1))))

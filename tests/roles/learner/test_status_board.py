@@ -24,7 +24,9 @@ class Setting:
         self.statuses: list[LearnerStatus] = []
         self.now_s = 100.0
         self.metrics = SimpleNamespace(wall_s=0.0)
-        self.memory = SimpleNamespace(address="tcp://memory:1", statistics=MemoryStatistics(size=3))
+        self.memory = SimpleNamespace(
+            address="tcp://memory:1", statistics=MemoryStatistics(size=3), silent_s=0.25
+        )
         self.audience = SimpleNamespace(report=self.statuses.append, unevaluated=2)
         self.board = StatusBoard(
             quick_config("stop.updates=0", *overrides),
@@ -57,6 +59,9 @@ def test_a_phase_is_told_at_once(setting):
     (status,) = setting.statuses
     assert status.run == RunStatus(run_id="r", learner_epoch=4, phase="loading torch", wall_s=1.3)
     assert (status.memory.address, status.memory.size) == ("tcp://memory:1", 3)
+    setting.memory.silent_s = 12.34
+    setting.board.enter("training")
+    assert setting.statuses[-1].memory.silent_s == 12.3
     assert status.progress.unevaluated == 2
 
 

@@ -21,6 +21,7 @@ from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.rl.update_rule import Update
 from zdqn.roles.learner.publications import Publications
+from zdqn.roles.learner.stall_watch import Pulse
 from zdqn.roles.learner.training_loop import TrainingLoop
 from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics, MetricsRow
@@ -124,6 +125,7 @@ class FakeModel:
         self.evaluators = 1
         self.room = 1_000
         self.patience_s = math.inf
+        self.pulse = Pulse()
 
     def publish(self, published):
         if not isinstance(published, bytes):  # the same is broadcast as bytes
@@ -206,7 +208,7 @@ class Setting:
         self.blocks = NO_BLOCKS
         self.waits: list[tuple[str, int]] = []
         self.gives_up = False
-        self.came_back_with = 0
+        self.came_back = "what it held is lost"
         self.publications_told: list[tuple[int, int]] = []
         self.pace = SimpleNamespace(published=self._published)
         self.loop = TrainingLoop(
@@ -220,7 +222,7 @@ class Setting:
             recorder=self.recorder,  # type: ignore[arg-type]
             totals=self.totals,
             blocks=SimpleNamespace(  # type: ignore[arg-type]
-                look=lambda: self.blocks, memory_came_back_with=lambda: self.came_back_with
+                look=lambda: self.blocks, how_memory_came_back=lambda: self.came_back
             ),
             agenda=Agenda(periods or Periods(publish_updates=1), Limits(**limits)),
             pace=self.pace,  # type: ignore[arg-type]
@@ -447,7 +449,7 @@ def test_a_memory_that_was_restarted_is_said_and_counted_on(caplog):
 
 def test_of_a_memory_that_came_back_it_says_with_what(caplog):
     setting = Setting(progress(1, environment_steps=7), progress(1, environment_steps=9))
-    setting.came_back_with = 5
+    setting.came_back = "it came back with 5 transitions"
     setting.totals.meet(1)
     setting.totals.meet(2)  # a new start, which counts on as the old one did
     setting.loop._restarts = 0

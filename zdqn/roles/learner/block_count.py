@@ -22,8 +22,8 @@ class Receivers(Protocol):
     def take_accounts(self) -> dict[int, Told]:
         """Give what each start of the memory told since the last call, in order; may be empty."""
 
-    def came_back_with(self, session: int) -> int | None:
-        """Give the transitions that a start of the memory began with; None if it has not told."""
+    def came_back(self, session: int) -> MemoryStatistics | None:
+        """Give what a start of the memory tells of itself; None if it has not told."""
 
 
 class BlockCount:
@@ -40,9 +40,16 @@ class BlockCount:
         self._senders = senders
         self._receivers = receivers
 
-    def memory_came_back_with(self) -> int | None:
-        """Give the transitions that the newest memory began with; None if it has not told."""
-        return self._receivers.came_back_with(self._totals.newest)
+    def how_memory_came_back(self) -> str:
+        """Say with what the newest memory began; "" if it has not told."""
+        told = self._receivers.came_back(self._totals.newest)
+        if told is None:
+            return ""
+        if not told.came_back_with:
+            return "what it held is lost, and fills again"
+        without = told.came_back_without
+        lost = f", and without {without} that came after its snapshot" if without else ""
+        return f"it came back with {told.came_back_with} transitions{lost}"
 
     def look(self) -> BlockTotals:
         """Ask both ends, and give where all blocks are as of now."""

@@ -74,9 +74,11 @@ class EvaluationClaims:
             self._queue.offer(snapshot)
         return self._queue.dropped
 
-    def release(self, session: int) -> None:
+    def release(self, peer: Peer) -> None:
         """Give what an evaluator that has gone held to another."""
-        self._queue.release(session)
+        self._waiting.pop(peer.session, None)
+        for number in self._queue.release(peer.session):
+            logger.info("snapshot %d, which %s was scoring, is given out again", number, peer.name)
 
     @property
     def unevaluated(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from zdqn.closing import Closing
@@ -91,8 +92,14 @@ class MemoryLink(Closing):
         pong = self._membership.pong
         return MemoryStatistics() if pong is None else MemoryStatistics.read(pong.statistics)
 
-    def came_back_with(self, session: int) -> int | None:
-        """Give the transitions that a start of the memory began with; None if it has not told.
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the memory answered a ping last; 0 before it did."""
+        since_s = self._membership.pong_s
+        return 0.0 if since_s is None else time.monotonic() - since_s
+
+    def came_back(self, session: int) -> MemoryStatistics | None:
+        """Give what a start of the memory tells, with what it began; None if it has not told.
 
         Args:
             session: of that start.
@@ -100,7 +107,7 @@ class MemoryLink(Closing):
         pong = self._membership.pong
         if pong is None or pong.session != session:
             return None
-        return MemoryStatistics.read(pong.statistics).came_back_with
+        return MemoryStatistics.read(pong.statistics)
 
     @property
     def said_over(self) -> str:

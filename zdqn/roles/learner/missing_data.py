@@ -18,15 +18,15 @@ def describe_collectors(collectors: Sequence[tuple[str, CollectorStatistics]]) -
         collectors: name and last statistics of each living one.
 
     Returns:
-        Such as ``1 collector is alive; collector-0 has taken no step for 43 s: a step or reset of
-        its environment has not come back``.
+        Such as ``1 collector is alive; collector-0 is stalled, with no step for 43 s: a step or
+        reset of its environment has not come back``.
     """
     if not collectors:
         return "no collector is alive"
     count = len(collectors)
     alive = "1 collector is alive" if count == 1 else f"{count} collectors are alive"
     still = [
-        f"{name} has taken no step for {told.idle_s:.0f} s"
+        f"{name} is stalled, with no step for {told.idle_s:.0f} s"
         for name, told in collectors
         if told.idle_s >= STANDSTILL_S
     ]

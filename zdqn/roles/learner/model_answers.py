@@ -18,6 +18,7 @@ from zdqn.records.block_accounts import Sent
 from zdqn.roles.learner.action_answers import ActionAnswers
 from zdqn.roles.learner.evaluation_claims import EvaluationClaims
 from zdqn.roles.learner.publications import Published
+from zdqn.roles.learner.stall_watch import Pulse, StallWatch
 from zdqn.wire import codec
 from zdqn.wire.desk import Desk, Particulars, RefusedError
 from zdqn.wire.model_messages import ActionRequest, Claim, EvaluationResult, WeightsRequest
@@ -67,6 +68,7 @@ class ModelAnswers:
         memory: the memory's address, as the learner dials it.
         weights_endpoint: where weights are published.
         on_stop: called with the reason when somebody asks to stop.
+        pulse: of the training thread.
         clock: seconds that never go back.
 
     Attributes:
@@ -87,6 +89,7 @@ class ModelAnswers:
         memory: str,
         weights_endpoint: str,
         on_stop: Callable[[str], None],
+        pulse: Pulse,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
@@ -107,6 +110,7 @@ class ModelAnswers:
             server.reply, most_observations=config.collector.block_transitions
         )
         self.evaluations = EvaluationClaims(config, run_id, server.reply)
+        self.stalls = StallWatch(pulse, clock=clock)
         self.desk = Desk(
             "learner",
             self,
@@ -135,6 +139,16 @@ class ModelAnswers:
         asked = self.actions.answer(self._published)
         busy |= self.evaluations.advance(over=self._evaluators_done)
         return busy, asked
+
+    def look_after_clients(self) -> None:
+        """Notice who has fallen silent, and who is stalled; cheap, and to be called often."""
+        self.desk.look_after_peers()
+        roles = () if self._collectors_done else ("collector", "evaluator")
+        self.stalls.look(
+            self._report.run,
+            self._report.progress.updates,
+            lambda: [peer for role in roles for peer in self.desk.living(role)],
+        )
 
     def publish(self, published: Published) -> None:
         """Take over the newest weights, for late joiners and remote policies."""
@@ -242,7 +256,10 @@ class ModelAnswers:
         since_s = self._clock() - self._reported_s
         status = msgspec.structs.replace(
             report,
-            run=msgspec.structs.replace(report.run, wall_s=round(report.run.wall_s + since_s, 1)),
+            run=msgspec.structs.replace(
+                self.stalls.tell(report.run, report.progress.updates),
+                wall_s=round(report.run.wall_s + since_s, 1),
+            ),
             progress=msgspec.structs.replace(
                 report.progress, unevaluated=self.evaluations.unevaluated
             ),
@@ -257,4 +274,4 @@ class ModelAnswers:
 
     def departed(self, peer: Peer, *, died: bool) -> None:
         """Give what a client that has gone held to another."""
-        self.evaluations.release(peer.session)
+        self.evaluations.release(peer)

@@ -22,6 +22,7 @@ from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.roles.learner.answering_turns import ROUND_S, Turn, Turns
 from zdqn.roles.learner.model_answers import ModelAnswers
 from zdqn.roles.learner.publications import Published
+from zdqn.roles.learner.stall_watch import Pulse
 from zdqn.wire.request_sockets import Server
 from zdqn.wire.status import CollectorStatistics, LearnerStatus
 
@@ -52,6 +53,7 @@ class ModelServer(Closing):
         turns: who answers.
 
     Attributes:
+        pulse: of the training thread, which beats it.
         failure: why the thread ended, if it broke.
     """
 
@@ -71,6 +73,7 @@ class ModelServer(Closing):
         self._on_stop = on_stop
         self._turns = turns or Turns()
         self._lock = threading.Lock()
+        self.pulse = Pulse()
         self._answers = ModelAnswers(
             server,
             config=config,
@@ -79,6 +82,7 @@ class ModelServer(Closing):
             memory=memory,
             weights_endpoint=weights_endpoint,
             on_stop=on_stop,
+            pulse=self.pulse,
         )
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="zdqn-model-server", daemon=True)
@@ -226,7 +230,7 @@ class ModelServer(Closing):
                         self._turns.asked(time.monotonic())
                     if not busy:
                         break
-                self._answers.desk.look_after_peers()
+                self._answers.look_after_clients()
         except Exception as error:  # noqa: BLE001 - the training thread raises it again
             self.failure = error
             self._on_stop("the model server broke")

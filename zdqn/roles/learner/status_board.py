@@ -167,7 +167,9 @@ class StatusBoard:
             stop=self._limits,
             verdict=self._verdict,
             memory=MemoryOfLearner(
-                address=str(self._memory.address), **msgspec.structs.asdict(memory)
+                address=str(self._memory.address),
+                silent_s=round(self._memory.silent_s, 1),
+                **msgspec.structs.asdict(memory),
             ),
         )
         self._audience.report(status)

@@ -22,6 +22,7 @@ from zdqn.rl.importance import importance_weights
 from zdqn.roles.learner.block_count import BlockCount
 from zdqn.roles.learner.missing_data import MissingData
 from zdqn.roles.learner.publications import Publications, Published
+from zdqn.roles.learner.stall_watch import IN_AN_UPDATE, Pulse
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.wire.memory_messages import Progress
 from zdqn.wire.status import CollectorStatistics
@@ -36,7 +37,6 @@ logger = logging.getLogger("zdqn.learner")
 _MOST_S = 0.01
 """Updates between which nothing is looked after take so long at most: somebody may want to stop."""
 
-_HELD_IS_LOST = "what it held is lost, and fills again"
 _SLOWING = 1.2
 """So many times longer than before is an update taken to be at most."""
 
@@ -63,6 +63,8 @@ class Samples(Protocol):
 
 class Model(Protocol):
     """Whom the loop trains for; a `zdqn.roles.learner.model_server.ModelServer` is one."""
+
+    pulse: Pulse
 
     def publish(self, published: Published) -> None:
         """Take over the newest weights."""
@@ -194,6 +196,7 @@ class TrainingLoop:
             limit = self._agenda.end(self._recorder.metrics.wall_s, self.counters)
             if limit:
                 return limit
+            self._model.pulse.beat("asking for a batch")
             batch = self._samples.receive(self._agenda.updates_left(self._trainer.updates))
             self._count()
             if self._compiled is not None:
@@ -209,13 +212,11 @@ class TrainingLoop:
         if progress is None:
             return
         self._totals.observe(progress)
-        held = None
         if self._totals.restarts > self._restarts:
-            held = self._blocks.memory_came_back_with()
-        if held is not None:
-            self._restarts = self._totals.restarts
-            back = f"it came back with {held} transitions" if held else _HELD_IS_LOST
-            logger.warning("the memory was restarted: %s", back)
+            how = self._blocks.how_memory_came_back()
+            if how:
+                self._restarts = self._totals.restarts
+                logger.warning("the memory was restarted: %s", how)
         self._counted = self._totals.counted()
 
     def _say_what_is_missing(self) -> None:
@@ -253,6 +254,7 @@ class TrainingLoop:
     ) -> None:
         """Make an update with each batch, and send the priorities of all of them back."""
         started_s = time.monotonic()
+        self._model.pulse.beat(IN_AN_UPDATE)
         seen = self._seen = self._trainer.update_all(batches)
         self._recorder.metrics.updates.add(seen)
         if write_back:
@@ -360,6 +362,7 @@ class TrainingLoop:
 
     def save_checkpoint(self) -> None:
         """Save all that a later start needs to go on."""
+        self._model.pulse.beat("saving a checkpoint")
         self._recorder.save_checkpoint(
             self._spec,
             self.counters,
