@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests import keys_for_all
 from tests.wire.fake_server import FakeServer
 from zdqn.data import Block, EnvironmentSpec
 from zdqn.wire.addresses import Address
@@ -20,6 +21,28 @@ settings.load_profile("zdqn")
 
 DEADLINE_S = 10.0
 LOOPBACK = Address("tcp", "127.0.0.1", 0)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--keys", action="store_true", help="go over loopback with keys, whatever goes over it"
+    )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def keys_of_all_tests(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Makes the folder of keys for `--keys`."""
+    if request.config.getoption("--keys"):
+        keys_for_all.begin(tmp_path_factory.mktemp("keys") / "keys")
+
+
+@pytest.fixture(autouse=True)
+def keys_on_links(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With `--keys`, puts them on every link of this test."""
+    with keys_for_all.on_links_of(request.node):
+        yield
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+from tests.keys_for_all import options_of_processes
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from zdqn.config import to_toml
 from zdqn.wire.remote_control import fetch_status
@@ -57,9 +58,8 @@ class Processes:
 
     def start(self, name, *arguments, prefix=()):
         """Start a role; a prefix is a command that runs it somewhere else."""
-        process = Process(
-            self.folder, f"{name}-{len(self.started)}", [name.split("-")[0], *arguments], prefix
-        )
+        command = [name.split("-")[0], *arguments, *options_of_processes()]
+        process = Process(self.folder, f"{name}-{len(self.started)}", command, prefix)
         self.started.append(process)
         return process
 

@@ -19,6 +19,8 @@ from zdqn.wire.node import Node
 from zdqn.wire.protocol import StatusRequest, Stop
 from zdqn.wire.remote_control import fetch_status, request_stop
 
+pytestmark = pytest.mark.own_keys
+
 STEADY = ("stop.updates=0", "learner.compile=false", "links.ping_period_s=0.05")
 
 

@@ -32,6 +32,7 @@ __all__ = ["keeper", "start"]
 
 @pytest.mark.parametrize("spec", [SPEC, STACKED])
 @pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+@pytest.mark.keyless("one socket plays collector and learner to a real process")
 def test_killed_under_load_it_comes_back_with_what_it_had_and_nothing_torn(start, spec, kind):
     memory = start(f"replay.kind={kind}", "replay.sync_period_s=0.05")
     sequence = transitions = 0

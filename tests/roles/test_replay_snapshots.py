@@ -26,6 +26,7 @@ SNAPSHOTS = ("replay.storage=ram", "replay.snapshot_period_s=0.02")
 
 @pytest.mark.parametrize("spec", [SPEC, STACKED])
 @pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+@pytest.mark.keyless("one socket plays collector and learner to a real process")
 def test_killed_while_snapshots_are_made_under_load_it_comes_back_with_the_newest(
     start, tmp_path, spec, kind
 ):

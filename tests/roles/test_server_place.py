@@ -7,6 +7,8 @@ from zdqn.errors import ConfigError, NotAllowedError
 from zdqn.roles.server_place import OPEN, THIS_MACHINE, WITH_KEYS, choose_place
 from zdqn.wire.keys.key_folder import KeyFolder
 
+pytestmark = pytest.mark.own_keys
+
 EVERYWHERE = "tcp://0.0.0.0:0"
 
 

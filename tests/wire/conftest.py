@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-import zmq
 
+from tests.keys_for_all import ForeignContext
 from tests.wire.links import WAIT_MS
 from zdqn.wire import block_payload
 from zdqn.wire.memory_messages import BlockHeader
@@ -14,13 +14,12 @@ from zdqn.wire.memory_messages import BlockHeader
 @pytest.fixture
 def plain(context):
     """Sockets straight from zmq, as another program would make them."""
-    with zmq.Context() as own:
+    with ForeignContext() as own:
         kept = []
 
         def make(kind, address, **options):
             made = own.socket(kind)
             kept.append(made)
-            made.linger = 0
             made.rcvtimeo = WAIT_MS
             for name, value in options.items():
                 setattr(made, name, value)

@@ -59,6 +59,7 @@ def test_connections_through_a_path_are_ended(tmp_path):
             assert client.recv(1) == b""
 
 
+@pytest.mark.keyless("its server is a REP, which zdqn has none of")
 def test_zeromq_connects_again(context, plain):
     server = context.socket(zmq.REP)
     server.rcvtimeo = WAIT_MS

@@ -16,6 +16,8 @@ from zdqn.wire.keys.key_folder import KeyFolder
 from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.node import Node
 
+pytestmark = pytest.mark.own_keys
+
 HERE = Address("tcp", "127.0.0.1", 0)
 
 

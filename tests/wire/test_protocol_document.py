@@ -12,6 +12,7 @@ import pytest
 import zmq
 from msgspec import NODEFAULT, inspect
 
+from tests.keys_for_all import ForeignContext
 from zdqn.config import load_config
 from zdqn.data import ALLOWED_DTYPES, EnvironmentSpec, record_dtype
 from zdqn.errors import ProtocolError
@@ -392,7 +393,7 @@ def memory(context, in_thread):
 
 
 def test_a_plain_req_socket_samples_a_batch_with_nothing_but_the_document(memory):
-    with zmq.Context() as plain:
+    with ForeignContext() as plain:
         answers = run_plain_client(plain, memory.endpoints["samples"])
     early, welcome, batches, again, pong, broken, status, goodbye = answers
 
@@ -437,7 +438,7 @@ def test_a_plain_req_socket_shares_memory_with_nothing_but_the_document(memory):
     fcntl.fcntl(shared, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK)
     os.pwrite(shared, struct.pack("<Q", 123), 0)
     slot = {"process": os.getpid(), "descriptor": shared, "token": 123, "offset": 4096}
-    with zmq.Context() as plain:
+    with ForeignContext() as plain:
         run_plain_client(plain, memory.endpoints["samples"])
         request = plain.socket(zmq.REQ)
         request.linger, request.rcvtimeo = 0, WAIT_MS
@@ -459,7 +460,7 @@ def test_a_plain_req_socket_shares_memory_with_nothing_but_the_document(memory):
 
 
 def test_another_version_is_answered_naming_both(memory):
-    with zmq.Context() as plain:
+    with ForeignContext() as plain:
         request = plain.socket(zmq.REQ)
         request.linger, request.rcvtimeo = 0, WAIT_MS
         request.connect(memory.endpoints["samples"])
@@ -474,7 +475,7 @@ def test_another_version_is_answered_naming_both(memory):
 
 
 def test_garbage_on_both_sockets_leaves_the_memory_serving(memory):
-    with zmq.Context() as plain:
+    with ForeignContext() as plain:
         push, request = plain.socket(zmq.PUSH), plain.socket(zmq.DEALER)
         for made in (push, request):
             made.linger = 0

@@ -38,8 +38,8 @@ def trained(tmp_path):
         (("network.hidden=[8]",), {"resume": True}, MismatchError),
         (("environment.max_episode_steps=3",), {"resume": True}, MismatchError),
         (("stop.updates=60",), {"resume": True}, ConfigError),
-        ((), {"resume": True, "bind": "tcp://0.0.0.0:7000"}, ConfigError),
-        ((), {"overwrite": True, "bind": "tcp://0.0.0.0:7000"}, ConfigError),
+        ((), {"resume": True, "bind": "tcp://192.0.2.1:7000"}, ConfigError),
+        ((), {"overwrite": True, "bind": "tcp://192.0.2.1:7000"}, ConfigError),
     ],
 )
 def test_a_start_that_is_refused_has_changed_nothing(trained, overrides, options, error):
@@ -52,7 +52,7 @@ def test_a_start_that_is_refused_has_changed_nothing(trained, overrides, options
     assert kept(trained) == before
 
 
-@pytest.mark.parametrize("bind", ["tcp://0.0.0.0:7000", "nonsense", "taken"])
+@pytest.mark.parametrize("bind", ["tcp://192.0.2.1:7000", "nonsense", "taken"])
 def test_a_refused_address_leaves_no_folder(tmp_path, system, bind):
     if bind == "taken":
         bind = system.memory(quick_config()).role.endpoints["samples"]

@@ -125,11 +125,14 @@ def test_each_start_in_a_run_directory_is_a_new_epoch(make, tmp_path):
     ("options", "said"),
     [
         ({"bind": "somewhere"}, "--bind"),
-        ({"bind": "tcp://0.0.0.0:0"}, "--insecure"),
+        pytest.param(
+            {"bind": "tcp://0.0.0.0:0"}, "--insecure",
+            marks=pytest.mark.keyless("with keys others may reach it"),
+        ),
         ({"memory": "somewhere"}, "--memory"),
         ({"memory": "tcp://no.such.host.invalid:5"}, "--memory"),
     ],
-)
+)  # fmt: skip
 def test_an_address_that_cannot_be_used_is_refused_before_anything_is_made(
     make, tmp_path, options, said
 ):

@@ -8,6 +8,7 @@ from contextlib import ExitStack, suppress
 import pytest
 import zmq
 
+from tests.roles.conftest import eventually
 from tests.wire.links import WAIT_MS, WAIT_S, receive_request
 from zdqn.errors import NotAllowedError
 from zdqn.wire.addresses import Address
@@ -15,6 +16,8 @@ from zdqn.wire.keys.key_folder import KeyFolder
 from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.node import Node
 from zdqn.wire.sockets import Waiter
+
+pytestmark = pytest.mark.own_keys
 
 ROOM = {"high_water_mark": 10, "buffer_bytes": 0}
 
@@ -67,8 +70,6 @@ def keyed(folder):
 
 def said(caplog, text, deadline_s=WAIT_S):
     """Wait for a line of the log."""
-    from tests.roles.conftest import eventually
-
     return eventually(lambda: [line for line in caplog.messages if text in line], text, deadline_s)
 
 
@@ -243,6 +244,4 @@ def test_a_folder_of_one_role_is_enough_for_a_client(keyed, tmp_path):
         shutil.copy2(keyed.folder.path / name, lab7.path)
     keyed.folder.allow("collector", str(lab7.path / "collector.public"))
     keyed.node.read_keys_again()
-    from tests.roles.conftest import eventually
-
     eventually(lambda: keyed.ask(keyed.client("collector", lab7), 0.3), "lab7 is let in")
