@@ -15,7 +15,8 @@ from pathlib import Path
 
 from zdqn.wire.addresses import Address
 
-_DESCRIPTORS = Path("/dev/fd")
+DESCRIPTORS = Path("/dev/fd")
+"""Of this process."""
 
 
 def cut(address: Address, hosts: Collection[str] | None = None) -> int:
@@ -28,19 +29,19 @@ def cut(address: Address, hosts: Collection[str] | None = None) -> int:
     Returns:
         How many were ended.
     """
-    return sum(_cut_one(int(entry), address, hosts) for entry in os.listdir(_DESCRIPTORS))  # noqa: PTH208
+    return sum(_cut_one(int(entry), address, hosts) for entry in os.listdir(DESCRIPTORS))  # noqa: PTH208
 
 
 def _cut_one(descriptor: int, address: Address, hosts: Collection[str] | None) -> bool:
-    with suppress(OSError), _copy_of(descriptor) as copy:  # it may be closed by now
+    with suppress(OSError), copy_of(descriptor) as copy:  # it may be closed by now
         here, there = copy.getsockname(), copy.getpeername()
-        if _is_at(here, address) and _is_from(there, hosts):
+        if is_at(here, address) and _is_from(there, hosts):
             copy.shutdown(socket.SHUT_RDWR)
             return True
     return False
 
 
-def _copy_of(descriptor: int) -> socket.socket:
+def copy_of(descriptor: int) -> socket.socket:
     """Give a connection by another descriptor, which stays what it is whoever closes the first.
 
     Raises:
@@ -54,7 +55,8 @@ def _copy_of(descriptor: int) -> socket.socket:
         raise
 
 
-def _is_at(here: object, address: Address) -> bool:
+def is_at(here: object, address: Address) -> bool:
+    """Whether the near end of a connection, as the kernel gives it, is at an address."""
     if isinstance(here, tuple):
         return address.transport == "tcp" and here[1] == address.port
     return address.transport == "ipc" and here == address.path
@@ -66,7 +68,7 @@ def _is_from(there: object, hosts: Collection[str] | None) -> bool:
 
 def peer_of(descriptor: int) -> str:
     """Say who is at the other end of a connection of this process; "" if it has gone."""
-    with suppress(OSError), _copy_of(descriptor) as copy:
+    with suppress(OSError), copy_of(descriptor) as copy:
         there = copy.getpeername()
         return str(there[0]) if isinstance(there, tuple) else "this machine"
     return ""

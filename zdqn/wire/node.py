@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+from weakref import WeakSet
 
 import zmq
 
@@ -84,6 +85,7 @@ class Node(Closing):
         self._context = shared or self._owned
         self._keys = keys
         self._gate: Gatekeeper | None = None
+        self._links: WeakSet[Link] = WeakSet()
 
     @property
     def has_keys(self) -> bool:
@@ -133,7 +135,12 @@ class Node(Closing):
 
     def pipelined_client(self, address: Address, server: ServerRole) -> PipelinedClient:
         """Connect to a server, several requests on their way; see `client`."""
-        return PipelinedClient(self._to(server), address)
+        made = PipelinedClient(self._to(server), address, has_keys=self.has_keys)
+        return self._connected(made)
+
+    def _connected(self, link: LinkT) -> LinkT:
+        self._links.add(link)
+        return link
 
     def sender(
         self,
@@ -151,17 +158,21 @@ class Node(Closing):
             buffer_bytes: of the kernel, for what has left this process.
             watched: whether to be told of connections that end; see `TransitionSender.broke`.
         """
-        return TransitionSender(
-            self._to("memory"),
-            address,
-            high_water_mark=high_water_mark,
-            buffer_bytes=buffer_bytes,
-            watched=watched,
+        return self._connected(
+            TransitionSender(
+                self._to("memory"),
+                address,
+                high_water_mark=high_water_mark,
+                buffer_bytes=buffer_bytes,
+                watched=watched,
+                has_keys=self.has_keys,
+            )
         )
 
     def subscriber(self, address: Address) -> WeightSubscriber:
         """Connect to where a learner publishes its weights."""
-        return WeightSubscriber(self._to("learner"), address)
+        made = WeightSubscriber(self._to("learner"), address, has_keys=self.has_keys)
+        return self._connected(made)
 
     def server(self, address: Address, role: ServerRole) -> Server:
         """Bind a REQ/REP server.
@@ -239,5 +250,7 @@ class Node(Closing):
         if self._gate is not None:
             self._gate.close()
             self._gate = None
+        for link in self._links:
+            link.look_no_more()
         if self._owned is not None:
             self._owned.close()

@@ -117,7 +117,7 @@ class Server(Link):
         self._socket.sndhwm = _MOST_UNREAD
         self._socket.router_mandatory = True  # say so when nobody is there to be answered
         self._socket.rcvhwm = _MOST_UNREAD
-        self._socket.maxmsgsize = MAX_REQUEST_BYTES
+        self._limit_messages(MAX_REQUEST_BYTES)
         self._unread = Unread()
         self._bind(address)
         self._signal = select.poll()
@@ -206,7 +206,7 @@ class Client(Link):
     ) -> None:
         super().__init__(maker.socket(zmq.REQ))
         self._explain = explain
-        self._has_keys = has_keys
+        self._may_be_refused = has_keys
         self.hint = ""
         self._socket.req_relaxed = True
         self._socket.req_correlate = True
@@ -254,7 +254,7 @@ class Client(Link):
             MismatchError: when what is there is no ZeroMQ.
         """
         self.hint = self._explain(server) if self._explain is not None else ""
-        if self._has_keys:  # once refused for its key it would never try again by itself
+        if self._may_be_refused:  # once refused for its key it would never try again by itself
             self._socket.disconnect(str(self.address))
             self._socket.connect(str(self.address))
 
@@ -287,10 +287,11 @@ class PipelinedClient(Link):
     Args:
         maker: of its socket, and of another after a reconnect.
         address: of a `Server`.
+        has_keys: whether its key may be refused.
     """
 
-    def __init__(self, maker: SocketMaker, address: Address) -> None:
-        super().__init__(maker.socket(zmq.DEALER))
+    def __init__(self, maker: SocketMaker, address: Address, *, has_keys: bool = False) -> None:
+        super().__init__(maker.socket(zmq.DEALER), has_keys=has_keys)
         self._maker = maker
         self._set_up(address)
 
@@ -301,6 +302,7 @@ class PipelinedClient(Link):
 
     def send(self, message: bytes) -> bool:
         """Send a request; False when the link is full."""
+        self.look_whether_refused()
         try:
             self._socket.send(b"", zmq.SNDMORE)
             self._socket.send(message)
@@ -310,6 +312,7 @@ class PipelinedClient(Link):
 
     def receive(self, timeout_ms: float) -> memoryview | None:
         """Give the next answer, or None when none came in time."""
+        self.look_whether_refused()
         if timeout_ms and not self._socket.poll(int(timeout_ms)):
             return None
         try:
@@ -322,6 +325,7 @@ class PipelinedClient(Link):
 
     def reconnect(self) -> None:
         """Forget everything on its way: answers to earlier requests will never come."""
+        self.look_no_more()
         self._socket.close(0)
         self._socket = self._maker.socket(zmq.DEALER)
         self._set_up(self.address)

@@ -21,8 +21,10 @@ import zmq
 
 from zdqn.closing import Closing
 from zdqn.errors import AddressInUseError, ConfigError, RoleFailedError
+from zdqn.wire import forked_copies
 from zdqn.wire.addresses import Address, taken
 from zdqn.wire.held_port import HeldPort
+from zdqn.wire.readmission import EVENTS, Readmission
 
 LINGER_MS = 5_000
 COPY_SENT_BELOW_BYTES = 65_536
@@ -45,6 +47,8 @@ SLICE_MS = 100
 MAX_MESSAGE_BYTES = 1024**3
 MAX_REQUEST_BYTES = 256 * 1024**2
 """Of a question; answers may have more."""
+_CURVE_BYTES = 33
+"""Encryption makes a message longer by so much, and libzmq counts what travels."""
 
 
 @contextmanager
@@ -137,15 +141,27 @@ class SocketMaker(Protocol):
 class Link(Closing):
     """One socket; closes itself as a context manager.
 
+    Args:
+        socket: its own, in the thread that made it.
+        has_keys: whether its key may be refused, so that it must be connected anew.
+
     Attributes:
         address: where it is bound or connected.
     """
 
     address: Address
 
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+    def __init__(self, socket: zmq.Socket[bytes], *, has_keys: bool = False) -> None:
         self._socket = socket
+        self._has_keys = has_keys
+        self._readmission: Readmission | None = None
+        self._is_bound = False
         self._lock: IO[str] | None = None
+
+    def _limit_messages(self, most_bytes: int) -> None:
+        """Have the connection of who sends more than so many bytes in a message cut."""
+        encrypted = self._socket.mechanism == zmq.CURVE
+        self._socket.maxmsgsize = most_bytes + (_CURVE_BYTES if encrypted else 0)
 
     def _bind(self, address: Address) -> None:
         """Bind and learn the real address.
@@ -175,6 +191,8 @@ class Link(Closing):
         self.address = address
         if address.transport == "tcp":
             self.address = Address("tcp", address.host, int(last.rpartition(":")[2]))
+        self._is_bound = True
+        forked_copies.note(self.address)
 
     def _hold(self, address: Address) -> Closing | None:
         """Keep an address to bind later, as far as one can; gives what is to be closed before.
@@ -189,6 +207,8 @@ class Link(Closing):
                 return None
             held = HeldPort(address)
             self.address = held.address
+            self._is_bound = True
+            forked_copies.note(self.address)
             return held
         except AddressInUseError:
             self.close()
@@ -199,14 +219,32 @@ class Link(Closing):
     def _connect(self, address: Address) -> None:
         self.address = address
         self._socket.ipv6 = address.is_ipv6
+        if self._has_keys:
+            monitor = open_monitor(self._socket, EVENTS)
+            self._readmission = Readmission(self._socket, monitor, address)
         try:
             self._socket.connect(str(address))
         except zmq.ZMQError as error:
             self.close(0)
             raise ConfigError(f"Cannot connect to {address}: {error.strerror}.") from error
 
+    def look_whether_refused(self) -> None:
+        """Connect anew if a server has refused this end's key; quick, and to be called often."""
+        if self._readmission is not None:
+            self._readmission.look()
+
+    def look_no_more(self) -> None:
+        """Let the end of the socket's context come: nobody watches what becomes of it."""
+        if self._readmission is not None:
+            self._readmission.close()
+            self._readmission = None
+
     def close(self, linger_ms: int | None = None) -> None:
         """Close; what is unsent gets `linger_ms` (default `LINGER_MS`) to leave."""
+        self.look_no_more()
+        if self._is_bound:
+            self._is_bound = False
+            forked_copies.forget(self.address)
         self._socket.close(linger_ms)
         if self._lock is not None:
             self._lock.close()

@@ -30,7 +30,9 @@ class TransitionSender(Link):
         address: of a `TransitionReceiver`.
         high_water_mark: blocks that may wait at this end.
         buffer_bytes: of the kernel, for what has left this process.
-        watched: whether `broke` tells of connections that end.
+        watched: whether `broke` tells of connections that end, those refused too; `reopen` is then
+            for its user to call.
+        has_keys: whether its key may be refused.
     """
 
     def __init__(
@@ -41,8 +43,9 @@ class TransitionSender(Link):
         high_water_mark: int,
         buffer_bytes: int,
         watched: bool = False,
+        has_keys: bool = False,
     ) -> None:
-        super().__init__(maker.socket(zmq.PUSH))
+        super().__init__(maker.socket(zmq.PUSH), has_keys=has_keys and not watched)
         self._maker = maker
         self._high_water_mark, self._buffer_bytes = high_water_mark, buffer_bytes
         self._watched = watched
@@ -69,6 +72,7 @@ class TransitionSender(Link):
             False if `give_up` said so before there was room; then nothing was sent.
         """
         while True:
+            self.look_whether_refused()
             try:
                 self._socket.send(message, 0, len(message) < COPY_SENT_BELOW_BYTES)
             except zmq.Again:
@@ -157,7 +161,7 @@ class TransitionReceiver(Link):
         """
         if self._is_open:
             return
-        self._socket.maxmsgsize = min(most_bytes, MAX_BLOCK_BYTES)
+        self._limit_messages(min(most_bytes, MAX_BLOCK_BYTES))
         if self._held is not None:
             self._held.close()
         self._bind(self.address)

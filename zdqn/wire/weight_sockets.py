@@ -29,10 +29,16 @@ class WeightPublisher(Link):
 
 
 class WeightSubscriber(Link):
-    """SUB that holds only the newest message, with its one subscription."""
+    """SUB that holds only the newest message, with its one subscription.
 
-    def __init__(self, maker: SocketMaker, address: Address) -> None:
-        super().__init__(maker.socket(zmq.SUB))
+    Args:
+        maker: of its socket.
+        address: of a `WeightPublisher`.
+        has_keys: whether its key may be refused.
+    """
+
+    def __init__(self, maker: SocketMaker, address: Address, *, has_keys: bool = False) -> None:
+        super().__init__(maker.socket(zmq.SUB), has_keys=has_keys)
         self._socket.conflate = True
         self._socket.linger = 0
         self._socket.subscribe(b"")
@@ -44,6 +50,7 @@ class WeightSubscriber(Link):
         Must be called every few seconds: after a reconnect the socket subscribes again only when
         its own thread touches it.
         """
+        self.look_whether_refused()
         if timeout_ms and not self._socket.poll(int(timeout_ms)):
             return None
         try:
