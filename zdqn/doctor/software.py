@@ -10,7 +10,7 @@ from zdqn.config import Config
 from zdqn.doctor.findings import Finding, bad, good, odd
 from zdqn.errors import ConfigError, RoleFailedError
 from zdqn.roles.compiling.loop_compiler import find_cpp_compiler
-from zdqn.wire.library import LIBZMQ, OLDEST_SAFE, has_curve
+from zdqn.wire.library import GET_CURVE, LIBZMQ, OLDEST_SAFE, has_curve
 
 _PACKAGES = ("torch", "numpy", "gymnasium", "pyzmq", "msgspec", "cloudpickle", "click")
 
@@ -48,7 +48,7 @@ def _libzmq() -> Finding:
         return odd(
             "libzmq",
             f"{version}, built without CURVE: no link can be encrypted",
-            "Install pyzmq from a wheel: pip install --force-reinstall --only-binary pyzmq pyzmq",
+            GET_CURVE,
         )
     return good("libzmq", f"{version}, with CURVE")
 

@@ -40,6 +40,7 @@ from zdqn.wire.keys.private_files import (
     replace_private,
     write_private,
 )
+from zdqn.wire.library import check_curve
 
 _BEFORE_SECRET = "secret "  # noqa: S105 - the word itself
 """Before a secret, so that none is taken for a public key."""
@@ -70,9 +71,13 @@ class KeyFolder:
 
     Args:
         path: of the folder.
+
+    Raises:
+        ConfigError: when the ZeroMQ of this machine knows no keys.
     """
 
     def __init__(self, path: Path) -> None:
+        check_curve()
         self.path = path
         self._lists = path / "allowed"
 
@@ -138,17 +143,30 @@ class KeyFolder:
             FileError: when it cannot be read.
         """
         path = self._public(role)
-        with self._file_errors():
-            try:
-                read = parse_line(path.read_text(encoding="utf-8", errors="replace"))
-            except FileNotFoundError as error:
-                raise NotAllowedError(
-                    f"There is no {path}, by which the {role} is known. Copy it from the folder of "
-                    f"keys with which the {role} runs."
-                ) from error
+        try:
+            read = self._read_public(path)
+        except FileNotFoundError as error:
+            raise NotAllowedError(
+                f"There is no {path}, by which the {role} is known. Copy it from the folder of "
+                f"keys with which the {role} runs."
+            ) from error
         if read is None:
             raise NotAllowedError(f"{path} holds no key. Copy it from where the {role} runs.")
         return read[0]
+
+    def _read_public(self, path: Path) -> tuple[bytes, str] | None:
+        """Read a key and its name from a file; None if there is none in it.
+
+        Raises:
+            FileNotFoundError: when there is no file.
+            FileError: when it cannot be read.
+        """
+        try:
+            return parse_line(path.read_text(encoding="utf-8", errors="replace"))
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise _file_error(error, path) from error
 
     def own_roles(self) -> list[KeyRole]:
         """Say which roles have a key here.
@@ -162,8 +180,8 @@ class KeyFolder:
 
     def _name(self, role: KeyRole) -> str:
         try:
-            read = parse_line(self._public(role).read_text(encoding="utf-8", errors="replace"))
-        except OSError:
+            read = self._read_public(self._public(role))
+        except (FileNotFoundError, FileError):
             return ""
         return read[1] if read is not None else ""
 
@@ -210,7 +228,7 @@ class KeyFolder:
         if is_key(given):
             public, named = bytes.fromhex(given), ""
         else:
-            public, named = self._read_public(Path(given))
+            public, named = self._given(Path(given))
         known = self.allowed().caller(public)
         if known.role is not None:
             raise NotAllowedError(
@@ -222,15 +240,14 @@ class KeyFolder:
             self._add(role, public, name or named)
         return self.allowed().caller(public)
 
-    def _read_public(self, path: Path) -> tuple[bytes, str]:
-        with self._file_errors():
-            try:
-                read = parse_line(path.read_text(encoding="utf-8", errors="replace"))
-            except FileNotFoundError as error:
-                raise UsageError(
-                    f'"{path}" is neither a key of 64 hexadecimal digits nor a file. `zdqn keys '
-                    f"show` prints public keys; ROLE.public in a folder of keys holds one."
-                ) from error
+    def _given(self, path: Path) -> tuple[bytes, str]:
+        try:
+            read = self._read_public(path)
+        except FileNotFoundError as error:
+            raise UsageError(
+                f'"{path}" is neither a key of 64 hexadecimal digits nor a file. `zdqn keys '
+                f"show` prints public keys; ROLE.public in a folder of keys holds one."
+            ) from error
         if read is None:
             raise UsageError(f"{path} holds no public key, as ROLE.public of a folder does.")
         return read
@@ -302,8 +319,11 @@ class KeyFolder:
         try:
             yield
         except OSError as error:
-            where = error.filename or self.path
-            raise FileError(f"{where}: {error.strerror or error}.") from error
+            raise _file_error(error, self.path) from error
+
+
+def _file_error(error: OSError, path: Path) -> FileError:
+    return FileError(f"{error.filename or path}: {error.strerror or error}.")
 
 
 _HEAD = """\
