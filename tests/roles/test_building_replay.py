@@ -1,7 +1,5 @@
 """From configuration to the replay: every key that is to reach it does."""
 
-import os
-
 import numpy as np
 import pytest
 
@@ -9,7 +7,7 @@ from tests.roles.conftest import quick_config
 from zdqn.core.broker import MemoryBroker
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
-from zdqn.roles.building_replay import available_bytes, build_broker, build_store
+from zdqn.roles.building_replay import build_broker, build_store
 from zdqn.wire.memory_messages import NotReady, SampleRequest
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
@@ -109,7 +107,3 @@ def test_a_broker_answers_as_the_session_it_was_given():
     answer = broker.sample(SampleRequest(batch_size=16))
     assert isinstance(answer, NotReady)
     assert answer.needed == 64
-
-
-def test_what_is_free_is_a_number_of_bytes_of_this_machine():
-    assert 1_000_000 < available_bytes() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

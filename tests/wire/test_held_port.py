@@ -14,14 +14,16 @@ def test_a_free_port_is_found_and_is_nobody_elses_until_it_is_closed(loopback):
         assert held.address.port > 0
         with pytest.raises(AddressInUseError, match=f"listens on {held.address}.*--bind"):
             HeldPort(held.address)
-    HeldPort(held.address).close()
+    with HeldPort(held.address) as again:
+        assert again.address == held.address
 
 
 def test_a_copy_that_a_forked_process_has_does_not_keep_it(loopback):
     held = HeldPort(loopback)
     with held._socket.dup():  # what a fork leaves: another descriptor of the same socket
         held.close()
-        HeldPort(held.address).close()
+        with HeldPort(held.address) as again:
+            assert again.address == held.address
 
 
 def test_who_connects_hears_nothing_and_is_cut_off_at_the_end(loopback):

@@ -135,19 +135,7 @@ class TransitionStore:
     def make_room(
         self, spec: EnvironmentSpec, available_bytes: float = inf, *, where: str = "memory"
     ) -> Room:
-        """Allocate the replay for an environment.
-
-        Args:
-            spec: of the environment.
-            available_bytes: free memory of this machine, or room on its disk.
-            where: what it is that is free, for a message.
-
-        Returns:
-            What it needs.
-
-        Raises:
-            ConfigError: when the replay would not fit into it; nothing has changed then.
-        """
+        """Allocate the replay where `find_room` finds room for it; else nothing has changed."""
         room = self.find_room(spec, available_bytes, where=where)
         self._allocate_for(spec, room)
         return room

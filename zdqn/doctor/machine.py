@@ -13,7 +13,8 @@ from zdqn.doctor.findings import Finding, bad, good, odd
 from zdqn.errors import ConfigError, FileError
 from zdqn.launch.descriptors import raise_limit, shortages
 from zdqn.launch.wording import counted
-from zdqn.roles.building_replay import available_bytes, build_store
+from zdqn.roles.building_replay import build_store
+from zdqn.roles.free_memory import available_bytes
 
 _FEW_FILES = 1_024
 _FULL_BYTES, _LOW_BYTES = 50e6, 1e9

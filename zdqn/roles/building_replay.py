@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 from zdqn.config import Config
@@ -68,15 +67,3 @@ def build_broker(
     store = build_store(config, allocate=allocate, kept=kept)
     n_step = config.algorithm.n_step
     return MemoryBroker(store, session=session, n_step=n_step, name_of=name_of)
-
-
-def available_bytes() -> int:
-    """Give the memory that this machine can still hand out, in bytes."""
-    try:
-        with open("/proc/meminfo", encoding="ascii") as lines:  # noqa: PTH123
-            for line in lines:
-                if line.startswith("MemAvailable:"):
-                    return int(line.split()[1]) * 1024
-    except OSError:
-        pass  # not Linux
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -15,7 +15,7 @@ from zdqn.errors import ZdqnError
 from zdqn.records.replay_files import Kept, ReplayFolder, free_bytes
 from zdqn.rl.insert_log import SLOTS
 from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
-from zdqn.roles.building_replay import available_bytes
+from zdqn.roles.free_memory import available_bytes
 from zdqn.wire.quiet_log import QuietLog
 
 logger = logging.getLogger("zdqn.memory")

@@ -42,8 +42,9 @@ from zdqn.roles.building import (
     evaluation_deadline_s,
     use_threads,
 )
-from zdqn.roles.building_replay import available_bytes, build_store
+from zdqn.roles.building_replay import build_store
 from zdqn.roles.compiling.compiled_updates import compile_ahead
+from zdqn.roles.free_memory import available_bytes
 from zdqn.roles.own_evaluator import OwnEvaluator
 from zdqn.roles.own_status import describe_training, totals_of
 from zdqn.roles.replay_storage import open_replay_folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -62,6 +63,7 @@ class PeerTable:
     def __init__(self, dead_after_s: float) -> None:
         self._dead_after_s = dead_after_s
         self._present: dict[int, Peer] = {}  # those that are not gone
+        self._brought: Counter[bytes] = Counter()  # how many of those came by each connection
         self.peers: dict[int, Peer] = {}
 
     def why_full(self, session: int, connection: bytes = b"") -> str:
@@ -73,7 +75,7 @@ class PeerTable:
             return ""
         if len(self._present) >= _MOST_PRESENT:
             return f"{_MOST_PRESENT} clients are here already, and no more are taken"
-        brought = sum(peer.connection == connection for peer in self._present.values())
+        brought = self._brought[connection]
         if brought >= _MOST_OF_A_CONNECTION:
             return (
                 f"{brought} clients came by this connection, and one brings no more than "
@@ -97,14 +99,20 @@ class PeerTable:
         for dead gets its place back, unless another has it.
         """
         peer = self.peers.get(session)
-        taken = {other.index for other in self.living(role, now_s) if other is not peer}
+        taken = {
+            other.index
+            for other in self._present.values()
+            if other.role == role and other is not peer and self.is_living(other, now_s)
+        }
         if peer is None or peer.index in taken:
             index = next(number for number in range(len(taken) + 1) if number not in taken)
             statistics = peer.statistics if peer is not None else {}
             peer = self.peers[session] = Peer(role, name, session, index, now_s, statistics)
+        self._leave(session)
         peer.last_seen_s, peer.gone, peer.left = now_s, False, False
         peer.run_id, peer.connection = run_id, connection
         self._present[session] = peer
+        self._brought[connection] += 1
         self._forget_some()
         return peer
 
@@ -121,7 +129,7 @@ class PeerTable:
         others = [peer for peer in self.peers.values() if peer.run_id not in ("", run_id)]
         for peer in others:
             del self.peers[peer.session]
-            self._present.pop(peer.session, None)
+            self._leave(peer.session)
         return others
 
     def ping(self, session: int, statistics: Statistics, now_s: float) -> bool:
@@ -147,12 +155,17 @@ class PeerTable:
         if peer is None or peer.left:
             return None
         peer.last_seen_s, peer.statistics, peer.left = now_s, statistics, True
-        self._leave(peer)
+        self._leave(session)
         return peer
 
-    def _leave(self, peer: Peer) -> None:
+    def _leave(self, session: int) -> None:
+        peer = self._present.pop(session, None)
+        if peer is None:
+            return
         peer.gone = True
-        self._present.pop(peer.session, None)
+        self._brought[peer.connection] -= 1
+        if not self._brought[peer.connection]:
+            del self._brought[peer.connection]
 
     def is_living(self, peer: Peer, now_s: float) -> bool:
         """Whether a peer has neither left nor been silent for too long."""
@@ -169,7 +182,7 @@ class PeerTable:
         """Give the peers that fell silent, each once, and count them as gone."""
         dead = [peer for peer in self._present.values() if not self.is_living(peer, now_s)]
         for peer in dead:
-            self._leave(peer)
+            self._leave(peer.session)
         return dead
 
     def describe(self, now_s: float) -> list[Statistics]:
