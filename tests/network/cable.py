@@ -4,7 +4,7 @@ Run by `two_hosts.py` as `unshare -Urn python cable.py`: the namespace that this
 the near host. It starts another one in a further namespace, the far host, takes a TUN device in
 each and hands packets from one to the other, unless it is told not to. A line on standard input
 is an order: `cut both|near|far` (nothing leaves that host any more), `delay MS JITTER_MS LOSS`,
-or `heal`.
+`rate BYTES` a second in each direction, or `heal`.
 It says `ready PID PID` (a process in each host), and ends with its standard input.
 """
 
@@ -23,6 +23,8 @@ ADDRESSES = {"near": "10.77.0.1", "far": "10.77.0.2"}
 TUNSETIFF = 0x400454CA
 IFF_TUN_WITHOUT_PREFIX = 0x1001
 PACKET_BYTES = 2_048
+PATIENCE_S = 0.4
+"""What would wait longer for a slow cable is dropped, as routers do."""
 
 
 def plug_in(host):
@@ -44,13 +46,43 @@ def be_the_far_host(descriptor):
         near.recv(1)  # until the other end is no more
 
 
+class Way:
+    """What happens to packets on their way, as it was ordered last."""
+
+    def __init__(self):
+        self._rng = random.Random(0)
+        self._free_at_s = {"near": 0.0, "far": 0.0}
+        self.obey("heal")
+
+    def obey(self, name, *values):
+        if name == "cut":
+            self._cut = {"near", "far"} if values[0] == "both" else {values[0]}
+        elif name == "delay":
+            self._delay_s, self._jitter_s = float(values[0]) / 1000, float(values[1]) / 1000
+            self._loss = float(values[2])
+        elif name == "rate":
+            self._rate = float(values[0])
+        else:
+            self._cut, self._rate = set(), float("inf")
+            self._delay_s = self._jitter_s = self._loss = 0.0
+
+    def due_s(self, host, nbytes):
+        """Say when a packet from a host arrives; None if it never does."""
+        now_s = time.monotonic()
+        begins_s = max(now_s, self._free_at_s[host])
+        if host in self._cut or self._rng.random() < self._loss or begins_s > now_s + PATIENCE_S:
+            return None
+        self._free_at_s[host] = begins_s + nbytes / self._rate
+        jitter_s = self._rng.uniform(-self._jitter_s, self._jitter_s)
+        return self._free_at_s[host] + self._delay_s + jitter_s
+
+
 def carry(near, far):
     """Hand packets over until standard input ends."""
     ends = {near: ("near", far), far: ("far", near)}
-    cut: set[str] = set()
-    delay_s = jitter_s = loss = 0.0
+    way = Way()
     travelling: list[tuple[float, int, int, bytes]] = []
-    number, rng = 0, random.Random(0)
+    number = 0
     while True:
         now_s = time.monotonic()
         while travelling and travelling[0][0] <= now_s:
@@ -62,22 +94,15 @@ def carry(near, far):
                 words = os.read(0, 200).decode().split()
                 if not words:
                     return
-                if words[0] == "cut":
-                    cut = {"near", "far"} if words[1] == "both" else {words[1]}
-                elif words[0] == "heal":
-                    cut, delay_s, jitter_s, loss = set(), 0.0, 0.0, 0.0
-                else:
-                    delay_s, jitter_s = float(words[1]) / 1000, float(words[2]) / 1000
-                    loss = float(words[3])
+                way.obey(*words)
                 print("done", flush=True)  # noqa: T201 - the answer to the order
                 continue
             host, other = ends[ready]
             packet = os.read(ready, PACKET_BYTES)
-            if host in cut or rng.random() < loss:
-                continue
-            number += 1
-            due_s = time.monotonic() + delay_s + rng.uniform(-jitter_s, jitter_s)
-            heapq.heappush(travelling, (due_s, number, other, packet))
+            due_s = way.due_s(host, len(packet))
+            if due_s is not None:
+                number += 1
+                heapq.heappush(travelling, (due_s, number, other, packet))
 
 
 def main():

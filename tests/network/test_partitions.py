@@ -1,6 +1,8 @@
 """The memory on another host: what becomes of a run whose cable is cut, reset, slow or lossy."""
 
+import json
 import shutil
+import sys
 import threading
 
 import pytest
@@ -12,6 +14,7 @@ from tests.roles.processes import Processes
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
+ZDQN = (sys.executable, "-m", "zdqn")
 SETTINGS = ("learner.checkpoint_period_updates=20", "links.dead_after_s=1", "stop.updates=0")
 
 
@@ -26,13 +29,13 @@ def hosts():
 
 
 class Run:
-    """A memory on the far host; learner and collector on the near one."""
+    """A memory, on the far host if nothing else is said; learner and collector on the near one."""
 
-    def __init__(self, folder, hosts, *settings):
+    def __init__(self, folder, hosts, *settings, place="far"):
         self.hosts = hosts
         self.acked = "links.delivery=acked" in settings
         self.processes = Processes(folder, *SETTINGS, *settings)
-        self.memory = self.start("memory", "far", "run.toml")
+        self.memory = self.start("memory", place, "run.toml")
         self.samples = self.memory.says(r"serving samples at (\S+)")[1]
         self.learner, self.model = self.start_learner("near", "run")
         self.collector = self.start("collector", "near", "--learner", self.model)
@@ -74,7 +77,10 @@ class Run:
 def run(tmp_path, hosts, request):
     made = None
     try:
-        made = Run(tmp_path, hosts, *getattr(request, "param", ()))
+        settings, place = getattr(request, "param", ()), "far"
+        if settings == ("near",):
+            settings, place = (), "near"
+        made = Run(tmp_path, hosts, *settings, place=place)
         made.goes_on()
         yield made
     finally:
@@ -120,6 +126,37 @@ def test_a_slow_and_lossy_cable_loses_no_block(run):
     run.goes_on()
     run.hosts.order("heal")
     assert run.finish()["blocks_lost"] == 0
+
+
+def test_a_host_that_is_replaced_by_another_at_its_address(run):
+    """The old one says no word of farewell, and the new one knows nothing of its connections."""
+    run.hosts.order("cut", "both")
+    run.memory.kill()
+    run.hosts.forget("far")
+    run.memory = run.start("memory", "far", "run.toml", "--bind", run.samples)
+    run.memory.says("serving samples")
+    run.hosts.order("heal")
+    run.goes_on()
+    run.memory.says("joined as collector")
+    run.finish()
+
+
+@pytest.mark.parametrize("run", [("near",)], indirect=True, ids=["memory on the near host"])
+def test_one_collector_with_a_narrow_link_slows_nobody_else(run):
+    """Its blocks wait at its own end, and its signs of life come through beside them."""
+    run.hosts.order("rate", 20_000)
+    narrow = run.start("collector", "far", "--learner", run.model, "--name", "narrow")
+    run.memory.says("narrow has joined")
+    for _ in range(3):
+        run.goes_on()
+    status = json.loads(run.hosts.run("near", *ZDQN, "status", run.samples, "--json"))
+    rows = {row["name"]: row for row in status["clients"] if row["role"] == "collector"}
+    (other,) = (row for name, row in rows.items() if name != "narrow")
+    assert 0 < 4 * rows["narrow"]["blocks_sent"] < other["blocks_sent"]
+    assert "narrow has been silent" not in run.learner.log + run.memory.log
+    run.hosts.order("heal")
+    assert run.finish()["blocks_lost"] == 0
+    assert narrow.end() == 0
 
 
 def test_a_learner_that_comes_back_from_behind_a_cut_is_fenced_out(run):

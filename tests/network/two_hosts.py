@@ -55,7 +55,11 @@ class TwoHosts:
 
     def reset(self):
         """Break every TCP connection that the near host has with the far one."""
-        self.run("near", "ss", "-K", "dst", ADDRESSES["far"])
+        self.forget("near")
+
+    def forget(self, host):
+        """Have a host know nothing of its TCP connections any more, as one that is new."""
+        self.run(host, "ss", "-K", "dst", *(at for name, at in ADDRESSES.items() if name != host))
 
     def close(self):
         self._cable.communicate(timeout=30)

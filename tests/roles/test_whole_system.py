@@ -1,7 +1,9 @@
 """The four roles together, over sockets: they train, stop, and account for everything."""
 
 import csv
+import itertools
 import json
+import time
 import tomllib
 
 import pytest
@@ -116,6 +118,23 @@ def test_the_roles_wait_for_each_other_in_the_worst_order(either_system, caplog)
     assert learner.result().stop_reason == "updates"
     assert collector.result().environment_steps > 0
     evaluator.result()
+
+
+def test_a_clock_that_is_set_back_changes_nothing(system, monkeypatch, caplog):
+    """Nothing waits for a time of day: durations are those of a clock that never goes back."""
+    caplog.set_level("INFO")  # the time of each line is all that is asked for
+    began_s, asked = time.time(), itertools.count()
+    monkeypatch.setattr(time, "time", lambda: began_s - 60 * next(asked))  # back with each look
+    _, learner = start_all(system, quick_config("evaluator.period_updates=20"))
+    result = learner.result()
+    assert next(asked) > 0
+    assert result.stop_reason == "updates"
+    assert result.summary["wall_s"] >= 0
+    assert result.summary["evaluations"] > 1
+    rows = (result.run_directory / "metrics.jsonl").read_text().splitlines()
+    seconds = [json.loads(row)["wall_s"] for row in rows]
+    assert seconds == sorted(seconds)
+    assert seconds[0] >= 0
 
 
 def test_a_corridor_is_learned(system, corridor):

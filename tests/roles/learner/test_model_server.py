@@ -19,7 +19,7 @@ from zdqn.wire import codec, payloads
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.model_messages import ActionRequest, Actions, WeightsRequest
 from zdqn.wire.protocol import Hello, Ping, Pong
-from zdqn.wire.request_sockets import Client, Server
+from zdqn.wire.request_sockets import Client, PipelinedClient, Server
 from zdqn.wire.sockets import Context
 
 ACTIONS = 4
@@ -191,6 +191,27 @@ def test_when_nobody_asks_for_actions_any_more_the_thread_answers_the_rest(serve
     with asking(context, address, Ping(session=5, statistics={})) as replies:
         eventually(lambda: replies, "an answer of the thread: nobody trains any more")
     assert isinstance(codec.decode(replies[0]).header, Pong)
+
+
+def test_200_who_join_at_once_get_one_answer_that_was_made_once(served, monkeypatch):
+    server, _, _, address, context = served
+    newest = published(2, weights=np.zeros(50_000))
+    server.publish(newest)
+    answered = []
+    reply = Server.reply
+
+    def take_note(link, request, message):
+        answered.append(message)
+        return reply(link, request, message)
+
+    monkeypatch.setattr(Server, "reply", take_note)
+    joining = [PipelinedClient(context, address) for _ in range(200)]
+    for client in joining:
+        assert client.send(codec.encode(WeightsRequest()))
+    for client in joining:
+        assert client.receive(1000 * DEADLINE_S) == newest.message
+        client.close()
+    assert sum(message is newest.message for message in answered) == 200
 
 
 def test_weights_that_diverged_are_not_acted_on_and_break_nothing(served, caplog):
