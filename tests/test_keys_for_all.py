@@ -1,4 +1,4 @@
-"""`pytest --keys` does what it says: links have keys, roles their own, and a stranger gets nothing."""
+"""`pytest --keys` does what it says: links have keys, roles their own, a stranger nothing."""
 
 import pytest
 import zmq

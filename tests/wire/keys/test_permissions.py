@@ -10,6 +10,8 @@ from zdqn.wire.keys.allow_list import KEY_ROLES, Caller
 from zdqn.wire.keys.permissions import ALLOWED, LET_IN, check_allowed
 from zdqn.wire.protocol import Header, Hello, Stop
 
+pytestmark = pytest.mark.own_keys
+
 KEY = bytes(32)
 
 MAY = {
