@@ -1,8 +1,8 @@
 """The ZMTP handshake of a real client, cut and changed at each byte, against each bound socket.
 
 Meanwhile and afterwards an honest client is served, nothing is delivered that nobody sent, and no
-memory and no descriptor is kept. `ZDQN_FUZZ_MINUTES` says how long the test of each byte takes at
-most; it goes on with other changes until then.
+memory and no descriptor is kept. The test of each byte cuts there, changes it, and goes on with
+other changes for `ZDQN_FUZZ_MINUTES` in all.
 """
 
 import itertools
@@ -60,17 +60,13 @@ def test_each_byte_cut_and_changed(meddled, record_property):
     before_bytes, before = resident_bytes(), descriptors()
     cases = 0
     for change in itertools.chain((0, 1, 0x80, 0xFF), iter(lambda: rng.randrange(1, 256), 0)):
+        if change > 1 and time.monotonic() > end_s:
+            break
         for at in range(meddled.handshake_bytes):
-            if time.monotonic() > end_s:
-                break
             meddled.meddle(at, change)
             cases += 1
-        else:
-            continue
-        break
     grown = resident_bytes() - before_bytes
     measured = {"bytes": meddled.handshake_bytes, "cases": cases, "grown": grown, "seed": seed}
     record_property("measured", measured)
-    assert cases >= 2 * meddled.handshake_bytes, measured
     assert grown < SPARE_BYTES, measured
     assert descriptors() <= before + 10, measured
