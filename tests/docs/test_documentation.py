@@ -35,6 +35,8 @@ from zdqn.config import (
     to_dict,
     to_toml,
 )
+from zdqn.launch.cluster.cluster_file import load_cluster
+from zdqn.launch.cluster.cluster_plan import plan_cluster
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
@@ -247,7 +249,10 @@ def test_toml_loads(document, tmp_path):
         if snippet.language == "toml":
             path = tmp_path / "snippet.toml"
             path.write_text(snippet.code, encoding="utf-8")
-            assert isinstance(load_config(path), Config)
+            if snippet.marker == "cluster":
+                assert plan_cluster(load_cluster(path), Config(), source=path).processes
+            else:
+                assert isinstance(load_config(path), Config)
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

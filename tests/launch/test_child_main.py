@@ -83,6 +83,22 @@ class Role:
         return self.result
 
 
+def test_an_assignment_for_elsewhere_is_text_and_brings_no_path():
+    config = Config(run=RunSection(seed=5))
+    given = {"run_directory": Path("/there"), "resume": None, "bind": "tcp://x:1", "insecure": True}
+    data = encode_assignment(Assignment(config, given, "debug", elsewhere=True))
+    head, _, body = data.partition(b"\n")
+    assert json.loads(head) == {"plain": True, "bytes": len(body)}
+    assert json.loads(body)["config"]["run"]["seed"] == 5
+    before = list(sys.path)
+    read = read_assignment(io.BytesIO(data).read)
+    assert sys.path == before
+    assert read is not None
+    assert (read.config, read.log_level) == (config, "debug")
+    del given["resume"]
+    assert read.arguments == given
+
+
 def run_stand_in(monkeypatch, report, role="memory", stop=None, **arguments):
     monkeypatch.setattr(zdqn, role.capitalize(), Role)
     return run_role(role, assignment(**arguments), report, stop or StopEvent())

@@ -11,6 +11,7 @@ import pytest
 from zdqn.config import Config, LaunchSection, ReplaySection, StopSection
 from zdqn.errors import ConfigError, EnvironmentFailedError, RoleFailedError
 from zdqn.launch.local_run import LocalRun
+from zdqn.launch.placement import ThisMachine
 from zdqn.launch.plan import RunArguments
 from zdqn.launch.starting import start_locally
 
@@ -125,8 +126,7 @@ class Stage:
         )
         given = RunArguments(run_directory=self.folder / "run")
         with LocalRun(
-            config,
-            given,
+            ThisMachine(config, given),
             audience=self.audience,
             start=self.start,
             stop=self.stop,

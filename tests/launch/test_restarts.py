@@ -42,3 +42,27 @@ def test_what_is_cancelled_is_not_started():
     restarts.plan(COLLECTOR)
     restarts.cancel()
     assert restarts.waiting() == restarts.take_due() == []
+
+
+def test_what_somebody_wants_is_not_counted_and_not_late():
+    restarts = Restarts(1)
+    restarts.plan(COLLECTOR)
+    assert restarts.take_due() == [COLLECTOR]
+    assert not restarts.are_left(COLLECTOR.name)
+    restarts.forgive(COLLECTOR.name)
+    assert restarts.are_left(COLLECTOR.name)
+    restarts.plan(COLLECTOR)
+    assert restarts.take_due() == [COLLECTOR]
+    assert restarts.count(COLLECTOR.name) == 1
+    assert not restarts.are_left(COLLECTOR.name)
+
+
+def test_who_joins_is_started_and_who_is_forgotten_is_not():
+    restarts = Restarts(1)
+    restarts.plan_at_once(COLLECTOR)
+    assert restarts.waiting() == [COLLECTOR]
+    restarts.forget({COLLECTOR.name})
+    assert restarts.take_due() == []
+    restarts.plan_at_once(COLLECTOR)
+    assert restarts.take_due() == [COLLECTOR]
+    assert restarts.count(COLLECTOR.name) == 0

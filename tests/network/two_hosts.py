@@ -37,6 +37,10 @@ class TwoHosts:
             raise OSError(self._cable.communicate()[1].strip() or "nothing was said")
         self._processes = dict(zip(ADDRESSES, words[1:], strict=True))
 
+    def process_of(self, host):
+        """Give the number of a process that runs there."""
+        return self._processes[host]
+
     def on(self, host):
         """Give what to put before a command to run it there."""
         return ("nsenter", "-t", self._processes[host], "-U", "-n", "--preserve-credentials")

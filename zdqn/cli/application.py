@@ -18,6 +18,7 @@ from zdqn.errors import EnvironmentFailedError, ZdqnError
 _COMMANDS = {
     "run": "zdqn.cli.train_commands",
     "train": "zdqn.cli.train_commands",
+    "launch": "zdqn.cli.launch_command",
     "chaos": "zdqn.cli.chaos_command",
     "memory": "zdqn.cli.role_commands",
     "learner": "zdqn.cli.role_commands",
@@ -25,6 +26,8 @@ _COMMANDS = {
     "evaluator": "zdqn.cli.role_commands",
     "keys": "zdqn.cli.keys_commands",
     "status": "zdqn.cli.status_commands",
+    "logs": "zdqn.cli.run_commands",
+    "restart": "zdqn.cli.run_commands",
     "stop": "zdqn.cli.status_commands",
     "doctor": "zdqn.cli.doctor_command",
     "evaluate": "zdqn.cli.checkpoint_commands",

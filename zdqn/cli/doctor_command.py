@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
+from zdqn.cli.findings_page import show_finding, sum_up
 from zdqn.cli.options import (
     EXISTING_FILE,
     FOLDER,
@@ -17,13 +17,7 @@ from zdqn.cli.options import (
     set_option,
 )
 
-if TYPE_CHECKING:
-    from zdqn.doctor import Finding
-
 _SUBJECT_WIDTH = 21
-_MARKS = {"good": ("ok", "green"), "odd": ("look", "yellow"), "bad": ("BAD", "red")}
-"""Verdict to the word for it, and its color."""
-_MARK_WIDTH = 5
 
 
 @click.command()
@@ -68,42 +62,12 @@ def doctor(
     for finding in found:
         findings.append(finding)
         if not as_json:
-            _show(finding)
+            show_finding(
+                finding.verdict, finding.subject, finding.text, finding.remedy, _SUBJECT_WIDTH
+            )
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:
-        click.echo(_sum_up(findings))
+        click.echo(sum_up([finding.verdict for finding in findings], "thing"))
     codes = [finding.exit_code for finding in findings if finding.exit_code]
     click.get_current_context().exit(codes[0] if codes else 0)
-
-
-def _show(finding: Finding) -> None:
-    """Print a finding; its lines are broken between words, and begin below each other."""
-    import sys
-
-    from zdqn.launch.canvas import terminal_width
-    from zdqn.launch.lines import broken, printable
-
-    word, color = _MARKS[finding.verdict]
-    width = terminal_width(sys.stdout)
-    text, remedy = printable(finding.text), printable(finding.remedy)
-    if remedy:
-        text += f"{'' if text.endswith(('.', '?')) else '.'} {remedy}"
-    indent = _MARK_WIDTH + _SUBJECT_WIDTH
-    lines = [text] if width is None else broken(text, max(width - indent, 20))
-    head = click.style(f"{word:<{_MARK_WIDTH}}", fg=color) + f"{finding.subject:<{_SUBJECT_WIDTH}}"
-    for number, line in enumerate(lines):
-        click.echo(f"{'' if number else head}{' ' * indent if number else ''}{line}")
-
-
-def _sum_up(findings: list[Finding]) -> str:
-    """Say in a line how many of the findings want something done."""
-    from zdqn.launch.wording import counted
-
-    verdicts = [str(finding.verdict) for finding in findings]
-    bad, odd = verdicts.count("bad"), verdicts.count("odd")
-    if not bad and not odd:
-        return f"{counted(len(findings), 'thing')} looked at: all are well"
-    parts = [f"{bad} would keep a run from working"] if bad else []
-    parts += [f"{odd} to look at"] if odd else []
-    return f"{counted(len(findings), 'thing')} looked at: {', '.join(parts)}"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from zdqn.cli.closing_words import print_summary, say
+from zdqn.cli.kept_runs import end_kept_run, fetch_kept_results, finish_kept_run
 from zdqn.cli.options import json_option, keys_option
 from zdqn.cli.signals import stop_on_signals
 
@@ -56,8 +57,10 @@ def status(
         refused = [error for error in asked.failures if isinstance(error, NotAllowedError)]
         if refused:  # somebody is there
             raise refused[0]
-        if directory is not None and _show_what_is_left(directory, as_json=as_json):
-            return
+        if directory is not None:
+            fetch_kept_results(directory)
+            if _show_what_is_left(directory, as_json=as_json):
+                return
         raise asked.failures[0]
     if as_json:
         click.echo(json.dumps(asked.answers, indent=2, default=str))
@@ -88,17 +91,20 @@ def stop(target: str | None, keys: Path | None) -> None:
     from zdqn.wire.remote_control import request_stop
 
     reason = f"zdqn stop by {getpass.getuser()} on {socket.gethostname()}"
-    operator = _operator_keys(keys, _run_directory(target))
+    directory = _run_directory(target)
+    operator = _operator_keys(keys, directory)
     addresses = _server_addresses(target)
     for server, address in addresses:
         try:
             request_stop(address, reason, _TIMEOUT_S, operator, server)
         except PeerUnavailableError:
-            if address == addresses[-1][1]:
+            if address == addresses[-1][1] and not end_kept_run(directory):
                 raise
         else:
             click.echo(f"asked {address} to stop")
-            return
+            break
+    if directory is not None:
+        finish_kept_run(directory)
 
 
 def _server_addresses(target: str | None) -> list[tuple[ServerRole | None, str]]:
@@ -136,11 +142,14 @@ def _operator_keys(given: Path | None, directory: Path | None) -> RoleKeys | Non
     """
     from zdqn.config import load_config
     from zdqn.errors import ZdqnError
+    from zdqn.launch.cluster.cluster_record import is_cluster, own_keys_of, read_record
     from zdqn.records.run_files import RunFiles
     from zdqn.wire.keys.role_keys import open_keys
 
     folder: Path | str | None = given
-    if given is None and directory is not None:
+    if given is None and directory is not None and is_cluster(directory):
+        folder = own_keys_of(directory) if read_record(directory).secure else None
+    elif given is None and directory is not None:
         with suppress(ZdqnError):  # it is not there before training begins
             folder = load_config(RunFiles(directory).config).security.keys
     return open_keys(folder, "operator")

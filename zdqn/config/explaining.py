@@ -132,8 +132,9 @@ def alternatives(kind: type[msgspec.Struct], section: str, key: str) -> tuple[An
 
 
 def name_of(owner: type[msgspec.Struct], key: str) -> str:
-    """Give ``section.key``; `Config` itself has sections, whose names stand alone."""
-    section = "" if owner.__name__ == "Config" else owner.__name__.removesuffix("Section").lower()
+    """Give ``section.key``; what has sections itself has no name: theirs stand alone."""
+    is_whole = owner.__name__ in ("Config", "Cluster")
+    section = "" if is_whole else owner.__name__.removesuffix("Section").lower()
     return f"{section}.{key}" if section else key
 
 

@@ -85,7 +85,7 @@ def load_config_with_origins(
     Returns:
         The configuration, and ``section.key`` to ``"default"``, the file's name or ``"--set"``.
     """
-    values = _read_toml(Path(path)) if path is not None else {}
+    values = read_toml(Path(path)) if path is not None else {}
     source = str(path) if path is not None else "the configuration"
     top = "the file's top level"
     convert(values, Config, source=source, top=top)  # a message names the file, not an override
@@ -125,7 +125,13 @@ def parse_override(text: str) -> tuple[str, str, Any]:
     return section, key, parsed["value"]
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Read a TOML file.
+
+    Raises:
+        ConfigError: when it is none.
+        FileError: when it cannot be read.
+    """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # some editors add a mark
     except OSError as error:

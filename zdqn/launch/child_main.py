@@ -1,8 +1,9 @@
 """What runs in each process of a local run: one role, told what to do by its parent.
 
 - standard input: one line of JSON, then the role's arguments (cloudpickle, from the parent
-  process of the same user only); after that it stays open. Its end means that this process is to
-  stop, because the parent says so, after a reason if it has one, or is no more.
+  process of the same user only; JSON, from another machine); after that it stays open. Its end
+  means that this process is to stop, because the parent says so, after a reason if it has one, or
+  is no more.
 - standard output: lines of JSON for the parent (`ReportPipe`). What the role itself prints goes to
   standard error.
 - standard error: the log.
@@ -27,7 +28,7 @@ from typing import Any
 
 import cloudpickle
 
-from zdqn.config import Config
+from zdqn.config import Config, from_dict, to_dict
 from zdqn.errors import EnvironmentFailedError, RoleFailedError, ZdqnError
 from zdqn.launch.descriptors import raise_limit
 from zdqn.launch.logs import configure_logging
@@ -39,6 +40,8 @@ GRACE_S = 30.0
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
 _ZDQN = Path(__file__).parents[1]
 _MOST_CHARACTERS = 100_000
+_PATHS = ("run_directory", "resume")
+"""Arguments of roles that are paths."""
 
 
 @dataclass(frozen=True)
@@ -49,19 +52,45 @@ class Assignment:
         config: of the run.
         arguments: keyword arguments of the role's class.
         log_level: of its log.
+        elsewhere: whether the child is on another machine, with a Python and paths of its own; its
+            arguments are text, numbers and paths then.
     """
 
     config: Config
     arguments: dict[str, Any]
     log_level: str
+    elsewhere: bool = False
 
 
 def encode_assignment(assignment: Assignment) -> bytes:
     """Write an assignment for a child's standard input, with the parent's import path."""
+    if assignment.elsewhere:
+        return _encode_plainly(assignment)
     body: bytes = cloudpickle.dumps(assignment)
     path = [entry or os.getcwd() for entry in sys.path]  # noqa: PTH109
     head = json.dumps({"sys_path": path, "bytes": len(body)})
     return head.encode() + b"\n" + body
+
+
+def _encode_plainly(assignment: Assignment) -> bytes:
+    """Write an assignment that every zdqn of this version can read, and nothing that can be run."""
+    values = {
+        "config": to_dict(assignment.config),
+        "arguments": {k: v for k, v in assignment.arguments.items() if v is not None},
+        "log_level": assignment.log_level,
+    }
+    body = json.dumps(values, default=str).encode()
+    return json.dumps({"plain": True, "bytes": len(body)}).encode() + b"\n" + body
+
+
+def _read_plainly(body: bytes) -> Assignment:
+    values = json.loads(body)
+    arguments = {
+        name: Path(value) if name in _PATHS else value
+        for name, value in values["arguments"].items()
+    }
+    config = from_dict(values["config"], source="the launcher's configuration")
+    return Assignment(config, arguments, values["log_level"], elsewhere=True)
 
 
 def read_assignment(read: Callable[[int], bytes]) -> Assignment | None:
@@ -86,6 +115,8 @@ def read_assignment(read: Callable[[int], bytes]) -> Assignment | None:
         if not piece:
             return None
         body += piece
+    if head.get("plain"):
+        return _read_plainly(body)
     sys.path[:] = head["sys_path"]
     assignment = cloudpickle.loads(body)
     assert isinstance(assignment, Assignment)

@@ -208,5 +208,9 @@ class ChildProcess:
     def close(self) -> None:
         """Let go of its standard input and of its log file, once it has ended."""
         self.ask_to_stop()
+        self.let_go()
+
+    def let_go(self) -> None:
+        """Write its log no more: it goes on, or not, without us."""
         with contextlib.suppress(OSError):  # a full disk, again
             self._log.close()

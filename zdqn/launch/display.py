@@ -93,7 +93,7 @@ class Display(Closing):
 
     def log(self, name: str, line: str) -> None:
         """Show a line that a process wrote."""
-        self._stream.write(f"{name:<{_NAME_WIDTH}}| {line}\n")
+        self._stream.write(f"{f'{name} ':<{_NAME_WIDTH}}| {line}\n")
         self._stream.flush()
 
     def show(self, status: LearnerStatus) -> None:
@@ -233,7 +233,7 @@ class ScreenDisplay(Display):
             for text in wrapped(printable(piece), max(width, 10))
         ]
         for count, text in enumerate(texts or [""]):
-            head = padded("" if count else name, _NAME_WIDTH)
+            head = padded("" if count else f"{name} ", _NAME_WIDTH)
             self._canvas.say((Part(head, colour), Part("| "), Part(text)))
 
     def _say(self, line: str) -> None:

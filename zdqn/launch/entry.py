@@ -16,6 +16,7 @@ from zdqn.experiments.plots import plot_learning_curve
 from zdqn.launch.display import Display, choose_display
 from zdqn.launch.local_run import Companion, LocalRun
 from zdqn.launch.logs import LEVELS
+from zdqn.launch.placement import ThisMachine
 from zdqn.launch.plan import RunArguments
 from zdqn.launch.run_view import RunPlan
 from zdqn.records.given_functions import (
@@ -162,8 +163,7 @@ def run_processes(
         with (
             show(RunPlan.of(config), directory, stop=stop, keys=operator) as display,
             LocalRun(
-                config,
-                arguments,
+                ThisMachine(config, arguments),
                 audience=display,
                 log_level=log_level,
                 stop=stop,

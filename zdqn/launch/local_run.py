@@ -1,4 +1,4 @@
-"""All roles of a run as processes of this machine: started, watched, ended together."""
+"""All roles of a run as processes, wherever they are: started, watched, ended together."""
 
 from __future__ import annotations
 
@@ -11,20 +11,17 @@ from typing import Protocol
 from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.errors import FileError, RoleFailedError, ZdqnError
-from zdqn.launch.child_main import GRACE_S, Assignment
+from zdqn.launch.child_main import GRACE_S
 from zdqn.launch.child_process import Bound, ChildProcess, Ended, Event
 from zdqn.launch.descriptors import descriptors_needed, raise_limit, shortages
+from zdqn.launch.placement import Placement
 from zdqn.launch.plan import (
     Consequence,
     Ending,
     PlannedProcess,
-    RunArguments,
     consequence,
     ending_of,
     is_needed,
-    plan_processes,
-    role_arguments,
-    with_free_ports,
     without_goal,
 )
 from zdqn.launch.restarts import Restarts
@@ -70,17 +67,17 @@ class Companion(Protocol):
 
 
 class LocalRun(Closing):
-    """A run of local processes. `run` blocks until the learner is done; leaving it ends them all.
+    """A run whose processes we watch: `run` blocks until the learner is done, leaving ends all.
 
     What follows from the end of a process is in `zdqn.launch.plan.OUTCOMES`: it is started again
     where that can help (`launch.max_restarts`), or the run goes on without it, or ends.
 
     Args:
-        config: of the run.
-        given: what the roles get besides.
+        placement: which processes there are, and what each is told.
         audience: told what happens.
         log_level: of all roles.
         start: how to start a process.
+        restarts: which processes are to be started; others may add to them.
         stop: set it to end the run cleanly.
         companion: told as time goes by.
 
@@ -94,17 +91,17 @@ class LocalRun(Closing):
 
     def __init__(
         self,
-        config: Config,
-        given: RunArguments,
+        placement: Placement,
         *,
         audience: Audience,
         log_level: str = "info",
         start: ProcessStarter = start_locally,
+        restarts: Restarts | None = None,
         stop: threading.Event | None = None,
         companion: Companion | None = None,
     ) -> None:
-        self._config = with_free_ports(config)
-        self._given = given
+        self._placement = placement
+        self._config: Config = placement.config
         self._audience = audience
         self._log_level = log_level
         self._start_process = start
@@ -113,12 +110,12 @@ class LocalRun(Closing):
         self._events: queue.Queue[Event] = queue.Queue()
         self.endpoints: Endpoints = {}
         self.living: dict[str, ChildProcess] = {}
-        self._restarts = Restarts(config.launch.max_restarts)
+        self._restarts = restarts or Restarts(self._config.launch.max_restarts)
         self._failure: ZdqnError | None = None
         self._stop_by_s: float | None = None
         self._done = False
         self._killed: set[str] = set()
-        self._files = RunFiles(given.run_directory)
+        self._files = RunFiles(placement.directory)
         open_run_directory(self._files.logs)
 
     def run(self) -> None:
@@ -131,7 +128,7 @@ class LocalRun(Closing):
         launch = self._config.launch
         for shortage in shortages(launch, raise_limit(max(descriptors_needed(launch).values()))):
             self._say(f"warning: {shortage}")
-        for planned in plan_processes(self._config):
+        for planned in self._placement.processes():
             self._start(planned)
         try:
             self._watch()
@@ -166,9 +163,9 @@ class LocalRun(Closing):
         for child in self.living.values():
             if child.assigned or self._stop_by_s is not None:
                 continue
-            arguments = role_arguments(child.planned, self._given, self.endpoints)
-            if arguments is not None:
-                child.assign(Assignment(self._config, arguments, self._log_level))
+            assignment = self._placement.assignment(child.planned, self.endpoints, self._log_level)
+            if assignment is not None:
+                child.assign(assignment)
 
     # --- watching -------------------------------------------------------------------------------
 
@@ -199,9 +196,10 @@ class LocalRun(Closing):
 
     def _take_endpoints(self, event: Bound) -> None:
         role = event.child.planned.role
-        self.endpoints[role] = event.endpoints
-        record_endpoints(self._given.run_directory, role, event.endpoints)
-        self._audience.follow(role, event.endpoints[_LINKS[role]])
+        endpoints = self._placement.reachable(event.child.planned, event.endpoints)
+        self.endpoints[role] = endpoints
+        record_endpoints(self._placement.directory, role, endpoints)
+        self._audience.follow(role, endpoints[_LINKS[role]])
         self._assign_what_is_ready()
 
     def _take_end(self, event: Ended) -> None:
@@ -242,16 +240,18 @@ class LocalRun(Closing):
     def _start_again_at_once(self, child: ChildProcess) -> None:
         """Start what was ended on purpose again, a learner from its newest checkpoint."""
         if child.planned.role == "learner":
-            self._given = self._given.gone_on()
+            self._placement.go_on()
         self._restarts.plan_at_once(child.planned)
 
     def _restart(self, child: ChildProcess, ended: str, why: str) -> None:
+        wanted = self._restarts.is_wanted(child.name)
         self._restarts.plan(child.planned)
         count, role = self._restarts.count(child.name), child.planned.role
         if role == "memory" and self._config.replay.storage == "disk":
             role += " on disk"
         meanwhile = _MEANWHILE.get(role, "")
-        again = f"starting it again ({count} of {self._restarts.most})"
+        tally = "as was asked" if wanted else f"{count} of {self._restarts.most}"
+        again = f"starting it again ({tally})"
         self._say(f"{ended}; {again}{meanwhile}.{why}")
 
     def _end(self, child: ChildProcess, ended: str, ending: Ending) -> None:

@@ -30,11 +30,13 @@ class PlannedProcess:
         role: "memory", "learner", "collector" or "evaluator".
         name: the role, with a number where there can be several.
         environment: variables that it gets besides those that it has anyway.
+        host: where it runs; "" for this machine.
     """
 
     role: str
     name: str
     environment: Mapping[str, str] = field(default_factory=dict)
+    host: str = ""
 
     def argv(self) -> list[str]:
         """Give the command that starts it; what it is to do comes on its standard input."""

@@ -1,15 +1,16 @@
-"""Which processes are to be started again, when, and how often they may be."""
+"""Which processes are to be started, again or late, when, and how often they may be."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from zdqn.launch.plan import PlannedProcess, restart_delay_s
 
 
 class Restarts:
-    """Keeps count of the restarts of a run's processes.
+    """Keeps count of the restarts of a run's processes; threads may share it.
 
     Args:
         most: of one process.
@@ -23,7 +24,9 @@ class Restarts:
         self.most = most
         self._clock = clock
         self._counts: dict[str, int] = {}
+        self._wanted: set[str] = set()
         self._due: list[tuple[float, PlannedProcess]] = []
+        self._lock = threading.Lock()
 
     def count(self, name: str) -> int:
         """Say how often a process was, or is about to be, started again."""
@@ -31,29 +34,52 @@ class Restarts:
 
     def are_left(self, name: str) -> bool:
         """Whether a process may be started once more."""
-        return self.count(name) < self.most
+        return self.is_wanted(name) or self.count(name) < self.most
 
     def plan(self, process: PlannedProcess) -> None:
         """Have a process started again: the first time at once, then slower and slower."""
+        if self.is_wanted(process.name):
+            self._wanted.discard(process.name)
+            self._put(process, 0.0)
+            return
         count = self.count(process.name)
         self._counts[process.name] = count + 1
-        self._due.append((self._clock() + restart_delay_s(count), process))
+        self._put(process, restart_delay_s(count))
+
+    def forgive(self, name: str) -> None:
+        """Have the next start of a process not counted: somebody wants it."""
+        self._wanted.add(name)
+
+    def is_wanted(self, name: str) -> bool:
+        """Whether somebody wants a process started again."""
+        return name in self._wanted
+
+    def forget(self, names: Collection[str]) -> None:
+        """Start some processes no more."""
+        with self._lock:
+            self._due = [entry for entry in self._due if entry[1].name not in names]
+
+    def _put(self, process: PlannedProcess, delay_s: float) -> None:
+        with self._lock:
+            self._due.append((self._clock() + delay_s, process))
 
     def plan_at_once(self, process: PlannedProcess) -> None:
-        """Have a process started again that was ended on purpose: now, and without counting it."""
-        self._due.append((self._clock(), process))
+        """Have a process started that is new, or was ended on purpose: now, and not counted."""
+        self._put(process, 0.0)
 
     def waiting(self) -> list[PlannedProcess]:
-        """Give those that are to be started again."""
+        """Give those that are to be started."""
         return [process for _, process in self._due]
 
     def take_due(self) -> list[PlannedProcess]:
         """Give those whose time has come; they wait no longer."""
         now_s = self._clock()
-        due = [process for due_s, process in self._due if due_s <= now_s]
-        self._due = [entry for entry in self._due if entry[0] > now_s]
+        with self._lock:
+            due = [process for due_s, process in self._due if due_s <= now_s]
+            self._due = [entry for entry in self._due if entry[0] > now_s]
         return due
 
     def cancel(self) -> None:
-        """Start nothing again any more."""
-        self._due.clear()
+        """Start nothing any more."""
+        with self._lock:
+            self._due.clear()

@@ -74,7 +74,7 @@ class ProcessStarter(Protocol):
         """Start a process.
 
         Args:
-            argv: its command.
+            argv: its command, on this machine; the last two words are its role and its name.
             environment: variables that it gets besides those that it has anyway.
 
         Raises:
@@ -102,6 +102,11 @@ class LocalProcess:
             stderr=subprocess.PIPE,
             process_group=0,  # so that Ctrl-C reaches us alone, and that we can end its children
         )
+
+    @property
+    def pid(self) -> int:
+        """Its number, which is that of its process group too."""
+        return self._process.pid
 
     def write_input(self, data: bytes) -> None:
         """Hand it bytes on its standard input, at once."""

@@ -1,0 +1,70 @@
+"""A run that is kept by its agents: shown, changed and ended from where it was launched."""
+
+import json
+import os
+import signal
+
+import pytest
+
+from tests.launch.cluster.clusters import agents_of, tiny_plan
+from zdqn.errors import UsageError
+from zdqn.launch.cluster.changes import change_run
+from zdqn.launch.cluster.cluster_entry import LaunchOptions, launch_detached
+from zdqn.launch.cluster.cluster_record import own_keys_of, read_record
+from zdqn.launch.cluster.visits import Visit, try_to_collect
+from zdqn.records.endpoints import read_endpoints
+from zdqn.wire.keys.role_keys import open_keys
+from zdqn.wire.remote_control import fetch_status, request_stop
+
+
+@pytest.fixture
+def kept(tmp_path):
+    directory = tmp_path / "run"
+    launch_detached(tiny_plan(), LaunchOptions(directory, local=True, progress=False))
+    yield directory
+    for identity in agents_of(directory):
+        os.kill(identity[0], signal.SIGKILL)
+
+
+def names_of(directory):
+    keys = open_keys(own_keys_of(directory), "operator")
+    address = read_endpoints(directory)["learner"]["model"]
+    told = fetch_status(address, 10.0, keys, "learner")
+    return {row["name"] for row in told["clients"] if row["state"] == "living"}
+
+
+def silent(_line):
+    pass
+
+
+def test_it_is_changed_and_ended(kept, until):
+    assert read_record(kept).detached
+    until(lambda: "collector-0@b" in names_of(kept))
+    assert "is started again" in change_run(kept, "restart", "collector-0@b", silent)
+    with Visit(kept, silent) as visit:
+        until(lambda: b"starting collector-0@b again"
+              in visit.read_log("collector-0@b", -1, 50)["piece"])  # fmt: skip
+    assert change_run(kept, "add", "collectors=1@c", silent) == "added collector-0@c"
+    until(lambda: "collector-0@c" in names_of(kept))
+    with pytest.raises(UsageError, match="keeps what it has"):
+        change_run(kept, "add", "collectors=1@c", silent)
+    assert change_run(kept, "remove", "c", silent).startswith("removed c, with collector-0@c")
+    until(lambda: "collector-0@c" not in names_of(kept))
+    assert "c" not in read_record(kept).plan.hosts
+    keys = open_keys(own_keys_of(kept), "operator")
+    request_stop(read_endpoints(kept)["learner"]["model"], "the test", 10.0, keys, "learner")
+    with Visit(kept, silent) as visit:
+        assert visit.wait_for_the_end(60)
+        assert visit.living() == []
+        assert visit.worst_code() == 0
+    assert try_to_collect(kept, silent)
+    assert json.loads((kept / "summary.json").read_text())["stop_reason"] == "the test"
+    assert agents_of(kept) == []
+
+
+def test_agents_can_be_told_to_end(kept, until):
+    until(lambda: names_of(kept))
+    with Visit(kept, silent) as visit:
+        visit.end_agents()
+        assert visit.wait_for_the_end(60)
+    assert agents_of(kept) == []

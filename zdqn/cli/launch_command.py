@@ -1,0 +1,149 @@
+"""``zdqn launch``: a run on several machines, over ssh."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from zdqn.cli.closing_words import print_summary, say
+from zdqn.cli.findings_page import show_finding, sum_up
+from zdqn.cli.options import FOLDER, log_level_option, set_option
+from zdqn.cli.signals import stop_on_signals
+
+if TYPE_CHECKING:
+    from zdqn.launch.cluster.cluster_entry import LaunchOptions
+    from zdqn.launch.cluster.cluster_plan import ClusterPlan
+    from zdqn.launch.cluster.preflight import HostFinding
+
+
+@click.command()
+@click.argument("path", metavar="CLUSTER|RUN_DIR", type=click.Path(path_type=Path))
+@set_option
+@click.option("--run-dir", type=FOLDER, help="Keep the run's results here, not in a new folder.")
+@click.option(
+    "--resume",
+    type=FOLDER,
+    metavar="RUN_DIR",
+    help="Go on with a run that was launched, from the newest checkpoint on its learner's host.",
+)
+@click.option("--check", is_flag=True, help="Look at every host, and start nothing.")
+@click.option("--dry-run", is_flag=True, help="Print the commands, and run none.")
+@click.option("--local", is_flag=True, help="Play every host with a process of this machine.")
+@click.option("--detach", is_flag=True, help="Have the hosts keep the run, and end this command.")
+@click.option("--insecure", is_flag=True, help="Make no keys: nothing is encrypted.")
+@click.option(
+    "--add", metavar="ROLES=COUNT@HOST", help="Add clients to the run RUN_DIR: collectors=8@host5."
+)
+@click.option("--remove", metavar="HOST", help="Take a host out of the run RUN_DIR.")
+@log_level_option
+@click.option("-v", "--verbose", is_flag=True, help="Show all that is logged.")
+def launch(
+    path: Path,
+    overrides: tuple[str, ...],
+    run_dir: Path | None,
+    resume: Path | None,
+    check: bool,
+    dry_run: bool,
+    local: bool,
+    detach: bool,
+    insecure: bool,
+    add: str | None,
+    remove: str | None,
+    log_level: str,
+    verbose: bool,
+) -> None:
+    """Train on the hosts that a file names, over ssh.
+
+    CLUSTER is a TOML file that says which host runs what; see docs/deploy.md. With --add or
+    --remove it is the folder of a run that goes on.
+
+    Ctrl-C ends the run cleanly; twice ends it at once. `zdqn status`, `logs`, `restart` and `stop`
+    of its folder work from any other terminal of this machine.
+    """
+    from zdqn.launch.cluster.cluster_entry import LaunchOptions, chosen_folder
+    from zdqn.launch.cluster.cluster_entry import check as look
+    from zdqn.launch.logs import configure_logging
+
+    configure_logging(log_level)
+    if add is not None or remove is not None:
+        _change(path, add, remove)
+        return
+    plan = _plan(path, overrides)
+    if dry_run:
+        _print_commands(plan, local=local)
+        return
+    if check:
+        _print_findings(look(plan, local=local))
+        return
+    with chosen_folder(plan, run_dir, resume, stem=path.stem) as directory:
+        click.echo(f"run directory: {directory}", err=True)
+        options = LaunchOptions(
+            directory=directory,
+            local=local,
+            secure=not insecure,
+            resume=resume is not None,
+            log_level=log_level,
+            verbose=verbose,
+        )
+        _run(plan, options, detach=detach)
+
+
+def _plan(path: Path, overrides: tuple[str, ...]) -> ClusterPlan:
+    from zdqn.launch.cluster.cluster_file import load_cluster, load_cluster_config
+    from zdqn.launch.cluster.cluster_plan import plan_cluster
+
+    cluster = load_cluster(path)
+    config = load_cluster_config(cluster, path, overrides)
+    return plan_cluster(cluster, config, source=path)
+
+
+def _run(plan: ClusterPlan, options: LaunchOptions, *, detach: bool) -> None:
+    from zdqn.launch.cluster import cluster_entry
+
+    with stop_on_signals(sys.exit) as stop:
+        if not detach:
+            result = cluster_entry.launch(plan, options, stop=stop)
+            print_summary(result.to_dict())
+            return
+        cluster_entry.launch_detached(plan, options, stop=stop)
+    folder = options.directory
+    say(f"It runs, and its hosts keep it. `zdqn status {folder}` shows it, `zdqn logs {folder} -f` "
+        f"what it says, `zdqn stop {folder}` ends it and fetches its results.")  # fmt: skip
+
+
+def _change(directory: Path, add: str | None, remove: str | None) -> None:
+    """Give the launcher of a run an order, or its hosts, where they keep it."""
+    from zdqn.launch.cluster.changes import change_run
+
+    for kind, what in (("add", add), ("remove", remove)):
+        if what is not None:
+            click.echo(change_run(directory, kind, what, _say))
+
+
+def _say(line: str) -> None:
+    say(line, err=True)
+
+
+def _print_commands(plan: ClusterPlan, *, local: bool) -> None:
+    from zdqn.launch.cluster.cluster_plan import on_this_machine
+    from zdqn.launch.cluster.connecting import describe_use
+    from zdqn.launch.cluster.dry_run import describe_launch
+
+    if local:
+        plan = on_this_machine(plan, python=sys.executable, directory=Path.cwd())
+    for line in describe_launch(plan, None if local else describe_use(plan)):
+        click.echo(line)
+
+
+def _print_findings(findings: Sequence[HostFinding]) -> None:
+    """Print what was found of each host; the exit code is that of the first that is bad."""
+    width = max(len(finding.host) for finding in findings) + 2
+    for finding in findings:
+        show_finding(finding.verdict, finding.host, finding.text, finding.remedy, width)
+    click.echo(sum_up([finding.verdict for finding in findings], "thing"))
+    codes = [finding.exit_code for finding in findings if finding.exit_code]
+    click.get_current_context().exit(codes[0] if codes else 0)

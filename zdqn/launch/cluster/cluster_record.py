@@ -1,0 +1,84 @@
+"""What a launch leaves in its run's folder, for whoever asks for the run from another terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from zdqn.errors import FileError
+from zdqn.launch.cluster.cluster_plan import ClusterPlan
+from zdqn.wire.keys.private_files import read_private, replace_private
+
+_NAME = "cluster.json"
+
+
+@dataclass(frozen=True)
+class ClusterRecord:
+    """A run on several hosts, as it was launched.
+
+    Attributes:
+        plan: of the run.
+        run: what its folder is called on every host.
+        secure: whether it has keys.
+        local: whether every host is played by this machine.
+        detached: whether its agents keep it, and no launcher.
+    """
+
+    plan: ClusterPlan
+    run: str
+    secure: bool = True
+    local: bool = False
+    detached: bool = False
+
+
+def is_cluster(directory: Path) -> bool:
+    """Whether a folder is that of a run on several hosts, seen from where it was launched."""
+    return (directory / _NAME).exists()
+
+
+def own_keys_of(directory: Path) -> Path:
+    """Give the folder of this machine's own keys of a run, an operator's."""
+    return directory / "keys"
+
+
+def write_record(directory: Path, record: ClusterRecord) -> None:
+    """Write it for its owner alone: variables of roles may be secrets.
+
+    Raises:
+        FileError: when it cannot be written.
+    """
+    path = directory / _NAME
+    text = msgspec.json.format(msgspec.json.encode(record, enc_hook=str)).decode() + "\n"
+    try:
+        replace_private(path, text)
+    except OSError as error:
+        raise FileError(f"Cannot write {path}: {error.strerror}.") from error
+
+
+def read_record(directory: Path) -> ClusterRecord:
+    """Read it.
+
+    Raises:
+        FileError: when it is not there, or cannot be read.
+        NotAllowedError: when others could have changed it.
+    """
+    path = directory / _NAME
+    try:
+        text = read_private(path)
+        return msgspec.json.decode(text, type=ClusterRecord, dec_hook=_decode)
+    except FileNotFoundError as error:
+        raise FileError(
+            f"{directory} is no run of `zdqn launch`: it has no {_NAME}. Give the folder that it "
+            f"printed."
+        ) from error
+    except (OSError, msgspec.MsgspecError) as error:
+        raise FileError(f"Cannot read {path}: {error}.") from error
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(kind)

@@ -1,0 +1,235 @@
+"""A run that its agents keep, without a launcher: asked over ssh, from where it was launched."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from zdqn.closing import Closing
+from zdqn.errors import PeerUnavailableError, UsageError, ZdqnError
+from zdqn.launch.cluster.cluster_hosts import ClusterHosts
+from zdqn.launch.cluster.cluster_placement import ClusterPlacement
+from zdqn.launch.cluster.cluster_record import ClusterRecord, read_record, write_record
+from zdqn.launch.cluster.connecting import use_for
+from zdqn.launch.cluster.detaching import start_all
+from zdqn.launch.cluster.run_mirror import mirror_of
+from zdqn.launch.cluster.run_orders import check_restartable, extend_plan, parse_addition
+from zdqn.records.endpoints import read_endpoints
+
+_TICK_S = 0.5
+_AGENT = "agent"
+
+
+class Visit(Closing):
+    """A look at the hosts of a run that its agents keep.
+
+    Args:
+        directory: of the run on this machine.
+        say: told what a person should know.
+
+    Raises:
+        FileError: when it is no run of `zdqn launch`.
+        ZdqnError: when a host cannot be reached.
+    """
+
+    def __init__(self, directory: Path, say: Callable[[str], None]) -> None:
+        self._directory = directory.absolute()
+        self._say = say
+        self.record = read_record(self._directory)
+        self._hosts = self._open(self.record, "visit")
+
+    def _open(self, record: ClusterRecord, errand: Any) -> ClusterHosts:
+        hosts = ClusterHosts(
+            record.plan,
+            run=record.run,
+            directory=self._directory,
+            use=use_for(record.plan, local=record.local),
+            secure=record.secure,
+            errand=errand,
+            say=self._say,
+        )
+        try:
+            hosts.open()
+        except BaseException:
+            hosts.close()
+            raise
+        return hosts
+
+    def read_log(self, name: str, begin: int, tail: int) -> dict[str, Any]:
+        """Read what has come to the log of a process; see `zdqn.launch.cluster.rotated_log`."""
+        host = next(p.host for p in self.record.plan.processes if p.name == name)
+        told: dict[str, Any] = self._hosts.ask(
+            host, "read_log", {"name": name, "begin": begin, "tail": tail}
+        )
+        return told
+
+    def restart(self, name: str) -> str:
+        """Have a process end; its agent starts it again.
+
+        Raises:
+            UsageError: when it cannot be restarted.
+            PeerUnavailableError: when it does not run.
+        """
+        host = check_restartable(self.record.plan, name)
+        if not self._signal(host, name, signal.SIGTERM):
+            raise PeerUnavailableError(
+                f"{name} does not run on {host}. `zdqn logs {self._directory} --role {name}` says "
+                f"why it ended."
+            )
+        return f"{name} was told to end, and is started again"
+
+    def _signal(self, host: str, name: str, number: int) -> bool:
+        return bool(self._hosts.ask(host, "signal", {"name": name, "number": int(number)}))
+
+    # --- more, and less -------------------------------------------------------------------------
+
+    def add(self, text: str) -> str:
+        """Start more clients on a host that runs nothing of this run yet.
+
+        Raises:
+            UsageError: when something of it runs there: its agent starts nothing new.
+            ZdqnError: when they cannot be started.
+        """
+        addition = parse_addition(text)
+        before = self.record.plan
+        if addition.host in before.hosts:
+            raise UsageError(
+                f"--add is {text}, but the agent of {addition.host} keeps what it has, as the run "
+                f"was launched with --detach. Give another host, or another name of this one."
+            )
+        plan = extend_plan(before, addition)
+        more = plan.processes[len(before.processes) :]
+        alone = replace(plan, hosts={addition.host: plan.hosts[addition.host]})
+        own = replace(self.record, plan=alone)
+        with self._open_new(own) as hosts:
+            placement = ClusterPlacement(plan, hosts.places, directory=self._directory)
+            start_all(
+                placement,
+                hosts,
+                more,
+                endpoints=read_endpoints(self._directory),
+                log_level="info",
+                show=lambda _name, _line: None,
+            )
+            hosts.keep(plan.config.launch.max_restarts)
+        self._remember(replace(self.record, plan=plan))
+        return f"added {', '.join(process.name for process in more)}"
+
+    def _open_new(self, record: ClusterRecord) -> ClusterHosts:
+        """Open a host that is new, with keys that the servers let in."""
+        hosts = ClusterHosts(
+            record.plan,
+            run=record.run,
+            directory=self._directory,
+            use=use_for(record.plan, local=record.local),
+            secure=record.secure,
+            say=self._say,
+            others=self._lines(),
+        )
+        try:
+            hosts.open()
+            if hosts.keys is not None:
+                self._put_lists(hosts.keys.lines)
+        except BaseException:
+            hosts.close()
+            raise
+        return hosts
+
+    def _lines(self) -> dict[str, dict[str, str]]:
+        """Read which keys the hosts have made."""
+        if not self.record.secure:
+            return {}
+        plan = self.record.plan
+        return {
+            host: self._hosts.ask(
+                host, "make_keys", {"roles": sorted({p.role for p in plan.on(host)})}
+            )
+            for host in plan.hosts
+        }
+
+    def _put_lists(self, lines: Mapping[str, Mapping[str, str]]) -> None:
+        self._hosts.put_lists(lines)
+
+    def remove(self, host: str) -> str:
+        """End what runs on a host, and let its keys in no more.
+
+        Raises:
+            UsageError: when a server runs there.
+        """
+        plan = self.record.plan
+        less = plan.without(host)
+        names = ", ".join(process.name for process in plan.on(host))
+        self._signal(host, _AGENT, signal.SIGTERM)
+        if self.record.secure:
+            lines = {name: told for name, told in self._lines().items() if name != host}
+            self._put_lists(lines)
+        self._remember(replace(self.record, plan=less))
+        return f"removed {host}, with {names}; its keys are let in no more"
+
+    def _remember(self, record: ClusterRecord) -> None:
+        self.record = record
+        write_record(self._directory, record)
+
+    # --- the end --------------------------------------------------------------------------------
+
+    def end_agents(self) -> None:
+        """Have every agent end what it keeps: for a run whose servers do not answer."""
+        for host in self.record.plan.hosts:
+            self._signal(host, _AGENT, signal.SIGTERM)
+
+    def wait_for_the_end(self, timeout_s: float) -> bool:
+        """Wait until no agent keeps anything any more; whether that came to be."""
+        pause = threading.Event()
+        waited_s = 0.0
+        while self.living():
+            if waited_s >= timeout_s:
+                return False
+            pause.wait(_TICK_S)
+            waited_s += _TICK_S
+        return True
+
+    def living(self) -> list[str]:
+        """Name the hosts whose agents keep something."""
+        return [host for host in self.record.plan.hosts if self._look(host)["lives"]]
+
+    def worst_code(self) -> int:
+        """Give the worst exit code of what has ended: 0, or the highest, a signal as 128 and it."""
+        ends = [
+            int(code)
+            for host in self.record.plan.hosts
+            for code in self._look(host)["ends"].values()
+        ]
+        return max((128 - code if code < 0 else code for code in ends), default=0)
+
+    def _look(self, host: str) -> dict[str, Any]:
+        planned = self.record.plan.hosts[host]
+        where = {"directory": f"{planned.directory}/{self.record.run}", "host": host}
+        found: dict[str, Any] = self._hosts.ask(host, "visit", where)
+        return found
+
+    def collect(self) -> None:
+        """Copy the files of the run here.
+
+        Raises:
+            ZdqnError: when the learner's host does not answer.
+        """
+        host = self.record.plan.host_of("learner").name
+        mirror_of(self._directory, self._hosts, host).copy_all()
+
+    def close(self) -> None:
+        """Let go of the connections; what agents keep goes on."""
+        self._hosts.close()
+
+
+def try_to_collect(directory: Path, say: Callable[[str], None]) -> bool:
+    """Copy the files of a run here that its agents keep, or kept; whether its hosts answered."""
+    try:
+        with Visit(directory, say) as visit:
+            visit.collect()
+    except ZdqnError:
+        return False
+    return True
