@@ -17,7 +17,8 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, EnvironmentFailedError, MismatchError
 from zdqn.rl.schedules import ladder_epsilons
 from zdqn.roles.acting.local_policy import LocalPolicy
-from zdqn.roles.collector import Collector, CollectorResult
+from zdqn.roles.collecting_client import CollectorResult
+from zdqn.roles.collector import Collector
 from zdqn.wire import block_payload, codec, payloads
 from zdqn.wire.memory_messages import BlockHeader
 from zdqn.wire.model_messages import ActionRequest, Actions, Weights, WeightsRequest
