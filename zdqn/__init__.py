@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from zdqn.records.run_result import RunResult
     from zdqn.records.sinks import Sink
     from zdqn.records.snapshots import Evaluation
+    from zdqn.roles.agent.agent import Agent
+    from zdqn.roles.agent.agent_status import AgentStatus
     from zdqn.roles.collector import Collector
     from zdqn.roles.evaluator import Evaluator
     from zdqn.roles.learner.role import Learner
@@ -69,6 +71,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddressInUseError",
+    "Agent",
+    "AgentStatus",
     "AlgorithmSection",
     "Collector",
     "CollectorSection",
@@ -148,6 +152,8 @@ _HOMES = {
     "zdqn.records.run_result": ("RunResult",),
     "zdqn.records.sinks": ("Sink",),
     "zdqn.records.snapshots": ("Evaluation",),
+    "zdqn.roles.agent.agent": ("Agent",),
+    "zdqn.roles.agent.agent_status": ("AgentStatus",),
     "zdqn.roles.collector": ("Collector",),
     "zdqn.roles.evaluator": ("Evaluator",),
     "zdqn.roles.learner.role": ("Learner",),

@@ -9,50 +9,29 @@ import msgspec
 import numpy as np
 import pytest
 
-from tests.roles.conftest import Corridor, quick_config
+from tests.roles.conftest import Corridor
+from tests.roles.corridor_run import SPEC, configured, weights
 from tests.wire.fake_server import PONG, WELCOME
 from tests.wire.links import make_receiver, receive_block
 from zdqn.config import to_dict
-from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, EnvironmentFailedError, MismatchError
 from zdqn.rl.schedules import ladder_epsilons
 from zdqn.roles.acting.local_policy import LocalPolicy
 from zdqn.roles.collecting_client import CollectorResult
 from zdqn.roles.collector import Collector
-from zdqn.wire import block_payload, codec, payloads
+from zdqn.wire import block_payload, codec
 from zdqn.wire.memory_messages import BlockHeader
-from zdqn.wire.model_messages import ActionRequest, Actions, Weights, WeightsRequest
+from zdqn.wire.model_messages import ActionRequest, Actions, WeightsRequest
 from zdqn.wire.protocol import ErrorReply, Goodbye, Hello, Ping, Refusal, Spec
 from zdqn.wire.status import CollectorStatistics, RefusalStatistics
 from zdqn.wire.transition_sockets import TransitionSender
 
-SPEC = EnvironmentSpec((5,), "float32", 2)
 NOTHING = CollectorResult(0, 0, 0, 0, 0)
 OVER = ErrorReply(code=Refusal.STOPPING, message="this run is over")
 REFUSED = ErrorReply(code=Refusal.MISMATCH, message="another run")
 ENDING = msgspec.structs.replace(PONG, stopping=True)
 GREEDY = ("exploration.epsilon_initial=0", "exploration.epsilon_final=0")
 DEADLINE_S = 10.0
-
-
-def configured(*overrides):
-    return quick_config(
-        "network.hidden=[]", "algorithm.n_step=1", "links.ping_period_s=0.01",
-        "collector.block_transitions=4", "collector.block_age_s=1000", *overrides,
-    )  # fmt: skip
-
-
-def weights(*, steps=0, stopping=False):
-    """A message with a network that always goes right."""
-    arrays = {
-        "head.weight": np.zeros((2, 5), np.float32),
-        "head.bias": np.array([0, 1], np.float32),
-    }
-    header = Weights(
-        run_id="r", weight_version=7, environment_steps=steps, updates=0, stopping=stopping,
-        tensors=payloads.describe_tensors(arrays),
-    )  # fmt: skip
-    return bytes(codec.encode(header, tuple(arrays.values())))
 
 
 class Track(Corridor):

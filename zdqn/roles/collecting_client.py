@@ -59,6 +59,9 @@ class CollectingClient(LearnerClient):
     The arguments are those of `zdqn.roles.collector.Collector`.
     """
 
+    _own_process = True
+    """Whether settings of this process, such as PyTorch's threads, are this role's."""
+
     def __init__(
         self,
         config: Config | None,
@@ -110,6 +113,12 @@ class CollectingClient(LearnerClient):
     def _play(self, policy: Policy, stream: BlockStream, rng: np.random.Generator) -> None:
         """Act, and send what is due, until the run is over; `rng` is for exploration."""
 
+    @property
+    def _rows(self) -> int:
+        """Observations that are acted on at once."""
+        assert self._config is not None
+        return self._config.collector.environments
+
     # --- life -------------------------------------------------------------------------------------
 
     def run(self) -> CollectorResult:
@@ -160,6 +169,8 @@ class CollectingClient(LearnerClient):
             network=self._network,
             session=self._session,
             stop=self._stop,
+            rows=self._rows,
+            own_process=self._own_process,
         )
         stack.callback(policy.close)
         link = self._link = open_block_link(
