@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 from zdqn.core.accumulator import Accumulator
 from zdqn.core.step_arguments import (
     find_not_finite,
-    read_actions,
     read_frames,
     read_numbers,
     read_rewards,
@@ -173,10 +172,13 @@ class HostEpisodes:
         Raises:
             UsageError: if it is none.
         """
-        number = read_numbers("action", action, 1, "iu")
-        shifted = number.astype(np.int64) - start
-        read_actions(shifted, 1, self._spec.num_actions, "action")
-        return shifted
+        number = read_numbers("action", action, 1, "iu").astype(np.int64) - start
+        if not 0 <= number[0] < self._spec.num_actions:
+            raise UsageError(
+                f"action is {action!r}, but the action space has the numbers from {start} to "
+                f"{start + self._spec.num_actions - 1}."
+            )
+        return number
 
     # --- what came of it --------------------------------------------------------------------------
 

@@ -71,14 +71,12 @@ def read_frames(
     return given if several else given[np.newaxis]
 
 
-def read_actions(
-    actions: ArrayLike, count: int, num_actions: int, name: str = "actions"
-) -> NDArray[Any]:
+def read_actions(actions: ArrayLike, count: int, num_actions: int) -> NDArray[Any]:
     """Read K actions, numbered from 0; see `read_numbers`."""
-    given = read_numbers(name, actions, count, "iu")
+    given = read_numbers("actions", actions, count, "iu")
     if not ((given >= 0) & (given < num_actions)).all():
         raise UsageError(
-            f"{name} is {actions!r}, but actions are numbered from 0 to {num_actions - 1}."
+            f"actions is {actions!r}, but actions are numbered from 0 to {num_actions - 1}."
         )
     return given
 

@@ -7,7 +7,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Collection, Hashable
+from collections.abc import Callable, Collection, Hashable
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -171,7 +171,8 @@ class Agent(Closing):
             ZdqnError: what learner or memory refused to go on for; it does not heal.
         """
         self._check_usable()
-        look = self._recording.look(episode, observation)
+        look = partial(self._recording.look, episode, observation)
+        look()  # what is wrong with it is said at once
         choice = self._choose(look, greedily=not explore)
         self._recording.decide(episode, choice, keep=explore)
         return int(choice.actions[0]) + self._first_action
@@ -318,14 +319,14 @@ class Agent(Closing):
         if self._link.failure is not None:
             raise self._link.failure
 
-    def _choose(self, look: Look, *, greedily: bool) -> Choice:
+    def _choose(self, look: Callable[[], Look], *, greedily: bool) -> Choice:
         link, began_s = self._link, time.monotonic()
         while not self._is_left_alone():
             waited_s = time.monotonic() - began_s
             left_s = _SLICE_S if self._timeout_s is None else self._timeout_s - waited_s
             slice_s = min(max(left_s, 0.0), _SLICE_S)
             if link.wait_until_settled(slice_s) and not self._is_left_alone():
-                choice = link.choose(look, greedily=greedily, timeout_s=slice_s)
+                choice = link.choose(look(), greedily=greedily, timeout_s=slice_s)
                 if choice is not None:
                     return choice
             self._check_usable()

@@ -144,8 +144,8 @@ class AgentLink(CollectingClient):
             discount=config.algorithm.discount,
             block_transitions=config.collector.block_transitions,
         )
-        self._recording.open(accumulator, self._spec)
-        return RecordedBlocks(self._recording, accumulator)
+        self._recording.open(accumulator, self._spec, config.collector.block_transitions)
+        return RecordedBlocks(self._recording)
 
     def _play(self, policy: Policy, stream: BlockStream, rng: np.random.Generator) -> None:
         with self._lock:

@@ -49,6 +49,7 @@ class Recording:
         self._episodes = episodes
         self._changed = threading.Condition()
         self._accumulator: Accumulator | None = None
+        self._block_transitions = 1
         self._closed = False
         self._dropping = False
         self.steps_dropped = 0
@@ -105,7 +106,7 @@ class Recording:
             ended = episodes.take_in(name, outcome, record=record, last_q=last_q)
             if keep:
                 self._note(dropped=not record)
-            if self._accumulator is not None and self._accumulator.full:
+            if self.full:
                 self._changed.notify_all()
         return Observed(record, ended)
 
@@ -124,12 +125,12 @@ class Recording:
         return self._closed
 
     def _has_room(self) -> bool:
-        return self._closed or (self._accumulator is not None and not self._accumulator.full)
+        return self._closed or not self.full
 
     def _wait_for_room(self, wait_s: float | None) -> bool:
         if self._closed or self._accumulator is None:
             return False
-        if self._accumulator.full:
+        if self.full:
             began_s = time.monotonic()
             self._changed.notify_all()
             self._changed.wait_for(self._has_room, wait_s)
@@ -151,9 +152,10 @@ class Recording:
 
     # --- the link's side --------------------------------------------------------------------------
 
-    def open(self, accumulator: Accumulator, spec: EnvironmentSpec) -> None:
+    def open(self, accumulator: Accumulator, spec: EnvironmentSpec, block_transitions: int) -> None:
         """Record from now on; see `HostEpisodes.record_into`."""
         with self._changed:
+            self._block_transitions = block_transitions
             self._accumulator = accumulator
             self._episodes.record_into(accumulator, spec)
 
@@ -168,10 +170,20 @@ class Recording:
     def wait_until_full(self, timeout_s: float) -> None:
         """Wait until a block is full, or recording is over, for at most `timeout_s`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._is_full(), timeout_s)
+            self._changed.wait_for(lambda: self._closed or self.full, timeout_s)
 
-    def _is_full(self) -> bool:
-        return self._accumulator is not None and self._accumulator.full
+    @property
+    def pending(self) -> int:
+        """Transitions that are ready and not taken yet."""
+        return self._accumulator.pending if self._accumulator is not None else 0
+
+    @property
+    def full(self) -> bool:
+        """Whether a block is full.
+
+        As episodes step one at a time, that is later than where all of them step together.
+        """
+        return self.pending >= self._block_transitions
 
     @property
     def environment_steps(self) -> int:
@@ -196,28 +208,26 @@ class RecordedBlocks:
 
     Args:
         recording: where they come from.
-        accumulator: of it.
 
     Attributes:
         environment_steps: when the last block was taken.
         episodes: likewise.
     """
 
-    def __init__(self, recording: Recording, accumulator: Accumulator) -> None:
+    def __init__(self, recording: Recording) -> None:
         self._recording = recording
-        self._accumulator = accumulator
         self.environment_steps = 0
         self.episodes = 0
 
     @property
     def pending(self) -> int:
         """Transitions that are ready and not taken yet."""
-        return self._accumulator.pending
+        return self._recording.pending
 
     @property
     def full(self) -> bool:
         """Whether a block is to be taken before anything else."""
-        return self._accumulator.full
+        return self._recording.full
 
     def take_block(self) -> Block | None:
         """Give ready transitions, as many as a block holds; None if there are none."""
