@@ -1,11 +1,14 @@
 """What servers answer to a collector of the corridor, and its configuration."""
 
+import msgspec
 import numpy as np
 
 from tests.roles.conftest import quick_config
+from tests.wire.fake_server import PONG
 from zdqn.data import EnvironmentSpec
 from zdqn.wire import codec, payloads
 from zdqn.wire.model_messages import Weights
+from zdqn.wire.status import RefusalStatistics
 
 SPEC = EnvironmentSpec((5,), "float32", 2)
 
@@ -28,3 +31,9 @@ def weights(*, steps=0, stopping=False, version=7, network=None):
         tensors=payloads.describe_tensors(arrays),
     )  # fmt: skip
     return bytes(codec.encode(header, tuple(arrays.values())))
+
+
+def refusing(count, why):
+    """Give a pong of a memory that has refused blocks."""
+    statistics = RefusalStatistics(yours_refused=count, why_refused=why).to_wire()
+    return msgspec.structs.replace(PONG, statistics=statistics)

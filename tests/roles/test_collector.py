@@ -2,15 +2,14 @@
 
 import logging
 import threading
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
 from tests.roles.conftest import Corridor
-from tests.roles.corridor_run import SPEC, configured, weights
+from tests.roles.corridor_run import SPEC, configured, refusing, weights
 from tests.wire.fake_server import PONG, WELCOME
 from tests.wire.links import make_receiver, receive_block
 from zdqn.config import to_dict
@@ -23,7 +22,7 @@ from zdqn.wire import block_payload, codec
 from zdqn.wire.memory_messages import BlockHeader
 from zdqn.wire.model_messages import ActionRequest, Actions, WeightsRequest
 from zdqn.wire.protocol import ErrorReply, Goodbye, Hello, Ping, Refusal, Spec
-from zdqn.wire.status import CollectorStatistics, RefusalStatistics
+from zdqn.wire.status import CollectorStatistics
 from zdqn.wire.transition_sockets import TransitionSender
 
 NOTHING = CollectorResult(0, 0, 0, 0, 0)
@@ -355,11 +354,6 @@ def test_nor_if_the_weights_said_so(world, closed):
 # --- blocks that the memory refuses ---------------------------------------------------------------
 
 
-def refusing(count, why):
-    statistics = RefusalStatistics(yours_refused=count, why_refused=why).to_wire()
-    return msgspec.structs.replace(PONG, statistics=statistics)
-
-
 def test_blocks_that_the_memory_has_refused_are_said_and_told(world, until, caplog):
     def hear():
         until(lambda: world.memory.count(Ping) >= 2)
@@ -372,35 +366,7 @@ def test_blocks_that_the_memory_has_refused_are_said_and_told(world, until, capl
     assert world.told(world.learner).blocks_refused == 2
 
 
-def test_they_are_said_again_only_when_there_are_more(caplog):
-    with Collector(None, learner="tcp://127.0.0.1:9") as role:
-        memory = role._at_memory = cast("Any", SimpleNamespace(pong=None))
-        told = []
-        for pong in (None, PONG, refusing(1, "a"), refusing(1, "a"), refusing(3, "b"), PONG):
-            memory.pong = pong
-            told.append(role._statistics()["blocks_refused"])
-    assert told == [0, 0, 1, 1, 3, 0]
-    assert [record.getMessage() for record in caplog.records] == [
-        f"the memory has refused {what} blocks of this collector so far: {why}"
-        for what, why in ((1, "a"), (3, "b"))
-    ]
-
-
 # --- where the memory is --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given", "of_learner", "found"),
-    [
-        (None, "tcp://127.0.0.1:5555", "tcp://localhost:5555"),  # the learner's own loopback
-        (None, "tcp://10.0.0.7:5555", "tcp://10.0.0.7:5555"),
-        ("tcp://127.0.0.1:7", "tcp://10.0.0.7:5555", "tcp://127.0.0.1:7"),
-    ],
-)
-def test_the_memory_is_where_it_is_said_to_be(given, of_learner, found):
-    welcome = msgspec.structs.replace(WELCOME, memory=of_learner)
-    with Collector(None, learner="tcp://localhost:9", memory=given) as role:
-        assert str(role._memory_address(welcome)) == found
 
 
 def test_a_memory_of_ones_own_choice_is_joined_in_place_of_the_learners(world, fake):
