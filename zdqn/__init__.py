@@ -36,9 +36,10 @@ if TYPE_CHECKING:
         WrapperSection,
         load_config,
     )
-    from zdqn.data import EnvironmentSpec, EvaluationScores
+    from zdqn.data import EnvironmentSpec, EpisodeStatistics, EvaluationScores, WeightVersion
     from zdqn.errors import (
         AddressInUseError,
+        CallbackFailedError,
         ConfigError,
         EnvironmentFailedError,
         FencedError,
@@ -74,6 +75,7 @@ __all__ = [
     "Agent",
     "AgentStatus",
     "AlgorithmSection",
+    "CallbackFailedError",
     "Collector",
     "CollectorSection",
     "Config",
@@ -81,6 +83,7 @@ __all__ = [
     "EnvironmentFailedError",
     "EnvironmentSection",
     "EnvironmentSpec",
+    "EpisodeStatistics",
     "Evaluation",
     "EvaluationScores",
     "Evaluator",
@@ -111,6 +114,7 @@ __all__ = [
     "StopSection",
     "TrainedPolicy",
     "UsageError",
+    "WeightVersion",
     "WrapperSection",
     "ZdqnError",
     "__version__",
@@ -144,7 +148,7 @@ _HOMES = {
         "WrapperSection",
         "load_config",
     ),
-    "zdqn.data": ("EnvironmentSpec", "EvaluationScores"),
+    "zdqn.data": ("EnvironmentSpec", "EpisodeStatistics", "EvaluationScores", "WeightVersion"),
     "zdqn.experiments.plots": ("plot",),
     "zdqn.experiments.scoring": ("FilmedEpisode", "evaluate", "play"),
     "zdqn.experiments.trained_policy": ("TrainedPolicy", "load_policy"),

@@ -57,10 +57,10 @@ def read(numbers):
 
 
 class Handler(BaseHTTPRequestHandler):
-    def do_POST(self):  # noqa: N802
+    def do_POST(self):
         self.reply(self.rfile.read(int(self.headers.get("Content-Length", 0))) or b"{}")
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         self.reply(b"{}")
 
     def reply(self, body):

@@ -15,7 +15,18 @@ class Sender(CollectingClient):
     """Joins nobody."""
 
     def __init__(self, learner="tcp://127.0.0.1:9", memory=None):
-        nothing = dict.fromkeys(("environment", "network", "name", "keys", "context", "stop"))
+        nothing = dict.fromkeys(
+            (
+                "environment",
+                "network",
+                "name",
+                "keys",
+                "context",
+                "stop",
+                "on_episode",
+                "on_weights",
+            )
+        )
         super().__init__(
             None, learner=learner, memory=memory, allow_code=(), **cast("Any", nothing)
         )

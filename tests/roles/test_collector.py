@@ -13,7 +13,8 @@ from tests.roles.corridor_run import SPEC, configured, refusing, weights
 from tests.wire.fake_server import PONG, WELCOME
 from tests.wire.links import make_receiver, receive_block
 from zdqn.config import to_dict
-from zdqn.errors import ConfigError, EnvironmentFailedError, MismatchError
+from zdqn.data import EpisodeStatistics, WeightVersion
+from zdqn.errors import CallbackFailedError, ConfigError, EnvironmentFailedError, MismatchError
 from zdqn.rl.schedules import ladder_epsilons
 from zdqn.roles.acting.local_policy import LocalPolicy
 from zdqn.roles.collecting_client import CollectorResult
@@ -384,4 +385,26 @@ def test_an_address_that_cannot_be_used_is_refused(address):
 def test_a_learner_that_tells_no_usable_address_of_the_memory_is_named(world):
     with pytest.raises(ConfigError, match=r'the memory\'s address from the learner is "nowhere"'):
         world.collect(welcome={"memory": "nowhere"})
+    assert world.learner.count(Goodbye) == 1
+
+
+# --- who is told ----------------------------------------------------------------------------------
+
+
+def test_functions_are_told_of_episodes_and_weights(world):
+    episodes, versions = [], []
+    world.collect(
+        *GREEDY, steps=9, options={"on_episode": episodes.append, "on_weights": versions.append}
+    )
+    assert episodes == [EpisodeStatistics(1.0, 4)] * 2
+    assert versions == [WeightVersion.unpack(7)]
+
+
+@pytest.mark.parametrize("which", ["on_episode", "on_weights"])
+def test_what_one_of_them_raises_ends_it_in_its_name(world, which):
+    def fail(told):
+        raise ZeroDivisionError("a light")
+
+    with pytest.raises(CallbackFailedError, match=f"given as {which} raised ZeroDivisionError"):
+        world.collect(*GREEDY, steps=9, options={which: fail})
     assert world.learner.count(Goodbye) == 1

@@ -7,7 +7,7 @@ import threading
 import time
 from abc import abstractmethod
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.config import Config
+from zdqn.data import EpisodeStatistics, WeightVersion
+from zdqn.records.callbacks import call
 from zdqn.roles.acting.block_link import BlockLink, open_block_link
 from zdqn.roles.acting.block_stream import BlockSource, BlockStream
 from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
@@ -75,7 +77,13 @@ class CollectingClient(LearnerClient):
         allow_code: Collection[str],
         context: Context | None,
         stop: threading.Event | None,
+        on_episode: Callable[[EpisodeStatistics], object] | None,
+        on_weights: Callable[[WeightVersion], object] | None,
     ) -> None:
+        self._on_episode = on_episode
+        self._on_weights = on_weights
+        self._version_seen = -1
+        self._version_came_s = 0.0
         self._memory = None if memory is None else parse_address(memory, parameter="--memory")
         if self._memory is not None:
             check_resolves(self._memory, parameter="--memory")
@@ -129,6 +137,7 @@ class CollectingClient(LearnerClient):
 
         Raises:
             EnvironmentFailedError: when the environment raises or misbehaves.
+            CallbackFailedError: when a function raises that was given to be told.
             MismatchError: when learner or memory refuse.
             PeerUnavailableError: when one does not answer in ``links.connect_timeout_s``.
         """
@@ -202,8 +211,19 @@ class CollectingClient(LearnerClient):
     def _is_over(self) -> bool:
         """Look for new weights, and whether there is anything left to do."""
         assert self._policy is not None
-        self._policy.refresh()
+        self._look_for_weights(self._policy)
         return self._stop.is_set() or self._policy.stopping
+
+    def _look_for_weights(self, policy: Policy) -> None:
+        policy.refresh()
+        if policy.weight_version > self._version_seen:
+            self._version_seen = policy.weight_version
+            self._version_came_s = time.monotonic()
+            call("on_weights", self._on_weights, WeightVersion.unpack(policy.weight_version))
+
+    def _note_episode(self, episode: EpisodeStatistics) -> None:
+        self._returns.append(episode.total_reward)
+        call("on_episode", self._on_episode, episode)
 
     def _memory_address(self, welcome: Welcome) -> Address:
         """Give the memory's address; one on the learner's loopback is on the learner's host."""

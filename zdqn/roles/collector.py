@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zdqn.config import Config
-from zdqn.data import EnvironmentSpec
+from zdqn.data import EnvironmentSpec, EpisodeStatistics, WeightVersion
 from zdqn.rl.exploration import explore
 from zdqn.roles.acting.block_stream import BlockSource, BlockStream
 from zdqn.roles.acting.policy import Policy
@@ -42,6 +42,9 @@ class Collector(CollectingClient):
         allow_code: modules that a configuration from the learner may name code of.
         context: where sockets live; by default one of its own.
         stop: set it to end `run`.
+        on_episode: told of each episode that ends, in the thread of `run`, which waits for it. What
+            it raises ends the role, and so does what the next one raises.
+        on_weights: told of each version of the weights that is taken over, likewise.
 
     Raises:
         ConfigError: for a malformed address, or an environment that cannot be made.
@@ -61,6 +64,8 @@ class Collector(CollectingClient):
         allow_code: Collection[str] = (),
         context: Context | None = None,
         stop: threading.Event | None = None,
+        on_episode: Callable[[EpisodeStatistics], object] | None = None,
+        on_weights: Callable[[WeightVersion], object] | None = None,
     ) -> None:
         self._rollout: Rollout | None = None
         super().__init__(
@@ -74,6 +79,8 @@ class Collector(CollectingClient):
             allow_code=allow_code,
             context=context,
             stop=stop,
+            on_episode=on_episode,
+            on_weights=on_weights,
         )
 
     def _make_environments(self, config: Config) -> tuple[Any, EnvironmentSpec]:
@@ -103,5 +110,5 @@ class Collector(CollectingClient):
                 break
             rollout.step(*choice)
             for episode in rollout.take_episodes():
-                self._returns.append(episode.total_reward)
+                self._note_episode(episode)
             stream.send_if_due(self._is_over)

@@ -22,8 +22,14 @@ import zmq.asyncio
 from tests.roles.agent.hosts import GREEDY, NOWHERE, SPACES, corridor, place, play
 from tests.roles.corridor_run import SPEC, configured, weights
 from tests.wire.fake_server import PONG
-from zdqn.data import EnvironmentSpec, WeightVersion
-from zdqn.errors import ConfigError, MismatchError, PeerUnavailableError, UsageError
+from zdqn.data import EnvironmentSpec, EpisodeStatistics, WeightVersion
+from zdqn.errors import (
+    CallbackFailedError,
+    ConfigError,
+    MismatchError,
+    PeerUnavailableError,
+    UsageError,
+)
 from zdqn.rl.schedules import ladder_epsilons
 from zdqn.roles.agent.agent import Agent
 from zdqn.roles.collector import Collector
@@ -741,3 +747,37 @@ def test_new_weights_are_acted_on_and_their_age_begins_anew(host, until):
         until(lambda: agent.status.weight_version == WeightVersion.unpack(9))
         assert play(agent, corridor(), 4, episode="new") == [0] * 4
     assert time.monotonic() > 0
+
+
+# --- who is told ----------------------------------------------------------------------------------
+
+
+def test_functions_of_the_program_are_told_of_episodes_and_weights(host):
+    episodes, versions = [], []
+    with host.agent(on_episode=episodes.append, on_weights=versions.append) as agent:
+        play(agent, corridor(), 6)
+        agent.cut()
+        play(agent, corridor(), 4, explore=False)
+    assert episodes == [EpisodeStatistics(1.0, 4)]
+    assert versions == [WeightVersion.unpack(7)]
+
+
+def test_what_one_raises_is_raised_by_observe_when_the_step_is_recorded(host):
+    def fail(episode):
+        raise ZeroDivisionError("a light")
+
+    with host.agent(on_episode=fail) as agent:
+        with pytest.raises(CallbackFailedError, match="on_episode raised ZeroDivisionError"):
+            play(agent, corridor(), 4)
+        assert (agent.status.environment_steps, agent.status.failure) == (4, None)
+
+
+def test_what_is_raised_for_weights_is_known_to_every_call(host, until):
+    def fail(version):
+        raise ZeroDivisionError("a light")
+
+    with host.agent(on_weights=fail) as agent:
+        until(lambda: agent.status.failure is not None)
+        for _ in range(2):
+            with pytest.raises(CallbackFailedError, match="on_weights raised ZeroDivisionError"):
+                agent.act(place(0))

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from zdqn.closing import Closing
 from zdqn.config import Config, as_config
 from zdqn.core.host_episodes import HostEpisodes, Look
+from zdqn.data import EpisodeStatistics, WeightVersion
 from zdqn.envs.spaces import check_spaces, spec_of_spaces
 from zdqn.errors import PeerUnavailableError, UsageError, ZdqnError, did_you_mean
 from zdqn.rl.exploration import Choice
@@ -82,6 +83,10 @@ class Agent(Closing):
         allow_code: modules that a configuration from the learner may name code of.
         context: a `zmq.Context` of the program's for its sockets; None for a private one. With keys
             it is not used.
+        on_episode: told of each episode that was recorded to its end, in the thread that observed
+            it. What it raises is raised there, by `observe`.
+        on_weights: told of each version of the weights that is taken over, in a thread that acts or
+            the agent's own. What it raises ends the agent's part in the run, and is its failure.
 
     Raises:
         UsageError: for an argument out of its range.
@@ -107,6 +112,8 @@ class Agent(Closing):
         keys: str | Path | None = None,
         allow_code: Collection[str] = (),
         context: Any = None,
+        on_episode: Callable[[EpisodeStatistics], object] | None = None,
+        on_weights: Callable[[WeightVersion], object] | None = None,
     ) -> None:
         _check_choice("policy", policy, (None, *get_args(PolicyKind)))
         _check_choice("when_away", when_away, get_args(WhenAway))
@@ -146,6 +153,8 @@ class Agent(Closing):
             keys=keys,
             allow_code=allow_code,
             context=_as_context(context),
+            on_episode=on_episode,
+            on_weights=on_weights,
         )
         self._thread = threading.Thread(target=self._link.live, name="zdqn-agent", daemon=True)
         self._thread.start()
@@ -213,7 +222,7 @@ class Agent(Closing):
             value=self._link.value,
         )
         if observed.recorded and observed.ended is not None:
-            self._link.note_return(observed.ended.total_reward)
+            self._link.note_episode(observed.ended)
         return observed.recorded
 
     def log(

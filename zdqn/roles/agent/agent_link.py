@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from zdqn.config import Config
 from zdqn.core.accumulator import Accumulator
 from zdqn.core.host_episodes import Look
-from zdqn.data import EnvironmentSpec, WeightVersion
-from zdqn.errors import RoleFailedError, ZdqnError
+from zdqn.data import EnvironmentSpec, EpisodeStatistics, WeightVersion
+from zdqn.errors import CallbackFailedError, RoleFailedError, ZdqnError
 from zdqn.rl.exploration import Choice, Exploration, explore
 from zdqn.roles.acting.block_stream import BlockSource, BlockStream
 from zdqn.roles.acting.policy import Policy
@@ -52,6 +52,8 @@ class AgentLink(CollectingClient):
         keys: folder of keys instead of ``security.keys``.
         allow_code: modules that a configuration from the learner may name code of.
         context: where sockets live; None for one of its own.
+        on_episode: told of each recorded episode.
+        on_weights: told of each version of the weights, in whatever thread finds it.
     """
 
     _own_process = False
@@ -71,6 +73,8 @@ class AgentLink(CollectingClient):
         keys: str | Path | None,
         allow_code: Collection[str],
         context: Context | None,
+        on_episode: Callable[[EpisodeStatistics], object] | None,
+        on_weights: Callable[[WeightVersion], object] | None,
     ) -> None:
         self._recording = recording
         self._spec_of = spec
@@ -83,8 +87,6 @@ class AgentLink(CollectingClient):
         self._acting = False
         self._ended = False
         self._rng = np.random.default_rng()
-        self._version_seen = -1
-        self._version_came_s = 0.0
         self.failure: ZdqnError | None = None
         self.away_actions = 0
         super().__init__(
@@ -98,6 +100,8 @@ class AgentLink(CollectingClient):
             allow_code=allow_code,
             context=context,
             stop=None,
+            on_episode=on_episode,
+            on_weights=on_weights,
         )
 
     # --- its own thread ---------------------------------------------------------------------------
@@ -247,14 +251,16 @@ class AgentLink(CollectingClient):
         return explore(1, num_actions, epsilon, self._rng)
 
     def _look_for_weights(self, policy: Policy) -> None:
-        policy.refresh()
-        if policy.weight_version > self._version_seen:
-            self._version_seen = policy.weight_version
-            self._version_came_s = time.monotonic()
+        try:
+            super()._look_for_weights(policy)
+        except CallbackFailedError as error:
+            self.failure = error
+            self._stop.set()
+            raise
 
-    def note_return(self, total_reward: float) -> None:
-        """Take note of how an episode went."""
-        self._returns.append(total_reward)
+    def note_episode(self, episode: EpisodeStatistics) -> None:
+        """Take note of how a recorded episode went."""
+        self._note_episode(episode)
 
     # --- what is known ----------------------------------------------------------------------------
 
