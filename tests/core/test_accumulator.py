@@ -465,3 +465,29 @@ def test_it_needs_neither_gymnasium_nor_torch():
         "import sys, zdqn.core.accumulator; sys.exit(bool({'gymnasium', 'torch'} & {*sys.modules}))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("slack", [0, 7])
+def test_slack_is_room_for_what_is_ready_besides_a_full_block(slack):
+    accumulator = make(block=4, slack=slack)
+    for number in range(4 + slack):
+        accumulator.begin(0, frame(number))
+        accumulator.step(0, 0, 0.0, frame(number), True, False, 0)
+    assert accumulator.pending == 4 + slack
+    block = accumulator.take_block()
+    assert block is not None
+    assert len(block) == 4
+
+
+def test_a_value_of_the_last_observation_gives_its_transition_a_priority():
+    found = []
+    for last_q in (None, np.float32([20.0])):
+        accumulator = make(discount=0.5)
+        accumulator.begin(0, frame(0))
+        accumulator.step(
+            0, 0, 1.0, frame(1), False, True, 0, np.float32([3.0]), np.float32([4.0]), last_q
+        )
+        block = accumulator.take_block()
+        assert block is not None
+        found.append(float(block.records["priority"][0]))
+    assert found == [NO_PRIORITY, abs(1 + 0.5 * 20 - 3)]

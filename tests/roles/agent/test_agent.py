@@ -523,14 +523,23 @@ def all_have_come(asked):
     return Arrivals(session=9, heard=asked.blocks, held_back=False)
 
 
-@pytest.mark.parametrize("when_full", ["wait", "drop"])
-def test_a_memory_that_takes_nothing_costs_no_more_than_the_time_given(host, caplog, when_full):
+@pytest.fixture
+def asks_often(monkeypatch):
+    """Lets a collector ask again soon what has come."""
+    monkeypatch.setattr("zdqn.roles.acting.block_window._SILENCE_S", 0.02)
+
+
+@pytest.mark.parametrize(("when_full", "recorded"), [("wait", 8), ("drop", 12)])
+def test_a_memory_that_takes_nothing_costs_no_more_than_the_time_given(
+    host, caplog, when_full, recorded
+):
     with host.agent(serve=HELD_BACK, when_full=when_full, timeout_s=0.05) as agent:
         play(agent, corridor(), 40)
         status = agent.status
         assert status.blocks_sent == status.blocks_in_flight == 1  # nobody says that it came
         assert status.environment_steps + status.steps_dropped == 40
-        assert status.environment_steps == 8  # a block on its way, and the next one
+        # a block on its way, and the next one; where nobody waits another besides
+        assert status.environment_steps == recorded
         assert (status.observing_waited_s > 0.05) is (when_full == "wait")
         agent._link._leave_until_s = 0.0
     said = [record.getMessage() for record in caplog.records if "not recorded" in record.message]
@@ -540,7 +549,7 @@ def test_a_memory_that_takes_nothing_costs_no_more_than_the_time_given(host, cap
 
 
 def test_what_was_dropped_leaves_a_gap_and_recording_goes_on_when_there_is_room(
-    host, caplog, until
+    host, caplog, until, asks_often
 ):
     caplog.set_level(logging.INFO, "zdqn")
     with host.agent("algorithm.n_step=2", serve=HELD_BACK, when_full="drop") as agent:
@@ -562,7 +571,7 @@ def test_what_was_dropped_leaves_a_gap_and_recording_goes_on_when_there_is_room(
         assert ((ends - starts >= 1) & (ends - starts <= 2)).all()
 
 
-def test_without_a_time_it_waits_as_a_collector_does(host, in_thread, until):
+def test_without_a_time_it_waits_as_a_collector_does(host, in_thread, until, asks_often):
     with host.agent(serve=HELD_BACK) as agent:
         player = in_thread(lambda: play(agent, corridor(), 20))
         until(lambda: agent.status.blocks_sent == 1 and agent._recording.full)

@@ -13,11 +13,11 @@ SPEC = EnvironmentSpec((1,), "float32", 3)
 BLOCK = 3
 
 
-def made(*, most=2, opened=True):
-    recording = Recording(HostEpisodes(SPEC, most))
+def made(*, most=2, opened=True, drops=False):
+    recording = Recording(HostEpisodes(SPEC, most), drops=drops)
     if opened:
         accumulator = Accumulator(
-            SPEC, environments=most, n_step=1, discount=0.5, block_transitions=BLOCK
+            SPEC, environments=most, n_step=1, discount=0.5, block_transitions=BLOCK, slack=BLOCK
         )
         recording.open(accumulator, SPEC, BLOCK)
     return recording
@@ -67,6 +67,18 @@ def test_without_room_a_step_is_dropped_and_counted_and_the_next_one_is_not():
     recording.take()
     assert step(recording).recorded
     assert recording.steps_dropped == 2
+
+
+def test_who_never_waits_has_room_for_a_block_more():
+    recording = made(drops=True)
+    told = [step(recording, wait_s=None, terminated=True).recorded for _ in range(2 * BLOCK + 1)]
+    assert told == [True] * 2 * BLOCK + [False]
+    blocks = RecordedBlocks(recording)
+    assert blocks.pending == 2 * BLOCK
+    block = blocks.take_block()
+    assert block is not None
+    assert len(block) == BLOCK
+    assert step(recording).recorded
 
 
 def test_what_is_not_to_be_recorded_waits_for_no_room_and_is_not_counted():

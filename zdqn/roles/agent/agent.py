@@ -134,12 +134,11 @@ class Agent(Closing):
         self._process = os.getpid()
         self._timeout_s = timeout_s
         self._when_away = when_away
-        self._when_full = when_full
         self._first_action = int(action_space.start)
         self._closed = False
         self._waited_s = 0.0
         spec = partial(spec_of_spaces, observation_space, action_space)
-        self._recording = Recording(HostEpisodes(spec(1), episodes))
+        self._recording = Recording(HostEpisodes(spec(1), episodes), drops=when_full == "drop")
         self._link = AgentLink(
             None if config is None else as_config(config, source="zdqn.Agent"),
             learner=learner,
@@ -218,7 +217,7 @@ class Agent(Closing):
             next_observation,
             terminated,
             truncated,
-            wait_s=0.0 if self._when_full == "drop" else self._timeout_s,
+            wait_s=self._timeout_s,
             value=self._link.value,
         )
         if observed.recorded and observed.ended is not None:

@@ -147,6 +147,7 @@ class AgentLink(CollectingClient):
             n_step=config.algorithm.n_step,
             discount=config.algorithm.discount,
             block_transitions=config.collector.block_transitions,
+            slack=config.collector.block_transitions if self._recording.drops else 0,
         )
         self._recording.open(accumulator, self._spec, config.collector.block_transitions)
         return RecordedBlocks(self._recording)

@@ -39,13 +39,16 @@ class Recording:
 
     Args:
         episodes: which go on.
+        drops: do not wait for room. Then there is room for one more block, as the link needs a
+            moment to take one that is full.
 
     Attributes:
         steps_dropped: that could not be recorded.
         waited_s: seconds spent waiting for room.
     """
 
-    def __init__(self, episodes: HostEpisodes) -> None:
+    def __init__(self, episodes: HostEpisodes, *, drops: bool = False) -> None:
+        self.drops = drops
         self._episodes = episodes
         self._changed = threading.Condition()
         self._accumulator: Accumulator | None = None
@@ -90,7 +93,7 @@ class Recording:
             next_observation: observed then.
             terminated: whether the episode ended for good.
             truncated: whether it was cut short.
-            wait_s: how long to wait for room; None for as long as it takes.
+            wait_s: how long to wait for room, where that is done; None for as long as it takes.
             value: gives max_a Q of observations, or None.
 
         Raises:
@@ -125,15 +128,16 @@ class Recording:
         return self._closed
 
     def _has_room(self) -> bool:
-        return self._closed or not self.full
+        blocks = 2 if self.drops else 1
+        return self._closed or self.pending < blocks * self._block_transitions
 
     def _wait_for_room(self, wait_s: float | None) -> bool:
         if self._closed or self._accumulator is None:
             return False
-        if self.full:
+        if not self._has_room():
             began_s = time.monotonic()
             self._changed.notify_all()
-            self._changed.wait_for(self._has_room, wait_s)
+            self._changed.wait_for(self._has_room, 0.0 if self.drops else wait_s)
             self.waited_s += time.monotonic() - began_s
         return self._has_room() and not self._is_closed
 
