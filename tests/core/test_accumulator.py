@@ -479,13 +479,26 @@ def test_slack_is_room_for_what_is_ready_besides_a_full_block(slack):
     assert len(block) == 4
 
 
+def values(*numbers):
+    return np.array(numbers, np.float32)
+
+
 def test_a_value_of_the_last_observation_gives_its_transition_a_priority():
     found = []
-    for last_q in (None, np.float32([20.0])):
+    for last_q in (None, values(20.0)):
         accumulator = make(discount=0.5)
         accumulator.begin(0, frame(0))
         accumulator.step(
-            0, 0, 1.0, frame(1), False, True, 0, np.float32([3.0]), np.float32([4.0]), last_q
+            0,
+            0,
+            1.0,
+            frame(1),
+            False,
+            True,
+            0,
+            np.array([3.0], np.float32),
+            np.array([4.0], np.float32),
+            last_q,
         )
         block = accumulator.take_block()
         assert block is not None

@@ -124,11 +124,13 @@ def test_a_value_at_the_end_gives_the_last_transition_its_priority():
     told = Told(n_step=1)
     told.episodes.look("a", frame(0))
     told.episodes.decide(
-        "a", Choice(np.array([0]), 1, np.float32([3.0]), np.float32([4.0])), keep=True
+        "a",
+        Choice(np.array([0]), 1, frame(3.0), np.array([4.0], np.float32)),
+        keep=True,
     )
     outcome = told.episodes.read("a", 1.0, frame(1), False, True)
     told.episodes.push("a", outcome)
-    told.episodes.take_in("a", outcome, record=True, last_q=np.float32([10.0]))
+    told.episodes.take_in("a", outcome, record=True, last_q=frame(10.0))
     block = told.accumulator.take_block()
     assert block is not None
     assert block.records["priority"].tolist() == [abs(1 + 0.5 * 10 - 3)]

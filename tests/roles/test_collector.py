@@ -392,7 +392,8 @@ def test_a_learner_that_tells_no_usable_address_of_the_memory_is_named(world):
 
 
 def test_functions_are_told_of_episodes_and_weights(world):
-    episodes, versions = [], []
+    episodes: list[EpisodeStatistics] = []
+    versions: list[WeightVersion] = []
     world.collect(
         *GREEDY, steps=9, options={"on_episode": episodes.append, "on_weights": versions.append}
     )

@@ -15,7 +15,7 @@ from zdqn.roles.agent.agent import Agent
 from zdqn.wire import block_payload, codec
 from zdqn.wire.memory_messages import BlockHeader
 
-SPACES = {
+SPACES: dict[str, Any] = {
     "observation_space": Corridor.observation_space,
     "action_space": Corridor.action_space,
 }

@@ -74,7 +74,7 @@ def learner(tmp_path):
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("policy", ["local", "remote"])
-def test_a_loop_of_ones_own_learns_through_an_agent_without_torch(learner, policy):
+def test_a_loop_of_ones_own_learns_through_an_agent_without_torch(learner, policy, record_property):
     done = subprocess.run(
         [sys.executable, "-c", LOOP, learner, policy, str(GOAL), str(WITHIN_S)],
         capture_output=True, text=True, timeout=WITHIN_S + 100, check=False,
@@ -82,7 +82,7 @@ def test_a_loop_of_ones_own_learns_through_an_agent_without_torch(learner, polic
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     figures = json.loads(done.stdout.splitlines()[-1])
-    print(policy, figures)
+    record_property("figures", figures)
     assert figures["mean"] >= GOAL, figures
     assert not figures["torch"]
     assert figures["dropped"] == 0
