@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from zdqn.experiments.scoring import FilmedEpisode, evaluate, play
     from zdqn.experiments.trained_policy import TrainedPolicy, load_policy
     from zdqn.launch.entry import run, train
+    from zdqn.records.callbacks import Callbacks
     from zdqn.records.run_result import RunResult
     from zdqn.records.sinks import Sink
     from zdqn.records.snapshots import Evaluation
@@ -76,6 +77,7 @@ __all__ = [
     "AgentStatus",
     "AlgorithmSection",
     "CallbackFailedError",
+    "Callbacks",
     "Collector",
     "CollectorSection",
     "Config",
@@ -153,6 +155,7 @@ _HOMES = {
     "zdqn.experiments.scoring": ("FilmedEpisode", "evaluate", "play"),
     "zdqn.experiments.trained_policy": ("TrainedPolicy", "load_policy"),
     "zdqn.launch.entry": ("run", "train"),
+    "zdqn.records.callbacks": ("Callbacks",),
     "zdqn.records.run_result": ("RunResult",),
     "zdqn.records.sinks": ("Sink",),
     "zdqn.records.snapshots": ("Evaluation",),

@@ -8,9 +8,16 @@ import pytest
 
 from tests.roles.conftest import quick_config
 from zdqn.config import Config, LaunchSection, StopSection, load_config
-from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError, UsageError
+from zdqn.errors import (
+    CallbackFailedError,
+    ConfigError,
+    FileError,
+    RunDirectoryTakenError,
+    UsageError,
+)
 from zdqn.launch import entry
 from zdqn.launch.display import NoDisplay
+from zdqn.records.callbacks import Callbacks
 from zdqn.records.run_result import RunResult
 from zdqn.records.sinks import Sink
 from zdqn.wire.status import LearnerStatus
@@ -206,6 +213,35 @@ def test_a_sink_is_told_as_training_goes_and_need_not_take_everything(tmp_path):
     result = entry.train(quick_config(), sinks=[sink], run_directory=tmp_path)
     assert sink.summaries == [result.summary]
     assert result.stop_reason == "updates"
+
+
+def test_functions_are_told_of_a_training_and_one_that_raises_ends_it_in_its_name(tmp_path):
+    updates: list[int] = []
+    checkpoints: list[Path] = []
+    means: list[float] = []
+    result = entry.train(
+        quick_config("evaluator.period_updates=30"),
+        sinks=[
+            Callbacks(
+                on_update=updates.append,
+                on_checkpoint=checkpoints.append,
+                on_evaluation=lambda evaluation: means.append(evaluation.scores.mean),
+            )
+        ],
+        run_directory=tmp_path / "told",
+    )
+    assert updates[-1] == result.updates == 60
+    assert updates == sorted(updates)
+    assert [path.exists() for path in checkpoints[-1:]] == [True]
+    assert means == result.evaluations()["mean"].tolist()
+
+    def fail(count):
+        raise ZeroDivisionError("a light")
+
+    with pytest.raises(CallbackFailedError, match="given as on_update raised ZeroDivisionError"):
+        entry.train(
+            quick_config(), sinks=[Callbacks(on_update=fail)], run_directory=tmp_path / "failed"
+        )
 
 
 @pytest.mark.parametrize("function", [entry.run, entry.train])
