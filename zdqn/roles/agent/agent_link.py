@@ -292,8 +292,9 @@ class AgentLink(CollectingClient):
     def tell(self, acting_waited_s: float) -> AgentStatus:
         """Put together what is known now."""
         stream, window = self._stream, self._window
+        joined = stream is not None
         learner, memory = (
-            member is not None and member.pong is not None and not member.silent
+            joined and member is not None and not member.silent
             for member in (self._at_learner, self._at_memory)
         )
         version = self._policy.weight_version if self._policy is not None else -1

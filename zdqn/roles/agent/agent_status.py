@@ -14,8 +14,8 @@ class AgentStatus:
 
     Attributes:
         connected: whether it has joined a run whose learner and memory both answer.
-        learner_answers: whether the learner answered the last ping.
-        memory_answers: whether the memory did.
+        learner_answers: whether it was joined, and the learner answered the last ping.
+        memory_answers: likewise of the memory.
         over: whether the run is over, or the agent closed: nothing is recorded any more.
         failure: why learner or memory refused to go on, or what else broke; None while all is well.
         weight_version: of the weights that chose last; None before the first.
