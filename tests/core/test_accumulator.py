@@ -467,18 +467,6 @@ def test_it_needs_neither_gymnasium_nor_torch():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-@pytest.mark.parametrize("slack", [0, 7])
-def test_slack_is_room_for_what_is_ready_besides_a_full_block(slack):
-    accumulator = make(block=4, slack=slack)
-    for number in range(4 + slack):
-        accumulator.begin(0, frame(number))
-        accumulator.step(0, 0, 0.0, frame(number), True, False, 0)
-    assert accumulator.pending == 4 + slack
-    block = accumulator.take_block()
-    assert block is not None
-    assert len(block) == 4
-
-
 def values(*numbers):
     return np.array(numbers, np.float32)
 

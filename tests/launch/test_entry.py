@@ -244,6 +244,44 @@ def test_functions_are_told_of_a_training_and_one_that_raises_ends_it_in_its_nam
         )
 
 
+def test_a_run_of_processes_tells_the_one_that_started_it(tmp_path):
+    threads: set[threading.Thread] = set()
+    means: list[float] = []
+    checkpoints: list[Path] = []
+    rows: list[int] = []
+
+    class Telling(Sink):
+        def add_metrics(self, row):
+            rows.append(row.updates)
+            threads.add(threading.current_thread())
+
+    told = Callbacks(
+        on_evaluation=lambda evaluation: means.append(evaluation.scores.mean),
+        on_checkpoint=checkpoints.append,
+    )
+    result = entry.run(
+        quick_config("evaluator.period_updates=30"), sinks=[Telling(), told, summed := Sinking()],
+        collectors=1, evaluators=1, run_directory=tmp_path, progress=False,
+    )  # fmt: skip
+    assert threads == {threading.current_thread()}
+    assert rows == result.metrics()["updates"].tolist()
+    assert sorted(means) == sorted(result.evaluations()["mean"].tolist())
+    assert checkpoints[-1].exists()
+    assert summed.summaries == [result.summary]
+
+
+def test_what_a_sink_raises_ends_a_run_of_processes_cleanly(tmp_path):
+    def fail(row):
+        raise ZeroDivisionError("a light")
+
+    with pytest.raises(CallbackFailedError, match="given as on_metrics raised ZeroDivisionError"):
+        entry.run(
+            quick_config("stop.updates=0"), sinks=[Callbacks(on_metrics=fail)], collectors=1,
+            evaluators=0, run_directory=tmp_path, progress=False,
+        )  # fmt: skip
+    assert RunResult.open(tmp_path).stop_reason == "a sink raised CallbackFailedError"
+
+
 @pytest.mark.parametrize("function", [entry.run, entry.train])
 def test_what_is_shown_is_chosen(made, tmp_path, monkeypatch, function):
     chosen = []

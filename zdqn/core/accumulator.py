@@ -66,7 +66,6 @@ class Accumulator:
         n_step: int,
         discount: float,
         block_transitions: int,
-        slack: int = 0,
         refuse: Callable[[int, int, str], ZdqnError] | None = None,
     ) -> None:
         """Make room.
@@ -77,7 +76,6 @@ class Accumulator:
             n_step: rewards in a return, >= 1.
             discount: gamma of one environment step, in [0, 1].
             block_transitions: most transitions in a block, >= N.
-            slack: transitions that may be ready besides those of a full block, >= 0.
             refuse: makes the error for a frame that is not finite, from its environment, the steps
                 of all environments by then, and what it is; None for a `UsageError`.
 
@@ -105,7 +103,7 @@ class Accumulator:
         self._refuse = refuse or self._refuse_argument
         self._wait = n_step - 1  # later steps of its environment that a step waits for
         # At worst every step is the first of an episode, and has a slot for the beginning besides.
-        steps = block_transitions + slack + (n_step + 2) * environments
+        steps = block_transitions + (n_step + 2) * environments
         capacity = 2 * steps + (spec.frame_stack + 2) * environments
         self._log = StepLog(spec, environments=environments, capacity=capacity)
 

@@ -36,7 +36,7 @@ class Look(NamedTuple):
     again: bool
 
 
-class Outcome(NamedTuple):
+class StepOutcome(NamedTuple):
     """What an action brought, checked.
 
     Attributes:
@@ -189,7 +189,7 @@ class HostEpisodes:
         next_observation: ArrayLike,
         terminated: ArrayLike,
         truncated: ArrayLike,
-    ) -> Outcome:
+    ) -> StepOutcome:
         """Check what an action brought; nothing changes.
 
         Raises:
@@ -208,13 +208,13 @@ class HostEpisodes:
             read_numbers(what, value, 1, "b")
             for what, value in (("terminated", terminated), ("truncated", truncated))
         )
-        return Outcome(float(brought[0]), frame, *(bool(end[0]) for end in ends))
+        return StepOutcome(float(brought[0]), frame, *(bool(end[0]) for end in ends))
 
     def is_kept(self, name: Hashable) -> bool:
         """Tell whether the outcome that is awaited is to be recorded."""
         return self._going[name].keep
 
-    def push(self, name: Hashable, outcome: Outcome) -> NDArray[Any]:
+    def push(self, name: Hashable, outcome: StepOutcome) -> NDArray[Any]:
         """Give what is observed now, shape (1, *stacked_shape), as `look` would."""
         episode = self._going[name]
         episode.stack.push(outcome.frame)
@@ -223,7 +223,7 @@ class HostEpisodes:
     def take_in(
         self,
         name: Hashable,
-        outcome: Outcome,
+        outcome: StepOutcome,
         *,
         record: bool,
         last_q: NDArray[np.float32] | None = None,
@@ -287,7 +287,7 @@ class HostEpisodes:
         return episode
 
     def _record(
-        self, episode: _Episode, outcome: Outcome, last_q: NDArray[np.float32] | None
+        self, episode: _Episode, outcome: StepOutcome, last_q: NDArray[np.float32] | None
     ) -> None:
         accumulator, choice = self._accumulator, episode.choice
         assert accumulator is not None

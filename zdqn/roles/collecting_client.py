@@ -63,6 +63,8 @@ class CollectingClient(LearnerClient):
 
     _own_process = True
     """Whether settings of this process, such as PyTorch's threads, are this role's."""
+    _rows = 0
+    """Observations that are acted on at once; 0: one of each environment."""
 
     def __init__(
         self,
@@ -121,12 +123,6 @@ class CollectingClient(LearnerClient):
     def _play(self, policy: Policy, stream: BlockStream, rng: np.random.Generator) -> None:
         """Act, and send what is due, until the run is over; `rng` is for exploration."""
 
-    @property
-    def _rows(self) -> int:
-        """Observations that are acted on at once."""
-        assert self._config is not None
-        return self._config.collector.environments
-
     # --- life -------------------------------------------------------------------------------------
 
     def run(self) -> CollectorResult:
@@ -178,7 +174,7 @@ class CollectingClient(LearnerClient):
             network=self._network,
             session=self._session,
             stop=self._stop,
-            rows=self._rows,
+            rows=self._rows or config.collector.environments,
             own_process=self._own_process,
         )
         stack.callback(policy.close)
@@ -221,7 +217,8 @@ class CollectingClient(LearnerClient):
             self._version_came_s = time.monotonic()
             call("on_weights", self._on_weights, WeightVersion.unpack(policy.weight_version))
 
-    def _note_episode(self, episode: EpisodeStatistics) -> None:
+    def note_episode(self, episode: EpisodeStatistics) -> None:
+        """Take note of how an episode went."""
         self._returns.append(episode.total_reward)
         call("on_episode", self._on_episode, episode)
 

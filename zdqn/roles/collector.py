@@ -110,5 +110,5 @@ class Collector(CollectingClient):
                 break
             rollout.step(*choice)
             for episode in rollout.take_episodes():
-                self._note_episode(episode)
+                self.note_episode(episode)
             stream.send_if_due(self._is_over)

@@ -64,7 +64,8 @@ def test_a_run_of_which_an_agent_is_the_collector(either_system, policy):
     assert (summary["stop_reason"], summary["blocks_lost"]) == ("updates", 0)
     assert summary["blocks_refused"] == 0
     assert 0 < summary["transitions"] <= status.environment_steps
-    assert (status.failure, status.steps_dropped) == (None, 0)
+    assert status.failure is None
+    assert status.steps_dropped <= 1  # the one that was under way when it heard of the end
 
 
 def test_its_key_is_a_collectors(keyed_system, tmp_path):

@@ -17,7 +17,7 @@ def made(*, most=2, opened=True, drops=False):
     recording = Recording(HostEpisodes(SPEC, most), drops=drops)
     if opened:
         accumulator = Accumulator(
-            SPEC, environments=most, n_step=1, discount=0.5, block_transitions=BLOCK, slack=BLOCK
+            SPEC, environments=most, n_step=1, discount=0.5, block_transitions=BLOCK
         )
         recording.open(accumulator, SPEC, BLOCK)
     return recording
@@ -69,16 +69,18 @@ def test_without_room_a_step_is_dropped_and_counted_and_the_next_one_is_not():
     assert recording.steps_dropped == 2
 
 
-def test_who_never_waits_has_room_for_a_block_more():
-    recording = made(drops=True)
-    told = [step(recording, wait_s=None, terminated=True).recorded for _ in range(2 * BLOCK + 1)]
-    assert told == [True] * 2 * BLOCK + [False]
-    blocks = RecordedBlocks(recording)
-    assert blocks.pending == 2 * BLOCK
-    block = blocks.take_block()
-    assert block is not None
-    assert len(block) == BLOCK
-    assert step(recording).recorded
+def test_who_never_waits_gives_the_link_a_moment_once(monkeypatch):
+    recording, waits = made(drops=True), []
+    monkeypatch.setattr(
+        recording._changed, "wait_for", lambda has_room, wait_s: waits.append(wait_s)
+    )
+    for _ in range(BLOCK):
+        assert step(recording, wait_s=None).recorded
+    assert [step(recording, wait_s=None).recorded for _ in range(3)] == [False] * 3
+    assert waits == [0.02, 0.0, 0.0]
+    recording.take()
+    assert step(recording, wait_s=None).recorded
+    assert len(waits) == 3
 
 
 def test_what_is_not_to_be_recorded_waits_for_no_room_and_is_not_counted():

@@ -76,7 +76,8 @@ class Agent(Closing):
             are none before the first and with a remote policy; then it waits for `timeout_s` and
             raises), "act_randomly" or "raise".
         when_full: what `observe` does while the memory takes no transitions: "wait" for `timeout_s`
-            and then drop the step, or "drop" it at once. What is dropped is counted and logged.
+            and then drop the step, or "drop" it at once (within 20 ms, in which a full block is
+            taken). What is dropped is counted and logged.
         network: makes the Q-network in place of ``network.kind``.
         name: what others call it; by default host and process number.
         keys: folder of keys instead of ``security.keys``.

@@ -57,6 +57,7 @@ class AgentLink(CollectingClient):
     """
 
     _own_process = False
+    _rows = 1
 
     def __init__(
         self,
@@ -135,10 +136,6 @@ class AgentLink(CollectingClient):
     def _replaced_keys(self) -> Collection[str]:
         return [*super()._replaced_keys(), "environment.id", "environment.wrappers"]
 
-    @property
-    def _rows(self) -> int:
-        return 1
-
     def _make_source(self, config: Config, seed: int) -> BlockSource:
         assert self._spec is not None
         accumulator = Accumulator(
@@ -147,7 +144,6 @@ class AgentLink(CollectingClient):
             n_step=config.algorithm.n_step,
             discount=config.algorithm.discount,
             block_transitions=config.collector.block_transitions,
-            slack=config.collector.block_transitions if self._recording.drops else 0,
         )
         self._recording.open(accumulator, self._spec, config.collector.block_transitions)
         return RecordedBlocks(self._recording)
@@ -220,9 +216,12 @@ class AgentLink(CollectingClient):
         try:
             if self._acting:
                 self._look_for_weights(policy)
-            elif self._is_remote:
+            elif not self.has_weights:
                 return None
-            exploration = self._explore(look, spec.num_actions, greedily=greedily)
+            exploration = Exploration(np.zeros(1, np.bool_), np.zeros(1, np.int64))
+            if not greedily:
+                epsilons = self._look_up_epsilon()
+                exploration = _explore(look, spec.num_actions, epsilons, self._rng)
             return policy.choose(look.observations, exploration, timeout_s=timeout_s)
         finally:
             self._lock.release()
@@ -241,16 +240,6 @@ class AgentLink(CollectingClient):
         with self._lock:
             return self._policy.value(observations) if self._policy is not None else None
 
-    def _explore(self, look: Look, num_actions: int, *, greedily: bool) -> Exploration:
-        if greedily:
-            return Exploration(np.zeros(1, np.bool_), np.zeros(1, np.int64))
-        epsilon = self._look_up_epsilon()
-        if isinstance(epsilon, np.ndarray):
-            epsilon = float(epsilon[look.place])
-        if look.again:  # a collector draws too while it resets an environment: both stay in step
-            explore(1, num_actions, epsilon, self._rng)
-        return explore(1, num_actions, epsilon, self._rng)
-
     def _look_for_weights(self, policy: Policy) -> None:
         try:
             super()._look_for_weights(policy)
@@ -259,20 +248,14 @@ class AgentLink(CollectingClient):
             self._stop.set()
             raise
 
-    def note_episode(self, episode: EpisodeStatistics) -> None:
-        """Take note of how a recorded episode went."""
-        self._note_episode(episode)
-
     # --- what is known ----------------------------------------------------------------------------
-
-    @property
-    def _is_remote(self) -> bool:
-        return self._config is not None and self._config.collector.policy == "remote"
 
     @property
     def has_weights(self) -> bool:
         """Whether it can act though nobody answers."""
-        return self._policy is not None and not self._is_remote
+        config = self._config
+        remote = config is not None and config.collector.policy == "remote"
+        return self._policy is not None and not remote
 
     @property
     def is_away(self) -> bool:
@@ -321,3 +304,16 @@ class AgentLink(CollectingClient):
             acting_waited_s=acting_waited_s + (self._policy.asking_s if self._policy else 0.0),
             observing_waited_s=self._recording.waited_s,
         )
+
+
+def _explore(
+    look: Look,
+    num_actions: int,
+    epsilons: float | NDArray[np.float64],
+    rng: np.random.Generator,
+) -> Exploration:
+    """Draw for one episode what a collector draws for one environment."""
+    epsilon = float(epsilons[look.place]) if isinstance(epsilons, np.ndarray) else epsilons
+    if look.again:  # a collector draws too while it resets an environment: both stay in step
+        explore(1, num_actions, epsilon, rng)
+    return explore(1, num_actions, epsilon, rng)

@@ -18,6 +18,9 @@ from zdqn.rl.exploration import Choice
 
 logger = logging.getLogger("zdqn.agent")
 
+_MOMENT_S = 0.02
+"""In which a link that is not held back takes a block, whatever else threads do."""
+
 
 class Observed(NamedTuple):
     """What became of a step that was told.
@@ -39,8 +42,7 @@ class Recording:
 
     Args:
         episodes: which go on.
-        drops: do not wait for room. Then there is room for one more block, as the link needs a
-            moment to take one that is full.
+        drops: do not wait for room, but for the moment in which the link takes a full block.
 
     Attributes:
         steps_dropped: that could not be recorded.
@@ -48,7 +50,7 @@ class Recording:
     """
 
     def __init__(self, episodes: HostEpisodes, *, drops: bool = False) -> None:
-        self.drops = drops
+        self._drops = drops
         self._episodes = episodes
         self._changed = threading.Condition()
         self._accumulator: Accumulator | None = None
@@ -128,8 +130,7 @@ class Recording:
         return self._closed
 
     def _has_room(self) -> bool:
-        blocks = 2 if self.drops else 1
-        return self._closed or self.pending < blocks * self._block_transitions
+        return self._closed or not self.full
 
     def _wait_for_room(self, wait_s: float | None) -> bool:
         if self._closed or self._accumulator is None:
@@ -137,7 +138,9 @@ class Recording:
         if not self._has_room():
             began_s = time.monotonic()
             self._changed.notify_all()
-            self._changed.wait_for(self._has_room, 0.0 if self.drops else wait_s)
+            if self._drops:
+                wait_s = 0.0 if self._dropping else _MOMENT_S
+            self._changed.wait_for(self._has_room, wait_s)
             self.waited_s += time.monotonic() - began_s
         return self._has_room() and not self._is_closed
 
