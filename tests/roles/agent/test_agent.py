@@ -429,7 +429,8 @@ def answer_again(host, agent, until, **answers):
 @pytest.mark.parametrize(
     ("when_away", "expected"), [("act_on_old_weights", {1}), ("act_randomly", {0, 1})]
 )
-def test_a_learner_that_goes_away_is_done_without(host, until, when_away, expected):
+def test_a_learner_that_goes_away_is_done_without(host, until, caplog, when_away, expected):
+    caplog.set_level(logging.INFO, "zdqn.agent")
     with host.agent(when_away=when_away, episodes=2) as agent:
         play(agent, corridor(), 4)
         until(lambda: agent.status.connected)
@@ -440,6 +441,11 @@ def test_a_learner_that_goes_away_is_done_without(host, until, when_away, expect
         assert (agent.status.away_actions == 24) is (when_away == "act_randomly")
         answer_again(host, agent, until)
         assert set(play(agent, corridor(), 8, episode="later")) == {1}
+    said = [record.getMessage() for record in caplog.records if "random" in record.getMessage()]
+    assert said == (when_away == "act_randomly") * [
+        "nobody answers: actions are random from now on, and counted",
+        "acting by the policy again; 24 actions were random",
+    ]
 
 
 def test_or_told_at_once_until_it_answers_again(host, until):

@@ -90,6 +90,7 @@ class AgentLink(CollectingClient):
         self._rng = np.random.default_rng()
         self.failure: ZdqnError | None = None
         self.away_actions = 0
+        self._at_random = False
         super().__init__(
             config,
             learner=learner,
@@ -222,13 +223,20 @@ class AgentLink(CollectingClient):
             if not greedily:
                 epsilons = self._look_up_epsilon()
                 exploration = _explore(look, spec.num_actions, epsilons, self._rng)
-            return policy.choose(look.observations, exploration, timeout_s=timeout_s)
+            choice = policy.choose(look.observations, exploration, timeout_s=timeout_s)
+            if choice is not None and self._at_random:
+                self._at_random = False
+                logger.info("acting by the policy again; %d actions were random", self.away_actions)
+            return choice
         finally:
             self._lock.release()
 
     def choose_at_random(self) -> Choice:
         """Choose without anybody's help."""
         with self._lock:
+            if not self._at_random:
+                logger.warning("nobody answers: actions are random from now on, and counted")
+            self._at_random = True
             spec = self._spec or self._spec_of(1)
             self.away_actions += 1
             version = self._policy.weight_version if self._policy is not None else 0
