@@ -390,6 +390,7 @@ def test_without_a_learner_it_raises_in_time(nobody, when_away):
     ):
         agent.act(place(0))
     assert agent.status.weight_version is None
+    assert agent.status.acting_waited_s >= 0.05
 
 
 def test_or_acts_at_random_and_counts_what_is_not_recorded(nobody, caplog):

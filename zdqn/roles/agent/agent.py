@@ -180,9 +180,14 @@ class Agent(Closing):
             ZdqnError: what learner or memory refused to go on for; it does not heal.
         """
         self._check_usable()
-        look = partial(self._recording.look, episode, observation)
-        look()  # what is wrong with it is said at once
-        choice = self._choose(look, greedily=not explore)
+        link, began_s = self._link, time.monotonic()
+        joined = link.has_joined
+        look = self._recording.look(episode, observation)  # what is wrong with it is said at once
+        if not joined and link.wait_until_settled(self._timeout_s):
+            look = self._recording.look(episode, observation)  # frames are stacked from now on
+        if not joined:
+            self._waited_s += time.monotonic() - began_s
+        choice = self._choose(look, greedily=not explore, began_s=began_s)
         self._recording.decide(episode, choice, keep=explore)
         return int(choice.actions[0]) + self._first_action
 
@@ -328,19 +333,17 @@ class Agent(Closing):
         if self._link.failure is not None:
             raise self._link.failure
 
-    def _choose(self, look: Callable[[], Look], *, greedily: bool) -> Choice:
-        link, began_s = self._link, time.monotonic()
-        while not self._is_left_alone():
-            waited_s = time.monotonic() - began_s
-            left_s = _SLICE_S if self._timeout_s is None else self._timeout_s - waited_s
-            slice_s = min(max(left_s, 0.0), _SLICE_S)
-            if link.wait_until_settled(slice_s) and not self._is_left_alone():
-                choice = link.choose(look(), greedily=greedily, timeout_s=slice_s)
-                if choice is not None:
-                    return choice
+    def _choose(self, look: Look, *, greedily: bool, began_s: float) -> Choice:
+        link, in_time = self._link, True
+        while link.has_joined and in_time and not self._is_left_alone():
+            slice_s = _SLICE_S
+            if self._timeout_s is not None:
+                left_s = self._timeout_s - (time.monotonic() - began_s)
+                slice_s, in_time = min(max(left_s, 0.0), _SLICE_S), left_s > _SLICE_S
+            choice = link.choose(look, greedily=greedily, timeout_s=slice_s)
+            if choice is not None:
+                return choice
             self._check_usable()
-            if left_s <= slice_s and self._timeout_s is not None:
-                break
         if self._when_away == "act_randomly":
             return link.choose_at_random()
         raise self._unavailable()

@@ -196,7 +196,7 @@ class AgentLink(CollectingClient):
         self._settled.wait(timeout_s)
         if self.failure is not None:
             raise self.failure
-        return self._policy is not None
+        return self.has_joined
 
     def choose(self, look: Look, *, greedily: bool, timeout_s: float | None) -> Choice | None:
         """Choose an action by policy and exploration, as a collector does.
@@ -228,6 +228,10 @@ class AgentLink(CollectingClient):
                 self._at_random = False
                 logger.info("acting by the policy again; %d actions were random", self.away_actions)
             return choice
+        except CallbackFailedError as error:
+            self.failure = error
+            self._stop.set()
+            raise
         finally:
             self._lock.release()
 
@@ -248,15 +252,12 @@ class AgentLink(CollectingClient):
         with self._lock:
             return self._policy.value(observations) if self._policy is not None else None
 
-    def _look_for_weights(self, policy: Policy) -> None:
-        try:
-            super()._look_for_weights(policy)
-        except CallbackFailedError as error:
-            self.failure = error
-            self._stop.set()
-            raise
-
     # --- what is known ----------------------------------------------------------------------------
+
+    @property
+    def has_joined(self) -> bool:
+        """Whether a run was joined, and there is, or was, something to act with."""
+        return self._settled.is_set() and self._policy is not None
 
     @property
     def has_weights(self) -> bool:
@@ -268,7 +269,7 @@ class AgentLink(CollectingClient):
     @property
     def is_away(self) -> bool:
         """Whether the learner is known not to answer, or the run is over."""
-        return self._ended or (self._at_learner is not None and self._at_learner.silent)
+        return self.is_over or (self._at_learner is not None and self._at_learner.silent)
 
     @property
     def weight_version(self) -> int:
