@@ -460,6 +460,14 @@ def test_or_told_at_once_until_it_answers_again(host, until):
         play(agent, corridor(), 4)
 
 
+def test_without_any_time_it_acts_on_the_weights_that_it_has(host):
+    with host.agent(timeout_s=0, when_away="raise") as agent:
+        assert agent.wait_until_ready()
+        for number in range(200):
+            assert agent.act(place(number % 4)) == 1
+            agent.cut()
+
+
 @pytest.mark.parametrize("when_away", ["raise", "act_randomly"])
 def test_a_remote_policy_waits_for_an_answer_no_longer_than_it_may(host, when_away):
     agent = host.agent(

@@ -212,7 +212,9 @@ class AgentLink(CollectingClient):
         policy, spec = self._policy, self._spec
         assert policy is not None
         assert spec is not None
-        if not self._lock.acquire(timeout=-1 if timeout_s is None else timeout_s):
+        # with weights of its own nobody holds the lock for longer than an action takes
+        wait_s = -1 if timeout_s is None or self.has_weights else timeout_s
+        if not self._lock.acquire(timeout=wait_s):
             return None
         try:
             if self._acting:
