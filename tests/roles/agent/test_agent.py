@@ -523,11 +523,33 @@ def test_the_end_of_the_run_is_told_and_it_acts_on_without_recording(host, until
         assert (status.over, status.connected, status.failure) == (True, False, None)
 
 
-def test_after_the_end_there_is_nobody_to_ask_for_a_remote_policy(host, until):
-    with host.agent(policy="remote", serve={"ActionRequest": [bytes(codec.encode(OVER))]}) as agent:
-        with pytest.raises(PeerUnavailableError, match=r"The run is over.*`over`"):
-            agent.act(place(0))
+@pytest.mark.parametrize("when_away", ["raise", "act_on_old_weights"])
+def test_after_the_end_a_remote_policy_acts_at_random_so_that_a_loop_ends_by_itself(
+    host, when_away, caplog
+):
+    over = {"ActionRequest": [bytes(codec.encode(OVER))]}
+    with host.agent(policy="remote", serve=over, when_away=when_away) as agent:
+        assert set(play(agent, corridor(), 30)) == {0, 1}
         assert agent.over
+        assert (agent.status.failure, agent.status.environment_steps) == (None, 0)
+    assert "random" not in caplog.text
+
+
+def test_after_the_end_weights_of_its_own_are_acted_on_whatever_is_done_when_one_is_away(
+    host, until
+):
+    with host.agent(when_away="raise") as agent:
+        play(agent, corridor(), 4)
+        host.learner.add("Ping", ENDING)
+        until(lambda: agent.over)
+        assert play(agent, corridor(), 4) == [1] * 4
+
+
+def test_weights_that_say_that_training_is_over_end_it(host):
+    with host.agent(serve={"WeightsRequest": [weights(stopping=True)]}) as agent:
+        play(agent, corridor(), 4)
+        assert agent.over
+        assert agent.status.environment_steps == 0
 
 
 # --- a memory that takes nothing ------------------------------------------------------------------

@@ -72,7 +72,7 @@ class Agent(Closing):
             configured in ``collector.policy``.
         episodes: how many may go on at once, >= 1.
         timeout_s: the longest that `act` and `observe` wait; None for as long as it takes.
-        when_away: what `act` does while the learner does not answer: "act_on_old_weights" (there
+        when_away: what `act` does while the learner of a run does not answer: "act_on_old_weights" (there
             are none before the first and with a remote policy; then it waits for `timeout_s` and
             raises), "act_randomly" or "raise".
         when_full: what `observe` does while the memory takes no transitions: "wait" for `timeout_s`
@@ -302,7 +302,10 @@ class Agent(Closing):
 
     @property
     def over(self) -> bool:
-        """Whether the run is over, or the agent closed: nothing is recorded any more."""
+        """Whether the run is over, or the agent closed: nothing is recorded any more.
+
+        `act` goes on with the last weights, or at random where there are none.
+        """
         return self._closed or self._link.is_over
 
     @property
@@ -344,25 +347,18 @@ class Agent(Closing):
             if choice is not None:
                 return choice
             self._check_usable()
-        if self._when_away == "act_randomly":
+        if self._when_away == "act_randomly" or link.is_over:
             return link.choose_at_random()
         raise self._unavailable()
 
     def _is_left_alone(self) -> bool:
         """Whether it is known that nothing is to be waited for."""
-        if not self._link.is_away:
-            return False
-        if self._when_away != "act_on_old_weights":
-            return True
-        return self._link.is_over and not self._link.has_weights
+        if self._link.is_over:
+            return not self._link.has_weights
+        return self._link.is_silent and self._when_away != "act_on_old_weights"
 
     def _unavailable(self) -> ZdqnError:
-        if self._link.is_over:
-            return PeerUnavailableError(
-                "The run is over, and there is nobody to ask for an action. Look at `over` before "
-                "act()."
-            )
-        what = "does not answer" if self._link.is_away else "gave nothing to act with in time"
+        what = "does not answer" if self._link.is_silent else "gave nothing to act with in time"
         return PeerUnavailableError(
             f"The learner {what} (timeout_s = {self._timeout_s}, when_away = "
             f'"{self._when_away}"). Wait for it by wait_until_ready(), give it more time, or make '

@@ -240,9 +240,9 @@ class AgentLink(CollectingClient):
     def choose_at_random(self) -> Choice:
         """Choose without anybody's help."""
         with self._lock:
-            if not self._at_random:
+            if not (self._at_random or self.is_over):
                 logger.warning("nobody answers: actions are random from now on, and counted")
-            self._at_random = True
+            self._at_random = not self.is_over
             spec = self._spec or self._spec_of(1)
             self.away_actions += 1
             version = self._policy.weight_version if self._policy is not None else 0
@@ -269,9 +269,9 @@ class AgentLink(CollectingClient):
         return self._policy is not None and not remote
 
     @property
-    def is_away(self) -> bool:
-        """Whether the learner is known not to answer, or the run is over."""
-        return self.is_over or (self._at_learner is not None and self._at_learner.silent)
+    def is_silent(self) -> bool:
+        """Whether the learner is known not to answer."""
+        return self._at_learner is not None and self._at_learner.silent
 
     @property
     def weight_version(self) -> int:
@@ -281,7 +281,8 @@ class AgentLink(CollectingClient):
     @property
     def is_over(self) -> bool:
         """Whether nothing is recorded any more."""
-        return self._ended or self._stop.is_set()
+        told = self._policy is not None and self._policy.stopping
+        return self._ended or told or self._stop.is_set()
 
     def tell(self, acting_waited_s: float) -> AgentStatus:
         """Put together what is known now."""
