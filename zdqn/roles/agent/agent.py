@@ -72,7 +72,7 @@ class Agent(Closing):
             configured in ``collector.policy``.
         episodes: how many may go on at once, >= 1.
         timeout_s: the longest that `act` and `observe` wait; None for as long as it takes.
-        when_away: what `act` does while the learner of a run does not answer: "act_on_old_weights" (there
+        when_away: what `act` does while the learner does not answer: "act_on_old_weights" (there
             are none before the first and with a remote policy; then it waits for `timeout_s` and
             raises), "act_randomly" or "raise".
         when_full: what `observe` does while the memory takes no transitions: "wait" for `timeout_s`
