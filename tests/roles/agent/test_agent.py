@@ -564,7 +564,7 @@ def all_have_come(asked):
 @pytest.fixture
 def asks_often(monkeypatch):
     """Lets a collector ask again soon what has come."""
-    monkeypatch.setattr("zdqn.roles.acting.block_window._SILENCE_S", 0.02)
+    monkeypatch.setattr("zdqn.roles.acting.arrivals_inquiry._SILENCE_S", 0.02)
 
 
 @pytest.mark.parametrize("when_full", ["wait", "drop"])

@@ -134,3 +134,13 @@ def test_a_greedy_play_beside_the_run_is_not_counted(system):
     with agent_of(learner.role.endpoints["model"]) as agent:
         play(agent, world(), 40, explore=False)
         assert agent.status.environment_steps == 0
+
+
+def test_its_delivery_is_acknowledged_where_the_run_has_it_so(system):
+    config = quick_config("links.delivery=acked", "stop.updates=0")
+    memory = system.memory(config)
+    learner = system.learner(config, memory)
+    with agent_of(learner.role.endpoints["model"]) as agent:
+        play(agent, world(), 100)
+    assert agent.status.transitions_sent == 100
+    assert agent.status.blocks_in_flight == 0

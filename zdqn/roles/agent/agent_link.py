@@ -286,7 +286,8 @@ class AgentLink(CollectingClient):
 
     def tell(self, acting_waited_s: float) -> AgentStatus:
         """Put together what is known now."""
-        stream, window = self._stream, self._window
+        stream = self._stream
+        window = self._link.window if self._link is not None else None
         joined = stream is not None
         learner, memory = (
             joined and member is not None and not member.silent
