@@ -32,7 +32,7 @@ class Bound:
 
 
 @dataclass(frozen=True)
-class Told:
+class SinksTold:
     """A learner has told its sinks something; see `zdqn.launch.telling`."""
 
     method: str
@@ -47,7 +47,7 @@ class Ended:
     exit_code: int
 
 
-Event: TypeAlias = Bound | Told | Ended
+Event: TypeAlias = Bound | SinksTold | Ended
 
 
 class ChildProcess:
@@ -62,7 +62,7 @@ class ChildProcess:
         start: how to start it.
         log_file: what it writes is added to this file.
         show: told every line that it writes.
-        events: where to put `Bound`, `Told` and `Ended`.
+        events: where to put `Bound`, `SinksTold` and `Ended`.
 
     Attributes:
         error: why it failed, as far as it said so.
@@ -195,7 +195,7 @@ class ChildProcess:
         if bound is not None:
             self._events.put(Bound(self, bound))
         if told is not None:
-            self._events.put(Told(**told))
+            self._events.put(SinksTold(**told))
         if ended is not None:
             self.last_word = LastWord(**ended)
         if failed is not None:

@@ -13,7 +13,7 @@ from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.errors import FileError, RoleFailedError
 from zdqn.launch.child_main import GRACE_S, Assignment
-from zdqn.launch.child_process import Bound, ChildProcess, Ended, Event, Told
+from zdqn.launch.child_process import Bound, ChildProcess, Ended, Event, SinksTold
 from zdqn.launch.descriptors import descriptors_needed, raise_limit, shortages
 from zdqn.launch.plan import (
     Consequence,
@@ -201,12 +201,12 @@ class LocalRun(Closing):
             return
         if isinstance(event, Bound):
             self._take_endpoints(event)
-        elif isinstance(event, Told):
+        elif isinstance(event, SinksTold):
             self._pass_on(event)
         else:
             self._take_end(event)
 
-    def _pass_on(self, event: Told) -> None:
+    def _pass_on(self, event: SinksTold) -> None:
         try:
             pass_on(event.method, event.what, self._sinks)
         except Exception as error:  # noqa: BLE001 - raised when the run has ended
