@@ -202,17 +202,14 @@ class LocalRun(Closing):
         if isinstance(event, Bound):
             self._take_endpoints(event)
         elif isinstance(event, SinksTold):
-            self._pass_on(event)
+            try:
+                pass_on(event.method, event.what, self._sinks)
+            except Exception as error:  # noqa: BLE001 - raised when the run has ended
+                self._sinks = ()
+                self._fail(error)
+                self._ask_to_stop(f"a sink raised {type(error).__name__}")
         else:
             self._take_end(event)
-
-    def _pass_on(self, event: SinksTold) -> None:
-        try:
-            pass_on(event.method, event.what, self._sinks)
-        except Exception as error:  # noqa: BLE001 - raised when the run has ended
-            self._sinks = ()
-            self._fail(error)
-            self._ask_to_stop(f"a sink raised {type(error).__name__}")
 
     def _take_endpoints(self, event: Bound) -> None:
         role = event.child.planned.role
