@@ -570,6 +570,7 @@ def asks_often(monkeypatch):
 @pytest.mark.parametrize("when_full", ["wait", "drop"])
 def test_a_memory_that_takes_nothing_costs_no_more_than_the_time_given(host, caplog, when_full):
     with host.agent(serve=HELD_BACK, when_full=when_full, timeout_s=0.05) as agent:
+        assert agent.wait_until_ready()
         play(agent, corridor(), 40)
         status = agent.status
         assert status.blocks_sent == status.blocks_in_flight == 1  # nobody says that it came
