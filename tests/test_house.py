@@ -32,6 +32,7 @@ TESTED_ELSEWHERE = {
     "zdqn/config/learning_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
     "zdqn/config/run_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
     "zdqn/records/sinks.py": "a protocol alone: tests/records/test_recorder.py",
+    "zdqn/roles/agent/agent_status.py": "numbers alone: tests/roles/agent/test_agent.py",
     "zdqn/wire/memory_messages.py": "structs alone: test_protocol_document.py, test_codec.py",
     "zdqn/wire/model_messages.py": "structs alone: test_protocol_document.py, test_codec.py",
 }

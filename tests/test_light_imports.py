@@ -31,6 +31,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import zdqn.experiments.plots", set()),
         ("import zdqn; zdqn.Memory", {"zmq", "numpy"}),
         ("import zdqn; zdqn.Learner", {"zmq", "numpy"}),
+        ("import zdqn; zdqn.Agent", {"zmq", "numpy", "gymnasium", "cloudpickle"}),
         ("import zdqn; zdqn.run; zdqn.train", {"zmq", "numpy", "cloudpickle"}),
         ("import zdqn; zdqn.Config(replay=zdqn.ReplaySection(capacity=5000))", set()),
         ("import zdqn; zdqn.EnvironmentSpec; zdqn.RunResult; zdqn.Sink", {"numpy"}),

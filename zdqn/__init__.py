@@ -36,9 +36,10 @@ if TYPE_CHECKING:
         WrapperSection,
         load_config,
     )
-    from zdqn.data import EnvironmentSpec, EvaluationScores
+    from zdqn.data import EnvironmentSpec, EpisodeStatistics, EvaluationScores, WeightVersion
     from zdqn.errors import (
         AddressInUseError,
+        CallbackFailedError,
         ConfigError,
         EnvironmentFailedError,
         FencedError,
@@ -56,9 +57,12 @@ if TYPE_CHECKING:
     from zdqn.experiments.scoring import FilmedEpisode, evaluate, play
     from zdqn.experiments.trained_policy import TrainedPolicy, load_policy
     from zdqn.launch.entry import run, train
+    from zdqn.records.callbacks import Callbacks
     from zdqn.records.run_result import RunResult
     from zdqn.records.sinks import Sink
     from zdqn.records.snapshots import Evaluation
+    from zdqn.roles.agent.agent import Agent
+    from zdqn.roles.agent.agent_status import AgentStatus
     from zdqn.roles.collector import Collector
     from zdqn.roles.evaluator import Evaluator
     from zdqn.roles.learner.role import Learner
@@ -69,7 +73,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AddressInUseError",
+    "Agent",
+    "AgentStatus",
     "AlgorithmSection",
+    "CallbackFailedError",
+    "Callbacks",
     "Collector",
     "CollectorSection",
     "Config",
@@ -77,6 +85,7 @@ __all__ = [
     "EnvironmentFailedError",
     "EnvironmentSection",
     "EnvironmentSpec",
+    "EpisodeStatistics",
     "Evaluation",
     "EvaluationScores",
     "Evaluator",
@@ -107,6 +116,7 @@ __all__ = [
     "StopSection",
     "TrainedPolicy",
     "UsageError",
+    "WeightVersion",
     "WrapperSection",
     "ZdqnError",
     "__version__",
@@ -140,14 +150,17 @@ _HOMES = {
         "WrapperSection",
         "load_config",
     ),
-    "zdqn.data": ("EnvironmentSpec", "EvaluationScores"),
+    "zdqn.data": ("EnvironmentSpec", "EpisodeStatistics", "EvaluationScores", "WeightVersion"),
     "zdqn.experiments.plots": ("plot",),
     "zdqn.experiments.scoring": ("FilmedEpisode", "evaluate", "play"),
     "zdqn.experiments.trained_policy": ("TrainedPolicy", "load_policy"),
     "zdqn.launch.entry": ("run", "train"),
+    "zdqn.records.callbacks": ("Callbacks",),
     "zdqn.records.run_result": ("RunResult",),
     "zdqn.records.sinks": ("Sink",),
     "zdqn.records.snapshots": ("Evaluation",),
+    "zdqn.roles.agent.agent": ("Agent",),
+    "zdqn.roles.agent.agent_status": ("AgentStatus",),
     "zdqn.roles.collector": ("Collector",),
     "zdqn.roles.evaluator": ("Evaluator",),
     "zdqn.roles.learner.role": ("Learner",),

@@ -6,6 +6,7 @@
     ├── UsageError             2    an argument of a command or function is wrong
     ├── PeerUnavailableError   69   a server did not answer in the time it was given
     ├── EnvironmentFailedError 70   the environment raised, or returned what it may not
+    ├── CallbackFailedError    70   a function of the user's that is told what happens raised
     ├── RoleFailedError        70   something inside zdqn broke; a bug, or a machine out of room
     ├── AddressInUseError      73   another process holds the address
     ├── RunDirectoryTakenError 73   another process, or another run, has the run directory
@@ -47,6 +48,12 @@ class PeerUnavailableError(ZdqnError):
 
 class EnvironmentFailedError(ZdqnError):
     """The environment raised, or returned something that it may not return."""
+
+    exit_code = 70
+
+
+class CallbackFailedError(ZdqnError):
+    """A function of the user's, which is told what happens, raised."""
 
     exit_code = 70
 

@@ -465,3 +465,30 @@ def test_it_needs_neither_gymnasium_nor_torch():
         "import sys, zdqn.core.accumulator; sys.exit(bool({'gymnasium', 'torch'} & {*sys.modules}))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def values(*numbers):
+    return np.array(numbers, np.float32)
+
+
+def test_a_value_of_the_last_observation_gives_its_transition_a_priority():
+    found = []
+    for last_q in (None, values(20.0)):
+        accumulator = make(discount=0.5)
+        accumulator.begin(0, frame(0))
+        accumulator.step(
+            0,
+            0,
+            1.0,
+            frame(1),
+            False,
+            True,
+            0,
+            np.array([3.0], np.float32),
+            np.array([4.0], np.float32),
+            last_q,
+        )
+        block = accumulator.take_block()
+        assert block is not None
+        found.append(float(block.records["priority"][0]))
+    assert found == [NO_PRIORITY, abs(1 + 0.5 * 20 - 3)]

@@ -11,7 +11,7 @@ import pytest
 from zdqn.config import Config, RunSection
 from zdqn.errors import ConfigError, RoleFailedError
 from zdqn.launch.child_main import Assignment, read_assignment
-from zdqn.launch.child_process import Bound, ChildProcess, Ended
+from zdqn.launch.child_process import Bound, ChildProcess, Ended, SinksTold
 from zdqn.launch.plan import LastWord, PlannedProcess
 
 WAIT_S = 10.0
@@ -71,7 +71,7 @@ class Scene:
         self.asked: list[tuple[list[str], dict[str, str]]] = []
         self.shown: list[tuple[str, str]] = []
         self.log = folder / "memory.log"
-        self._events: queue.Queue[Bound | Ended] = queue.Queue()
+        self._events: queue.Queue[Bound | SinksTold | Ended] = queue.Queue()
         self.child = ChildProcess(
             PLANNED,
             start=self._start,

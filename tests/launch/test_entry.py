@@ -8,9 +8,16 @@ import pytest
 
 from tests.roles.conftest import quick_config
 from zdqn.config import Config, LaunchSection, StopSection, load_config
-from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError, UsageError
+from zdqn.errors import (
+    CallbackFailedError,
+    ConfigError,
+    FileError,
+    RunDirectoryTakenError,
+    UsageError,
+)
 from zdqn.launch import entry
 from zdqn.launch.display import NoDisplay
+from zdqn.records.callbacks import Callbacks
 from zdqn.records.run_result import RunResult
 from zdqn.records.sinks import Sink
 from zdqn.wire.status import LearnerStatus
@@ -206,6 +213,73 @@ def test_a_sink_is_told_as_training_goes_and_need_not_take_everything(tmp_path):
     result = entry.train(quick_config(), sinks=[sink], run_directory=tmp_path)
     assert sink.summaries == [result.summary]
     assert result.stop_reason == "updates"
+
+
+def test_functions_are_told_of_a_training_and_one_that_raises_ends_it_in_its_name(tmp_path):
+    updates: list[int] = []
+    checkpoints: list[Path] = []
+    means: list[float] = []
+    result = entry.train(
+        quick_config("evaluator.period_updates=30"),
+        sinks=[
+            Callbacks(
+                on_update=updates.append,
+                on_checkpoint=checkpoints.append,
+                on_evaluation=lambda evaluation: means.append(evaluation.scores.mean),
+            )
+        ],
+        run_directory=tmp_path / "told",
+    )
+    assert updates[-1] == result.updates == 60
+    assert updates == sorted(updates)
+    assert [path.exists() for path in checkpoints[-1:]] == [True]
+    assert means == result.evaluations()["mean"].tolist()
+
+    def fail(count):
+        raise ZeroDivisionError("a light")
+
+    with pytest.raises(CallbackFailedError, match="given as on_update raised ZeroDivisionError"):
+        entry.train(
+            quick_config(), sinks=[Callbacks(on_update=fail)], run_directory=tmp_path / "failed"
+        )
+
+
+def test_a_run_of_processes_tells_the_one_that_started_it(tmp_path):
+    threads: set[threading.Thread] = set()
+    means: list[float] = []
+    checkpoints: list[Path] = []
+    rows: list[int] = []
+
+    class Telling(Sink):
+        def add_metrics(self, row):
+            rows.append(row.updates)
+            threads.add(threading.current_thread())
+
+    told = Callbacks(
+        on_evaluation=lambda evaluation: means.append(evaluation.scores.mean),
+        on_checkpoint=checkpoints.append,
+    )
+    result = entry.run(
+        quick_config("evaluator.period_updates=30"), sinks=[Telling(), told, summed := Sinking()],
+        collectors=1, evaluators=1, run_directory=tmp_path, progress=False,
+    )  # fmt: skip
+    assert threads == {threading.current_thread()}
+    assert rows == result.metrics()["updates"].tolist()
+    assert sorted(means) == sorted(result.evaluations()["mean"].tolist())
+    assert checkpoints[-1].exists()
+    assert summed.summaries == [result.summary]
+
+
+def test_what_a_sink_raises_ends_a_run_of_processes_cleanly(tmp_path):
+    def fail(row):
+        raise ZeroDivisionError("a light")
+
+    with pytest.raises(CallbackFailedError, match="given as on_metrics raised ZeroDivisionError"):
+        entry.run(
+            quick_config("stop.updates=0"), sinks=[Callbacks(on_metrics=fail)], collectors=1,
+            evaluators=0, run_directory=tmp_path, progress=False,
+        )  # fmt: skip
+    assert RunResult.open(tmp_path).stop_reason == "a sink raised CallbackFailedError"
 
 
 @pytest.mark.parametrize("function", [entry.run, entry.train])

@@ -11,6 +11,7 @@ from zdqn.config import load_config
 from zdqn.core.agenda import Counters
 from zdqn.data import EnvironmentSpec, EvaluationScores, WeightVersion
 from zdqn.errors import FileError, RoleFailedError
+from zdqn.records import sinks
 from zdqn.records.checkpoints import CheckpointDirectory, load_checkpoint
 from zdqn.records.recorder import Recorder
 from zdqn.records.run_claim import RunClaim
@@ -23,7 +24,7 @@ SPEC = EnvironmentSpec((4,), "float32", 2)
 ARRAYS = {"weight": np.arange(3, dtype=np.float32)}
 
 
-class Sink:
+class Sink(sinks.Sink):
     """Takes everything, unless it is full."""
 
     def __init__(self):
@@ -40,6 +41,12 @@ class Sink:
 
     def add_evaluation(self, evaluation):
         self._take(evaluation.snapshot.number)
+
+    def add_updates(self, updates):
+        self._take(f"{updates} updates")
+
+    def add_checkpoint(self, path):
+        self._take(path.name)
 
     def write_summary(self, summary):
         self._take(summary["stop_reason"])
@@ -225,7 +232,7 @@ def test_what_is_overwritten_goes_when_training_begins(recorder, tmp_path):
     assert (tmp_path / "config.toml").exists()
 
 
-def test_what_cannot_be_saved_is_said_and_training_goes_on(recorder, monkeypatch, caplog):
+def test_what_cannot_be_saved_is_said_and_training_goes_on(recorder, sink, monkeypatch, caplog):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
@@ -234,6 +241,14 @@ def test_what_cannot_be_saved_is_said_and_training_goes_on(recorder, monkeypatch
     recorder.save_checkpoint(SPEC, Counters(), trainer={"online": {}}, totals={}, version=0)
     assert "the best model was not saved" in caplog.text
     assert "no checkpoint was saved" in caplog.text
+    assert sink.taken == [0]  # and none is told
+
+
+def test_who_listens_hears_of_updates_and_of_checkpoints_that_are_there(recorder, sink, tmp_path):
+    recorder.note_updates(3)
+    counters = Counters(updates=3)
+    recorder.save_checkpoint(SPEC, counters, trainer={"online": {}}, totals={}, version=0)
+    assert sink.taken == ["3 updates", "update-000000003.pt"]
 
 
 def test_statistics_of_collectors_are_averaged_over_those_that_have_some(recorder):

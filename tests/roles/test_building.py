@@ -173,6 +173,12 @@ def test_a_policy_in_torch_uses_the_collectors_threads(threads):
     assert torch.get_num_threads() == 3
 
 
+def test_or_leaves_them_as_they_are_in_a_program_that_is_not_its_own(threads):
+    use_threads(2)
+    build_policy(quick_config("collector.threads=3"), linear, SPEC, 1, set_threads=False)
+    assert torch.get_num_threads() == 2
+
+
 # --- the trainer ----------------------------------------------------------------------------------
 
 

@@ -2,56 +2,36 @@
 
 import logging
 import threading
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
 
-from tests.roles.conftest import Corridor, quick_config
+from tests.roles.conftest import Corridor
+from tests.roles.corridor_run import SPEC, configured, refusing, weights
 from tests.wire.fake_server import PONG, WELCOME
 from tests.wire.links import make_receiver, receive_block
 from zdqn.config import to_dict
-from zdqn.data import EnvironmentSpec
-from zdqn.errors import ConfigError, EnvironmentFailedError, MismatchError
+from zdqn.data import EpisodeStatistics, WeightVersion
+from zdqn.errors import CallbackFailedError, ConfigError, EnvironmentFailedError, MismatchError
 from zdqn.rl.schedules import ladder_epsilons
 from zdqn.roles.acting.local_policy import LocalPolicy
-from zdqn.roles.collector import Collector, CollectorResult
-from zdqn.wire import block_payload, codec, payloads
+from zdqn.roles.collecting_client import CollectorResult
+from zdqn.roles.collector import Collector
+from zdqn.wire import block_payload, codec
 from zdqn.wire.memory_messages import BlockHeader
-from zdqn.wire.model_messages import ActionRequest, Actions, Weights, WeightsRequest
+from zdqn.wire.model_messages import ActionRequest, Actions, WeightsRequest
 from zdqn.wire.protocol import ErrorReply, Goodbye, Hello, Ping, Refusal, Spec
-from zdqn.wire.status import CollectorStatistics, RefusalStatistics
+from zdqn.wire.status import CollectorStatistics
 from zdqn.wire.transition_sockets import TransitionSender
 
-SPEC = EnvironmentSpec((5,), "float32", 2)
 NOTHING = CollectorResult(0, 0, 0, 0, 0)
 OVER = ErrorReply(code=Refusal.STOPPING, message="this run is over")
 REFUSED = ErrorReply(code=Refusal.MISMATCH, message="another run")
 ENDING = msgspec.structs.replace(PONG, stopping=True)
 GREEDY = ("exploration.epsilon_initial=0", "exploration.epsilon_final=0")
 DEADLINE_S = 10.0
-
-
-def configured(*overrides):
-    return quick_config(
-        "network.hidden=[]", "algorithm.n_step=1", "links.ping_period_s=0.01",
-        "collector.block_transitions=4", "collector.block_age_s=1000", *overrides,
-    )  # fmt: skip
-
-
-def weights(*, steps=0, stopping=False):
-    """A message with a network that always goes right."""
-    arrays = {
-        "head.weight": np.zeros((2, 5), np.float32),
-        "head.bias": np.array([0, 1], np.float32),
-    }
-    header = Weights(
-        run_id="r", weight_version=7, environment_steps=steps, updates=0, stopping=stopping,
-        tensors=payloads.describe_tensors(arrays),
-    )  # fmt: skip
-    return bytes(codec.encode(header, tuple(arrays.values())))
 
 
 class Track(Corridor):
@@ -375,11 +355,6 @@ def test_nor_if_the_weights_said_so(world, closed):
 # --- blocks that the memory refuses ---------------------------------------------------------------
 
 
-def refusing(count, why):
-    statistics = RefusalStatistics(yours_refused=count, why_refused=why).to_wire()
-    return msgspec.structs.replace(PONG, statistics=statistics)
-
-
 def test_blocks_that_the_memory_has_refused_are_said_and_told(world, until, caplog):
     def hear():
         until(lambda: world.memory.count(Ping) >= 2)
@@ -392,35 +367,7 @@ def test_blocks_that_the_memory_has_refused_are_said_and_told(world, until, capl
     assert world.told(world.learner).blocks_refused == 2
 
 
-def test_they_are_said_again_only_when_there_are_more(caplog):
-    with Collector(None, learner="tcp://127.0.0.1:9") as role:
-        memory = role._at_memory = cast("Any", SimpleNamespace(pong=None))
-        told = []
-        for pong in (None, PONG, refusing(1, "a"), refusing(1, "a"), refusing(3, "b"), PONG):
-            memory.pong = pong
-            told.append(role._statistics()["blocks_refused"])
-    assert told == [0, 0, 1, 1, 3, 0]
-    assert [record.getMessage() for record in caplog.records] == [
-        f"the memory has refused {what} blocks of this collector so far: {why}"
-        for what, why in ((1, "a"), (3, "b"))
-    ]
-
-
 # --- where the memory is --------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("given", "of_learner", "found"),
-    [
-        (None, "tcp://127.0.0.1:5555", "tcp://localhost:5555"),  # the learner's own loopback
-        (None, "tcp://10.0.0.7:5555", "tcp://10.0.0.7:5555"),
-        ("tcp://127.0.0.1:7", "tcp://10.0.0.7:5555", "tcp://127.0.0.1:7"),
-    ],
-)
-def test_the_memory_is_where_it_is_said_to_be(given, of_learner, found):
-    welcome = msgspec.structs.replace(WELCOME, memory=of_learner)
-    with Collector(None, learner="tcp://localhost:9", memory=given) as role:
-        assert str(role._memory_address(welcome)) == found
 
 
 def test_a_memory_of_ones_own_choice_is_joined_in_place_of_the_learners(world, fake):
@@ -438,4 +385,27 @@ def test_an_address_that_cannot_be_used_is_refused(address):
 def test_a_learner_that_tells_no_usable_address_of_the_memory_is_named(world):
     with pytest.raises(ConfigError, match=r'the memory\'s address from the learner is "nowhere"'):
         world.collect(welcome={"memory": "nowhere"})
+    assert world.learner.count(Goodbye) == 1
+
+
+# --- who is told ----------------------------------------------------------------------------------
+
+
+def test_functions_are_told_of_episodes_and_weights(world):
+    episodes: list[EpisodeStatistics] = []
+    versions: list[WeightVersion] = []
+    world.collect(
+        *GREEDY, steps=9, options={"on_episode": episodes.append, "on_weights": versions.append}
+    )
+    assert episodes == [EpisodeStatistics(1.0, 4)] * 2
+    assert versions == [WeightVersion.unpack(7)]
+
+
+@pytest.mark.parametrize("which", ["on_episode", "on_weights"])
+def test_what_one_of_them_raises_ends_it_in_its_name(world, which):
+    def fail(told):
+        raise ZeroDivisionError("a light")
+
+    with pytest.raises(CallbackFailedError, match=f"given as {which} raised ZeroDivisionError"):
+        world.collect(*GREEDY, steps=9, options={which: fail})
     assert world.learner.count(Goodbye) == 1

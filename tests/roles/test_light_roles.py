@@ -21,6 +21,14 @@ import zdqn.core.rollout
 import zdqn.roles.collector
 build_policy(config, None, EnvironmentSpec((4,), "float32", 2), 1)
 """
+AGENT = """
+import gymnasium.spaces as spaces
+import zdqn
+zdqn.Agent(
+    config, learner="tcp://127.0.0.1:9",
+    observation_space=spaces.Box(0, 1, (4,)), action_space=spaces.Discrete(2),
+).close()
+"""
 LEARNER = """
 import pathlib, tempfile
 from zdqn.roles.learner.role import Learner
@@ -35,12 +43,14 @@ Learner(config, memory="tcp://127.0.0.1:9", bind="tcp://127.0.0.1:0", run_direct
         (MEMORY, {"torch", "gymnasium", "click", "rich", "cloudpickle"}),
         (REMOTE_COLLECTOR, {"torch", "click", "rich"}),
         (LOCAL_COLLECTOR, {"torch", "click", "rich"}),
+        (AGENT, {"torch", "click", "rich"}),
         (LEARNER, {"torch", "gymnasium", "click", "rich"}),  # its sockets answer before torch is in
     ],
     ids=[
         "memory",
         "remote-policy collector",
         "collector of a small network",
+        "agent",
         "learner while it binds",
     ],
 )

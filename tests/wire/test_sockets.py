@@ -23,10 +23,10 @@ from tests.wire.links import (
     subscribe,
     take,
 )
-from zdqn.errors import AddressInUseError, ConfigError
+from zdqn.errors import AddressInUseError, ConfigError, UsageError
 from zdqn.wire.addresses import Address
 from zdqn.wire.request_sockets import Client, PipelinedClient, Server
-from zdqn.wire.sockets import Context, Waiter
+from zdqn.wire.sockets import Context, Waiter, borrow
 from zdqn.wire.weight_sockets import WeightPublisher
 
 
@@ -227,6 +227,23 @@ def test_a_context_of_ours_leaves_the_hosts_alone():
         pass
     assert not host.closed
     host.destroy(linger=0)
+
+
+def test_a_borrowed_context_is_used_as_it_is_and_left_open(loopback):
+    with zmq.Context() as theirs:
+        borrowed = borrow(theirs)
+        with make_receiver(borrowed, loopback) as receiver:
+            assert receiver.address.port
+        borrowed.close()
+        assert not theirs.closed
+        theirs.socket(zmq.PAIR).close()
+    assert theirs.closed
+
+
+@pytest.mark.parametrize("other", [5, "tcp://127.0.0.1:5", None])
+def test_what_is_no_context_is_not_borrowed(other):
+    with pytest.raises(UsageError, match=r"must be a zmq\.Context"):
+        borrow(other)
 
 
 def test_a_process_without_descriptors_is_told_how_to_get_more():

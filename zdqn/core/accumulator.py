@@ -53,9 +53,9 @@ class Accumulator:
     references and priorities are computed when a block is taken, for all its transitions together.
 
     A transition is ready when its environment has gone on for n - 1 more steps (n with priorities,
-    which need a value of the next observation), or when `step` or `cut` ended its episode. Then a
-    value of the last observation never comes: transitions that would bootstrap from it have no
-    priority. Blocks hold transitions in the order of their steps.
+    which need a value of the next observation), or when `step` or `cut` ended its episode. Unless
+    `step` is given a value of the last observation (`last_q`) none ever comes: transitions that
+    would bootstrap from it have no priority. Blocks hold transitions in the order of their steps.
     """
 
     def __init__(
@@ -152,6 +152,7 @@ class Accumulator:
         weight_version: ArrayLike,
         chosen_q: ArrayLike | None = None,
         best_q: ArrayLike | None = None,
+        last_q: ArrayLike | None = None,
     ) -> None:
         """Take in one step of some environments.
 
@@ -167,6 +168,8 @@ class Accumulator:
             weight_version: packed version of the weights that chose; may be one for all.
             chosen_q: their own Q(s_t, a_t); None: no priorities.
             best_q: their own max_a Q(s_t, a); given with `chosen_q`.
+            last_q: their own max_a Q of `frames`, for episodes that end here; else it comes with
+                the next step.
 
         Raises:
             UsageError: if an argument is not of that form, an environment is in no episode, or
@@ -190,6 +193,8 @@ class Accumulator:
             numbers, done, brought, newest, over, cut_short, versions,
             chosen_q, best_q, None, self._wait,
         )  # fmt: skip
+        if last_q is not None:
+            self._log.best_q[self._log.last[numbers]] = read_numbers("last_q", last_q, count, "f")
         self._log.release(numbers[over | cut_short])
 
     def cut(self, environments: ArrayLike) -> None:

@@ -41,7 +41,9 @@ def read_environments(environments: ArrayLike, count: int) -> NDArray[np.int64]:
     return numbers.astype(np.int64)
 
 
-def read_frames(frames: ArrayLike, spec: EnvironmentSpec, environments: ArrayLike) -> NDArray[Any]:
+def read_frames(
+    frames: ArrayLike, spec: EnvironmentSpec, environments: ArrayLike, name: str = "frames"
+) -> NDArray[Any]:
     """Read one frame for each of some environments.
 
     Args:
@@ -49,6 +51,7 @@ def read_frames(frames: ArrayLike, spec: EnvironmentSpec, environments: ArrayLik
             (K, *spec.observation_shape).
         spec: what they must look like.
         environments: of whom they are, as the program gave it.
+        name: of the argument, for messages.
 
     Returns:
         The frames, shape (K, *spec.observation_shape).
@@ -61,9 +64,9 @@ def read_frames(frames: ArrayLike, spec: EnvironmentSpec, environments: ArrayLik
     wanted = (*several, *spec.observation_shape)
     if given.shape != wanted or given.dtype != spec.dtype:
         raise UsageError(
-            f"frames has the shape {given.shape} and the dtype {given.dtype}, but must have "
+            f"{name} has the shape {given.shape} and the dtype {given.dtype}, but must have "
             f"{wanted} and {spec.dtype}: single frames, not stacked, as the environment's spec "
-            "says. Convert them, such as by numpy.asarray(frames, dtype)."
+            f"says. Convert them, such as by numpy.asarray({name}, dtype)."
         )
     return given if several else given[np.newaxis]
 
@@ -78,12 +81,12 @@ def read_actions(actions: ArrayLike, count: int, num_actions: int) -> NDArray[An
     return given
 
 
-def read_rewards(rewards: ArrayLike, count: int) -> NDArray[Any]:
+def read_rewards(rewards: ArrayLike, count: int, name: str = "rewards") -> NDArray[Any]:
     """Read K rewards, finite and within `MAX_REWARD`; see `read_numbers`."""
-    given = read_numbers("rewards", rewards, count, "iuf")
+    given = read_numbers(name, rewards, count, "iuf")
     if not (np.abs(given) <= MAX_REWARD).all():  # never true of a NaN
         raise UsageError(
-            f"rewards is {rewards!r}, but must be finite and within {MAX_REWARD:g}: another "
+            f"{name} is {rewards!r}, but must be finite and within {MAX_REWARD:g}: another "
             "value would spoil everything that is learned from it."
         )
     return given

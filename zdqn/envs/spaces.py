@@ -109,6 +109,13 @@ def environment_spec(
     observations = environments.single_observation_space
     actions = environments.single_action_space
     check_spaces(observations, actions)
+    return spec_of_spaces(observations, actions, frame_stack)
+
+
+def spec_of_spaces(
+    observations: spaces.Space[Any], actions: spaces.Space[Any], frame_stack: int
+) -> EnvironmentSpec:
+    """Describe an environment by spaces that `check_spaces` has let pass."""
     assert isinstance(observations, spaces.Box)
     assert isinstance(actions, spaces.Discrete)
     return EnvironmentSpec(

@@ -124,10 +124,10 @@ def read_assignment(read: Callable[[int], bytes]) -> Assignment | None:
 
 
 class ReportPipe:
-    """Tells the parent, a line of JSON at a time: ``{"bound": ...}``, and how the role ends.
+    """Tells the parent, a line of JSON at a time: ``{"bound": ...}``, ``{"told": ...}``, its end.
 
-    That is ``{"failed": ...}``, or ``{"ended": ...}`` with exit code 0. A process that says neither
-    was ended by somebody else.
+    The end is ``{"failed": ...}``, or ``{"ended": ...}`` with exit code 0. A process that says
+    neither was ended by somebody else.
     """
 
     def __init__(self, file_descriptor: int) -> None:
@@ -136,6 +136,10 @@ class ReportPipe:
     def bound(self, endpoints: dict[str, str]) -> None:
         """Tell which addresses a server has."""
         self._write({"bound": endpoints})
+
+    def told(self, method: str, what: Any) -> None:
+        """Tell what a sink was told; see `zdqn.launch.telling`."""
+        self._write({"told": {"method": method, "what": what}})
 
     def failed(self, error: ZdqnError, trace: str = "") -> None:
         """Tell why the role ends; `trace` is for its log file."""
@@ -202,6 +206,10 @@ def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: StopEv
     arguments = dict(assignment.arguments)
     if role in ("memory", "learner"):
         arguments["on_bound"] = report.bound
+    if arguments.pop("tells", False):
+        from zdqn.launch.telling import TellingSink
+
+        arguments["sinks"] = [TellingSink(report.told)]
     try:
         kind = _role_class(role)
         with kind(assignment.config, stop=stop, **arguments) as running:

@@ -32,6 +32,14 @@ class Bound:
 
 
 @dataclass(frozen=True)
+class SinksTold:
+    """A learner has told its sinks something; see `zdqn.launch.telling`."""
+
+    method: str
+    what: Any
+
+
+@dataclass(frozen=True)
 class Ended:
     """A process has ended; everything it wrote has been read."""
 
@@ -39,7 +47,7 @@ class Ended:
     exit_code: int
 
 
-Event: TypeAlias = Bound | Ended
+Event: TypeAlias = Bound | SinksTold | Ended
 
 
 class ChildProcess:
@@ -54,7 +62,7 @@ class ChildProcess:
         start: how to start it.
         log_file: what it writes is added to this file.
         show: told every line that it writes.
-        events: where to put `Bound` and `Ended`.
+        events: where to put `Bound`, `SinksTold` and `Ended`.
 
     Attributes:
         error: why it failed, as far as it said so.
@@ -180,11 +188,14 @@ class ChildProcess:
         self,
         *,
         bound: dict[str, str] | None = None,
+        told: dict[str, Any] | None = None,
         ended: dict[str, str] | None = None,
         failed: dict[str, Any] | None = None,
     ) -> None:
         if bound is not None:
             self._events.put(Bound(self, bound))
+        if told is not None:
+            self._events.put(SinksTold(**told))
         if ended is not None:
             self.last_word = LastWord(**ended)
         if failed is not None:

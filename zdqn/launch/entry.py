@@ -50,6 +50,7 @@ def run(
     insecure: bool = False,
     keys: str | Path | None = None,
     log_level: str = "info",
+    sinks: Sequence[Sink] = (),
     stop: threading.Event | None = None,
     progress: bool = True,
     verbose: bool = False,
@@ -57,7 +58,8 @@ def run(
     """Train with every role as a process of this machine, and show how it goes.
 
     Works from a script without a main guard, and from a notebook. The learner is a process of its
-    own, so that nothing of this one can be told of metrics as they come (`train` takes sinks).
+    own, so that sinks hear of metrics, evaluations (without weights), checkpoints and the summary a
+    moment later than there, and of no single update.
 
     Args:
         config: of the run: a `zdqn.Config`, the path of a TOML file, or a dictionary of sections.
@@ -75,6 +77,8 @@ def run(
         insecure: allow servers to listen to other machines without encryption.
         keys: folder of keys, instead of ``security.keys``.
         log_level: "debug", "info", "warning" or "error".
+        sinks: told of each row of metrics, each evaluation, each checkpoint and the summary, in the
+            thread that called. What one raises, but for a `FileError`, ends the run cleanly.
         stop: set it to end the run cleanly.
         progress: show how it goes: a screen on a terminal or in a notebook, lines elsewhere.
         verbose: show on the screen all that is logged, and not warnings and errors alone.
@@ -107,6 +111,7 @@ def run(
             resume=resume,
             overwrite=overwrite,
             insecure=insecure,
+            tells=bool(sinks),
         )
         return run_processes(
             config,
@@ -114,6 +119,7 @@ def run(
             show=partial(choose_display, progress=progress, verbose=verbose),
             log_level=log_level,
             stop=stop,
+            sinks=sinks,
         )
 
 
@@ -140,6 +146,7 @@ def run_processes(
     log_level: str = "info",
     stop: threading.Event | None = None,
     companion: Companion | None = None,
+    sinks: Sequence[Sink] = (),
 ) -> RunResult:
     """Claim a run's folder, and run it with every role as a process of this machine.
 
@@ -150,6 +157,7 @@ def run_processes(
         log_level: of all roles.
         stop: set it to end the run cleanly.
         companion: of the `LocalRun`.
+        sinks: of the `LocalRun`.
 
     Raises: as `run` does.
     """
@@ -168,6 +176,7 @@ def run_processes(
                 log_level=log_level,
                 stop=stop,
                 companion=companion,
+                sinks=sinks,
             ) as local,
         ):
             local.run()

@@ -6,13 +6,14 @@ import math
 import queue
 import threading
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 from zdqn.closing import Closing
 from zdqn.config import Config
-from zdqn.errors import FileError, RoleFailedError, ZdqnError
+from zdqn.errors import FileError, RoleFailedError
 from zdqn.launch.child_main import GRACE_S
-from zdqn.launch.child_process import Bound, ChildProcess, Ended, Event
+from zdqn.launch.child_process import Bound, ChildProcess, Ended, Event, SinksTold
 from zdqn.launch.descriptors import descriptors_needed, raise_limit, shortages
 from zdqn.launch.placement import Placement
 from zdqn.launch.plan import (
@@ -26,8 +27,10 @@ from zdqn.launch.plan import (
 )
 from zdqn.launch.restarts import Restarts
 from zdqn.launch.starting import ProcessStarter, start_locally
+from zdqn.launch.telling import pass_on
 from zdqn.records.endpoints import Endpoints, record_endpoints
 from zdqn.records.run_files import RunFiles, open_run_directory
+from zdqn.records.sinks import Sink
 from zdqn.roles.farewell import RUN_IS_OVER
 from zdqn.stopping import reason_of
 
@@ -80,6 +83,8 @@ class LocalRun(Closing):
         restarts: which processes are to be started; others may add to them.
         stop: set it to end the run cleanly.
         companion: told as time goes by.
+        sinks: told what the learner tells, in the thread of `run`, if `given` has it tell. What one
+            raises ends the run cleanly, and is raised then.
 
     Attributes:
         living: processes by name; those that are being started again are missing.
@@ -99,10 +104,12 @@ class LocalRun(Closing):
         restarts: Restarts | None = None,
         stop: threading.Event | None = None,
         companion: Companion | None = None,
+        sinks: Sequence[Sink] = (),
     ) -> None:
         self._placement = placement
         self._config: Config = placement.config
         self._audience = audience
+        self._sinks = sinks
         self._log_level = log_level
         self._start_process = start
         self._stop = stop or threading.Event()
@@ -111,7 +118,7 @@ class LocalRun(Closing):
         self.endpoints: Endpoints = {}
         self.living: dict[str, ChildProcess] = {}
         self._restarts = restarts or Restarts(self._config.launch.max_restarts)
-        self._failure: ZdqnError | None = None
+        self._failure: Exception | None = None
         self._stop_by_s: float | None = None
         self._done = False
         self._killed: set[str] = set()
@@ -191,6 +198,13 @@ class LocalRun(Closing):
             return
         if isinstance(event, Bound):
             self._take_endpoints(event)
+        elif isinstance(event, SinksTold):
+            try:
+                pass_on(event.method, event.what, self._sinks)
+            except Exception as error:  # noqa: BLE001 - raised when the run has ended
+                self._sinks = ()
+                self._fail(error)
+                self._ask_to_stop(f"a sink raised {type(error).__name__}")
         else:
             self._take_end(event)
 
@@ -294,7 +308,7 @@ class LocalRun(Closing):
         planned = self._restarts.waiting() + [child.planned for child in self.living.values()]
         return sum(process.role == role for process in planned)
 
-    def _fail(self, error: ZdqnError) -> None:
+    def _fail(self, error: Exception) -> None:
         """Keep the first error: it is the cause of what follows."""
         self._failure = self._failure or error
 

@@ -79,6 +79,7 @@ class RunArguments:
         resume: run directory to go on from.
         overwrite: let the learner remove the run that is in `run_directory`.
         insecure: let servers listen to other machines.
+        tells: have the learner tell the launcher what it tells its sinks.
     """
 
     run_directory: Path
@@ -87,6 +88,7 @@ class RunArguments:
     resume: Path | None = None
     overwrite: bool = False
     insecure: bool = False
+    tells: bool = False
 
     def gone_on(self) -> RunArguments:
         """Give what a learner gets that goes on in the run's own folder."""
@@ -125,6 +127,8 @@ def role_arguments(
             "overwrite": given.overwrite,
             "insecure": given.insecure,
         }
+        if given.tells:
+            arguments["tells"] = True  # made into a sink in its process
         return arguments if memory else None
     arguments = {
         "learner": learner,

@@ -26,7 +26,7 @@ from zdqn.records.checkpoints import (
 from zdqn.records.metrics import Metrics
 from zdqn.records.rescoring import Rescoring
 from zdqn.records.run_directory import RunDirectory
-from zdqn.records.sinks import Sink
+from zdqn.records.sinks import Sink, TakesRows
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.rl.update_means import UpdateMeans
 from zdqn.wire.status import CollectorStatistics, MetricsRow
@@ -56,7 +56,8 @@ class Recorder:
     def __init__(self, config: Config, directory: RunDirectory, sinks: Sequence[Sink] = ()) -> None:
         self._config = config
         self._directory = directory
-        self._sinks: tuple[Sink, ...] = (directory, *sinks)
+        self._sinks: tuple[TakesRows, ...] = (directory, *sinks)
+        self._listeners = tuple(sinks)
         self._complained: set[int] = set()
         self._best: Checkpoint | None = None
         self._kept_return: float | None = None
@@ -227,7 +228,12 @@ class Recorder:
             raise failures[0]
         return summary
 
-    def _tell(self, write: Callable[[Sink], None]) -> None:
+    def note_updates(self, updates: int) -> None:
+        """Tell who listens, but for the directory, that so many updates have been made."""
+        for listener in self._listeners:
+            listener.add_updates(updates)
+
+    def _tell(self, write: Callable[[TakesRows], None]) -> None:
         """Tell every sink, or say once in a row why not: a full disk must not end the training."""
         for number, sink in enumerate(self._sinks):
             try:
@@ -320,6 +326,9 @@ class Recorder:
         )
         kept = self._config.learner.checkpoints_kept
         try:
-            CheckpointDirectory(self._directory.checkpoints, kept).save(checkpoint)
+            path = CheckpointDirectory(self._directory.checkpoints, kept).save(checkpoint)
         except ZdqnError as error:  # a full disk must not end the training that fills it
             logger.warning("no checkpoint was saved: %s", error)
+            return
+        for listener in self._listeners:
+            listener.add_checkpoint(path)

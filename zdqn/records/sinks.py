@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from zdqn.records.snapshots import Evaluation
 from zdqn.wire.status import MetricsRow
 
 
-class Sink(Protocol):
-    """Takes what a run brings, as it comes; a `zdqn.records.run_directory.RunDirectory` is one.
+class TakesRows(Protocol):
+    """Takes what a run writes down, as a `zdqn.records.run_directory.RunDirectory` does."""
+
+    def add_metrics(self, row: MetricsRow) -> None:
+        """Take a row of metrics."""
+
+    def add_evaluation(self, evaluation: Evaluation) -> None:
+        """Take the scores of a snapshot."""
+
+    def write_summary(self, summary: Mapping[str, Any]) -> None:
+        """Take what there is to say at the end."""
+
+
+class Sink(TakesRows, Protocol):
+    """Takes what a run brings, as it comes.
 
     Subclass it and write the methods that you want; the others do nothing. They are called in the
     process and the thread that trains, which waits for them.
@@ -26,6 +40,14 @@ class Sink(Protocol):
 
     def add_evaluation(self, evaluation: Evaluation) -> None:
         """Take the scores of a snapshot."""
+        return
+
+    def add_updates(self, updates: int) -> None:
+        """Take note that so many updates have been made; one or several since the last time."""
+        return
+
+    def add_checkpoint(self, path: Path) -> None:
+        """Take note of a checkpoint that was written."""
         return
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:

@@ -152,7 +152,12 @@ def build_network(
 
 
 def build_policy(
-    config: Config, factory: NetworkFactory | None, spec: EnvironmentSpec, count: int
+    config: Config,
+    factory: NetworkFactory | None,
+    spec: EnvironmentSpec,
+    count: int,
+    *,
+    set_threads: bool = True,
 ) -> Greedy:
     """Build what a collector acts with; its weights are still to be loaded.
 
@@ -161,6 +166,7 @@ def build_policy(
         factory: makes a network in place of ``network.kind``.
         spec: of the environment.
         count: observations that it will act on at once.
+        set_threads: set PyTorch's threads in this process to ``collector.threads``.
 
     Returns:
         A network in NumPy where that is the faster (PyTorch is not even loaded then), or else one
@@ -175,7 +181,8 @@ def build_policy(
         return dense
     from zdqn.rl.torch_policy import TorchPolicy
 
-    use_threads(config.collector.threads)
+    if set_threads:
+        use_threads(config.collector.threads)
     return TorchPolicy(build_network(config, factory, spec))
 
 

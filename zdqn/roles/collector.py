@@ -2,69 +2,33 @@
 
 from __future__ import annotations
 
-import logging
 import threading
-import time
-from collections import deque
-from collections.abc import Collection
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from zdqn.config import Config
-from zdqn.data import EnvironmentSpec
+from zdqn.data import EnvironmentSpec, EpisodeStatistics, WeightVersion
 from zdqn.rl.exploration import explore
-from zdqn.roles.acting.block_link import BlockLink, open_block_link
-from zdqn.roles.acting.block_stream import BlockStream
-from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
-from zdqn.roles.acting.policy import Policy, make_policy
-from zdqn.roles.acting.standstill import Standstill
+from zdqn.roles.acting.block_stream import BlockSource, BlockStream
+from zdqn.roles.acting.policy import Policy
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
     build_environments,
     build_rollout,
 )
-from zdqn.roles.learner_client import LearnerClient
-from zdqn.wire.addresses import Address, check_resolves, parse_address
+from zdqn.roles.collecting_client import CollectingClient
 from zdqn.wire.compression import check_compression
-from zdqn.wire.membership import Membership
-from zdqn.wire.protocol import Statistics, Welcome
 from zdqn.wire.sockets import Context
-from zdqn.wire.status import CollectorStatistics, RefusalStatistics
 
 if TYPE_CHECKING:
     from zdqn.core.rollout import Rollout
 
-logger = logging.getLogger("zdqn.collector")
 
-_RECENT_EPISODES = 20
-
-
-@dataclass(frozen=True)
-class CollectorResult:
-    """What a collector did in its life.
-
-    Attributes:
-        environment_steps: taken.
-        episodes: finished.
-        blocks_sent: handed to the link.
-        transitions_sent: in them.
-        transitions_unsent: complete, but kept back because the run ended.
-    """
-
-    environment_steps: int
-    episodes: int
-    blocks_sent: int
-    transitions_sent: int
-    transitions_unsent: int
-
-
-class Collector(LearnerClient):
+class Collector(CollectingClient):
     """The collector role.
 
     Args:
@@ -78,6 +42,9 @@ class Collector(LearnerClient):
         allow_code: modules that a configuration from the learner may name code of.
         context: where sockets live; by default one of its own.
         stop: set it to end `run`.
+        on_episode: told of each episode that ends, in the thread of `run`, which waits for it. What
+            it raises ends the role, and so does what the next one raises.
+        on_weights: told of each version of the weights that is taken over, likewise.
 
     Raises:
         ConfigError: for a malformed address, or an environment that cannot be made.
@@ -97,24 +64,14 @@ class Collector(LearnerClient):
         allow_code: Collection[str] = (),
         context: Context | None = None,
         stop: threading.Event | None = None,
+        on_episode: Callable[[EpisodeStatistics], object] | None = None,
+        on_weights: Callable[[WeightVersion], object] | None = None,
     ) -> None:
-        self._memory = None if memory is None else parse_address(memory, parameter="--memory")
-        if self._memory is not None:
-            check_resolves(self._memory, parameter="--memory")
         self._rollout: Rollout | None = None
-        self._policy: Policy | None = None
-        self._returns: deque[float] = deque(maxlen=_RECENT_EPISODES)
-        self._stream: BlockStream | None = None
-        self._link: BlockLink | None = None
-        self._at_memory: Membership | None = None
-        self._refused = 0
-        self._epsilon: float = 1.0
-        self._began_s = 0.0
-        self._standstill = Standstill()
         super().__init__(
-            "collector",
             config,
             learner=learner,
+            memory=memory,
             environment=environment,
             network=network,
             name=name,
@@ -122,6 +79,8 @@ class Collector(LearnerClient):
             allow_code=allow_code,
             context=context,
             stop=stop,
+            on_episode=on_episode,
+            on_weights=on_weights,
         )
 
     def _make_environments(self, config: Config) -> tuple[Any, EnvironmentSpec]:
@@ -131,187 +90,25 @@ class Collector(LearnerClient):
             config, self._factory, count=section.environments, vectorization=section.vectorization
         )
 
-    # --- life -------------------------------------------------------------------------------------
-
-    def run(self) -> CollectorResult:
-        """Collect until the learner is done or `stop` is set.
-
-        Returns:
-            What it did.
-
-        Raises:
-            EnvironmentFailedError: when the environment raises or misbehaves.
-            MismatchError: when learner or memory refuse.
-            PeerUnavailableError: when one does not answer in ``links.connect_timeout_s``.
-        """
-        with ExitStack() as stack:
-            membership, welcome = self._join()
-            stack.callback(membership.leave)
-            if welcome is not None:
-                self._collect(stack, membership, welcome)
-            membership.raise_failure()
-        result = self._result()
-        logger.info(
-            "collected %d environment steps and %d episodes; sent %d blocks with %d transitions; "
-            "%d were complete, and not sent any more",
-            result.environment_steps,
-            result.episodes,
-            result.blocks_sent,
-            result.transitions_sent,
-            result.transitions_unsent,
+    def _make_source(self, config: Config, seed: int) -> BlockSource:
+        assert self._spec is not None
+        self._rollout = build_rollout(
+            config, self._environments, self._spec, seed=seed, label=self._name
         )
-        return result
+        return self._rollout
 
-    def _collect(self, stack: ExitStack, learner: Membership, welcome: Welcome) -> None:
+    def _play(self, policy: Policy, stream: BlockStream, rng: np.random.Generator) -> None:
         assert self._config is not None
-        config = self._config
-        memory = self._at_memory = self._membership(self._memory_address(welcome), "memory")
-        stack.callback(memory.leave)
-        memory_welcome = memory.join()
-        if memory_welcome is None:
-            return
         assert self._spec is not None
-        policy = make_policy(
-            config,
-            node=self._node,
-            learner=self._learner,
-            welcome=welcome,
-            spec=self._spec,
-            network=self._network,
-            session=self._session,
-            stop=self._stop,
-        )
-        stack.callback(policy.close)
-        link = open_block_link(
-            config, self._node, memory.address, memory_welcome, session=self._session
-        )
-        stack.callback(lambda: link.close(0 if learner.stopping or policy.stopping else None))
-        logger.info("collecting as collector %d of run %s", welcome.index, welcome.run_id)
-        self._roll(config, welcome, learner, policy, link)
-        memory.raise_failure()
-
-    def _memory_address(self, welcome: Welcome) -> Address:
-        """Give the memory's address; one on the learner's loopback is on the learner's host."""
-        if self._memory is not None:
-            return self._memory
-        address = parse_address(welcome.memory, parameter="the memory's address from the learner")
-        return address.reached_through(self._learner) if address.is_loopback else address
-
-    # --- the loop ---------------------------------------------------------------------------------
-
-    def _roll(
-        self,
-        config: Config,
-        welcome: Welcome,
-        learner: Membership,
-        policy: Policy,
-        link: BlockLink,
-    ) -> None:
-        assert self._spec is not None
-        seeds = np.random.SeedSequence((welcome.seed, 0, welcome.index)).spawn(2)
-        rollout = build_rollout(
-            config,
-            self._environments,
-            self._spec,
-            seed=int(seeds[0].generate_state(1)[0]),
-            label=self._name,
-        )
-        rng = np.random.default_rng(seeds[1])
-        epsilons, steps_of_all = EpsilonSource(config), StepsOfAll()
-        count, actions = config.collector.environments, self._spec.num_actions
-        self._began_s = time.monotonic()
-        self._rollout, self._policy, self._link = rollout, policy, link
-        stream = self._stream = BlockStream(
-            rollout,
-            link.sender,
-            session=self._session,
-            origin=self._spec.origin(welcome.run_id),
-            compression=config.collector.compression,
-            block_age_s=config.collector.block_age_s,
-            window=link.window,
-            acked=link.acked is not None,
-        )
-
-        def over() -> bool:
-            policy.refresh()
-            return self._stop.is_set() or policy.stopping
-
-        while not over():
-            epsilon = self._look_up_epsilon(epsilons, steps_of_all, policy, learner)
+        assert self._rollout is not None
+        rollout = self._rollout
+        count, actions = self._config.collector.environments, self._spec.num_actions
+        while not self._is_over():
+            epsilon = self._look_up_epsilon()
             choice = policy.choose(rollout.observations, explore(count, actions, epsilon, rng))
             if choice is None:
                 break
             rollout.step(*choice)
             for episode in rollout.take_episodes():
-                self._returns.append(episode.total_reward)
-            stream.send_if_due(over)
-        # if the run is not over, it goes on without this collector
-        stream.finish(over, wanted=not (learner.stopping or policy.stopping))
-        link.drain(lambda: learner.stopping or policy.stopping)
-
-    def _look_up_epsilon(
-        self, epsilons: EpsilonSource, steps_of_all: StepsOfAll, policy: Policy, learner: Membership
-    ) -> float | NDArray[np.float64]:
-        assert self._rollout is not None
-        pong = learner.pong
-        collectors = pong.collectors if pong is not None else 1
-        steps = steps_of_all.guess(
-            heard=max(policy.environment_steps, pong.environment_steps if pong is not None else 0),
-            own=self._rollout.environment_steps,
-            collectors=collectors,
-            ahead=self._stream.steps_ahead if self._stream is not None else 0,
-        )
-        epsilon = epsilons.at(steps, collectors, learner.index)
-        self._epsilon = float(np.mean(epsilon))
-        return epsilon
-
-    def _note_refusals(self) -> int:
-        """Log that the memory has refused blocks of this collector, and why; give how many."""
-        pong = self._at_memory.pong if self._at_memory is not None else None
-        if pong is not None:
-            told = RefusalStatistics.read(pong.statistics)
-            if told.yours_refused > self._refused:
-                logger.warning(
-                    "the memory has refused %d blocks of this collector so far: %s",
-                    told.yours_refused,
-                    told.why_refused,
-                )
-            self._refused = told.yours_refused
-        return self._refused
-
-    # --- what is known ----------------------------------------------------------------------------
-
-    def _statistics(self) -> Statistics:
-        rollout, stream, policy = self._rollout, self._stream, self._policy
-        acked = self._link.acked if self._link is not None else None
-        returns = tuple(self._returns)
-        waits = stream is None or policy is None or stream.waits or policy.asks
-        steps = rollout.environment_steps if rollout is not None else 0
-        statistics = CollectorStatistics(
-            environment_steps=steps,
-            episodes=rollout.episodes if rollout is not None else 0,
-            blocks_sent=stream.blocks_sent if stream is not None else 0,
-            transitions_sent=stream.transitions_sent if stream is not None else 0,
-            blocks_refused=self._note_refusals(),
-            epsilon=round(self._epsilon, 4),
-            blocked_s=round(stream.blocked_s, 3) if stream is not None else 0.0,
-            asking_s=round(policy.asking_s, 3) if policy is not None else 0.0,
-            collecting_s=round(time.monotonic() - self._began_s, 3) if self._began_s else 0.0,
-            idle_s=round(self._standstill.look(steps, waits=waits), 1),
-            steps_ahead=stream.steps_ahead if stream is not None else None,
-            unacknowledged=acked.unacknowledged if acked is not None else None,
-            resent=acked.resent if acked is not None else None,
-            acknowledging_s=round(acked.waits_s, 1) if acked is not None else None,
-            episode_return_mean=round(sum(returns) / len(returns), 3) if returns else None,
-        )
-        return statistics.to_wire()
-
-    def _result(self) -> CollectorResult:
-        rollout, stream = self._rollout, self._stream
-        return CollectorResult(
-            environment_steps=rollout.environment_steps if rollout is not None else 0,
-            episodes=rollout.episodes if rollout is not None else 0,
-            blocks_sent=stream.blocks_sent if stream is not None else 0,
-            transitions_sent=stream.transitions_sent if stream is not None else 0,
-            transitions_unsent=stream.transitions_unsent if stream is not None else 0,
-        )
+                self.note_episode(episode)
+            stream.send_if_due(self._is_over)

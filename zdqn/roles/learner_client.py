@@ -89,6 +89,11 @@ class LearnerClient(Closing):
         self._environments, self._spec = self._make_environments(config)
         self._config = config
 
+    def _replaced_keys(self) -> Collection[str]:
+        """Name the keys in whose place functions of this process are used."""
+        given = {"environment.id": self._factory, "network.kind": self._network}
+        return [key for key, factory in given.items() if factory is not None]
+
     def _hello(self, server: ServerRole) -> Hello:
         config, spec = self._config, self._spec
         return Hello(
@@ -132,9 +137,7 @@ class LearnerClient(Closing):
             if welcome is None:
                 return introduction, None
             config = from_dict(welcome.config, source="the learner's configuration")
-            given = {"environment.id": self._factory, "network.kind": self._network}
-            taken = [key for key, factory in given.items() if factory is not None]
-            check_code_allowed(config, self._allow_code, given=taken)
+            check_code_allowed(config, self._allow_code, given=self._replaced_keys())
             self._build(config)
         membership = self._membership(self._learner, "learner")  # with the links of the run
         welcome = membership.join()

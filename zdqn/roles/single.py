@@ -250,7 +250,9 @@ class Single(Closing):
                 -_RECENT_EPISODES:
             ]
             left = self._agenda.updates_left(self._trainer.updates)
-            self._lockstep.learn(inf if left is None else left, self._is_interrupted)
+            made = self._lockstep.learn(inf if left is None else left, self._is_interrupted)
+            if made:
+                self._recorder.note_updates(self._trainer.updates)
             self._do_what_is_due()
         return self._finish(reason)
 

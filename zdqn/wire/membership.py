@@ -64,6 +64,7 @@ class Membership:
         failure: why the server refused to go on, or None.
         stopping: the server said that the run is over.
         address: of the server.
+        silent: the server did not answer the last ping.
         server_sessions: of each start of the server that has answered, in order.
     """
 
@@ -91,7 +92,7 @@ class Membership:
         self._connect_timeout_s = connect_timeout_s
         self._leaving = threading.Event()
         self._thread: threading.Thread | None = None
-        self._silent = False
+        self.silent = False
         self.index = 0
         self.pong: Pong | None = None
         self.pong_s: float | None = None
@@ -171,14 +172,14 @@ class Membership:
                     self.failure = error
                     self._stop.set()
                     return
-                if not answered and not self._silent:
+                if not answered and not self.silent:
                     logger.warning(
                         "the %s at %s does not answer; waiting for it%s",
                         self._server,
                         self.address,
                         client.hint,
                     )
-                self._silent = not answered
+                self.silent = not answered
 
     def _ping(self, client: Client) -> bool:
         ping = Ping(session=self._session, statistics=self._statistics())
@@ -188,7 +189,7 @@ class Membership:
         if reply is None:
             return self._leaving.is_set()
         pong = codec.expect(reply.message, Pong)
-        if self._silent:
+        if self.silent:
             logger.info("the %s at %s answers again", self._server, self.address)
         self.pong, self.pong_s = pong, time.monotonic()
         is_new = pong.session not in self.server_sessions
@@ -228,7 +229,7 @@ class Membership:
             return
         self._thread.join()
         self._thread = None
-        if self.failure is not None or self._silent:
+        if self.failure is not None or self.silent:
             return
         with self._node.client(self.address, self._server) as client:
             goodbye = Goodbye(session=self._session, statistics=self._statistics())

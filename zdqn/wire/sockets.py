@@ -15,12 +15,12 @@ import resource
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 import zmq
 
 from zdqn.closing import Closing
-from zdqn.errors import AddressInUseError, ConfigError, RoleFailedError
+from zdqn.errors import AddressInUseError, ConfigError, RoleFailedError, UsageError
 from zdqn.wire import forked_copies
 from zdqn.wire.addresses import Address, taken
 from zdqn.wire.held_port import HeldPort
@@ -94,6 +94,33 @@ class Context(Closing):
     def close(self) -> None:
         """Close everything; sockets that still hold data get `LINGER_MS`."""
         self._context.destroy(linger=None)
+
+
+class BorrowedContext(Context):
+    """A context of somebody else's, who closes it.
+
+    Args:
+        context: theirs; one of `zmq.asyncio` will do, and is not waited with.
+    """
+
+    def __init__(self, context: zmq.Context[Any]) -> None:
+        self._context = zmq.Context.shadow(context.underlying)
+
+    def close(self) -> None:
+        """Leave it as it is."""
+
+
+def borrow(context: object) -> Context:
+    """Use a context of a host program.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    if not isinstance(context, zmq.Context):
+        raise UsageError(
+            f"context is {context!r}, but must be a zmq.Context, or None for a private one."
+        )
+    return BorrowedContext(context)
 
 
 def watch_by_keepalive(socket: zmq.Socket[bytes]) -> None:

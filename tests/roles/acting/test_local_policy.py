@@ -87,6 +87,7 @@ class Acting:
             spec=SPEC,
             network=None,
             estimate=estimate,
+            rows=1,
             stop=self.stop,
             run_id="r",
             clock=lambda: self.now_s,

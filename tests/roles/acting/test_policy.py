@@ -102,6 +102,7 @@ def make(node, *overrides, stop=None, network=None, learner=LEARNER, welcome=OF_
         spec=SPEC,
         network=network,
         session=77,
+        rows=1,
         stop=stop or threading.Event(),
     )
 

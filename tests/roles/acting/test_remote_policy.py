@@ -111,6 +111,30 @@ def test_but_no_longer_than_is_configured():
         policy.choose(observe(5), explore(False))
 
 
+def test_with_a_time_it_asks_until_that_is_over_and_says_nothing():
+    silent = Server(*[None] * 10**6)
+    policy, _ = make(silent)
+    assert policy.choose(observe(5), explore(False), timeout_s=0.01) is None
+    assert silent.asked
+    assert policy.asking_s >= 0.01
+    policy, _ = make(Server(None, refusal("not_serving")))
+    choice = policy.choose(observe(5), explore(False), timeout_s=60.0)
+    assert choice is not None
+    assert choice.actions.tolist() == [5]
+
+
+def test_without_time_nothing_is_asked():
+    server = Server()
+    policy, _ = make(server)
+    assert policy.choose(observe(5), explore(False), timeout_s=0.0) is None
+    assert server.asked == []
+
+
+def test_it_knows_no_values():
+    policy, _ = make(Server())
+    policy.value(observe(5))
+
+
 def test_a_run_that_is_over_gives_no_choice():
     policy, stop = make(Server(refusal("stopping")))
     assert policy.choose(observe(5), explore(False)) is None

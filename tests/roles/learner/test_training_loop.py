@@ -163,6 +163,10 @@ class FakeRecorder:
         self.evaluations = []
         self.checkpoints = []
         self.frozen = 0
+        self.updates = []
+
+    def note_updates(self, updates):
+        self.updates.append(updates)
 
     def report(self, counters, *, update, collectors):
         self.rows.append((counters, update, collectors))
@@ -538,6 +542,12 @@ def test_checkpoints_hold_the_version_that_is_published():
     setting = Setting(batch(4), periods=Periods(publish_updates=1, checkpoint_updates=2))
     setting.run()
     assert setting.recorder.checkpoints == [(2, 2, 2), (4, 4, 4)]
+
+
+def test_the_recorder_hears_of_each_update_before_what_is_due_after_it():
+    setting = Setting(batch(4))
+    setting.run()
+    assert setting.recorder.updates == [1, 2, 3, 4]
 
 
 def test_reports_go_to_the_recorder_and_the_board():

@@ -105,8 +105,9 @@ def _wait_for_all(
             continue
         if isinstance(event, Ended):
             raise event.child.failure(event.exit_code)
-        _take_bound(placement, event, known)
-        _assign(placement, children, known, log_level)
+        if isinstance(event, Bound):
+            _take_bound(placement, event, known)
+            _assign(placement, children, known, log_level)
 
 
 def _take_bound(placement: ClusterPlacement, event: Bound, known: Endpoints) -> None:

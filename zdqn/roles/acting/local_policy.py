@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.config import Config
@@ -40,6 +41,8 @@ class LocalPolicy:
         spec: of the environment.
         network: makes the Q-network in place of ``network.kind``.
         estimate: whether to give Q values with every choice, for priorities.
+        rows: observations that are acted on at once.
+        own_process: whether PyTorch's threads in this process are this policy's to set.
         stop: ends waiting.
         run_id: of the run; weights of another are ignored.
         clock: gives seconds that only ever grow.
@@ -58,16 +61,18 @@ class LocalPolicy:
         spec: EnvironmentSpec,
         network: NetworkFactory | None,
         estimate: bool,
+        rows: int,
+        own_process: bool = True,
         stop: threading.Event,
         run_id: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._policy = build_policy(config, network, spec, config.collector.environments)
+        self._policy = build_policy(config, network, spec, rows, set_threads=own_process)
         self._estimate = estimate
         self._subscriber = subscriber
         self._clock = clock
         self._run_id = run_id
-        self._version = -1
+        self.weight_version = -1
         self._looked_s = 0.0
         self.environment_steps = 0
         self.stopping = False
@@ -117,16 +122,26 @@ class LocalPolicy:
             )
         self.stopping = self.stopping or header.stopping
         self.environment_steps = max(self.environment_steps, header.environment_steps)
-        if header.weight_version <= self._version:  # never back, and nothing to do if equal
+        if header.weight_version <= self.weight_version:  # never back, and nothing to do if equal
             return
         self._policy.load(payloads.read_weights(message, header))
-        self._version = header.weight_version
+        self.weight_version = header.weight_version
 
-    def choose(self, observations: NDArray[Any], exploration: Exploration) -> Choice:
-        """Act by the network where not exploring."""
+    def choose(
+        self,
+        observations: NDArray[Any],
+        exploration: Exploration,
+        *,
+        timeout_s: float | None = None,
+    ) -> Choice:
+        """Act by the network where not exploring; nobody is waited for."""
         return self._policy.choose(
-            observations, exploration, self._version, estimate=self._estimate
+            observations, exploration, self.weight_version, estimate=self._estimate
         )
+
+    def value(self, observations: NDArray[Any]) -> NDArray[np.float32] | None:
+        """Give max_a Q, if it estimates."""
+        return self._policy.q_values(observations).max(1) if self._estimate else None
 
     def close(self) -> None:
         """Unsubscribe."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any, Protocol
 
+import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.config import Config
@@ -26,23 +27,35 @@ class Policy(Protocol):
         stopping: training is over.
         asking_s: seconds spent waiting for somebody else's actions.
         asks: whether it waits for some now.
+        weight_version: packed version of the weights that chose last; -1 before the first.
     """
 
     environment_steps: int
     stopping: bool
     asking_s: float
     asks: bool
+    weight_version: int
 
     def refresh(self) -> None:
         """Take over newer weights, if there are any."""
 
-    def choose(self, observations: NDArray[Any], exploration: Exploration) -> Choice | None:
-        """Act in N environments; None if the run ended first.
+    def choose(
+        self,
+        observations: NDArray[Any],
+        exploration: Exploration,
+        *,
+        timeout_s: float | None = None,
+    ) -> Choice | None:
+        """Act in N environments; None if the run or the time ended first.
 
         Args:
             observations: shape (N, *stacked_shape).
             exploration: where to act at random instead.
+            timeout_s: how long to wait for somebody else's actions; None for as long as it takes.
         """
+
+    def value(self, observations: NDArray[Any]) -> NDArray[np.float32] | None:
+        """Give max_a Q of observations, shape (N,), float32; None where it gives no estimates."""
 
     def close(self) -> None:
         """Close what it holds."""
@@ -58,6 +71,8 @@ def make_policy(
     network: NetworkFactory | None,
     session: int,
     stop: threading.Event,
+    rows: int,
+    own_process: bool = True,
 ) -> Policy:
     """Make the policy that ``collector.policy`` names.
 
@@ -70,6 +85,8 @@ def make_policy(
         network: makes the Q-network in place of ``network.kind``.
         session: of who acts.
         stop: ends waiting.
+        rows: observations that are acted on at once.
+        own_process: whether PyTorch's threads in this process are the policy's to set.
 
     Returns:
         A policy, to be closed. A local one has weights, unless the run ended first.
@@ -94,6 +111,8 @@ def make_policy(
             spec=spec,
             network=network,
             estimate=prioritized and config.replay.initial_priority == "collector",
+            rows=rows,
+            own_process=own_process,
             stop=stop,
             run_id=welcome.run_id,
         )

@@ -48,7 +48,7 @@ class RemotePolicy:
         self._spec = spec
         self._session = session
         self._stop = stop
-        self._version = -1
+        self.weight_version = -1
         self._starts: dict[int, bytes] = {}  # of messages, by how many observations they hold
         self.environment_steps = 0
         self.stopping = False
@@ -58,26 +58,32 @@ class RemotePolicy:
     def refresh(self) -> None:
         """Do nothing: every action is asked for."""
 
-    def choose(self, observations: NDArray[Any], exploration: Exploration) -> Choice | None:
+    def choose(
+        self,
+        observations: NDArray[Any],
+        exploration: Exploration,
+        *,
+        timeout_s: float | None = None,
+    ) -> Choice | None:
         """Ask for the actions of those environments that do not explore."""
         exploring = np.count_nonzero(exploration.exploring)
         if exploring == len(observations):
-            return Choice(exploration.actions, max(self._version, 0))
+            return Choice(exploration.actions, max(self.weight_version, 0))
         started_s = time.monotonic()
         asking = ~exploration.exploring
         self.asks = True
-        greedy = self._ask(observations[asking] if exploring else observations)
+        greedy = self._ask(observations[asking] if exploring else observations, timeout_s)
         self.asks = False
         self.asking_s += time.monotonic() - started_s
         if greedy is None:
             return None
         if not exploring:
-            return Choice(greedy, self._version)
+            return Choice(greedy, self.weight_version)
         actions = exploration.actions.copy()
         actions[asking] = greedy
-        return Choice(actions, self._version)
+        return Choice(actions, self.weight_version)
 
-    def _ask(self, observations: NDArray[Any]) -> NDArray[np.int64] | None:
+    def _ask(self, observations: NDArray[Any], timeout_s: float | None) -> NDArray[np.int64] | None:
         count = len(observations)
         start = self._starts.get(count)
         if start is None:
@@ -86,8 +92,8 @@ class RemotePolicy:
             )
             start = self._starts[count] = codec.encode_start(header)
         question = start + observations.tobytes()
-        reply = self._request(question)
-        if reply is None:  # slow or starting: wait for it, aloud
+        reply = self._request_within(question, timeout_s)
+        if reply is None and timeout_s is None:  # slow or starting: wait for it, aloud
             reply = wait_for(
                 lambda: self._request(question),
                 what=f"actions from the learner at {self._client.address}",
@@ -102,11 +108,24 @@ class RemotePolicy:
             raise ProtocolError(
                 f"the learner answered {len(actions)} actions to {count} observations"
             )
-        self._version = answer.weight_version
+        self.weight_version = answer.weight_version
         return actions
 
-    def _request(self, question: bytes) -> Reply | None:
-        body = self._client.request(question, timeout_s=_REQUEST_TIMEOUT_S, stop=self._stop)
+    def _request_within(self, question: bytes, timeout_s: float | None) -> Reply | None:
+        """Ask once, or again and again until there is no time left."""
+        reply = None
+        end_s = time.monotonic() + (_REQUEST_TIMEOUT_S if timeout_s is None else timeout_s)
+        while reply is None and not self._stop.is_set():
+            left_s = end_s - time.monotonic()
+            if left_s <= 0:
+                break
+            reply = self._request(question, min(left_s, _REQUEST_TIMEOUT_S))
+            if timeout_s is None:
+                break
+        return reply
+
+    def _request(self, question: bytes, timeout_s: float = _REQUEST_TIMEOUT_S) -> Reply | None:
+        body = self._client.request(question, timeout_s=timeout_s, stop=self._stop)
         if body is None:
             return None
         message = codec.decode(body)
@@ -116,9 +135,12 @@ class RemotePolicy:
                 self._stop.set()
             elif message.header.code is not Refusal.NOT_SERVING:
                 raise_refusal(message.header, "learner", self._client.address)
-            self._stop.wait(_RETRY_S)
+            self._stop.wait(min(_RETRY_S, timeout_s))
             return None
         return Reply(message.header, message)
+
+    def value(self, observations: NDArray[Any]) -> None:
+        """Give nothing: it has no values."""
 
     def close(self) -> None:
         """Close the connection."""

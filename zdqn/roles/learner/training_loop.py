@@ -246,6 +246,7 @@ class TrainingLoop:
             part = batches[done : done + self._updates_at_once()]
             self._update_with(part, sampled.keys[done * size :], write_back=weights is not None)
             done += len(part)
+            self._recorder.note_updates(self._trainer.updates)
             self._do_what_is_due()
             self._patience_s = self._model.serve_between_updates()
 
