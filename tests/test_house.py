@@ -33,6 +33,9 @@ TESTED_ELSEWHERE = {
     "zdqn/config/run_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
     "zdqn/records/sinks.py": "a protocol alone: tests/records/test_recorder.py",
     "zdqn/roles/agent/agent_status.py": "numbers alone: tests/roles/agent/test_agent.py",
+    "zdqn/wire/client_config.py": "structs alone: tests/roles/test_client_settings.py",
+    "zdqn/wire/desk_host.py": "a protocol alone: tests/wire/test_desk.py",
+    "zdqn/wire/field_types.py": "types alone: test_protocol_document.py, test_protocol.py",
     "zdqn/wire/memory_messages.py": "structs alone: test_protocol_document.py, test_codec.py",
     "zdqn/wire/model_messages.py": "structs alone: test_protocol_document.py, test_codec.py",
 }

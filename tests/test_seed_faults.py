@@ -18,6 +18,7 @@ from zdqn.envs import environment_spec, make_environments
 from zdqn.rl.greedy import Greedy
 from zdqn.rl.objectives import q_learning_targets
 from zdqn.roles.building import build_trainer
+from zdqn.roles.client_settings import tell_clients
 from zdqn.wire import codec
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.memory_messages import NotReady, SampleRequest
@@ -29,7 +30,7 @@ from zdqn.wire.model_messages import (
     Weights,
     WeightsRequest,
 )
-from zdqn.wire.protocol import Header, Hello, Ping, Pong, Spec, Welcome
+from zdqn.wire.protocol import PROTOCOL_VERSION, Header, Hello, Ping, Pong, Spec, Welcome
 from zdqn.wire.request_sockets import Client, Server
 from zdqn.wire.sockets import Context
 
@@ -169,7 +170,9 @@ def test_an_idle_evaluator_waits_in_the_learners_queue(system):  # noqa: F811
             if isinstance(header, Hello):
                 answer = Welcome(
                     run_id="r", session=1, data_endpoint="tcp://127.0.0.1:9",
-                    spec=None, config={}, memory="tcp://127.0.0.1:9", index=0, seed=0,
+                    spec=None, settings=tell_clients(config), config={},
+                    memory="tcp://127.0.0.1:9", index=0, seed=0, version=PROTOCOL_VERSION,
+                    capabilities=(),
                 )  # fmt: skip
             elif isinstance(header, Claim):
                 claims.append(header)

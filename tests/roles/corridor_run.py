@@ -8,7 +8,7 @@ from tests.wire.fake_server import PONG
 from zdqn.data import EnvironmentSpec
 from zdqn.wire import codec, payloads
 from zdqn.wire.model_messages import Weights
-from zdqn.wire.status import RefusalStatistics
+from zdqn.wire.protocol import Delivery
 
 SPEC = EnvironmentSpec((5,), "float32", 2)
 
@@ -35,5 +35,4 @@ def weights(*, steps=0, stopping=False, version=7, network=None):
 
 def refusing(count, why):
     """Give a pong of a memory that has refused blocks."""
-    statistics = RefusalStatistics(yours_refused=count, why_refused=why).to_wire()
-    return msgspec.structs.replace(PONG, statistics=statistics)
+    return msgspec.structs.replace(PONG, delivery=Delivery(stored=-1, refused=count, reason=why))

@@ -1,13 +1,12 @@
 """What whoever collects has, in a role that collects nothing; the rest: test_collector.py."""
 
-from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 import pytest
 
 from tests.roles.corridor_run import SPEC, refusing
-from tests.wire.fake_server import PONG, WELCOME
+from tests.wire.fake_server import WELCOME
 from zdqn.roles.collecting_client import CollectingClient, CollectorResult
 
 
@@ -50,18 +49,10 @@ def test_before_it_has_joined_it_tells_that_it_did_nothing():
     assert "steps_ahead" not in told
 
 
-def test_they_are_said_again_only_when_there_are_more(caplog):
+def test_what_the_memory_has_refused_is_told():
     with Sender() as role:
-        memory = role._at_memory = cast("Any", SimpleNamespace(pong=None))
-        told = []
-        for pong in (None, PONG, refusing(1, "a"), refusing(1, "a"), refusing(3, "b"), PONG):
-            memory.pong = pong
-            told.append(role._statistics()["blocks_refused"])
-    assert told == [0, 0, 1, 1, 3, 0]
-    assert [record.getMessage() for record in caplog.records] == [
-        f"the memory has refused {what} blocks of this collector so far: {why}"
-        for what, why in ((1, "a"), (3, "b"))
-    ]
+        role._refusals.look(refusing(3, "of another spec").delivery)
+        assert role._statistics()["blocks_refused"] == 3
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from zdqn.data import EpisodeStatistics, WeightVersion
 from zdqn.errors import CallbackFailedError, ConfigError, EnvironmentFailedError, MismatchError
 from zdqn.rl.schedules import ladder_epsilons
 from zdqn.roles.acting.local_policy import LocalPolicy
+from zdqn.roles.acting.refusal_watch import PINGS_IN_VAIN
 from zdqn.roles.collecting_client import CollectorResult
 from zdqn.roles.collector import Collector
 from zdqn.wire import block_payload, codec
@@ -365,6 +366,13 @@ def test_blocks_that_the_memory_has_refused_are_said_and_told(world, until, capl
     said = "the memory has refused 2 blocks of this collector so far: of another spec"
     assert said in [record.getMessage() for record in caplog.records]
     assert world.told(world.learner).blocks_refused == 2
+
+
+def test_a_memory_that_takes_none_of_its_blocks_ends_it(world):
+    pongs = [refusing(count, "of another spec") for count in range(1, 9)]
+    with pytest.raises(MismatchError, match=r"refuses all .* of another spec"):
+        world.collect(steps=1, then=world.stop.wait, of_memory={"Ping": pongs})
+    assert world.memory.count(Ping) >= PINGS_IN_VAIN
 
 
 # --- where the memory is --------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from zdqn.wire.held_port import HeldPort
 from zdqn.wire.memory_messages import Batches, BlockHeader, NotReady, SampleRequest
 from zdqn.wire.protocol import (
     Acknowledged,
+    Delivery,
     ErrorReply,
     Goodbye,
     Hello,
@@ -223,10 +224,11 @@ def test_whose_blocks_are_refused_is_told_how_many_and_why_and_nobody_else_is(
         ask(context, memory, hello(session))
     sender = send(context, memory, make_block, blocks=3, origin=7)
     eventually(lambda: status(context, memory)["blocks_refused"] == 3, "their refusal")
-    told = ask(context, memory, ping(1)).statistics
-    assert told["yours_refused"] == 3
-    assert "another run or environment" in told["why_refused"]
-    assert not {"yours_refused", "why_refused"} & ask(context, memory, ping(2)).statistics.keys()
+    told = ask(context, memory, ping(1)).delivery
+    assert (told.stored, told.refused) == (-1, 3)
+    assert "another run or environment" in told.reason
+    nothing = Delivery(stored=-1, refused=0, reason="")
+    assert ask(context, memory, ping(2)).delivery == nothing
     sender.close()
 
 
@@ -241,7 +243,8 @@ def test_once_a_learner_has_said_which_run_it_is_blocks_of_another_are_refused(
     ]
     eventually(lambda: status(context, memory)["blocks_refused"] == 2, "a refusal")
     eventually(lambda: status(context, memory)["blocks"] == 2, "those of this run")
-    assert "yours_refused" not in ask(context, memory, ping(1)).statistics
+    told = ask(context, memory, ping(1)).delivery
+    assert (told.stored, told.refused) == (1, 0)
     for sender in senders:
         sender.close()
 

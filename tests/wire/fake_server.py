@@ -3,6 +3,8 @@
 import threading
 from collections import deque
 
+from zdqn.config import Config
+from zdqn.roles.client_settings import tell_clients
 from zdqn.wire import codec
 from zdqn.wire.memory_messages import Arrivals
 from zdqn.wire.payloads import encode_accounts
@@ -12,7 +14,8 @@ from zdqn.wire.sockets import Waiter
 
 WELCOME = Welcome(
     run_id="r", session=9, data_endpoint="tcp://127.0.0.1:5555", spec=None,
-    config={}, memory="", index=0, seed=0,
+    settings=tell_clients(Config()), config={}, memory="", index=0, seed=0, version=4,
+    capabilities=(),
 )  # fmt: skip
 PONG = Pong(session=9, known=True, stopping=False, environment_steps=0, collectors=1, statistics={})
 

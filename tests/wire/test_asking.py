@@ -19,7 +19,7 @@ def test_another_protocol_version_is_named_on_both_sides(fake, context):
     client = Client(context, server.address)
     with pytest.raises(
         MismatchError,
-        match=rf"memory at {server.address} answered: .*version 1, this side version 3",
+        match=rf"memory at {server.address} answered: .*version 1, this side version 4",
     ):
         ask(client, Ping(session=1, statistics={}), server="memory", timeout_s=WAIT_S)
 

@@ -1,5 +1,5 @@
 import struct
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 import numpy as np
@@ -21,10 +21,11 @@ from zdqn.wire.model_messages import (
     Claim,
     EvaluationResult,
     Snapshot,
+    TensorInfo,
     Weights,
     WeightsRequest,
 )
-from zdqn.wire.protocol import Hello, Kind, Ping, Spec, StatusRequest
+from zdqn.wire.protocol import Answer, Hello, Kind, Ping, Spec, StatusRequest
 
 PREFIX = struct.Struct("<4sHBBII")
 ALL_HEADERS = [pytest.param(header, id=header.kind.name) for header in HEADERS.values()]
@@ -64,6 +65,8 @@ def values_of(kind: inspect.Type) -> st.SearchStrategy[Any]:  # noqa: C901 - one
             return st.one_of([values_of(inner) for inner in kind.types])
         case inspect.DictType():
             return st.dictionaries(values_of(kind.key_type), values_of(kind.value_type), max_size=3)
+        case inspect.TupleType():
+            return st.tuples(*map(values_of, kind.item_types))
         case inspect.VarTupleType():
             inner = values_of(kind.item_type)
             lists = st.lists(inner, min_size=kind.min_length or 0, max_size=kind.max_length or 3)
@@ -83,8 +86,8 @@ def headers_of(struct_type: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
 def frame(kind: int, body: bytes, payload: bytes = b"", **changes: Any) -> bytes:
     """Write a message by hand."""
     prefix = {
-        "magic": b"ZDQN", "version": 3, "kind": kind, "flags": 0, "length": len(body),
-        "reserved": 0, **changes,
+        "magic": b"ZDQN", "version": protocol.PROTOCOL_VERSION, "kind": kind, "flags": 0,
+        "length": len(body), "reserved": 0, **changes,
     }  # fmt: skip
     return PREFIX.pack(*prefix.values()) + body + payload
 
@@ -189,7 +192,7 @@ GOOD = encoded(session=1, statistics={})
         (frame(255, GOOD), "unknown kind 255"),
         (frame(4, GOOD, flags=1), "PING message has flags 1"),
         (frame(4, GOOD) + b"more", "4 bytes behind its header; this kind has no payload"),
-        (frame(4, GOOD, reserved=1), "PING message has flags 0 and reserved 1"),
+        (frame(4, GOOD, flags=0x18), "PING message has flags 24"),
         (frame(4, GOOD, length=len(GOOD) + 1), "claims a header"),
         (frame(4, GOOD, length=2**32 - 1), "claims a header"),
         (frame(4, bytes(64 * 1024 + 1)), "claims a header"),
@@ -201,6 +204,52 @@ GOOD = encoded(session=1, statistics={})
 def test_a_broken_prefix_is_refused_in_words(message, words):
     with pytest.raises(ProtocolError, match=words):
         codec.decode(message)
+
+
+@pytest.mark.parametrize("changes", [{"flags": 0xF0}, {"reserved": 2**32 - 1}])
+def test_what_a_later_day_may_use_is_passed_over(changes):
+    assert codec.decode(frame(4, GOOD, **changes)).header == Ping(session=1, statistics={})
+
+
+ANSWERS = [header for header in HEADERS.values() if issubclass(header, Answer)]
+
+
+@pytest.mark.parametrize("header_type", ANSWERS)
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_client_passes_over_fields_of_a_later_day_at_every_depth(header_type, data):
+    header = data.draw(headers_of(header_type))
+    later = add_fields(msgspec.to_builtins(header), header_type)
+    read = codec.decode(frame(header.kind, msgspec.msgpack.encode(later)))
+    assert read.header == header
+
+
+def add_fields(values: Any, kind: Any) -> Any:
+    """Add a field to each map of a header but those that may hold anything, and the spec's."""
+    added = {**values, "later": [1]}
+    for field in msgspec.structs.fields(kind):
+        kinds = [kind for kind in (field.type, *get_args(field.type)) if isinstance(kind, type)]
+        inner = [kind for kind in kinds if issubclass(kind, msgspec.Struct)]
+        value = values.get(field.name)
+        if inner and inner[0] not in (Spec, TensorInfo) and value is not None:
+            several = isinstance(value, list | tuple)
+            added[field.name] = (
+                [add_fields(item, inner[0]) for item in value] if several
+                else add_fields(value, inner[0])
+            )  # fmt: skip
+    return added
+
+
+@pytest.mark.parametrize(
+    "header_type", [header for header in HEADERS.values() if not issubclass(header, Answer)]
+)
+@settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_server_passes_over_none(header_type, data):
+    header = data.draw(headers_of(header_type))
+    later = {**msgspec.to_builtins(header), "later": [1]}
+    with pytest.raises(ProtocolError, match="later"):
+        codec.decode(frame(header.kind, msgspec.msgpack.encode(later)))
 
 
 @pytest.mark.parametrize("value", [float("nan"), 2**53 + 1, None, {}, "a\x1b[2J"])
@@ -236,7 +285,7 @@ def test_what_a_role_tells_of_itself_is_little_and_can_be_shown(statistics, take
 
 @pytest.mark.parametrize("version", [0, 1, 65535])
 def test_another_protocol_version_is_refused_naming_both(version):
-    with pytest.raises(MismatchError, match=rf"version {version}, this side version 3\b"):
+    with pytest.raises(MismatchError, match=rf"version {version}, this side version 4\b"):
         codec.decode(frame(4, b"a header of another age", version=version))
 
 

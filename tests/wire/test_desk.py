@@ -9,15 +9,20 @@ import numpy as np
 import pytest
 import zmq
 
+from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FencedError, MismatchError
+from zdqn.roles.client_settings import tell_clients
 from zdqn.wire import codec
-from zdqn.wire.desk import Desk, Particulars, RefusedError, refusal
+from zdqn.wire.desk import Desk, RefusedError, refusal
+from zdqn.wire.desk_host import Particulars
 from zdqn.wire.keys.allow_list import Caller
 from zdqn.wire.model_messages import Claim, NothingToEvaluate, WeightsRequest
 from zdqn.wire.protocol import (
     MOST_ECHO_BYTES,
+    PROTOCOL_VERSION,
     Acknowledged,
+    Delivery,
     Echo,
     ErrorReply,
     Goodbye,
@@ -35,6 +40,8 @@ from zdqn.wire.request_sockets import Request, Server
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
 HELLO = Hello(role="collector", name="collector-0", session=7)
+SETTINGS = tell_clients(Config())
+DELIVERY = Delivery(stored=4, refused=1, reason="of another run")
 
 
 class Clock:
@@ -59,7 +66,10 @@ class FakeHost:
             raise self.error
 
     def particulars(self):
-        return Particulars("tcp://127.0.0.1:5", SPEC, 3, {"run": {"seed": 3}}, "tcp://127.0.0.1:6")
+        return Particulars(
+            "tcp://127.0.0.1:5", SPEC, 3, SETTINGS, ("acked",), {"run": {"seed": 3}},
+            "tcp://127.0.0.1:6",
+        )  # fmt: skip
 
     def is_over_for(self, role):
         return role in self.over_for
@@ -69,6 +79,9 @@ class FakeHost:
 
     def statistics(self, session):
         return {"size": 5, "session": session}
+
+    def delivery(self, session):
+        return DELIVERY if session == 7 else None
 
     def status(self):
         return {"everything": "fine"}
@@ -117,12 +130,54 @@ def test_who_wants_the_other_server_is_refused_with_the_way_out(desk):
 def test_a_hello_is_answered_with_what_the_server_tells(desk):
     assert ask(desk, HELLO) == Welcome(
         run_id="run-a", session=9, data_endpoint="tcp://127.0.0.1:5",
-        spec=Spec.of(SPEC), config={"run": {"seed": 3}}, memory="tcp://127.0.0.1:6", index=0,
-        seed=3,
+        spec=Spec.of(SPEC), settings=SETTINGS, config={}, memory="tcp://127.0.0.1:6", index=0,
+        seed=3, version=PROTOCOL_VERSION, capabilities=("acked",),
     )  # fmt: skip
     second = ask(desk, Hello(role="collector", name="collector-1", session=8))
     assert second.index == 1
     assert [peer.name for peer in desk.living("collector")] == ["collector-0", "collector-1"]
+
+
+def test_only_who_wants_the_whole_configuration_is_sent_it(desk):
+    wants = msgspec.structs.replace(HELLO, capabilities=("later", "configuration"))
+    assert ask(desk, wants).config == {"run": {"seed": 3}}
+    assert ask(desk, HELLO).config == {}
+
+
+@pytest.mark.parametrize(
+    ("versions", "agreed"),
+    [
+        (None, PROTOCOL_VERSION),
+        ((PROTOCOL_VERSION, PROTOCOL_VERSION), PROTOCOL_VERSION),
+        ((1, PROTOCOL_VERSION + 9), PROTOCOL_VERSION),
+        ((PROTOCOL_VERSION + 1, PROTOCOL_VERSION + 9), None),
+        ((1, PROTOCOL_VERSION - 1), None),
+    ],
+)
+def test_the_highest_version_that_both_speak_is_agreed_on(desk, versions, agreed):
+    answer = ask(desk, msgspec.structs.replace(HELLO, versions=versions))
+    if agreed is None:
+        assert answer.code is Refusal.PROTOCOL
+        assert f"versions {versions[0]} to {versions[1]}" in answer.message
+    else:
+        assert answer.version == agreed
+
+
+def test_a_refusal_is_logged_with_the_name_of_who_is_refused(desk, caplog):
+    ask(desk, HELLO)
+    ask(desk, Ping(session=7, statistics={"epsilon": 2}))
+    ask(desk, Hello(role="learner", name="learner-of-b", session=8, run_id="run-b"))
+    ask(desk, b"GET / HTTP/1.1")
+    first, second, third = caplog.messages
+    assert first.startswith("refused PING of collector-0: statistics hold epsilon")
+    assert second.startswith("refused HELLO of learner-of-b: ")
+    assert third.startswith("refused a message of somebody: ")
+
+
+def test_what_passes_is_not_logged(desk, host, caplog):
+    host.error = RefusedError(Refusal.UNKNOWN_SESSION, "say hello")
+    assert ask(desk, HELLO).code is Refusal.UNKNOWN_SESSION
+    assert caplog.messages == []
 
 
 def test_a_first_hello_is_logged_and_a_second_is_not(desk, caplog):
@@ -210,7 +265,7 @@ def test_pings_are_answered_for_the_known_and_the_unknown(desk, host):
     ping = Ping(session=7, statistics={"blocks_sent": 2})
     assert ask(desk, ping) == Pong(
         session=9, known=True, stopping=False, environment_steps=1234, collectors=1,
-        statistics={"size": 5, "session": 7},
+        statistics={"size": 5, "session": 7}, delivery=DELIVERY,
     )  # fmt: skip
     assert not ask(desk, Ping(session=99, statistics={})).known
     host.over_for = {"collector"}

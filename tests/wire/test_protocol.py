@@ -3,7 +3,7 @@ import pytest
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ProtocolError
 from zdqn.wire import codec
-from zdqn.wire.protocol import Hello, Refusal, Spec
+from zdqn.wire.protocol import ErrorReply, Hello, Refusal, Spec
 
 
 @pytest.mark.parametrize("shape", [(1,), (4,), (84, 84), (1, 2, 1, 2, 1, 2, 1, 2)])
@@ -47,4 +47,23 @@ def test_a_spec_out_of_range_is_refused(shape, dtype, num_actions, frame_stack):
 
 
 def test_refusals_that_pass_are_those_of_the_moment():
-    assert {code for code in Refusal if code.passes} == {"not_serving", "stopping"}
+    assert {code for code in Refusal if code.passes} == {
+        "not_serving", "stopping", "unknown_session",
+    }  # fmt: skip
+
+
+def test_a_code_of_a_later_day_does_not_pass():
+    body = codec.encode(ErrorReply(code=Refusal.FENCED, message="m"))
+    later = codec.decode(body.replace(b"fenced", b"fended")).header
+    assert isinstance(later, ErrorReply)
+    assert not later.code.passes
+
+
+def test_the_numbers_of_a_session_are_held_by_a_double():
+    for session, fits in ((2**53 - 1, True), (2**53, False)):
+        body = codec.encode(Hello(role="collector", name="c", session=session))
+        if fits:
+            assert codec.expect(codec.decode(body), Hello).session == int(float(session))
+        else:
+            with pytest.raises(ProtocolError, match="session"):
+                codec.decode(body)

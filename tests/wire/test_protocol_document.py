@@ -16,12 +16,14 @@ from tests.keys_for_all import ForeignContext
 from zdqn.config import load_config
 from zdqn.data import ALLOWED_DTYPES, EnvironmentSpec, record_dtype
 from zdqn.errors import ProtocolError
+from zdqn.rl.networks import ACTIVATIONS
 from zdqn.roles.memory import Memory
 from zdqn.wire import block_payload, payloads, protocol, sockets, transition_sockets
+from zdqn.wire.client_config import ClientConfig, Epsilon
 from zdqn.wire.codec import HEADERS
 from zdqn.wire.memory_messages import BlockHeader, Progress, Slot
-from zdqn.wire.model_messages import ActionRequest, TensorInfo
-from zdqn.wire.protocol import Kind, Spec
+from zdqn.wire.model_messages import ActionRequest, NetworkLayer, TensorInfo
+from zdqn.wire.protocol import Delivery, Kind, Spec
 from zdqn.wire.status import OF_CLIENTS
 
 DOCUMENT = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
@@ -55,8 +57,8 @@ def describe(kind: inspect.Type) -> str:
             return f"float {number(kind.ge)}..{number(kind.le)}" if kind.le else "float"
         case inspect.StrType():
             return describe_string(kind)
-        case inspect.VarTupleType():
-            return f"array of {describe_length(kind)}{describe(kind.item_type)}"
+        case inspect.VarTupleType() | inspect.TupleType():
+            return f"array of {describe_items(kind)}"
         case inspect.UnionType():
             return " or ".join(describe(inner) for inner in kind.types)
         case inspect.EnumType():
@@ -78,21 +80,23 @@ def describe_string(kind: inspect.StrType) -> str:
     return "string" if kind.max_length is None else f"string of at most {kind.max_length}"
 
 
-def describe_length(kind: inspect.VarTupleType) -> str:
+def describe_items(kind: inspect.VarTupleType | inspect.TupleType) -> str:
+    if isinstance(kind, inspect.TupleType):
+        return f"{len(kind.item_types)} {describe(kind.item_types[0])}"
+    item = describe(kind.item_type)
     if kind.max_length is None:
-        return ""
-    return (
-        f"{kind.min_length} to {kind.max_length} "
-        if kind.min_length
-        else (f"up to {kind.max_length} ")
-    )
+        return item
+    least = f"{kind.min_length} to" if kind.min_length else "up to"
+    return f"{least} {kind.max_length} {item}"
 
 
 def declared_rows(struct_type):
     info = inspect.type_info(struct_type)
     assert isinstance(info, inspect.StructType)
     for field in info.fields:
-        default = {NODEFAULT: "", None: "nil", "": '""'}.get(field.default, str(field.default))
+        default = {NODEFAULT: "", None: "nil", "": '""', (): "[]"}.get(
+            field.default, str(field.default)
+        )
         default = default.lower() if isinstance(field.default, bool) else default
         yield field.name, describe(field.type), default
 
@@ -108,6 +112,10 @@ def documented_rows(section):
 STRUCTS = {f"{int(kind)} {kind.name}": HEADERS[kind] for kind in Kind} | {
     "Environment spec": Spec,
     "Progress": Progress,
+    "Delivery": Delivery,
+    "ClientConfig": ClientConfig,
+    "Epsilon": Epsilon,
+    "NetworkLayer": NetworkLayer,
     "Slot": Slot,
     "TensorInfo": TensorInfo,
 }
@@ -214,6 +222,18 @@ def test_the_document_has_every_code_of_a_refusal():
         assert f"| `{code}` |" in SECTIONS["3 ERROR"]
 
 
+def test_the_document_says_since_when_it_is_as_it_is():
+    versions = re.findall(r"^\*\*(\d+)\.\*\*", DOCUMENT.split("## 12. History")[1], re.M)
+    assert versions == [str(protocol.PROTOCOL_VERSION), "3"]
+
+
+def test_the_document_has_every_operation_and_activation_of_a_network():
+    for activation in ACTIVATIONS:
+        assert f"| `{activation}` | " in SECTIONS["Networks"]
+    for op in ("flatten", "image", "convolution", "linear", "dueling"):
+        assert f"| `{op}` | " in SECTIONS["Networks"]
+
+
 def test_the_document_has_every_statistic_that_is_computed_with():
     documented = re.findall(r"\| (\w+) \| `(\w+)` \| ([^|]+) \|", SECTIONS["4 PING"])
     declared = [
@@ -293,7 +313,7 @@ class Reader:
 
 def write_message(kind, header, arrays=()):
     body = pack(header)
-    message = b"ZDQN" + struct.pack("<HBBII", 3, kind, 0, len(body), 0) + body
+    message = b"ZDQN" + struct.pack("<HBBII", 4, kind, 0, len(body), 0) + body
     for array in arrays:
         message += bytes(-len(message) % 64) + array  # no array here is empty
     return message
@@ -303,7 +323,7 @@ def read_message(message, forms=(), *, counts=None):
     """Give kind, header and arrays; `forms` are (struct letter, elements a row)."""
     assert message[:4] == b"ZDQN"
     version, kind, flags, length, reserved = struct.unpack_from("<HBBII", message, 4)
-    assert (version, flags, reserved) == (3, 0, 0)
+    assert (version, flags, reserved) == (4, 0, 0)
     header = Reader(message[16 : 16 + length]).value()
     assert kind == 18 or not forms, header
     rows = counts(header) if counts else 0
@@ -402,6 +422,10 @@ def test_a_plain_req_socket_samples_a_batch_with_nothing_but_the_document(memory
     assert welcome[0] == Kind.WELCOME
     assert welcome[1]["spec"] == SPEC
     assert (welcome[1]["config"], welcome[1]["memory"], welcome[1]["index"]) == ({}, "", 0)
+    assert welcome[1]["version"] == 4
+    assert welcome[1]["settings"]["high_water_mark"] == 64  # chosen, where the key says 0
+    for capability in welcome[1]["capabilities"]:
+        assert re.search(rf"^\| .*`{capability}`.* \| .*memory", DOCUMENT, re.M), capability
 
     kind, header, arrays = batches
     assert kind == Kind.BATCHES
@@ -426,6 +450,7 @@ def test_a_plain_req_socket_samples_a_batch_with_nothing_but_the_document(memory
     assert again[0] == Kind.BATCHES
     assert status[1]["values"]["stale_priorities"] == 1
     assert (pong[0], pong[1]["known"], pong[1]["stopping"]) == (Kind.PONG, True, False)
+    assert pong[1]["delivery"] == {"stored": 2, "refused": 0, "reason": ""}
     assert (broken[0], broken[1]["code"]) == (Kind.ERROR, "protocol")
     assert "batch_size" in broken[1]["message"]
     assert status[1]["role"] == "memory"
@@ -470,7 +495,7 @@ def test_another_version_is_answered_naming_both(memory):
         kind, header, _ = read_message(request.recv())
         request.close()
     assert (kind, header["code"]) == (Kind.ERROR, "protocol")
-    assert "version 3" in header["message"]
+    assert "version 4" in header["message"]
     assert "version 1" in header["message"]
 
 

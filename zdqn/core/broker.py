@@ -270,7 +270,7 @@ class MemoryBroker:
         for note in recovered.notes:
             self.intake.take_in(note)
         self.intake.bound_counts()
-        self.session = state["session"]
+        self.session = state["session"] % 2**53  # that of an earlier version may be larger
         return recovered
 
     def recover_store(self, state: dict[str, Any], fill: Callable[[], None]) -> Recovered:

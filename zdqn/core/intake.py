@@ -66,6 +66,7 @@ class Intake:
         order: which block of each session comes next, of those that come again.
         refused: blocks that broke the protocol, or came from another run or environment.
         refusals: session to how many of its blocks were refused, and why the last one was.
+        senders: sessions of which blocks came since somebody emptied this, refused ones included.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Intake:
         self.order = BlockOrder(self.ledger, self._counts)
         self.refused = 0
         self.refusals: dict[int, Refused] = {}
+        self.senders: set[int] = set()
 
     def belong_to(self, run_id: str) -> None:
         """Take blocks of this run, and of none, from now on, and of no other run."""
@@ -126,6 +128,7 @@ class Intake:
             return False
         for header in headers:
             self._accept(header)
+            self.senders.add(header.session)
         self._keep(counted)
         self._store.insert(block, self._note(headers))
         return True
@@ -153,6 +156,7 @@ class Intake:
             decoded = codec.decode(message)
             header = codec.expect(decoded, BlockHeader)
             sender = header.session
+            self.senders.add(sender)
             if header.acked and not self.order.take(sender, header.sequence):
                 return None
             self._check_origin(header)
@@ -264,6 +268,11 @@ class Intake:
             return account.heard
         refused = self.refusals[session].blocks if session in self.refusals else 0
         return max(refused, self.order.next_of(session))
+
+    def stored(self, session: int) -> int:
+        """Give the number of the last block of a collector that was stored; -1 for none."""
+        account = self.ledger.accounts.get(session)
+        return account.stored if account is not None else -1
 
     def sessions(self) -> list[SessionBlocks]:
         """Give what became of the blocks of each collector that this memory heard of."""

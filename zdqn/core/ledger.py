@@ -21,6 +21,7 @@ class SessionAccount:
         excused: blocks that came and were refused, since the last that was accepted: they leave a
             gap in the numbers, and are not lost.
         anew: the next block, whatever its number, follows on the last.
+        stored: number of the last block accepted; -1 for none.
     """
 
     next_sequence: int
@@ -30,6 +31,7 @@ class SessionAccount:
     received: int = 0
     excused: int = 0
     anew: bool = False
+    stored: int = -1
 
     @property
     def heard(self) -> int:
@@ -100,7 +102,7 @@ class Ledger:
         self.lost += account.take_gap(sequence - account.next_sequence)
         account.excused = 0
         account.received += 1
-        account.next_sequence = sequence + 1
+        account.next_sequence, account.stored = sequence + 1, sequence
         # cumulative counts, so that the steps in a lost block are not lost too
         self.environment_steps += max(environment_steps - account.environment_steps, 0)
         self.episodes += max(episodes - account.episodes, 0)

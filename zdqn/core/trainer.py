@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from zdqn.data import Batch
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.rl.adam import AdamSettings
+from zdqn.rl.layer_descriptions import LayerDescription, describe_layers
 from zdqn.rl.objectives import Objective
 from zdqn.rl.optimizer import GradientHook, Optimizer
 from zdqn.rl.option_checks import check_choice, check_range
@@ -138,6 +139,11 @@ class Trainer:
             if self.target is not self.online and len(part) == left and not follows:
                 self._update_target(self._target_rate)
         return Updates.join(made)
+
+    @property
+    def layers(self) -> tuple[LayerDescription, ...]:
+        """Give the layers of the online network, if it is none of the user's own."""
+        return describe_layers(self.online)
 
     @property
     def compiled(self) -> bool:

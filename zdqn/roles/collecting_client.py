@@ -22,14 +22,16 @@ from zdqn.roles.acting.block_link import BlockLink, open_block_link
 from zdqn.roles.acting.block_stream import BlockSource, BlockStream
 from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
 from zdqn.roles.acting.policy import Policy, make_policy
+from zdqn.roles.acting.refusal_watch import RefusalWatch
 from zdqn.roles.acting.standstill import Standstill
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory
 from zdqn.roles.learner_client import LearnerClient
 from zdqn.wire.addresses import Address, check_resolves, parse_address
+from zdqn.wire.field_types import Statistics
 from zdqn.wire.membership import Membership
-from zdqn.wire.protocol import Statistics, Welcome
+from zdqn.wire.protocol import Welcome
 from zdqn.wire.sockets import Context
-from zdqn.wire.status import CollectorStatistics, RefusalStatistics
+from zdqn.wire.status import CollectorStatistics
 
 logger = logging.getLogger("zdqn.collector")
 
@@ -98,7 +100,7 @@ class CollectingClient(LearnerClient):
         self._at_memory: Membership | None = None
         self._epsilons: EpsilonSource | None = None
         self._steps_of_all = StepsOfAll()
-        self._refused = 0
+        self._refusals = RefusalWatch()
         self._epsilon: float = 1.0
         self._began_s = 0.0
         self._standstill = Standstill()
@@ -160,7 +162,9 @@ class CollectingClient(LearnerClient):
         assert config is not None
         assert spec is not None
         self._at_learner = learner
-        memory = self._at_memory = self._membership(self._memory_address(welcome), "memory")
+        memory = self._at_memory = self._membership(
+            self._memory_address(welcome), "memory", on_delivery=self._refusals.look
+        )
         stack.callback(memory.leave)
         memory_welcome = memory.join()
         if memory_welcome is None:
@@ -254,20 +258,6 @@ class CollectingClient(LearnerClient):
         self._epsilon = float(np.mean(epsilon))
         return epsilon
 
-    def _note_refusals(self) -> int:
-        """Log that the memory has refused blocks of this collector, and why; give how many."""
-        pong = self._at_memory.pong if self._at_memory is not None else None
-        if pong is not None:
-            told = RefusalStatistics.read(pong.statistics)
-            if told.yours_refused > self._refused:
-                logger.warning(
-                    "the memory has refused %d blocks of this collector so far: %s",
-                    told.yours_refused,
-                    told.why_refused,
-                )
-            self._refused = told.yours_refused
-        return self._refused
-
     def _statistics(self) -> Statistics:
         stream, policy = self._stream, self._policy
         acked = self._link.acked if self._link is not None else None
@@ -279,7 +269,7 @@ class CollectingClient(LearnerClient):
             episodes=episodes,
             blocks_sent=stream.blocks_sent if stream is not None else 0,
             transitions_sent=stream.transitions_sent if stream is not None else 0,
-            blocks_refused=self._note_refusals(),
+            blocks_refused=self._refusals.refused,
             epsilon=round(self._epsilon, 4),
             blocked_s=round(stream.blocked_s, 3) if stream is not None else 0.0,
             asking_s=round(policy.asking_s, 3) if policy is not None else 0.0,

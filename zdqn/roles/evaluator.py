@@ -28,8 +28,9 @@ from zdqn.roles.building import (
 from zdqn.roles.learner_client import LearnerClient
 from zdqn.wire import codec, payloads
 from zdqn.wire.asking import ask
+from zdqn.wire.field_types import Statistics
 from zdqn.wire.model_messages import Claim, EvaluationResult, NothingToEvaluate, Snapshot
-from zdqn.wire.protocol import Acknowledged, ErrorReply, Statistics
+from zdqn.wire.protocol import Acknowledged, ErrorReply
 from zdqn.wire.request_sockets import Client
 from zdqn.wire.sockets import Context
 from zdqn.wire.status import EvaluatorStatistics

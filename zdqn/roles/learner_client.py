@@ -6,7 +6,7 @@ import os
 import socket
 import threading
 from abc import abstractmethod
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,10 +15,21 @@ from zdqn.config import Config, check_code_allowed, from_dict, shared_values
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory
 from zdqn.wire.addresses import Address, check_resolves, parse_address
+from zdqn.wire.compression import available
+from zdqn.wire.field_types import Statistics
 from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.membership import Membership, new_session
 from zdqn.wire.node import Node
-from zdqn.wire.protocol import Hello, ServerRole, Spec, Statistics, Welcome
+from zdqn.wire.protocol import (
+    LOWEST_VERSION,
+    PROTOCOL_VERSION,
+    WANTS_CONFIGURATION,
+    Delivery,
+    Hello,
+    ServerRole,
+    Spec,
+    Welcome,
+)
 from zdqn.wire.sockets import Context
 
 
@@ -103,9 +114,17 @@ class LearnerClient(Closing):
             spec=Spec.of(spec) if spec is not None else None,
             shared=shared_values(config, self._role, server) if config is not None else None,
             run_id=self._run_id,
+            versions=(LOWEST_VERSION, PROTOCOL_VERSION),
+            capabilities=available() if config is not None else (WANTS_CONFIGURATION,),
         )
 
-    def _membership(self, address: Address, server: ServerRole) -> Membership:
+    def _membership(
+        self,
+        address: Address,
+        server: ServerRole,
+        *,
+        on_delivery: Callable[[Delivery | None], None] | None = None,
+    ) -> Membership:
         links = (self._config or Config()).links
         membership = Membership(
             self._node,
@@ -116,6 +135,7 @@ class LearnerClient(Closing):
             stop=self._stop,
             ping_period_s=links.ping_period_s,
             connect_timeout_s=links.connect_timeout_s,
+            on_delivery=on_delivery,
         )
         self._memberships.append(membership)
         return membership

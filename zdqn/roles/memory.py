@@ -5,8 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -17,33 +16,33 @@ import msgspec
 
 from zdqn.closing import Closing
 from zdqn.config import Config, check_agreement
-from zdqn.core.intake import RefusedBlock, name_by_number
 from zdqn.core.replay_room import most_block_bytes
 from zdqn.errors import ZdqnError
 from zdqn.roles.arrivals_queue import ArrivalsQueue
+from zdqn.roles.block_senders import BlockSenders
 from zdqn.roles.building_replay import build_broker
+from zdqn.roles.client_settings import tell_clients
 from zdqn.roles.farewell import Farewell
 from zdqn.roles.replay_storage import keep_replay
 from zdqn.roles.sample_queue import SampleQueue
 from zdqn.roles.server_place import choose_place
 from zdqn.roles.slot_writer import SlotWriter
 from zdqn.stopping import reason_of
-from zdqn.wire.compression import check_compression
-from zdqn.wire.desk import Desk, Particulars, RefusedError
+from zdqn.wire.compression import available, check_compression
+from zdqn.wire.desk import Desk, RefusedError
+from zdqn.wire.desk_host import Particulars
+from zdqn.wire.field_types import Statistics
 from zdqn.wire.membership import new_session
 from zdqn.wire.memory_messages import AccountsRequest, ArrivalsRequest, SampleRequest
 from zdqn.wire.node import Node
 from zdqn.wire.payloads import encode_accounts
 from zdqn.wire.peers import Peer
-from zdqn.wire.protocol import Hello, Refusal, Statistics
-from zdqn.wire.quiet_log import QuietLog
+from zdqn.wire.protocol import Delivery, Hello, Refusal
 from zdqn.wire.request_sockets import Request
-from zdqn.wire.sockets import LINGER_MS, Context, Waiter
+from zdqn.wire.sockets import Context, Waiter
 from zdqn.wire.status import (
-    CollectorStatistics,
     MemoryStatistics,
     MemoryStatus,
-    RefusalStatistics,
 )
 from zdqn.wire.transition_sockets import COPY_RECEIVED_BELOW_BYTES
 
@@ -112,11 +111,10 @@ class Memory(Closing):
         place = choose_place("memory", config, bind=bind, insecure=insecure, keys=keys)
         session = new_session()
         self._config = config
+        self._settings = tell_clients(config)
         self._security = place.security
         self._stop = stop or threading.Event()
         self._farewell = Farewell(config.links.ping_period_s)
-        self._departed: deque[tuple[float, Peer]] = deque()
-        self._complaints = QuietLog(logger)
         self._reading = True
         self._held_since_s = time.monotonic()
         self._holding_s = 0.0
@@ -128,7 +126,7 @@ class Memory(Closing):
             self._broker = build_broker(
                 config,
                 session=session,
-                name_of=self._name_of,
+                name_of=lambda session: self._senders.name_of(session),
                 allocate=self._keeping.allocate,
                 kept=self._keeping.kept,
             )
@@ -181,6 +179,7 @@ class Memory(Closing):
                 AccountsRequest: send_accounts,
             },
         )
+        self._senders = BlockSenders(self._broker.intake, self._desk.peers)
 
     # --- life -----------------------------------------------------------------------------------
 
@@ -203,8 +202,10 @@ class Memory(Closing):
             self._read_when_wanted()
             self._waiter.wait(self._requests.wait_ms(_WAIT_MS))
             self._serve_a_round()
+            self._senders.note_signs_of_life()
             self._desk.look_after_peers()
-            self._write_off_departed()
+            if self._reading:
+                self._senders.write_off_departed()
             self._keeping.advance()
         statistics = self._statistics().to_wire()
         reason = self._farewell.reason or reason_of(self._stop) or "stopped"
@@ -256,10 +257,7 @@ class Memory(Closing):
         for _ in range(_ROUNDS_IN_A_ROW):
             messages = self._receiver.receive_some(store.wanted_blocks(_BLOCKS_TOGETHER), copy=copy)
             some |= bool(messages)
-            for refused in intake.insert_together(messages):
-                kind = _kind_of(refused, self._desk.peers.peers)
-                text = "refused %s (%d refused so far)"
-                self._complaints.say(logging.WARNING, kind, text, refused.error, intake.refused)
+            self._senders.complain(intake.insert_together(messages))
             if len(messages) < _BLOCKS_TOGETHER:
                 break
         self._inserting_s += time.monotonic() - started_s
@@ -312,6 +310,8 @@ class Memory(Closing):
             data_endpoint=self.endpoints["transitions"],
             spec=self._broker.store.spec,
             seed=self._config.run.seed,
+            settings=self._settings,
+            capabilities=("acked", "arrivals", "slots", *available()),
         )
 
     def is_over_for(self, role: str) -> bool:
@@ -323,13 +323,12 @@ class Memory(Closing):
         return self._broker.intake.ledger.environment_steps
 
     def statistics(self, session: int) -> Statistics:
-        """Give the numbers that go with a pong, and what became of this client's blocks."""
-        statistics = self._statistics().to_wire()
-        refused = self._broker.intake.refusals.get(session)
-        if refused is not None:
-            told = RefusalStatistics(yours_refused=refused.blocks, why_refused=refused.reason[:256])
-            statistics |= told.to_wire()
-        return statistics
+        """Give the numbers that go with a pong."""
+        return self._statistics().to_wire()
+
+    def delivery(self, session: int) -> Delivery | None:
+        """Give what became of a collector's blocks."""
+        return self._senders.delivery(session)
 
     def status(self) -> dict[str, Any]:
         """Answer a status request."""
@@ -352,31 +351,11 @@ class Memory(Closing):
         return len(self._desk.living("learner")) + len(self._desk.living("collector"))
 
     def departed(self, peer: Peer, *, died: bool) -> None:
-        """Write off what a gone collector sent and what never came.
-
-        Of one that said goodbye it may still be on its way for a while; and while nothing is read,
-        what has come waits unread.
-        """
+        """Take note that a client has gone."""
         if peer.role == "learner":
             self._slots.forget()
-        if peer.role != "collector":
-            return
-        if died:
-            self._departed.appendleft((0.0, peer))
-        else:
-            self._departed.append((time.monotonic() + LINGER_MS / 1000 + 1, peer))
-
-    def _name_of(self, session: int) -> str:
-        peer = self._desk.peers.peers.get(session)
-        return peer.name if peer is not None else name_by_number(session)
-
-    def _write_off_departed(self) -> None:
-        while self._reading and self._departed and self._departed[0][0] < time.monotonic():
-            peer = self._departed.popleft()[1]
-            blocks_sent = CollectorStatistics.read(peer.statistics).blocks_sent
-            lost = self._broker.intake.write_off(peer.session, blocks_sent)
-            if lost:
-                logger.warning("%d blocks that %s had sent never came: lost", lost, peer.name)
+        if peer.role == "collector":
+            self._senders.departed(peer, died=died)
 
     def _statistics(self) -> MemoryStatistics:
         holding_s = self._holding_s
@@ -392,8 +371,3 @@ class Memory(Closing):
             came_back_with=self._keeping.came_back_with,
             came_back_without=self._keeping.came_back_without,
         )
-
-
-def _kind_of(refused: RefusedBlock, known: Collection[int]) -> Hashable:
-    """Tell faults apart by sender and sort; strangers, who may call themselves anything, not."""
-    return (refused.sender if refused.sender in known else None, type(refused.error))

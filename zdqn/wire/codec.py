@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from zdqn.errors import ProtocolError
 from zdqn.wire import memory_messages, model_messages, protocol
-from zdqn.wire.protocol import ALIGNMENT, MAGIC, MAX_HEADER_BYTES, PROTOCOL_VERSION, Header, Kind
+from zdqn.wire.protocol import (
+    ALIGNMENT,
+    CRITICAL_FLAGS,
+    MAGIC,
+    MAX_HEADER_BYTES,
+    PROTOCOL_VERSION,
+    Header,
+    Kind,
+)
 
 HEADERS: dict[int, type[Header]] = {
     int(header.kind): header
@@ -147,7 +155,7 @@ def decode(buffer: Buffer) -> Message:
         raise ProtocolError("a message is empty or of several frames; every message is one frame")
     if len(buffer) < _PREFIX.size:
         raise ProtocolError(f"a message of {len(buffer)} bytes is too short to be zdqn's")
-    magic, version, kind, flags, length, reserved = _PREFIX.unpack_from(buffer)
+    magic, version, kind, flags, length, _ = _PREFIX.unpack_from(buffer)
     if magic != MAGIC:
         raise ProtocolError(f"a message starts with {bytes(magic)!r}, not {MAGIC!r}: not zdqn's")
     if version != PROTOCOL_VERSION:
@@ -159,9 +167,9 @@ def decode(buffer: Buffer) -> Message:
     if decoder is None:
         raise ProtocolError(f"a message of unknown kind {kind}")
     name = Kind(kind).name
-    if flags or reserved:
+    if flags & CRITICAL_FLAGS:
         raise ProtocolError(
-            f"a {name} message has flags {flags} and reserved {reserved}; both must be 0"
+            f"a {name} message has flags {flags}; of the lower four none is known to this side"
         )
     start = _PREFIX.size
     if length > MAX_HEADER_BYTES or start + length > len(buffer):

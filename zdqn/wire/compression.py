@@ -30,6 +30,18 @@ def check_compression(compression: Compression) -> None:
         _load(compression)
 
 
+def available() -> tuple[Compression, ...]:
+    """Give the compressions whose packages are installed."""
+    found: list[Compression] = []
+    for compression in ("lz4", "zstd"):
+        try:
+            _load(compression)
+        except ConfigError:
+            continue
+        found.append(compression)
+    return tuple(found)
+
+
 def compress(frames: NDArray[Any], compression: Compression) -> NDArray[np.uint8]:
     """Compress a frame table.
 

@@ -11,19 +11,22 @@ import logging
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 
-from zdqn.data import EnvironmentSpec
 from zdqn.errors import FencedError, MismatchError, NotAllowedError, ProtocolError, ZdqnError
 from zdqn.wire import codec
 from zdqn.wire.descriptor_watch import DescriptorWatch
+from zdqn.wire.desk_host import Host
+from zdqn.wire.field_types import Statistics
 from zdqn.wire.keys.allow_list import Caller
 from zdqn.wire.keys.permissions import check_allowed
 from zdqn.wire.peers import Peer, PeerTable
 from zdqn.wire.protocol import (
+    LOWEST_VERSION,
+    PROTOCOL_VERSION,
+    WANTS_CONFIGURATION,
     Acknowledged,
     Echo,
     ErrorReply,
@@ -35,7 +38,6 @@ from zdqn.wire.protocol import (
     Refusal,
     ServerRole,
     Spec,
-    Statistics,
     Status,
     StatusRequest,
     Stop,
@@ -83,57 +85,6 @@ def refusal(error: ZdqnError) -> ErrorReply:
     else:
         code = Refusal.MISMATCH
     return ErrorReply(code=code, message=str(error)[:_MOST_TEXT])
-
-
-@dataclass(frozen=True)
-class Particulars:
-    """What one server tells in a welcome, and another not.
-
-    Attributes:
-        data_endpoint: where the link's one-way socket is bound.
-        spec: the environment's spec, if it is known.
-        seed: the run's seed.
-        config: the whole configuration as nested maps.
-        memory: address of the memory's REQ/REP socket.
-    """
-
-    data_endpoint: str
-    spec: EnvironmentSpec | None
-    seed: int
-    config: dict[str, Any] = field(default_factory=dict)
-    memory: str = ""
-
-
-class Host(Protocol):
-    """The server that a desk stands in."""
-
-    def admit(self, hello: Hello) -> None:
-        """Agree with a client on what both act on.
-
-        Raises:
-            ZdqnError: when there can be no agreement; the client is refused with its text.
-        """
-
-    def particulars(self) -> Particulars:
-        """Give what a client is told when it is welcome."""
-
-    def is_over_for(self, role: str) -> bool:
-        """Whether clients of a role should finish; "" is an unknown client."""
-
-    def environment_steps(self) -> int:
-        """Give the environment steps of all collectors, as far as is known."""
-
-    def statistics(self, session: int) -> Statistics:
-        """Give the numbers that go with a pong to this client."""
-
-    def status(self) -> dict[str, Any]:
-        """Answer a status request."""
-
-    def stop(self, reason: str) -> None:
-        """End, as somebody asks for it."""
-
-    def departed(self, peer: Peer, *, died: bool) -> None:
-        """Take note that a client said goodbye, or fell silent for too long."""
 
 
 class Desk:
@@ -221,6 +172,7 @@ class Desk:
 
     def answer(self, request: Request) -> Header | bytes | None:
         """Answer one request; None if its handler has answered, or will."""
+        message = None
         try:
             message = codec.decode(request.body)
             if request.caller is not None:
@@ -231,7 +183,20 @@ class Desk:
                 raise ProtocolError(f"a {self._role} does not answer {name}")
             return handler(request, message.header, message)
         except ZdqnError as error:
-            return refusal(error)
+            told = refusal(error)
+            if not told.code.passes and told.code is not Refusal.NOT_ALLOWED:  # which is said
+                self._complain(message, told)
+            return told
+
+    def _complain(self, message: codec.Message | None, told: ErrorReply) -> None:
+        """Log a refusal, and of whom."""
+        header = message.header if message is not None else None
+        session = getattr(header, "session", None)
+        peer = self.peers.peers.get(session) if session is not None else None
+        name = peer.name if peer is not None else getattr(header, "name", "somebody")
+        asked = header.kind.name if header is not None else "a message"
+        kind = ("refused", peer.session if peer is not None else None, told.code)
+        self._quiet.say(logging.WARNING, kind, "refused %s of %s: %s", asked, name, told.message)
 
     def _check_caller(self, caller: Caller, header: Header) -> None:
         """Refuse, and log, what the key that a request came with does not allow."""
@@ -300,6 +265,7 @@ class Desk:
         full = self.peers.why_full(hello.session, request.sender)
         if full:
             raise RefusedError(Refusal.NOT_SERVING, full)
+        version = _agree_on_version(hello)
         self._check_addressee(hello)
         self._check_run(hello)
         self._host.admit(hello)
@@ -317,10 +283,13 @@ class Desk:
             session=self._session,
             data_endpoint=told.data_endpoint,
             spec=Spec.of(told.spec) if told.spec is not None else None,
-            config=told.config,
+            settings=told.settings,
+            config=told.config if WANTS_CONFIGURATION in hello.capabilities else {},
             memory=told.memory,
             index=peer.index,
             seed=told.seed,
+            version=version,
+            capabilities=told.capabilities,
         )
 
     def _check_addressee(self, hello: Hello) -> None:
@@ -358,6 +327,7 @@ class Desk:
             environment_steps=self._host.environment_steps(),
             collectors=len(self.peers.living("collector", now_s)),
             statistics=self._host.statistics(ping.session),
+            delivery=self._host.delivery(ping.session),
         )
 
     def _goodbye(self, _request: Request, goodbye: Goodbye, message: codec.Message) -> Acknowledged:
@@ -390,3 +360,15 @@ class Desk:
     def _stop(self, _request: Request, stop: Stop, _message: codec.Message) -> Acknowledged:
         self._host.stop(stop.reason)
         return Acknowledged()
+
+
+def _agree_on_version(hello: Hello) -> int:
+    """Give the highest version that both sides speak."""
+    lowest, highest = hello.versions or (PROTOCOL_VERSION, PROTOCOL_VERSION)
+    version = min(highest, PROTOCOL_VERSION)
+    if version < max(lowest, LOWEST_VERSION):
+        raise ProtocolError(
+            f"{hello.name} speaks the protocol versions {lowest} to {highest}, this side "
+            f"{LOWEST_VERSION} to {PROTOCOL_VERSION}. Install the same zdqn on both."
+        )
+    return version

@@ -14,9 +14,11 @@ from zdqn.errors import ZdqnError
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address
 from zdqn.wire.asking import Reply, ask, wait_for
+from zdqn.wire.field_types import Statistics
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import (
     Acknowledged,
+    Delivery,
     ErrorReply,
     Goodbye,
     Hello,
@@ -24,7 +26,6 @@ from zdqn.wire.protocol import (
     Pong,
     Refusal,
     ServerRole,
-    Statistics,
     Welcome,
 )
 from zdqn.wire.request_sockets import Client
@@ -36,8 +37,8 @@ _GOODBYE_TIMEOUT_S = 1.0
 
 
 def new_session() -> int:
-    """Draw the random number of a start of a process: 63 bits, never 0."""
-    return secrets.randbits(62) + 1
+    """Draw the random number of a start of a process: 53 bits, never 0."""
+    return secrets.randbits(52) + 1
 
 
 class Membership:
@@ -56,6 +57,8 @@ class Membership:
         ping_period_s: between two pings.
         connect_timeout_s: how long to wait for the server; 0 is for ever.
         after_ping: called in the thread that pings after each answer, to ask for more.
+        on_delivery: told there, too, what the answer says of this client's blocks; raises where
+            there is no use in going on.
 
     Attributes:
         pong: the last answer to a ping, or None.
@@ -80,9 +83,11 @@ class Membership:
         ping_period_s: float,
         connect_timeout_s: float,
         after_ping: Callable[[Client], None] | None = None,
+        on_delivery: Callable[[Delivery | None], None] | None = None,
     ) -> None:
         self._node = node
         self._after_ping = after_ping
+        self._on_delivery = on_delivery
         self.address = address
         self._server = server
         self._hello = hello
@@ -149,7 +154,7 @@ class Membership:
         hello = msgspec.structs.replace(self._hello(), to=self._server)
         reply = ask(client, hello, server=self._server, timeout_s=_REQUEST_TIMEOUT_S, stop=stop)
         if reply is not None and isinstance(reply.header, ErrorReply):
-            if reply.header.code is not Refusal.NOT_SERVING:
+            if reply.header.code is Refusal.STOPPING:
                 return reply
             logger.warning("the %s cannot take us now: %s", self._server, reply.header.message)
             stop.wait(_REQUEST_TIMEOUT_S)
@@ -196,6 +201,8 @@ class Membership:
         self._met(pong.session)
         if self._after_ping is not None:
             self._after_ping(client)
+        if self._on_delivery is not None and not pong.stopping:
+            self._on_delivery(pong.delivery)
         if pong.stopping:
             self._take_end()
         elif not pong.known:

@@ -7,7 +7,8 @@ from typing import Annotated, NamedTuple
 from msgspec import Meta
 
 from zdqn.wire.compression import Compression
-from zdqn.wire.protocol import Count, Header, Kind, Rows, Session, SomeRows, Total, WaitMs
+from zdqn.wire.field_types import Count, Digest, Rows, Session, SomeRows, Total, WaitMs
+from zdqn.wire.protocol import Answer, Header, Kind
 
 # --- transitions: PUSH -> PULL ------------------------------------------------------------------
 
@@ -38,7 +39,7 @@ class BlockHeader(Header, frozen=True, omit_defaults=True):
     has_payload = True
     session: Session
     sequence: Count
-    origin: Session
+    origin: Digest
     frames: SomeRows
     transitions: SomeRows
     environment_steps: Count
@@ -66,7 +67,7 @@ class Slot(Header, frozen=True):
 
     process: SomeRows
     descriptor: Rows
-    token: Session
+    token: Digest
     offset: Annotated[int, Meta(ge=64, le=2**31 - 1, multiple_of=64)]
 
 
@@ -101,7 +102,7 @@ class SampleRequest(Header, frozen=True, omit_defaults=True):
     slot: Slot | None = None
 
 
-class Progress(Header, frozen=True):
+class Progress(Answer, frozen=True):
     """What a memory has counted since it started.
 
     Attributes:
@@ -125,7 +126,7 @@ class Progress(Header, frozen=True):
     blocks_refused: Total
 
 
-class Batches(Header, frozen=True, omit_defaults=True):
+class Batches(Answer, frozen=True, omit_defaults=True):
     """Sampled transitions. Payload: M = batches * batch_size of each array.
 
     Payload arrays: ``observations`` (M, *stacked_shape) in the observation dtype,
@@ -151,7 +152,7 @@ class Batches(Header, frozen=True, omit_defaults=True):
     shared: bool = False
 
 
-class NotReady(Header, frozen=True):
+class NotReady(Answer, frozen=True):
     """No batch can be had yet; ask again.
 
     Attributes:
@@ -196,7 +197,7 @@ class AccountsRequest(Header, frozen=True):
     kind = Kind.ACCOUNTS_REQUEST
 
 
-class Accounts(Header, frozen=True, omit_defaults=True):
+class Accounts(Answer, frozen=True, omit_defaults=True):
     """What became of the blocks of each collector. Payload: a row of four numbers for each.
 
     Payload array: ``rows`` (rows, 4) int64: a `SessionBlocks` each.
@@ -236,7 +237,7 @@ class ArrivalsRequest(Header, frozen=True, omit_defaults=True):
     oldest: Count = 0
 
 
-class Arrivals(Header, frozen=True, omit_defaults=True):
+class Arrivals(Answer, frozen=True, omit_defaults=True):
     """How many blocks have come.
 
     Attributes:

@@ -7,10 +7,21 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from zdqn.wire.protocol import Header, Kind, Label, Rows, Session, SomeRows, Total, Version, WaitMs
+from zdqn.wire.field_types import (
+    Digest,
+    Label,
+    Rows,
+    Session,
+    Share,
+    SomeRows,
+    Total,
+    Version,
+    WaitMs,
+)
+from zdqn.wire.protocol import Answer, Header, Kind
 
 
-class TensorInfo(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+class TensorInfo(msgspec.Struct, frozen=True, array_like=True):
     """Name, dtype and shape of one array of a network."""
 
     name: str
@@ -24,7 +35,27 @@ class WeightsRequest(Header, frozen=True):
     kind = Kind.WEIGHTS_REQUEST
 
 
-class Weights(Header, frozen=True):
+class NetworkLayer(Answer, frozen=True, omit_defaults=True):
+    """One step from an observation to action values.
+
+    Attributes:
+        op: "flatten", "image", "convolution", "linear" or "dueling".
+        name: what the names of its tensors begin with; "" for one without.
+        activation: applied to what it gives; "" for none.
+        stride: of a convolution, in both directions.
+        scale: by which an image is multiplied.
+        channels_last: whether they are the last axis of a frame of three.
+    """
+
+    op: Label
+    name: Label = ""
+    activation: Label = ""
+    stride: SomeRows = 1
+    scale: float = 1.0
+    channels_last: bool = False
+
+
+class Weights(Answer, frozen=True):
     """A network's weights. Payload: one array per entry of `tensors`, in that order.
 
     Attributes:
@@ -34,6 +65,7 @@ class Weights(Header, frozen=True):
         updates: of the learner, when they were published.
         stopping: training is over; collectors should finish.
         tensors: name, dtype and shape of each array.
+        network: how action values follow from them; empty for a network of the user's own.
     """
 
     kind = Kind.WEIGHTS
@@ -44,6 +76,7 @@ class Weights(Header, frozen=True):
     updates: Total
     stopping: bool
     tensors: tuple[TensorInfo, ...]
+    network: tuple[NetworkLayer, ...] = ()
 
 
 class ActionRequest(Header, frozen=True):
@@ -58,11 +91,11 @@ class ActionRequest(Header, frozen=True):
     kind = Kind.ACTION_REQUEST
     has_payload = True
     session: Session
-    spec_digest: Session
+    spec_digest: Digest
     count: SomeRows
 
 
-class Actions(Header, frozen=True):
+class Actions(Answer, frozen=True):
     """Greedy actions. Payload: ``actions`` (count,) int64.
 
     Attributes:
@@ -90,7 +123,7 @@ class Claim(Header, frozen=True):
     wait_ms: WaitMs
 
 
-class Snapshot(Header, frozen=True):
+class Snapshot(Answer, frozen=True):
     """A frozen snapshot that this evaluator alone shall score. Payload as in `Weights`.
 
     Attributes:
@@ -106,11 +139,11 @@ class Snapshot(Header, frozen=True):
     snapshot: Rows
     weights: Weights
     episodes: SomeRows
-    epsilon: Annotated[float, Meta(ge=0, le=1)]
+    epsilon: Share
     seed: Total
 
 
-class NothingToEvaluate(Header, frozen=True):
+class NothingToEvaluate(Answer, frozen=True):
     """No snapshot is waiting; claim again, unless the run is over.
 
     Attributes:

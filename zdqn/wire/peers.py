@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from zdqn.wire.protocol import Statistics
+from zdqn.wire.field_types import Statistics
 
 _MOST_SESSIONS = 10_000
 _MOST_PRESENT = 1_000
@@ -144,6 +144,12 @@ class PeerTable:
             return False
         peer.last_seen_s, peer.statistics = now_s, statistics
         return True
+
+    def hear_of(self, session: int, now_s: float) -> None:
+        """Take note of another sign of life than a ping, of a session that lives."""
+        peer = self._present.get(session)
+        if peer is not None and self.is_living(peer, now_s):
+            peer.last_seen_s = now_s
 
     def goodbye(self, session: int, statistics: Statistics, now_s: float) -> Peer | None:
         """Take note that a session left on purpose.

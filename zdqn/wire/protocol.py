@@ -9,10 +9,10 @@ Every message is one ZeroMQ frame (behind the REQ/REP envelope)::
     0       4     magic, the bytes "ZDQN"
     4       2     protocol version, little-endian
     6       1     kind, a number of `Kind`
-    7       1     flags, 0
+    7       1     flags, 0; who does not know one of the lower four refuses the message
     8       4     header length H, little-endian, at most 64 KiB
-    12      4     reserved, 0
-    16      H     header: msgpack map with exactly the fields of the kind's struct
+    12      4     reserved: written as 0, and not looked at
+    16      H     header: msgpack map with the fields of the kind's struct
     ...           payload: the kind's arrays in order, each at the next multiple of 64 bytes;
                   an empty array takes no room at all
 
@@ -31,36 +31,30 @@ from msgspec import Meta
 
 from zdqn.data import ALLOWED_DTYPES, EnvironmentSpec
 from zdqn.errors import ProtocolError
+from zdqn.wire.client_config import ClientConfig
+from zdqn.wire.field_types import (
+    Capabilities,
+    Label,
+    Revision,
+    Rows,
+    Session,
+    SomeRows,
+    Statistics,
+    Total,
+)
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
+"""The highest that this side speaks."""
+LOWEST_VERSION = 4
+WANTS_CONFIGURATION = "configuration"
+"""Capability of a client that takes the whole configuration, key by key, in its welcome."""
+CRITICAL_FLAGS = 0x0F
+"""Whoever sets one of these means something that the receiver must know."""
 MAGIC = b"ZDQN"
 MAX_HEADER_BYTES = 64 * 1024
 ALIGNMENT = 64
 _MAX_FRAME_BYTES = 64 * 1024 * 1024
 MOST_ECHO_BYTES = 1024**2
-
-# What a number or word of a header may be; anything else is refused when it is decoded.
-Session: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Rows: TypeAlias = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-SomeRows: TypeAlias = Annotated[int, Meta(ge=1, le=2**31 - 1)]
-Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**48 - 1)]
-"""What one client counts; so small that no sum of them overflows a `Total`."""
-Total: TypeAlias = Annotated[int, Meta(ge=0, le=2**63 - 1)]
-Version: TypeAlias = Annotated[int, Meta(ge=-1, le=2**63 - 1)]
-WaitMs: TypeAlias = Annotated[int, Meta(ge=0, le=60_000)]
-Label: TypeAlias = Annotated[str, Meta(max_length=256, pattern=r"^[^\x00-\x1f\x7f-\x9f]*\Z")]
-"""One line for a log or a terminal: no control characters."""
-Statistics: TypeAlias = Annotated[
-    dict[
-        Annotated[str, Meta(max_length=64, pattern=r"^\w+\Z")],
-        Annotated[int, Meta(ge=-(2**53), le=2**53)]
-        | Annotated[float, Meta(ge=-1e300, le=1e300)]
-        | Label
-        | bool,
-    ],
-    Meta(max_length=64),
-]
-"""What a role tells of itself: flat, finite, and short enough to show."""
 
 
 class Kind(IntEnum):
@@ -108,13 +102,20 @@ class Refusal(StrEnum):
     """The client's key does not allow this."""
     NOT_SERVING = "not_serving"
     """Not now; ask again soon."""
+    UNKNOWN_SESSION = "unknown_session"
+    """The server does not know the client (any more): say hello, and ask again."""
     STOPPING = "stopping"
     """The run is over."""
 
     @property
     def passes(self) -> bool:
         """Whether it says something of the moment, and not of the client."""
-        return self in (Refusal.NOT_SERVING, Refusal.STOPPING)
+        return self in (Refusal.NOT_SERVING, Refusal.UNKNOWN_SESSION, Refusal.STOPPING)
+
+    @classmethod
+    def _missing_(cls, value: object) -> Refusal | None:
+        """Take a code of a later day as one that does not pass."""
+        return cls.MISMATCH if isinstance(value, str) else None
 
 
 ClientRole: TypeAlias = Literal["learner", "collector", "evaluator"]
@@ -122,7 +123,7 @@ ServerRole: TypeAlias = Literal["memory", "learner"]
 
 
 class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all headers. Unknown fields are refused; `kind` is not part of the map.
+    """Base of all headers. Servers refuse unknown fields; `kind` is not part of the map.
 
     Attributes:
         kind: of its message.
@@ -131,6 +132,10 @@ class Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     kind: ClassVar[Kind]
     has_payload: ClassVar[bool] = False
+
+
+class Answer(Header, frozen=True, forbid_unknown_fields=False):
+    """Base of what servers say. Clients read over fields that they do not know."""
 
 
 class Spec(Header, frozen=True, omit_defaults=True):
@@ -183,6 +188,8 @@ class Hello(Header, frozen=True):
         run_id: the run it belongs to; "" if it does not know yet.
         learner_epoch: of a learner, its epoch (it is fenced when a newer one is known); else 0.
         to: the server that is to answer; another refuses. "" takes whoever does.
+        versions: lowest and highest protocol version that it speaks; None for that of the prefix.
+        capabilities: what it can or wants besides; those that are not known mean nothing.
     """
 
     kind = Kind.HELLO
@@ -194,9 +201,11 @@ class Hello(Header, frozen=True):
     run_id: Label = ""
     learner_epoch: Rows = 0
     to: Literal["", "memory", "learner"] = ""
+    versions: tuple[Revision, Revision] | None = None
+    capabilities: Capabilities = ()
 
 
-class Welcome(Header, frozen=True):
+class Welcome(Answer, frozen=True):
     """The server accepts a client.
 
     Attributes:
@@ -205,10 +214,14 @@ class Welcome(Header, frozen=True):
         data_endpoint: where the link's one-way socket is bound: transitions (PULL) of a memory,
             weights (PUB) of a learner. A client replaces an unspecific host by the one it dialled.
         spec: the environment's spec, if the server knows it.
-        config: the whole configuration as nested maps; {} from a memory.
+        settings: what a client must know of the configuration.
+        config: the whole configuration as nested maps, for a client of the capability
+            "configuration"; {} for others, and from a memory.
         memory: address of the memory's REQ/REP socket; "" from a memory.
         index: number of this collector or evaluator among the living of its role, from 0.
         seed: the run's seed.
+        version: of the protocol, for all that follows: the highest that both speak.
+        capabilities: of the server.
     """
 
     kind = Kind.WELCOME
@@ -216,13 +229,16 @@ class Welcome(Header, frozen=True):
     session: Session
     data_endpoint: Label
     spec: Spec | None
+    settings: ClientConfig
     config: dict[str, Any]
     memory: Label
     index: Rows
     seed: Total
+    version: Revision
+    capabilities: Capabilities
 
 
-class ErrorReply(Header, frozen=True):
+class ErrorReply(Answer, frozen=True):
     """A refusal; the answer to a request that cannot be served.
 
     Attributes:
@@ -248,7 +264,21 @@ class Ping(Header, frozen=True):
     statistics: Statistics
 
 
-class Pong(Header, frozen=True):
+class Delivery(Answer, frozen=True):
+    """What became of the blocks of one collector at a memory.
+
+    Attributes:
+        stored: number of the last that was stored, the highest so far; -1 for none.
+        refused: how many.
+        reason: why the last one was.
+    """
+
+    stored: Annotated[int, Meta(ge=-1, le=2**48 - 1)]
+    refused: Total
+    reason: Label
+
+
+class Pong(Answer, frozen=True):
     """The server lives too.
 
     Attributes:
@@ -259,6 +289,7 @@ class Pong(Header, frozen=True):
         environment_steps: of all collectors, as far as the server knows.
         collectors: living collectors.
         statistics: numbers and words about the server; flat.
+        delivery: of a memory, what became of this client's blocks; else None.
     """
 
     kind = Kind.PONG
@@ -268,6 +299,7 @@ class Pong(Header, frozen=True):
     environment_steps: Total
     collectors: Rows
     statistics: Statistics
+    delivery: Delivery | None = None
 
 
 class Goodbye(Header, frozen=True):
@@ -289,7 +321,7 @@ class StatusRequest(Header, frozen=True):
     kind = Kind.STATUS_REQUEST
 
 
-class Status(Header, frozen=True):
+class Status(Answer, frozen=True):
     """What a server knows.
 
     Attributes:
@@ -313,7 +345,7 @@ class Stop(Header, frozen=True):
     reason: Label
 
 
-class Acknowledged(Header, frozen=True):
+class Acknowledged(Answer, frozen=True):
     """Yes, done."""
 
     kind = Kind.ACKNOWLEDGED

@@ -14,11 +14,10 @@ import msgspec
 from msgspec import Meta
 
 from zdqn.errors import ProtocolError
-from zdqn.wire.protocol import Count, Label, Statistics, Total
+from zdqn.wire.field_types import Count, Label, Share, Statistics, Total
 
 Seconds = Annotated[float, Meta(ge=0, le=1e12)]
 Finite = Annotated[float, Meta(ge=-1e300, le=1e300)]
-Share = Annotated[float, Meta(ge=0, le=1)]
 
 StatisticsT = TypeVar("StatisticsT", bound="RoleStatistics")
 
@@ -176,18 +175,6 @@ class MemoryStatistics(RoleStatistics, frozen=True):
     sharing: bool = False
     came_back_with: Total = 0
     came_back_without: Total = 0
-
-
-class RefusalStatistics(RoleStatistics, frozen=True):
-    """What a memory tells a collector in its pongs, besides, once it has refused blocks of it.
-
-    Attributes:
-        yours_refused: blocks of this session.
-        why_refused: why the last one was.
-    """
-
-    yours_refused: Count = 0
-    why_refused: Label = ""
 
 
 OF_CLIENTS: dict[str, type[RoleStatistics]] = {

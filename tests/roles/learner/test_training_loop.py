@@ -19,6 +19,7 @@ from zdqn.records.block_accounts import NO_BLOCKS, BlockTotals
 from zdqn.records.metrics import Metrics
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
+from zdqn.rl.layer_descriptions import LayerDescription
 from zdqn.rl.update_rule import Update
 from zdqn.roles.learner.publications import Publications
 from zdqn.roles.learner.stall_watch import Pulse
@@ -79,6 +80,8 @@ class FakeSamples:
 
 class FakeTrainer:
     """Counts, and remembers the weights of importance."""
+
+    layers = (LayerDescription("flatten"),)
 
     def __init__(self):
         self.updates = 0

@@ -79,8 +79,8 @@ def open_block_link(
     endpoint = parse_address(welcome.data_endpoint, parameter="the memory's transitions address")
     sender = node.sender(
         endpoint.reached_through(memory),
-        high_water_mark=config.transition_high_water_mark,
-        buffer_bytes=config.transition_buffer_bytes,
+        high_water_mark=welcome.settings.high_water_mark,
+        buffer_bytes=welcome.settings.buffer_bytes,
         watched=acked,
     )
     paced = bool(config.replay.samples_per_insert)

@@ -133,7 +133,7 @@ class RemotePolicy:
             if message.header.code is Refusal.STOPPING:
                 self.stopping = True
                 self._stop.set()
-            elif message.header.code is not Refusal.NOT_SERVING:
+            elif not message.header.code.passes:
                 raise_refusal(message.header, "learner", self._client.address)
             self._stop.wait(min(_RETRY_S, timeout_s))
             return None

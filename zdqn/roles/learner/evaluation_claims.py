@@ -17,7 +17,14 @@ from zdqn.records.snapshots import Evaluation, EvaluationQueue, FrozenSnapshot
 from zdqn.roles.building import evaluation_seed
 from zdqn.wire import codec, payloads
 from zdqn.wire.desk import RefusedError
-from zdqn.wire.model_messages import Claim, EvaluationResult, NothingToEvaluate, Snapshot, Weights
+from zdqn.wire.model_messages import (
+    Claim,
+    EvaluationResult,
+    NetworkLayer,
+    NothingToEvaluate,
+    Snapshot,
+    Weights,
+)
 from zdqn.wire.peers import Peer
 from zdqn.wire.protocol import Acknowledged, Refusal
 from zdqn.wire.quiet_log import QuietLog
@@ -55,6 +62,7 @@ class EvaluationClaims:
         self._clock = clock
         self._log = QuietLog(logger, clock=clock)
         self._queue = EvaluationQueue(config.evaluator.waiting_snapshots)
+        self._network: tuple[NetworkLayer, ...] = ()
         self._waiting: dict[int, tuple[float, Request]] = {}  # by session, oldest first
         self._evaluations: deque[Evaluation] = deque()
 
@@ -73,6 +81,10 @@ class EvaluationClaims:
         else:
             self._queue.offer(snapshot)
         return self._queue.dropped
+
+    def describe(self, network: tuple[NetworkLayer, ...]) -> None:
+        """Tell evaluators how action values follow from weights."""
+        self._network = network
 
     def release(self, peer: Peer) -> None:
         """Give what an evaluator that has gone held to another."""
@@ -104,7 +116,7 @@ class EvaluationClaims:
             RefusedError: when it has not said hello: nobody would notice if it died.
         """
         if header.session not in clients:
-            raise RefusedError(Refusal.NOT_SERVING, "say hello before you claim")
+            raise RefusedError(Refusal.UNKNOWN_SESSION, "say hello before you claim")
         earlier = self._waiting.pop(header.session, None)
         if earlier is not None:
             self._reply(earlier[1], codec.encode(NothingToEvaluate(stopping=False)))
@@ -142,6 +154,7 @@ class EvaluationClaims:
             updates=snapshot.updates,
             stopping=False,
             tensors=payloads.describe_tensors(snapshot.arrays),
+            network=self._network,
         )
         header = Snapshot(
             snapshot=snapshot.number,

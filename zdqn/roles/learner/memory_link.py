@@ -14,11 +14,12 @@ from zdqn.records.block_accounts import Told
 from zdqn.roles.farewell import RUN_IS_OVER
 from zdqn.wire.addresses import Address
 from zdqn.wire.asking import ask
+from zdqn.wire.field_types import Statistics
 from zdqn.wire.membership import Membership
 from zdqn.wire.memory_messages import AccountsRequest
 from zdqn.wire.node import Node
 from zdqn.wire.payloads import read_accounts
-from zdqn.wire.protocol import Hello, Statistics, Status, StatusRequest, Stop
+from zdqn.wire.protocol import Hello, Status, StatusRequest, Stop
 from zdqn.wire.request_sockets import Client
 from zdqn.wire.status import MemoryStatistics
 

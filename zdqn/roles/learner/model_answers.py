@@ -15,15 +15,18 @@ from zdqn.config import Config, check_agreement, flatten, to_dict
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.records.block_accounts import Sent
+from zdqn.roles.client_settings import tell_clients
 from zdqn.roles.learner.action_answers import ActionAnswers
 from zdqn.roles.learner.evaluation_claims import EvaluationClaims
 from zdqn.roles.learner.publications import Published
 from zdqn.roles.learner.stall_watch import Pulse, StallWatch
 from zdqn.wire import codec
-from zdqn.wire.desk import Desk, Particulars, RefusedError
+from zdqn.wire.desk import Desk, RefusedError
+from zdqn.wire.desk_host import Particulars
+from zdqn.wire.field_types import Statistics
 from zdqn.wire.model_messages import ActionRequest, Claim, EvaluationResult, WeightsRequest
 from zdqn.wire.peers import Peer
-from zdqn.wire.protocol import Acknowledged, Hello, Refusal, Statistics
+from zdqn.wire.protocol import WANTS_CONFIGURATION, Acknowledged, Hello, Refusal
 from zdqn.wire.request_sockets import Request, Server
 from zdqn.wire.sockets import LINGER_MS
 from zdqn.wire.status import CollectorStatistics, LearnerStatus
@@ -96,6 +99,7 @@ class ModelAnswers:
         self._clock = clock
         self._reported_s = clock()
         self._config = config
+        self._settings = tell_clients(config)
         self._memory = memory
         self._weights_endpoint = weights_endpoint
         self._on_stop = on_stop
@@ -153,6 +157,7 @@ class ModelAnswers:
     def publish(self, published: Published) -> None:
         """Take over the newest weights, for late joiners and remote policies."""
         self._published = published
+        self.evaluations.describe(published.network)
 
     def report(self, status: LearnerStatus) -> None:
         """Take over what the learner tells about itself."""
@@ -199,7 +204,7 @@ class ModelAnswers:
         if self._collectors_done:
             raise RefusedError(Refusal.STOPPING, "this run is over")
         if header.session not in self.desk.peers.peers:  # it may have outlived another run
-            raise RefusedError(Refusal.NOT_SERVING, "say hello before you ask for actions")
+            raise RefusedError(Refusal.UNKNOWN_SESSION, "say hello before you ask for actions")
         self.actions.take(request, header, message, self.spec)
 
     def _send_weights(self, request: Request, *_: Any) -> None:
@@ -234,6 +239,8 @@ class ModelAnswers:
             data_endpoint=self._weights_endpoint,
             spec=self.spec,
             seed=self._config.run.seed,
+            settings=self._settings,
+            capabilities=("actions", WANTS_CONFIGURATION),
             config=to_dict(self._config),
             memory=self._memory,
         )
@@ -249,6 +256,9 @@ class ModelAnswers:
     def statistics(self, session: int) -> Statistics:
         """Give the numbers that go with every pong: none."""
         return {}
+
+    def delivery(self, session: int) -> None:
+        """Give what became of a client's blocks: they do not come here."""
 
     def status(self) -> dict[str, Any]:
         """Answer a status request, also for the time since the learner's last report."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,9 +12,10 @@ from numpy.typing import NDArray
 from zdqn.core.agenda import Counters
 from zdqn.core.publication_pace import PublicationPace
 from zdqn.data import WeightVersion
+from zdqn.rl.layer_descriptions import LayerDescription
 from zdqn.wire import codec, payloads
 from zdqn.wire.addresses import parse_address
-from zdqn.wire.model_messages import TensorInfo, Weights
+from zdqn.wire.model_messages import NetworkLayer, TensorInfo, Weights
 
 _BYTES_PER_S_HERE = 100e6
 _BYTES_PER_S_TO_OTHERS = 20e6
@@ -27,10 +29,12 @@ class Published:
     Attributes:
         weight_version: packed version.
         message: the encoded `Weights`, sent to whoever asks.
+        network: how action values follow from them.
     """
 
     weight_version: int
     message: bytes
+    network: tuple[NetworkLayer, ...] = ()
 
     @cached_property
     def arrays(self) -> dict[str, NDArray[Any]]:
@@ -74,6 +78,7 @@ class Publications:
         self._run_id = run_id
         self._learner_epoch = learner_epoch
         self._message: bytes | None = None
+        self._network: tuple[NetworkLayer, ...] = ()
         self._tensors: tuple[TensorInfo, ...] = ()  # of one network: described once
         self.version = -1
 
@@ -85,6 +90,10 @@ class Publications:
     def count_on(self, version: int) -> None:
         """Go on after the versions of an earlier start."""
         self.version = version
+
+    def describe(self, layers: Sequence[LayerDescription]) -> None:
+        """Tell readers how action values follow from what is published."""
+        self._network = tuple(NetworkLayer(**layer._asdict()) for layer in layers)
 
     def publish(
         self, arrays: dict[str, NDArray[Any]], counters: Counters, *, stopping: bool = False
@@ -108,10 +117,11 @@ class Publications:
             updates=counters.updates,
             stopping=stopping,
             tensors=self._tensors,
+            network=self._network,
         )
         message = self._message = codec.encode(header, tuple(arrays.values()))
         self._publisher.publish(message)
-        return Published(header.weight_version, message)
+        return Published(header.weight_version, message, self._network)
 
     def republish(self) -> None:
         """Broadcast the last version again, for those who missed it."""

@@ -16,7 +16,7 @@ from zdqn.records.metrics import Metrics
 from zdqn.records.verdict import BottleneckWatch, Times, read_times
 from zdqn.roles.building import describe_limits
 from zdqn.roles.learner.memory_link import MemoryLink
-from zdqn.wire.protocol import Statistics
+from zdqn.wire.field_types import Statistics
 from zdqn.wire.status import (
     CollectorStatistics,
     LearnerStatistics,

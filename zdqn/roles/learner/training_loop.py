@@ -146,6 +146,7 @@ class TrainingLoop:
         self._samples = samples
         self._model = model
         self._publications = publications
+        publications.describe(trainer.layers)
         self._recorder = recorder
         self._totals = totals
         self._blocks = blocks
