@@ -269,11 +269,6 @@ class Intake:
         refused = self.refusals[session].blocks if session in self.refusals else 0
         return max(refused, self.order.next_of(session))
 
-    def stored(self, session: int) -> int:
-        """Give the number of the last block of a collector that was stored; -1 for none."""
-        account = self.ledger.accounts.get(session)
-        return account.stored if account is not None else -1
-
     def sessions(self) -> list[SessionBlocks]:
         """Give what became of the blocks of each collector that this memory heard of."""
         accounts = self.ledger.accounts

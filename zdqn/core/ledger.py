@@ -109,6 +109,11 @@ class Ledger:
         account.environment_steps, account.episodes = environment_steps, episodes
         return True
 
+    def stored(self, session: int) -> int:
+        """Give the number of the last block of a session that was accepted; -1 for none."""
+        account = self.accounts.get(session)
+        return account.stored if account is not None else -1
+
     def refuse(self, session: int) -> None:
         """Take note that a block came, and was refused."""
         account = self.accounts.get(session)

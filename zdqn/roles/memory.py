@@ -19,7 +19,7 @@ from zdqn.config import Config, check_agreement
 from zdqn.core.replay_room import most_block_bytes
 from zdqn.errors import ZdqnError
 from zdqn.roles.arrivals_queue import ArrivalsQueue
-from zdqn.roles.block_senders import BlockSenders
+from zdqn.roles.known_senders import KnownSenders
 from zdqn.roles.building_replay import build_broker
 from zdqn.roles.client_settings import tell_clients
 from zdqn.roles.farewell import Farewell
@@ -179,7 +179,7 @@ class Memory(Closing):
                 AccountsRequest: send_accounts,
             },
         )
-        self._senders = BlockSenders(self._broker.intake, self._desk.peers)
+        self._senders = KnownSenders(self._broker.intake, self._desk.peers)
 
     # --- life -----------------------------------------------------------------------------------
 

@@ -6,15 +6,17 @@ from tests.roles.conftest import quick_config
 from zdqn.roles.acting.acked_link import AckedLink
 from zdqn.roles.acting.block_link import open_block_link
 from zdqn.roles.acting.block_window import BlockWindow
+from zdqn.roles.client_settings import tell_clients
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import Welcome
 from zdqn.wire.transition_sockets import TransitionSender
 
 MEMORY = parse_address("tcp://127.0.0.1:9", parameter="a test")
+SETTINGS = tell_clients(quick_config("memory.high_water_mark=7"))
 WELCOME = Welcome(
-    run_id="", session=1, data_endpoint="tcp://0.0.0.0:8", spec=None, config={}, memory="",
-    index=0, seed=0,
+    run_id="", session=1, data_endpoint="tcp://0.0.0.0:8", spec=None, settings=SETTINGS,
+    config={}, memory="", index=0, seed=0, version=4, capabilities=(),
 )  # fmt: skip
 
 
@@ -63,3 +65,10 @@ def test_plainly_nothing_is_waited_for(node, caplog):
         link.drain(lambda: False)
         link.close(0)
     assert not caplog.messages
+
+
+def test_queues_and_buffers_are_as_long_as_the_memory_says(node):
+    with open_block_link(quick_config(), node, MEMORY, WELCOME, session=5) as link:
+        assert isinstance(link.sender, TransitionSender)
+        assert link.sender._socket.sndhwm == 7
+        assert link.sender._socket.sndbuf == SETTINGS.buffer_bytes

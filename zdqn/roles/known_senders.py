@@ -21,7 +21,7 @@ _ARRIVED_AFTER_S = LINGER_MS / 1000 + 1
 _MOST_REASON = 256
 
 
-class BlockSenders:
+class KnownSenders:
     """Holds the blocks that came against the collectors that are known.
 
     Args:
@@ -74,7 +74,7 @@ class BlockSenders:
             return None
         refused = self._intake.refusals.get(session)
         return Delivery(
-            stored=self._intake.stored(session),
+            stored=self._intake.ledger.stored(session),
             refused=refused.blocks if refused is not None else 0,
             reason=_as_line(refused.reason) if refused is not None else "",
         )

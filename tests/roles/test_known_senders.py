@@ -6,13 +6,14 @@ import pytest
 
 from zdqn.core.intake import Refused, RefusedBlock
 from zdqn.errors import MismatchError
-from zdqn.roles.block_senders import BlockSenders
+from zdqn.roles.known_senders import KnownSenders
 from zdqn.wire.peers import PeerTable
 from zdqn.wire.protocol import Delivery
 
 
 class FakeIntake:
     def __init__(self):
+        self.ledger = self
         self.senders: set[int] = set()
         self.refusals: dict[int, Refused] = {}
         self.refused = 3
@@ -31,7 +32,7 @@ class Setting:
         self.now_s = 100.0
         self.intake = FakeIntake()
         self.peers = PeerTable(dead_after_s=10.0)
-        self.senders = BlockSenders(
+        self.senders = KnownSenders(
             self.intake,  # type: ignore[arg-type]
             self.peers,
             clock=lambda: self.now_s,
