@@ -19,10 +19,10 @@ from zdqn.config import Config, check_agreement
 from zdqn.core.replay_room import most_block_bytes
 from zdqn.errors import ZdqnError
 from zdqn.roles.arrivals_queue import ArrivalsQueue
-from zdqn.roles.known_senders import KnownSenders
 from zdqn.roles.building_replay import build_broker
 from zdqn.roles.client_settings import tell_clients
 from zdqn.roles.farewell import Farewell
+from zdqn.roles.known_senders import KnownSenders
 from zdqn.roles.replay_storage import keep_replay
 from zdqn.roles.sample_queue import SampleQueue
 from zdqn.roles.server_place import choose_place
