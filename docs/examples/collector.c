@@ -23,8 +23,19 @@
 #include <zmq.h>
 
 enum { VERSION = 4, SHAPE = 4, ACTIONS = 2, MOST_STEPS = 500, MOST_WIDTH = 4096, MOST_LAYERS = 32 };
-enum { HELLO = 1, WELCOME = 2, ERROR = 3, PING = 4, PONG = 5, GOODBYE = 6, BLOCK = 16,
-       ARRIVALS_REQUEST = 22, ARRIVALS = 23, WEIGHTS_REQUEST = 32, WEIGHTS = 33 };
+enum {
+    HELLO = 1,
+    WELCOME = 2,
+    ERROR = 3,
+    PING = 4,
+    PONG = 5,
+    GOODBYE = 6,
+    BLOCK = 16,
+    ARRIVALS_REQUEST = 22,
+    ARRIVALS = 23,
+    WEIGHTS_REQUEST = 32,
+    WEIGHTS = 33
+};
 
 static void fail(const char *text, ...) {
     va_list rest;
@@ -41,13 +52,15 @@ static double now_s(void) {
     return t.tv_sec + 1e-9 * t.tv_nsec;
 }
 
-static double uniform(void) { /* in [0, 1) */
-    return rand() / (RAND_MAX + 1.0);
-}
+/* In [0, 1). */
+static double uniform(void) { return rand() / (RAND_MAX + 1.0); }
 
 /* --- writing: section 2 ------------------------------------------------------------------------- */
 
-typedef struct { uint8_t *bytes; size_t size, room; } Buffer;
+typedef struct {
+    uint8_t *bytes;
+    size_t size, room;
+} Buffer;
 
 static void put(Buffer *to, const void *bytes, size_t size) {
     if (to->size + size > to->room) {
@@ -81,8 +94,14 @@ static void put_float(Buffer *to, double value) {
     put_big(to, 0xcb, bits, 8);
 }
 
-static void field_int(Buffer *to, const char *name, int64_t value) { put_text(to, name); put_int(to, value); }
-static void field_text(Buffer *to, const char *name, const char *value) { put_text(to, name); put_text(to, value); }
+static void field_int(Buffer *to, const char *name, int64_t value) {
+    put_text(to, name);
+    put_int(to, value);
+}
+static void field_text(Buffer *to, const char *name, const char *value) {
+    put_text(to, name);
+    put_text(to, value);
+}
 
 static void begin(Buffer *to, uint8_t kind, int fields) {
     uint8_t prefix[16] = {'Z', 'D', 'Q', 'N', VERSION, 0, kind};
@@ -104,7 +123,9 @@ static void put_array(Buffer *to, const void *bytes, size_t size) {
 
 /* --- reading ------------------------------------------------------------------------------------ */
 
-typedef struct { const uint8_t *at, *end; } Cursor;
+typedef struct {
+    const uint8_t *at, *end;
+} Cursor;
 
 static uint64_t take(Cursor *c, int size) {
     uint64_t value = 0;
@@ -119,12 +140,28 @@ static char next(Cursor *c, int64_t *number, double *real) {
     uint8_t head = (uint8_t)take(c, 1);
     *number = 0;
     *real = 0;
-    if (head < 0x80 || head >= 0xe0) { *number = (int8_t)head; *real = (double)*number; return 'i'; }
-    if (head < 0x90) { *number = head & 15; return 'm'; }
-    if (head < 0xa0) { *number = head & 15; return 'l'; }
-    if (head < 0xc0) { *number = head & 31; return 's'; }
+    if (head < 0x80 || head >= 0xe0) {
+        *number = (int8_t)head;
+        *real = (double)*number;
+        return 'i';
+    }
+    if (head < 0x90) {
+        *number = head & 15;
+        return 'm';
+    }
+    if (head < 0xa0) {
+        *number = head & 15;
+        return 'l';
+    }
+    if (head < 0xc0) {
+        *number = head & 31;
+        return 's';
+    }
     if (head == 0xc0) return 'n';
-    if (head == 0xc2 || head == 0xc3) { *number = head == 0xc3; return 'b'; }
+    if (head == 0xc2 || head == 0xc3) {
+        *number = head == 0xc3;
+        return 'b';
+    }
     if (head == 0xca) {
         uint32_t bits = (uint32_t)take(c, 4);
         float value;
@@ -132,17 +169,34 @@ static char next(Cursor *c, int64_t *number, double *real) {
         *real = value;
         return 'f';
     }
-    if (head == 0xcb) { uint64_t bits = take(c, 8); memcpy(real, &bits, 8); return 'f'; }
-    if (head >= 0xcc && head <= 0xcf) { *number = (int64_t)take(c, 1 << (head - 0xcc)); *real = (double)*number; return 'i'; }
+    if (head == 0xcb) {
+        uint64_t bits = take(c, 8);
+        memcpy(real, &bits, 8);
+        return 'f';
+    }
+    if (head >= 0xcc && head <= 0xcf) {
+        *number = (int64_t)take(c, 1 << (head - 0xcc));
+        *real = (double)*number;
+        return 'i';
+    }
     if (head >= 0xd0 && head <= 0xd3) {
         int size = 1 << (head - 0xd0);
         *number = (int64_t)(take(c, size) << (64 - 8 * size)) >> (64 - 8 * size);
         *real = (double)*number;
         return 'i';
     }
-    if (head >= 0xd9 && head <= 0xdb) { *number = (int64_t)take(c, 1 << (head - 0xd9)); return 's'; }
-    if (head == 0xdc || head == 0xdd) { *number = (int64_t)take(c, head == 0xdc ? 2 : 4); return 'l'; }
-    if (head == 0xde || head == 0xdf) { *number = (int64_t)take(c, head == 0xde ? 2 : 4); return 'm'; }
+    if (head >= 0xd9 && head <= 0xdb) {
+        *number = (int64_t)take(c, 1 << (head - 0xd9));
+        return 's';
+    }
+    if (head == 0xdc || head == 0xdd) {
+        *number = (int64_t)take(c, head == 0xdc ? 2 : 4);
+        return 'l';
+    }
+    if (head == 0xde || head == 0xdf) {
+        *number = (int64_t)take(c, head == 0xde ? 2 : 4);
+        return 'm';
+    }
     fail("msgpack of a kind that the protocol does not use: %02x", head);
     return 0;
 }
@@ -151,9 +205,17 @@ static void skip(Cursor *c) {
     int64_t number;
     double real;
     char type = next(c, &number, &real);
-    if (type == 's') { if (number > c->end - c->at) fail("a message is cut off"); c->at += number; }
-    if (type == 'l') while (number-- > 0) skip(c);
-    if (type == 'm') while (number-- > 0) { skip(c); skip(c); }
+    if (type == 's') {
+        if (number > c->end - c->at) fail("a message is cut off");
+        c->at += number;
+    }
+    if (type == 'l')
+        while (number-- > 0) skip(c);
+    if (type == 'm')
+        while (number-- > 0) {
+            skip(c);
+            skip(c);
+        }
 }
 
 /* Finds a field of a map; `c` stays where it is. Fields that nobody asks for are passed over. */
@@ -165,7 +227,10 @@ static bool find(Cursor c, const char *name, Cursor *value) {
         if (next(&c, &length, &real) != 's' || length > c.end - c.at) fail("a field without a name");
         bool same = (size_t)length == strlen(name) && memcmp(c.at, name, (size_t)length) == 0;
         c.at += length;
-        if (same) { *value = c; return true; }
+        if (same) {
+            *value = c;
+            return true;
+        }
         skip(&c);
     }
     return false;
@@ -187,7 +252,8 @@ static void get_text(Cursor map, const char *name, char *text, size_t room) {
     if (find(map, name, &value) && next(&value, &length, &real) == 's' && length <= value.end - value.at) {
         if ((size_t)length >= room) length = (int64_t)room - 1;
         memcpy(text, value.at, (size_t)length);
-    } else length = 0;
+    } else
+        length = 0;
     text[length] = 0;
 }
 
@@ -197,14 +263,20 @@ static Cursor inside(Cursor map, const char *name) {
     return value;
 }
 
-typedef struct { zmq_msg_t frame; int kind; Cursor header; size_t payload; } Message;
+typedef struct {
+    zmq_msg_t frame;
+    int kind;
+    Cursor header;
+    size_t payload;
+} Message;
 
 static void read_message(Message *m) {
     const uint8_t *bytes = zmq_msg_data(&m->frame);
     size_t size = zmq_msg_size(&m->frame);
     uint32_t length;
     if (size < 16 || memcmp(bytes, "ZDQN", 4) != 0) fail("what answers is no zdqn");
-    if ((bytes[4] | bytes[5] << 8) != VERSION) fail("the other side speaks version %d", bytes[4] | bytes[5] << 8);
+    if ((bytes[4] | bytes[5] << 8) != VERSION)
+        fail("the other side speaks version %d", bytes[4] | bytes[5] << 8);
     memcpy(&length, bytes + 8, 4);
     if (length > size - 16 || bytes[7] & 15) fail("a message that cannot be read");
     m->kind = bytes[6];
@@ -247,8 +319,10 @@ static bool ask(void *socket, Buffer *question, Message *answer, bool *stopping)
     if (answer->kind != ERROR) return true;
     get_text(answer->header, "code", code, sizeof code);
     get_text(answer->header, "message", text, sizeof text);
-    if (strcmp(code, "stopping") == 0) *stopping = true;
-    else if (strcmp(code, "not_serving") != 0 && strcmp(code, "unknown_session") != 0) fail("refused (%s): %s", code, text);
+    if (strcmp(code, "stopping") == 0)
+        *stopping = true;
+    else if (strcmp(code, "not_serving") != 0 && strcmp(code, "unknown_session") != 0)
+        fail("refused (%s): %s", code, text);
     struct timespec moment = {0, 100000000};
     nanosleep(&moment, NULL);
     return false;
@@ -264,7 +338,8 @@ static void reach(char *told, const char *dialled, size_t room) {
 }
 
 static bool is_loopback(const char *address) {
-    return strncmp(address, "tcp://127.", 10) == 0 || strncmp(address, "tcp://localhost", 15) == 0 || strncmp(address, "tcp://[::1]", 11) == 0;
+    return strncmp(address, "tcp://127.", 10) == 0 || strncmp(address, "tcp://localhost", 15) == 0 ||
+           strncmp(address, "tcp://[::1]", 11) == 0;
 }
 
 /* --- the digest: section 3 ---------------------------------------------------------------------- */
@@ -295,11 +370,14 @@ static uint64_t sha256_begin(const char *text) { /* the first 8 bytes of SHA-256
             w[i] = (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
         }
         for (int i = 16; i < 64; i++)
-            w[i] = w[i - 16] + (turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3) + w[i - 7] + (turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10);
+            w[i] = w[i - 16] + (turn(w[i - 15], 7) ^ turn(w[i - 15], 18) ^ w[i - 15] >> 3) + w[i - 7] +
+                   (turn(w[i - 2], 17) ^ turn(w[i - 2], 19) ^ w[i - 2] >> 10);
         memcpy(v, h, sizeof v);
         for (int i = 0; i < 64; i++) {
-            uint32_t one = v[7] + (turn(v[4], 6) ^ turn(v[4], 11) ^ turn(v[4], 25)) + ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
-            uint32_t two = (turn(v[0], 2) ^ turn(v[0], 13) ^ turn(v[0], 22)) + ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
+            uint32_t one = v[7] + (turn(v[4], 6) ^ turn(v[4], 11) ^ turn(v[4], 25)) +
+                           ((v[4] & v[5]) ^ (~v[4] & v[6])) + k[i] + w[i];
+            uint32_t two = (turn(v[0], 2) ^ turn(v[0], 13) ^ turn(v[0], 22)) +
+                           ((v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]));
             memmove(v + 1, v, 7 * sizeof *v);
             v[4] += one;
             v[0] = one + two;
@@ -314,11 +392,21 @@ static uint64_t sha256_begin(const char *text) { /* the first 8 bytes of SHA-256
 
 /* --- the network: section 10 -------------------------------------------------------------------- */
 
-typedef struct { char op[16], activation[16]; const float *weight, *bias, *value_weight, *value_bias; int inputs, outputs; } Layer;
-typedef struct { Message from; Layer layers[MOST_LAYERS]; int count; int64_t version; } Network;
+typedef struct {
+    char op[16], activation[16];
+    const float *weight, *bias, *value_weight, *value_bias;
+    int inputs, outputs;
+} Layer;
+typedef struct {
+    Message from;
+    Layer layers[MOST_LAYERS];
+    int count;
+    int64_t version;
+} Network;
 
 /* Finds a float32 tensor of WEIGHTS by its name. */
-static const float *tensor(Message *m, const char *name, const char *part, int64_t *rows, int64_t *columns) {
+static const float *tensor(
+    Message *m, const char *name, const char *part, int64_t *rows, int64_t *columns) {
     char wanted[160];
     int64_t tensors, three, length, axes, axis;
     double real;
@@ -329,17 +417,21 @@ static const float *tensor(Message *m, const char *name, const char *part, int64
     while (tensors-- > 0) {
         size_t elements = 1;
         *rows = *columns = 1;
-        if (next(&c, &three, &real) != 'l' || three < 3 || next(&c, &length, &real) != 's') fail("a tensor without a name");
+        if (next(&c, &three, &real) != 'l' || three < 3 || next(&c, &length, &real) != 's')
+            fail("a tensor without a name");
         bool same = (size_t)length == strlen(wanted) && memcmp(c.at, wanted, (size_t)length) == 0;
         c.at += length;
-        if (next(&c, &length, &real) != 's' || length != 7 || memcmp(c.at, "float32", 7) != 0) fail("weights that are not float32");
+        if (next(&c, &length, &real) != 's' || length != 7 || memcmp(c.at, "float32", 7) != 0)
+            fail("weights that are not float32");
         c.at += length;
         if (next(&c, &axes, &real) != 'l') fail("a tensor without a shape");
         for (int64_t i = 0; i < axes; i++) {
             next(&c, &axis, &real);
             elements *= (size_t)axis;
-            if (i == 0) *rows = axis;
-            else *columns *= axis;
+            if (i == 0)
+                *rows = axis;
+            else
+                *columns *= axis;
         }
         for (int64_t i = 3; i < three; i++) skip(&c);
         if (elements > 0) offset = (offset + 63) / 64 * 64;
@@ -371,7 +463,8 @@ static bool take_weights(Network *to, Message *m, const char *run_id) {
     get_text(m->header, "run_id", run, sizeof run);
     if (strcmp(run, run_id) != 0 || version <= to->version) return false;
     Cursor c = inside(m->header, "network");
-    if (next(&c, &layers, &real) != 'l' || layers < 1 || layers > MOST_LAYERS) fail("a network that is not described");
+    if (next(&c, &layers, &real) != 'l' || layers < 1 || layers > MOST_LAYERS)
+        fail("a network that is not described");
     for (int i = 0; i < layers; i++) {
         Layer *layer = &to->layers[i];
         memset(layer, 0, sizeof *layer);
@@ -379,7 +472,8 @@ static bool take_weights(Network *to, Message *m, const char *run_id) {
         get_text(c, "name", name, sizeof name);
         get_text(c, "activation", layer->activation, sizeof layer->activation);
         skip(&c);
-        if (strcmp(layer->op, "linear") == 0) read_linear(m, layer, name, width);
+        if (strcmp(layer->op, "linear") == 0)
+            read_linear(m, layer, name, width);
         else if (strcmp(layer->op, "dueling") == 0) {
             snprintf(head, sizeof head, "%s.advantage", name);
             read_linear(m, layer, head, width);
@@ -387,9 +481,12 @@ static bool take_weights(Network *to, Message *m, const char *run_id) {
             layer->value_weight = tensor(m, head, "weight", &rows, &columns);
             if (rows != 1 || columns != width) fail("%s does not fit", head);
             layer->value_bias = tensor(m, head, "bias", &rows, &columns);
-        } else if (strcmp(layer->op, "flatten") != 0) fail("this collector does not know the layer \"%s\"", layer->op);
-        else layer->inputs = layer->outputs = width;
-        if (layer->activation[0] && strcmp(layer->activation, "relu") != 0 && strcmp(layer->activation, "tanh") != 0)
+        } else if (strcmp(layer->op, "flatten") != 0)
+            fail("this collector does not know the layer \"%s\"", layer->op);
+        else
+            layer->inputs = layer->outputs = width;
+        if (layer->activation[0] && strcmp(layer->activation, "relu") != 0 &&
+            strcmp(layer->activation, "tanh") != 0)
             fail("this collector does not know the activation \"%s\"", layer->activation);
         width = layer->outputs;
     }
@@ -435,7 +532,10 @@ static void q_values(const Network *network, const float *observation, float *q)
 
 /* --- CartPole-v1 -------------------------------------------------------------------------------- */
 
-typedef struct { double state[SHAPE]; int steps; } CartPole; /* x, its speed, angle, its speed */
+typedef struct {
+    double state[SHAPE];
+    int steps;
+} CartPole; /* x, its speed, angle, its speed */
 
 static void reset(CartPole *pole) {
     for (int i = 0; i < SHAPE; i++) pole->state[i] = 0.1 * uniform() - 0.05;
@@ -460,10 +560,19 @@ static bool step(CartPole *pole, int action) {
 /* --- a block: sections 3 and 5 ------------------------------------------------------------------ */
 
 #pragma pack(push, 1)
-typedef struct { int64_t weight_version; int32_t observation, next_observation, action; float reward, discount, priority; } Record;
+typedef struct {
+    int64_t weight_version;
+    int32_t observation, next_observation, action;
+    float reward, discount, priority;
+} Record;
 #pragma pack(pop)
 
-typedef struct { float (*frames)[SHAPE]; Record *records; int frames_count, count, most; double since_s; } Block;
+typedef struct {
+    float (*frames)[SHAPE];
+    Record *records;
+    int frames_count, count, most;
+    double since_s;
+} Block;
 
 static int add_frame(Block *block, const CartPole *pole) {
     for (int i = 0; i < SHAPE; i++) block->frames[block->frames_count][i] = (float)pole->state[i];
@@ -547,7 +656,8 @@ static void ping(Server *server, const char *to, Run *run, double period_s) {
         return;
     }
     server->answered_s = now_s();
-    if (get(pong.header, "stopping", 0) != 0) run->stopping = true;
+    if (get(pong.header, "stopping", 0) != 0)
+        run->stopping = true;
     else if (get(pong.header, "known", 1) == 0) {
         say_hello(server, to, run, &welcome);
         zmq_msg_close(&welcome.frame);
@@ -558,9 +668,11 @@ static void ping(Server *server, const char *to, Run *run, double period_s) {
         if (all > run->steps_of_all) run->steps_of_all = all;
     }
     if (find(pong.header, "delivery", &delivery) && *delivery.at != 0xc0) {
-        int64_t stored = (int64_t)get(delivery, "stored", -1), refused = (int64_t)get(delivery, "refused", 0);
+        int64_t stored = (int64_t)get(delivery, "stored", -1),
+                refused = (int64_t)get(delivery, "refused", 0);
         get_text(delivery, "reason", reason, sizeof reason);
-        if (refused > run->refused) fprintf(stderr, "%lld blocks refused: %s\n", (long long)refused, reason);
+        if (refused > run->refused)
+            fprintf(stderr, "%lld blocks refused: %s\n", (long long)refused, reason);
         run->in_vain = stored > run->stored ? 0 : run->in_vain + (refused > run->refused);
         if (run->in_vain >= 5) fail("the memory takes none of our blocks: %s", reason);
         run->stored = stored;
@@ -586,7 +698,8 @@ static void wait_for_arrivals(Server *memory, Server *learner, Run *run, double 
     }
 }
 
-static void send_block(void *push, Block *block, uint64_t origin, Server *memory, Server *learner, Run *run, double period_s) {
+static void send_block(
+    void *push, Block *block, uint64_t origin, Server *memory, Server *learner, Run *run, double period_s) {
     static Buffer message;
     if (block->records[block->count - 1].next_observation < block->frames_count - 1)
         block->frames_count--; /* the first of an episode that has not begun: nothing refers to it */
@@ -635,11 +748,15 @@ int main(int count, char **words) {
     char kind[32], environment[256];
     get_text(epsilon, "kind", kind, sizeof kind);
     get_text(settings, "environment", environment, sizeof environment);
-    if (strcmp(environment, "CartPole-v1") != 0) fail("this run is of %s, and this collector plays CartPole-v1", environment);
-    if (get(settings, "n_step", 1) != 1) fail("this collector makes returns of one step (algorithm.n_step = 1)");
+    if (strcmp(environment, "CartPole-v1") != 0)
+        fail("this run is of %s, and this collector plays CartPole-v1", environment);
+    if (get(settings, "n_step", 1) != 1)
+        fail("this collector makes returns of one step (algorithm.n_step = 1)");
     double period_s = get(settings, "ping_period_s", 1), discount = get(settings, "discount", 0.99);
-    double initial = get(epsilon, "initial", 1), final = get(epsilon, "final", 0.1), decay = get(epsilon, "decay_environment_steps", 0);
-    double base = get(epsilon, "base", 0.4), exponent = get(epsilon, "exponent", 7), planned = get(epsilon, "collectors", 1);
+    double initial = get(epsilon, "initial", 1), final = get(epsilon, "final", 0.1),
+           decay = get(epsilon, "decay_environment_steps", 0);
+    double base = get(epsilon, "base", 0.4), exponent = get(epsilon, "exponent", 7),
+           planned = get(epsilon, "collectors", 1);
 
     memory.requests = dial(ZMQ_REQ, memory.address);
     Message at_memory;
@@ -665,7 +782,8 @@ int main(int count, char **words) {
     begin(&question, WEIGHTS_REQUEST, 0);
     end_header(&question);
     while (network.version < 0 && !run.stopping)
-        if (ask(learner.requests, &question, &message, &run.stopping) && message.kind == WEIGHTS) take_weights(&network, &message, run.run_id);
+        if (ask(learner.requests, &question, &message, &run.stopping) && message.kind == WEIGHTS)
+            take_weights(&network, &message, run.run_id);
 
     CartPole pole;
     int64_t heard = 0, own_then = 0;
@@ -682,12 +800,16 @@ int main(int count, char **words) {
             if (get(message.header, "stopping", 0) != 0) run.stopping = true;
             if (!take_weights(&network, &message, run.run_id)) zmq_msg_close(&message.frame);
         }
-        if (run.steps_of_all > heard) { heard = run.steps_of_all; own_then = run.steps; }
+        if (run.steps_of_all > heard) {
+            heard = run.steps_of_all;
+            own_then = run.steps;
+        }
         double steps = (double)(heard + (run.steps - own_then) * (run.collectors > 0 ? run.collectors : 1));
         if (strcmp(kind, "ladder") == 0) {
             double actors = fmax(fmax(planned, run.collectors), run.index + 1);
             run.epsilon = pow(base, 1 + exponent * run.index / fmax(actors - 1, 1));
-        } else run.epsilon = steps >= decay ? final : initial + (final - initial) * steps / decay;
+        } else
+            run.epsilon = steps >= decay ? final : initial + (final - initial) * steps / decay;
 
         float q[ACTIONS], after[ACTIONS];
         int here = block.frames_count - 1;
@@ -731,6 +853,7 @@ int main(int count, char **words) {
     zmq_msg_close(&at_memory.frame);
     if (network.version >= 0) zmq_msg_close(&network.from.frame);
     zmq_ctx_term(context);
-    printf("%lld environment steps, %lld episodes, %lld blocks sent, %lld refused\n", (long long)run.steps, (long long)run.episodes, (long long)run.blocks, (long long)run.refused);
+    printf("%lld environment steps, %lld episodes, %lld blocks sent, %lld refused\n", (long long)run.steps,
+        (long long)run.episodes, (long long)run.blocks, (long long)run.refused);
     return 0;
 }
