@@ -171,3 +171,17 @@ def test_a_ledger_goes_on_where_another_was():
         assert accept(other, session, sequence) == accept(ledger, session, sequence)
         assert other.write_off(2, 9) == ledger.write_off(2, 9)
         assert vars(other) == vars(ledger)
+
+
+def test_the_last_block_that_was_stored_is_known_whatever_came_since():
+    ledger = Ledger()
+    assert ledger.stored(1) == -1
+    accept(ledger, 1, 0)
+    accept(ledger, 1, 4)
+    ledger.refuse(1)
+    accept(ledger, 1, 2)
+    ledger.pass_over(1, 5)
+    assert ledger.stored(1) == 4
+    again = Ledger()
+    again.load_state_dict(json.loads(json.dumps(ledger.state_dict())))
+    assert again.stored(1) == 4

@@ -296,7 +296,7 @@ def test_the_largest_numbers_of_a_peer_that_dies_do_no_harm(context, memory):
 def test_nothing_is_lost_that_lies_unread_while_collectors_are_held_back(
     context, system, make_block, monkeypatch, died
 ):
-    monkeypatch.setattr("zdqn.roles.memory.LINGER_MS", -1000)
+    monkeypatch.setattr("zdqn.roles.known_senders._ARRIVED_AFTER_S", 0.0)
     memory = system.memory(quick_config("links.dead_after_s=0.3"))
     ask(context, memory, hello())
     sender = send(context, memory, make_block, blocks=40)  # far more than the ratio lets in

@@ -172,3 +172,12 @@ def test_the_packages_are_not_loaded_before_they_are_needed():
     code = "import sys, zdqn.wire.codec; print({'lz4', 'zstandard'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("missing", MODULES)
+def test_what_is_installed_is_known(missing, monkeypatch):
+    for module in MODULES.values():
+        pytest.importorskip(module)
+    assert compression.available() == ("lz4", "zstd")
+    monkeypatch.setitem(sys.modules, MODULES[missing], None)
+    assert compression.available() == tuple(kind for kind in MODULES if kind != missing)

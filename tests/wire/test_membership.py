@@ -14,7 +14,7 @@ from zdqn.errors import (
 from zdqn.wire import membership as membership_module
 from zdqn.wire.membership import Membership, new_session
 from zdqn.wire.node import Node
-from zdqn.wire.protocol import ErrorReply, Goodbye, Hello, Ping, Refusal
+from zdqn.wire.protocol import Delivery, ErrorReply, Goodbye, Hello, Ping, Refusal
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def join(context, monkeypatch):
     """Make a membership; it has left when the test is over."""
     made = []
 
-    def make(address, *, connect_timeout_s=0.0, stop=None, statistics=dict):
+    def make(address, *, connect_timeout_s=0.0, stop=None, statistics=dict, on_delivery=None):
         membership = Membership(
             Node(context),
             address,
@@ -32,6 +32,7 @@ def join(context, monkeypatch):
             stop=stop or threading.Event(),
             ping_period_s=0.01,
             connect_timeout_s=connect_timeout_s,
+            on_delivery=on_delivery,
         )
         made.append(membership)
         return membership
@@ -47,10 +48,10 @@ def quick(monkeypatch):
     monkeypatch.setattr(membership_module, "_REQUEST_TIMEOUT_S", 0.02)
 
 
-def test_sessions_are_positive_63_bit_numbers_and_differ():
+def test_sessions_are_positive_numbers_that_a_double_holds_and_differ():
     sessions = {new_session() for _ in range(100)}
     assert len(sessions) == 100
-    assert all(0 < number < 2**63 for number in sessions)
+    assert all(0 < number < 2**53 for number in sessions)
 
 
 # --- waiting ------------------------------------------------------------------------------------
@@ -241,3 +242,30 @@ def test_a_server_that_falls_silent_is_said_once_and_again_when_it_answers(
     until(lambda: "answers again" in caplog.text)
     assert caplog.text.count("does not answer") == 1
     assert membership.failure is None
+
+
+def test_who_does_not_want_to_go_on_after_what_became_of_its_blocks_ends(fake, join):
+    told = Delivery(stored=3, refused=0, reason="")
+    heard = []
+
+    def look(delivery):
+        heard.append(delivery)
+        if delivery is not None:
+            raise MismatchError("no use")
+
+    server = fake(Ping=[PONG, msgspec.structs.replace(PONG, delivery=told)])
+    stop = threading.Event()
+    membership = join(server.address, stop=stop, on_delivery=look)
+    membership.join()
+    assert stop.wait(WAIT_S)
+    assert heard == [None, told]
+    with pytest.raises(MismatchError, match="no use"):
+        membership.raise_failure()
+
+
+def test_a_server_that_does_not_know_it_is_said_hello_to_again(fake, join, until):
+    unknown = ErrorReply(code=Refusal.UNKNOWN_SESSION, message="say hello")
+    server = fake(Ping=[unknown, PONG], Hello=[unknown, WELCOME])
+    membership = join(server.address)
+    assert membership.introduce() == WELCOME
+    assert server.count(Hello) == 2

@@ -199,3 +199,14 @@ def test_a_goodbye_counts_once(table):
     assert table.peers[1].statistics == {"blocks_sent": 9}
     hello(table, 1)
     assert table.goodbye(1, {"blocks_sent": 10}, 2.0) is not None
+
+
+def test_another_sign_of_life_keeps_who_lives_and_brings_nobody_back(table):
+    hello(table, 1)
+    hello(table, 2)
+    for now_s in (9.0, 18.0):
+        table.hear_of(1, now_s)
+        table.hear_of(99, now_s)
+    assert [peer.session for peer in table.living("collector", 18.0)] == [1]
+    table.hear_of(2, 18.0)
+    assert [peer.session for peer in table.newly_dead(18.0)] == [2]

@@ -11,7 +11,13 @@ from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.roles.learner.evaluation_claims import EvaluationClaims
 from zdqn.wire import codec
 from zdqn.wire.desk import RefusedError
-from zdqn.wire.model_messages import Claim, EvaluationResult, NothingToEvaluate, Snapshot
+from zdqn.wire.model_messages import (
+    Claim,
+    EvaluationResult,
+    NetworkLayer,
+    NothingToEvaluate,
+    Snapshot,
+)
 from zdqn.wire.peers import Peer
 from zdqn.wire.protocol import Acknowledged, Refusal
 from zdqn.wire.request_sockets import Request
@@ -53,6 +59,7 @@ def line():
 
 
 def test_each_snapshot_goes_to_one_evaluator_with_all_that_it_needs(line):
+    line.object.describe((NetworkLayer(op="flatten"),))
     line.offer(0)
     line.claim(1)
     line.claim(2)
@@ -61,6 +68,7 @@ def test_each_snapshot_goes_to_one_evaluator_with_all_that_it_needs(line):
     assert isinstance(header, Snapshot)
     assert (header.snapshot, header.episodes, header.epsilon) == (0, 3, 0.25)
     assert header.weights.run_id == "r"
+    assert [layer.op for layer in header.weights.network] == ["flatten"]
     assert line.object.waits
     assert not line.object.advance(over=False)
 
@@ -109,7 +117,7 @@ def test_a_stranger_may_not_claim(line):
     line.offer(0)
     with pytest.raises(RefusedError, match="say hello") as caught:
         line.claim(99)
-    assert caught.value.code is Refusal.NOT_SERVING
+    assert caught.value.code is Refusal.UNKNOWN_SESSION
 
 
 def test_scores_are_taken_once_and_name_their_evaluator(line):

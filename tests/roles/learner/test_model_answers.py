@@ -15,6 +15,7 @@ from zdqn.errors import ConfigError, MismatchError
 from zdqn.records.block_accounts import Sent
 from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.rl.greedy import Greedy
+from zdqn.roles.client_settings import tell_clients
 from zdqn.roles.learner.model_answers import ModelAnswers, check_travels
 from zdqn.roles.learner.stall_watch import Pulse
 from zdqn.wire import codec
@@ -129,14 +130,21 @@ def setting():
 # --- who is admitted ------------------------------------------------------------------------------
 
 
-def test_a_client_that_comes_without_a_configuration_is_given_everything(setting):
-    welcome = setting.hello()
+def test_a_client_that_wants_the_configuration_is_given_everything(setting):
+    welcome = setting.hello(capabilities=("configuration",))
     assert isinstance(welcome, Welcome)
     assert (welcome.run_id, welcome.session) == ("r", 9)
     assert welcome.memory == "tcp://10.0.0.1:5556"
     assert welcome.data_endpoint == "tcp://0.0.0.0:5557"
     assert (welcome.seed, welcome.index, welcome.spec) == (5, 0, None)
     assert from_dict(welcome.config, source="the welcome") == CONFIG
+
+
+def test_every_client_is_given_what_it_must_know(setting):
+    welcome = setting.hello()
+    assert welcome.settings == tell_clients(CONFIG)
+    assert welcome.config == {}
+    assert "actions" in welcome.capabilities
 
 
 def test_one_that_comes_with_the_same_values_is_welcome(setting):
@@ -243,7 +251,7 @@ def test_a_stranger_is_given_no_actions_as_it_may_have_outlived_another_run(sett
     setting.answers.actions.act_with(FirstAction())
     question = ActionRequest(session=99, spec_digest=SPEC.digest, count=2)
     refused = setting.ask(question, (np.zeros((2, 2), np.float32),))
-    assert (refused.code, "say hello" in refused.message) == (Refusal.NOT_SERVING, True)
+    assert (refused.code, "say hello" in refused.message) == (Refusal.UNKNOWN_SESSION, True)
 
 
 @pytest.mark.parametrize("length", [50_000, 55_000, 70_000])
@@ -255,12 +263,13 @@ def test_a_configuration_that_a_welcome_cannot_hold_is_refused_before_anybody_as
         return
     check_travels(config)
     answers = ModelAnswers(
-        cast("Any", FakeServer()), config=config, run_id="r" * 100, session=2**62,
+        cast("Any", FakeServer()), config=config, run_id="r" * 100, session=2**53 - 1,
         memory="tcp://" + "m" * 200,
         weights_endpoint="tcp://" + "w" * 200, on_stop=print, pulse=Pulse(),
     )  # fmt: skip
     answers.agree(SPEC, "the test")
-    request = Request([], memoryview(codec.encode(Hello(role="collector", name="c", session=1))))
+    hello = Hello(role="collector", name="c", session=1, capabilities=("configuration",))
+    request = Request([], memoryview(codec.encode(hello)))
     answer = answers.desk.answer(request)
     assert isinstance(answer, Welcome)
     assert codec.decode(codec.encode(answer)).header == answer
@@ -286,7 +295,7 @@ def test_an_evaluator_claims_a_snapshot_and_brings_its_scores(setting):
 
 def test_a_stranger_may_not_claim(setting):
     setting.offer()
-    assert setting.ask(Claim(session=1, wait_ms=0)).code is Refusal.NOT_SERVING
+    assert setting.ask(Claim(session=1, wait_ms=0)).code is Refusal.UNKNOWN_SESSION
     assert setting.answers.evaluations.unevaluated == 1
 
 

@@ -3,9 +3,10 @@ import pytest
 
 from zdqn.core.agenda import Counters
 from zdqn.data import WeightVersion
+from zdqn.rl.layer_descriptions import LayerDescription
 from zdqn.roles.learner.publications import Publications
 from zdqn.wire import codec, payloads
-from zdqn.wire.model_messages import Weights
+from zdqn.wire.model_messages import NetworkLayer, Weights
 
 ARRAYS = {"weight": np.arange(3, dtype=np.float32)}
 
@@ -47,6 +48,17 @@ def test_what_is_sent_says_what_it_is(publications, publisher):
     assert header.stopping
     arrays = payloads.read_weights(codec.decode(publisher.sent[0]), header)
     np.testing.assert_array_equal(arrays["weight"], ARRAYS["weight"])
+
+
+def test_readers_are_told_how_values_follow_from_them(publications, publisher):
+    layers = (LayerDescription("flatten"), LayerDescription("linear", "head", "relu"))
+    publications.describe(layers)
+    published = publications.publish(ARRAYS, Counters())
+    (header,) = publisher.headers()
+    assert header.network == published.network
+    assert header.network == (
+        NetworkLayer(op="flatten"), NetworkLayer(op="linear", name="head", activation="relu"),
+    )  # fmt: skip
 
 
 def test_what_was_published_stays_as_it_was_when_the_network_learns_on(publications):

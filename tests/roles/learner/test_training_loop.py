@@ -495,6 +495,7 @@ def test_weights_are_published_before_the_first_batch_and_then_as_due():
     ]
     assert versions == [0, 1, 2]
     assert [item.arrays["weight"].item() for item in setting.model.published] == [0.0, 2.0, 4.0]
+    assert {layer.op for item in setting.model.published for layer in item.network} == {"flatten"}
 
 
 def test_snapshots_are_of_the_weights_at_that_moment():
