@@ -365,6 +365,28 @@ def blocks() -> list[dict[str, Any]]:
     ]
 
 
+def compressed_blocks() -> list[dict[str, Any]]:
+    """Give blocks whose four frames are `PLAIN`."""
+    records = np.array([(VERSION, [0], [3], 1, 1.0, 0.75, -1.0)] * 2, VECTOR.record_dtype)
+    frames = np.frombuffer(PLAIN, np.float32).reshape(4, 2)
+    shown = []
+    for sequence, (name, packed) in enumerate((("lz4", LZ4), ("zstd", ZSTD))):
+        header, _ = _block(VECTOR, frames, records.tolist(), sequence=sequence)
+        header = msgspec.structs.replace(header, compression=name, frames_bytes=len(packed))
+        arrays = [("frames", np.frombuffer(packed, np.uint8)), ("records", records)]
+        shown.append(
+            show(
+                f"frames in {name}",
+                header,
+                arrays,
+                meaning=f"they decompress to {PLAIN.hex()}: four frames",
+                spec=show_spec(VECTOR),
+                run_id=RUN,
+            )
+        )
+    return shown
+
+
 # --- compression ----------------------------------------------------------------------------------
 
 PLAIN = bytes([7] * 24 + [1, 2, 3, 4, 5, 6, 7, 8])
@@ -817,7 +839,7 @@ def transcript() -> list[dict[str, Any]]:
 FILES = {
     "messages.json": messages,
     "digests.json": digests,
-    "blocks.json": blocks,
+    "blocks.json": lambda: blocks() + compressed_blocks(),
     "compression.json": compression,
     "networks.json": networks,
     "epsilon.json": epsilons,
