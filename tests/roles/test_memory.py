@@ -1,5 +1,6 @@
 """The memory role alone, attacked and overtaken; it goes on serving everybody else."""
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
@@ -271,6 +272,25 @@ def test_who_asks_without_end_keeps_no_blocks_waiting(memory, monkeypatch):
 
 def client_state(context, memory):
     return status(context, memory)["clients"][0]["state"]
+
+
+def test_who_sends_blocks_and_no_pings_lives_while_another_dies(context, system, make_block):
+    memory = system.memory(quick_config("replay.samples_per_insert=0", "links.dead_after_s=1.5"))
+    for session in (1, 2):
+        ask(context, memory, hello(session))
+    sender = send(context, memory, make_block, blocks=0)
+    block, states = make_block(SPEC, 16), []
+    for number in itertools.count():
+        header = BlockHeader(
+            session=2, sequence=number, origin=SPEC.digest, frames=len(block.frames),
+            transitions=16, environment_steps=16 * (number + 1), episodes=0,
+        )  # fmt: skip
+        assert sender.send(block_payload.encode_block(header, block), lambda: False)
+        states = [client["state"] for client in status(context, memory)["clients"]]
+        if states[0] == "gone":
+            break
+    assert states == ["gone", "living"]
+    sender.close()
 
 
 @pytest.mark.parametrize("sent", ["many", float("inf"), float("nan"), -5, 10**15, True])
