@@ -155,7 +155,8 @@ def test_a_run_that_is_over_is_left_at_once(fake, context):
 
 
 @pytest.mark.parametrize(
-    "answer", [NOTHING, ErrorReply(code=Refusal.NOT_SERVING, message="say hello before you claim")]
+    "answer",
+    [NOTHING, ErrorReply(code=Refusal.UNKNOWN_SESSION, message="say hello before you claim")],
 )
 def test_it_claims_again_when_there_is_nothing_or_not_now(play, answer):
     result, learner = play(answer, answer, snapshot(), OVER)
