@@ -1,9 +1,11 @@
 """What servers tell of the configuration: chosen numbers, under names that stay."""
 
+import msgspec
 import pytest
 
 from zdqn.config import Config, load_config
 from zdqn.roles.client_settings import tell_clients
+from zdqn.wire.client_config import ClientConfig
 
 
 @pytest.mark.parametrize(
@@ -65,3 +67,10 @@ def test_priorities_are_wanted_where_they_are_what_items_begin_with(kind, initia
 
 def test_a_name_that_is_no_single_line_is_left_out():
     assert tell_clients(Config().replace("environment.id", "a" * 300)).environment == ""
+
+
+@pytest.mark.parametrize("key", ["links.dead_after_s", "collector.block_age_s"])
+def test_a_time_without_an_end_can_be_told_too(key):
+    told = tell_clients(Config().replace(key, 1e300))
+    assert getattr(told, key.split(".")[1]) == 1e9
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(told), type=ClientConfig) == told

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from zdqn.config import Config
-from zdqn.wire.client_config import ClientConfig, Epsilon
+from zdqn.wire.client_config import LARGEST, ClientConfig, Epsilon
 from zdqn.wire.field_types import Label
 
 
@@ -18,12 +18,12 @@ def tell_clients(config: Config) -> ClientConfig:
     exploration, prioritized = config.exploration, config.replay.kind == "prioritized"
     return ClientConfig(
         environment=_as_label(config.environment.id),
-        ping_period_s=config.links.ping_period_s,
-        dead_after_s=config.links.dead_after_s,
+        ping_period_s=min(config.links.ping_period_s, LARGEST),
+        dead_after_s=min(config.links.dead_after_s, LARGEST),
         discount=config.algorithm.discount,
         n_step=config.algorithm.n_step,
         block_transitions=config.collector.block_transitions,
-        block_age_s=config.collector.block_age_s,
+        block_age_s=min(config.collector.block_age_s, LARGEST),
         high_water_mark=config.transition_high_water_mark,
         buffer_bytes=config.transition_buffer_bytes,
         paced=bool(config.replay.samples_per_insert),
@@ -34,7 +34,7 @@ def tell_clients(config: Config) -> ClientConfig:
             final=exploration.epsilon_final,
             decay_environment_steps=exploration.epsilon_decay_environment_steps,
             base=exploration.ladder_base,
-            exponent=exploration.ladder_exponent,
+            exponent=min(exploration.ladder_exponent, LARGEST),
             collectors=config.launch.collectors,
             environments=config.collector.environments,
         ),

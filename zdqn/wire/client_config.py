@@ -12,7 +12,9 @@ from msgspec import Meta
 
 from zdqn.wire.field_types import Label, Rows, Share, SomeRows, Total
 
-Magnitude: TypeAlias = Annotated[float, Meta(ge=0, le=1e9)]
+LARGEST = 1e9
+"""Of seconds and exponents; more is as good as infinite."""
+Magnitude: TypeAlias = Annotated[float, Meta(ge=0, le=LARGEST)]
 
 
 class Epsilon(msgspec.Struct, frozen=True, kw_only=True):
