@@ -22,6 +22,7 @@ from zdqn.rl.dense import DenseNetwork
 from zdqn.rl.schedules import LinearSchedule, ladder_epsilons
 from zdqn.roles.acting.epsilon import EpsilonSource
 from zdqn.roles.learner.model_answers import ModelAnswers
+from zdqn.roles.learner.stall_watch import Pulse
 from zdqn.roles.memory import Memory
 from zdqn.wire import block_payload, codec, payloads
 from zdqn.wire.codec import HEADERS
@@ -259,6 +260,7 @@ class FakeLearner:
             memory="tcp://127.0.0.1:5556",
             weights_endpoint="tcp://127.0.0.1:5557",
             on_stop=lambda reason: None,
+            pulse=Pulse(),
         )
 
     def ask(self, message):
