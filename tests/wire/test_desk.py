@@ -80,9 +80,6 @@ class FakeHost:
     def statistics(self, session):
         return {"size": 5, "session": session}
 
-    def delivery(self, session):
-        return DELIVERY if session == 7 else None
-
     def status(self):
         return {"everything": "fine"}
 
@@ -109,7 +106,7 @@ def desk(host, clock):
         "learner", host, session=9, run_id="run-a", dead_after_s=10.0,
         logger=logging.getLogger("zdqn.test"),
         handlers={Claim: lambda request, header, message: NothingToEvaluate(stopping=False)},
-        clock=clock,
+        delivery=lambda session: DELIVERY if session == 7 else None, clock=clock,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ from zdqn.wire.memory_messages import AccountsRequest, ArrivalsRequest, SampleRe
 from zdqn.wire.node import Node
 from zdqn.wire.payloads import encode_accounts
 from zdqn.wire.peers import Peer
-from zdqn.wire.protocol import Delivery, Hello, Refusal
+from zdqn.wire.protocol import Hello, Refusal
 from zdqn.wire.request_sockets import Request
 from zdqn.wire.sockets import Context, Waiter
 from zdqn.wire.status import (
@@ -178,6 +178,7 @@ class Memory(Closing):
                 ArrivalsRequest: self._arrivals.take,
                 AccountsRequest: send_accounts,
             },
+            delivery=lambda session: self._senders.delivery(session),
         )
         self._senders = KnownSenders(self._broker.intake, self._desk.peers)
 
@@ -325,10 +326,6 @@ class Memory(Closing):
     def statistics(self, session: int) -> Statistics:
         """Give the numbers that go with a pong."""
         return self._statistics().to_wire()
-
-    def delivery(self, session: int) -> Delivery | None:
-        """Give what became of a collector's blocks."""
-        return self._senders.delivery(session)
 
     def status(self) -> dict[str, Any]:
         """Answer a status request."""

@@ -28,6 +28,7 @@ from zdqn.wire.protocol import (
     PROTOCOL_VERSION,
     WANTS_CONFIGURATION,
     Acknowledged,
+    Delivery,
     Echo,
     ErrorReply,
     Goodbye,
@@ -101,6 +102,7 @@ class Desk:
         dead_after_s: silence after which a client counts as dead.
         logger: of the server.
         handlers: message kind to what answers it, for what only this server answers.
+        delivery: session to what became of its blocks, where a server takes any.
         clock: seconds that never go back.
 
     Attributes:
@@ -119,8 +121,10 @@ class Desk:
         handlers: Mapping[type[Header], Handler],
         run_id: str = "",
         anew: str = "must be started anew",
+        delivery: Callable[[int], Delivery | None] = lambda _session: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._delivery = delivery
         self._role: ServerRole = role
         self._host = host
         self._session = session
@@ -327,7 +331,7 @@ class Desk:
             environment_steps=self._host.environment_steps(),
             collectors=len(self.peers.living("collector", now_s)),
             statistics=self._host.statistics(ping.session),
-            delivery=self._host.delivery(ping.session),
+            delivery=self._delivery(ping.session),
         )
 
     def _goodbye(self, _request: Request, goodbye: Goodbye, message: codec.Message) -> Acknowledged:

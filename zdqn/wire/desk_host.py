@@ -9,7 +9,7 @@ from zdqn.data import EnvironmentSpec
 from zdqn.wire.client_config import ClientConfig
 from zdqn.wire.field_types import Statistics
 from zdqn.wire.peers import Peer
-from zdqn.wire.protocol import Delivery, Hello
+from zdqn.wire.protocol import Hello
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,6 @@ class Host(Protocol):
 
     def statistics(self, session: int) -> Statistics:
         """Give the numbers that go with a pong to this client."""
-
-    def delivery(self, session: int) -> Delivery | None:
-        """Give what became of this client's blocks; None if this server takes none."""
 
     def status(self) -> dict[str, Any]:
         """Answer a status request."""

@@ -257,9 +257,6 @@ class ModelAnswers:
         """Give the numbers that go with every pong: none."""
         return {}
 
-    def delivery(self, session: int) -> None:
-        """Give what became of a client's blocks: they do not come here."""
-
     def status(self) -> dict[str, Any]:
         """Answer a status request, also for the time since the learner's last report."""
         report = self._report
