@@ -21,6 +21,7 @@ from zdqn.wire.memory_messages import BlockHeader
 from zdqn.wire.model_messages import NetworkLayer, Weights
 from zdqn.wire.protocol import Delivery, ErrorReply, Goodbye, Hello, Ping, Refusal, Spec
 
+pytestmark = pytest.mark.keyless("the collector in C leaves keys out")
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "docs" / "examples" / "collector.c"
 SPEC = EnvironmentSpec((4,), "float32", 2)

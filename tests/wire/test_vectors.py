@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import zmq
 
+from tests.keys_for_all import ForeignContext
 from tests.wire import vectors
 from tests.wire.described import evaluate
 from tests.wire.test_protocol_document import Reader
@@ -218,7 +219,7 @@ def asker(context, in_thread):
     stop = threading.Event()
     with Memory(Config(), bind="tcp://127.0.0.1:0", context=context, stop=stop) as memory:
         thread = in_thread(memory.run)
-        with zmq.Context() as own:
+        with ForeignContext() as own:
             asker = Asker(own, memory)
             spec = Spec.of(vectors.VECTOR)
             learner = vectors.hello(
