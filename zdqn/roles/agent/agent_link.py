@@ -311,7 +311,7 @@ class AgentLink(CollectingClient):
             away_actions=self.away_actions,
             blocks_sent=sent,
             blocks_in_flight=max(sent - window.heard, 0) if window is not None else None,
-            blocks_refused=self._refused,
+            blocks_refused=self._refusals.refused,
             transitions_sent=stream.transitions_sent if stream is not None else 0,
             transitions_unsent=stream.transitions_unsent if stream is not None else 0,
             acting_waited_s=acting_waited_s + (self._policy.asking_s if self._policy else 0.0),
