@@ -114,7 +114,7 @@ class Memory(Closing):
         self._config = config
         self._security = place.security
         self._stop = stop or threading.Event()
-        self._farewell = Farewell(config.links.ping_period_s)
+        self._farewell = Farewell(config.links.dead_after_s)
         self._departed: deque[tuple[float, Peer]] = deque()
         self._complaints = QuietLog(logger)
         self._reading = True
