@@ -25,7 +25,7 @@ def loaded_by(statement: str) -> set[str]:
         ("import zdqn; zdqn.load_config; zdqn.ConfigError; zdqn.__version__", set()),
         ("import zdqn.launch.plan", set()),
         ("import zdqn.launch.child_main", {"cloudpickle"}),
-        ("import zdqn.launch.cluster.agent", {"zmq", "numpy", "cloudpickle"}),
+        ("import zdqn.launch.cluster.host_agent", {"zmq", "numpy", "cloudpickle"}),
         ("import zdqn.launch.cluster.dry_run", set()),
         ("import zdqn.cli", {"click"}),
         ("import zdqn.experiments.plots", set()),

@@ -1,6 +1,7 @@
 """`zdqn chaos` translates words into strikes, and judges how they were borne."""
 
 import signal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -127,3 +128,18 @@ def test_a_run_that_fails_shows_the_table_all_the_same(invoke):
     assert result.exit_code == 70
     assert "error: the learner broke" in result.output
     assert "memory        1              1" in result.output
+
+
+def test_a_run_that_was_asked_to_end_while_its_learner_was_away_ends_as_asked(invoke):
+    def strike_and_interrupt(companion, *, asked):
+        learner = PlannedProcess("learner", "learner")
+        companion.recoveries.append(Recovery(learner, 1.0, begins_anew=True))
+        if asked:
+            signal.raise_signal(signal.SIGINT)
+
+    result = invoke(summary={}, meanwhile=partial(strike_and_interrupt, asked=True))[-1]
+    assert result.exit_code == 0, result.output
+    assert "ended while its learner was away" in result.output
+    result = invoke(summary={}, meanwhile=partial(strike_and_interrupt, asked=False))[-1]
+    assert result.exit_code == 70
+    assert "left no account" in result.output

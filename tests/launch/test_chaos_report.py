@@ -2,7 +2,13 @@
 
 import pytest
 
-from zdqn.launch.chaos_report import account_fault, account_lines, closing_line, strike_table
+from zdqn.launch.chaos_report import (
+    account_fault,
+    account_lines,
+    closing_line,
+    ended_without_learner,
+    strike_table,
+)
 from zdqn.launch.plan import PlannedProcess
 from zdqn.launch.strikes import Recovery
 
@@ -58,6 +64,12 @@ def test_an_account_that_is_not_exact(changes, told, words):
 
 def test_no_account():
     assert "summary.json lacks blocks_sent, blocks, " in account_fault({}, 0)
+
+
+def test_only_a_learner_that_is_away_and_left_no_summary_excuses_a_run_without_account():
+    assert ended_without_learner([strike("memory", 1.0), strike("learner", None)], {})
+    assert not ended_without_learner([strike("learner", None)], SUMMARY)
+    assert not ended_without_learner([strike("learner", 1.0), strike("memory", None)], {})
 
 
 def test_the_last_line():

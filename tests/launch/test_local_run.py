@@ -432,3 +432,15 @@ def test_a_learner_that_was_to_be_started_again_ends_the_run_if_that_was_asked_t
 
     stage.run({}, companion=Ender(stage.folder, "learner", signal.SIGKILL, 1))
     assert stage.starts("learner") == 1
+
+
+def test_a_learner_that_was_struck_just_before_the_run_was_asked_to_end_is_no_failure(stage):
+    class Ender(Striker):
+        def advance(self, run):
+            super().advance(run)
+            if not self._left:  # its end has not been heard of yet
+                stage.stop.set()
+
+    stage.run({}, companion=Ender(stage.folder, "learner", signal.SIGKILL, 1))
+    assert stage.starts("learner") == 1
+    assert len(stage.audience.endings) == 1

@@ -14,10 +14,12 @@ from zdqn.records.checkpoints import Checkpoint, CheckpointDirectory
 from zdqn.records.run_result import RunResult
 from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.rl.torch_policy import TorchPolicy
+from zdqn.roles.acting.epsilon import EpsilonSource
 from zdqn.roles.building import build_network
 from zdqn.roles.own_evaluator import OwnEvaluator
 
 FIRST = 150
+SECOND = FIRST + 300  # so that its collector says how it explores
 CONFIG = load_config(
     None,
     (
@@ -71,14 +73,14 @@ def runs(tmp_path_factory):
     first = zdqn.run(CONFIG, run_directory=folder, progress=False)
     before = newest(folder)
     known = len(first.metrics()["updates"]), len(first.evaluations()["mean"])
-    again = CONFIG.replace("algorithm.learning_rate", 0.0).replace("stop.updates", FIRST + 60)
+    again = CONFIG.replace("algorithm.learning_rate", 0.0).replace("stop.updates", SECOND)
     second = zdqn.run(again, resume=folder, progress=False)
     return Runs(folder, first, before, second, *known)
 
 
 def test_its_network_is_the_same_to_the_bit(runs):
     before, after = runs.before, newest(runs.folder)
-    assert (before.counters.updates, after.counters.updates) == (FIRST, FIRST + 60)
+    assert (before.counters.updates, after.counters.updates) == (FIRST, SECOND)
     assert before.online.keys() == after.online.keys()
     for name, tensor in before.online.items():
         assert torch.equal(tensor, after.online[name]), name
@@ -104,14 +106,15 @@ def test_its_counts_go_on_and_never_back(runs):
 
 
 def test_exploration_goes_on_where_it_stood(runs):
-    epsilons = runs.second.metrics()["epsilon"]
-    before, after = epsilons[: runs.rows], epsilons[runs.rows :]
-    assert 0.05 < np.nanmin(before) < 0.9, "neither begun nor over: the test would show nothing"
-    assert np.nanmax(after) <= np.nanmin(before)
+    stood = EpsilonSource(CONFIG).at(runs.before.counters.environment_steps, 1, 0)
+    assert 0.05 < stood < 0.9, "neither begun nor over: the test would show nothing"
+    after = runs.second.metrics()["epsilon"][runs.rows :]  # none before the collector's first step
+    assert np.nanmax(after) <= np.round(stood, 4)
 
 
 def test_its_replay_holds_what_it_held(runs):
     log = (runs.folder / "logs" / "memory.log").read_text()
     (held,) = re.findall(r"came back with (\d+) transitions", log)
-    assert int(held) == runs.first.summary["transitions"]
+    # a block may come after the learner has asked for the last time, and is on disk all the same
+    assert int(held) >= runs.first.summary["transitions"] > 0
     assert "not whole" not in log

@@ -69,8 +69,11 @@ def test_a_learner_that_does_not_answer():
         "the learner does not answer", "memory  ● 12,345 transitions"
     ]  # fmt: skip
     assert drawn(view) == ["memory  ● 12,345 transitions"]
-    row = {"role": "learner", "name": "learner", "last_seen_s": 12.3, "state": "silent"}
-    of_memory = MemoryStatus(size=5, clients=[row | {"phase": "training", "updates": 4_000}])
+    row: dict[str, int | float | str | bool] = {
+        "role": "learner", "name": "learner", "last_seen_s": 12.3, "state": "silent",
+        "phase": "training", "updates": 4_000,
+    }  # fmt: skip
+    of_memory = MemoryStatus(size=5, clients=[row])
     assert " ".join(drawn(starting(memory=of_memory), in_vain=("learner",))[:2]) == (
         "the learner does not answer; the memory heard of it 12 s ago; it said last: training, "
         "4,000 updates"

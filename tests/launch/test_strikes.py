@@ -77,14 +77,17 @@ def killed(process):
 
 
 def test_a_memory_works_again_when_it_stores_or_deals_out():
-    for change in ({"transitions": 1_001}, {"samples": 65}):
+    before = MemoryStatus(transitions=1_000, samples=64)
+    for after in (
+        MemoryStatus(transitions=1_001, samples=64),
+        MemoryStatus(transitions=1_000, samples=65),
+    ):
         recovery = killed(MEMORY)
-        before = {"transitions": 1_000, "samples": 64}
         assert not recovery.look({})
-        assert not recovery.look(heard(MemoryStatus(**before), asked_s=5.0)), "of the one before"
-        assert not recovery.look(heard(MemoryStatus(**before)))
+        assert not recovery.look(heard(before, asked_s=5.0)), "of the one before"
+        assert not recovery.look(heard(before))
         assert recovery.took_s is None
-        assert recovery.look(heard(MemoryStatus(**before | change), heard_s=12.0))
+        assert recovery.look(heard(after, heard_s=12.0))
         assert recovery.took_s == 7.0
 
 

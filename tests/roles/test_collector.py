@@ -231,6 +231,12 @@ def test_epsilon_follows_the_steps_that_come_with_the_weights(world):
     assert world.told(world.learner).epsilon == 0.5
 
 
+def test_before_its_first_step_a_collector_has_no_epsilon_to_tell(world):
+    world.collect(*DECAY, WeightsRequest=[weights(stopping=True)])
+    told = world.told(world.learner)
+    assert (told.environment_steps, told.epsilon) == (0, None)
+
+
 def test_epsilon_counts_its_own_steps_on(world):
     world.collect(*DECAY, steps=11, WeightsRequest=[weights(steps=500)])
     assert world.told(world.learner).epsilon == 0.49  # the last action was chosen after ten

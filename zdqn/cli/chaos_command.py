@@ -98,7 +98,14 @@ def chaos(
     from zdqn.errors import RoleFailedError, UsageError
     from zdqn.launch import entry
     from zdqn.launch.chaos import Chaos
-    from zdqn.launch.chaos_report import account_fault, account_lines, closing_line, strike_table
+    from zdqn.launch.chaos_report import (
+        NO_ACCOUNT,
+        account_fault,
+        account_lines,
+        closing_line,
+        ended_without_learner,
+        strike_table,
+    )
     from zdqn.launch.logs import configure_logging
     from zdqn.launch.plan import RunArguments
     from zdqn.launch.strikes import SIGNALS, Strikes
@@ -140,10 +147,13 @@ def chaos(
             finally:
                 for line in strike_table(companion.recoveries, _DONE[signal_name]):
                     click.echo(line)
-    for line in account_lines(result.summary):
-        click.echo(line)
     if companion.failure is not None:
         raise companion.failure
+    if stop.is_set() and ended_without_learner(companion.recoveries, result.summary):
+        click.echo(NO_ACCOUNT)
+        return
+    for line in account_lines(result.summary):
+        click.echo(line)
     fault = account_fault(result.summary, companion.blocks_told)
     if fault:
         raise RoleFailedError(f"{fault} The logs are in {RunFiles(directory).logs}.")

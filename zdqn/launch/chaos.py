@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from zdqn.closing import Closing
 from zdqn.errors import RoleFailedError, ZdqnError
-from zdqn.launch.child_process import ChildProcess
 from zdqn.launch.display import Display
-from zdqn.launch.local_run import LocalRun
+from zdqn.launch.plan import PlannedProcess
 from zdqn.launch.run_view import BEGUN, RunPlan
 from zdqn.launch.strikes import Heard, Recovery, Strikes
+from zdqn.records.endpoints import Endpoints
 from zdqn.records.run_files import RunFiles
 from zdqn.stopping import StopEvent
 from zdqn.wire.keys.role_keys import RoleKeys
@@ -66,6 +66,40 @@ class ChaosDisplay(Display):
             super().log(name, line)
 
 
+class Victim(Protocol):
+    """A process that can be struck, as `zdqn.launch.child_process.ChildProcess` is."""
+
+    @property
+    def planned(self) -> PlannedProcess:
+        """Which one."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the run."""
+
+    @property
+    def assigned(self) -> bool:
+        """Whether it has been told what to do."""
+
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+
+    def strike(self, number: int) -> None:
+        """End it with a signal, to see it come back."""
+
+
+class StruckRun(Protocol):
+    """What of a `zdqn.launch.local_run.LocalRun` is looked at."""
+
+    @property
+    def living(self) -> Mapping[str, Victim]:
+        """Processes by name."""
+
+    @property
+    def endpoints(self) -> Endpoints:
+        """Of the servers that are up."""
+
+
 @dataclass
 class _Start:
     """A start of a collector, and what it was heard to have sent."""
@@ -75,7 +109,7 @@ class _Start:
 
 
 class Chaos(Closing):
-    """The companion of a `LocalRun` that strikes its roles, and watches them come back.
+    """Strikes the roles of a run, and watches them come back: the companion of a local run.
 
     What it decides is in `zdqn.launch.strikes`. Strikes begin when the first update was made, and
     end with the training.
@@ -140,7 +174,7 @@ class Chaos(Closing):
         """Blocks that all starts of collectors were heard to have sent."""
         return sum(start.blocks for starts in self._told.values() for start in starts)
 
-    def advance(self, run: LocalRun) -> None:
+    def advance(self, run: StruckRun) -> None:
         """Strike if it is time, and see who works again; a `zdqn.launch.local_run.Companion`."""
         for server, (link, kind) in _SERVERS.items():
             if server not in self._addresses and server in run.endpoints:
@@ -171,14 +205,14 @@ class Chaos(Closing):
         begun = heard.status.progress.updates > 0 or bool(self.recoveries)
         return begun and heard.status.run.phase not in BEGUN - {"training"}
 
-    def _can_come_back(self, child: ChildProcess) -> bool:
+    def _can_come_back(self, child: Victim) -> bool:
         """Whether there is something from which a learner could go on; others need nothing."""
         ends = self._number is not signal.SIGSTOP
         return not (ends and child.planned.role == "learner") or any(
             self._files.checkpoints.glob("update-*.pt")
         )
 
-    def _strike(self, child: ChildProcess, now_s: float) -> None:
+    def _strike(self, child: Victim, now_s: float) -> None:
         name = child.name
         if self._number is signal.SIGSTOP:
             pause_s = self._strikes.pause_s()

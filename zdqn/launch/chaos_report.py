@@ -42,6 +42,21 @@ def _figures(recoveries: Iterable[Recovery]) -> tuple[str, ...]:
     return (str(len(every)), str(len(took_s)), *times)
 
 
+def ended_without_learner(recoveries: Iterable[Recovery], summary: Mapping[str, Any]) -> bool:
+    """Whether a run has no account because its learner was away when the run was asked to end.
+
+    Args:
+        recoveries: all strikes.
+        summary: of the run; a learner that was killed leaves none.
+    """
+    away = any(one.process.role == "learner" and one.worked_s is None for one in recoveries)
+    return away and not summary
+
+
+NO_ACCOUNT = "the run was ended while its learner was away: nobody was left to account for blocks"
+"""The closing line of such a run."""
+
+
 def closing_line(recoveries: Sequence[Recovery]) -> str:
     """Say that a run has borne what was done to it, where nothing is wrong with its account."""
     if not recoveries:

@@ -226,9 +226,13 @@ class LocalRun(Closing):
         if asked and exit_code == 0:  # one that had nothing to do yet ends without a word
             ending = Ending.OVER
         others, stop = self._others(role), self._config.stop
-        if child.struck and ending in (Ending.CURABLE, Ending.SIGNALLED) and not asked:
-            self._start_again_at_once(child)
-            return
+        if child.struck and ending in (Ending.CURABLE, Ending.SIGNALLED):
+            if not asked:
+                self._start_again_at_once(child)
+                return
+            if role == "learner":  # it was to be started again, and will not be
+                self._done = True
+                return
         what = consequence(
             role,
             ending,

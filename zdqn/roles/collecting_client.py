@@ -101,7 +101,7 @@ class CollectingClient(LearnerClient):
         self._epsilons: EpsilonSource | None = None
         self._steps_of_all = StepsOfAll()
         self._refusals = RefusalWatch()
-        self._epsilon: float = 1.0
+        self._epsilon: float | None = None
         self._began_s = 0.0
         self._standstill = Standstill()
         super().__init__(
@@ -270,7 +270,7 @@ class CollectingClient(LearnerClient):
             blocks_sent=stream.blocks_sent if stream is not None else 0,
             transitions_sent=stream.transitions_sent if stream is not None else 0,
             blocks_refused=self._refusals.refused,
-            epsilon=round(self._epsilon, 4),
+            epsilon=round(self._epsilon, 4) if self._epsilon is not None else None,
             blocked_s=round(stream.blocked_s, 3) if stream is not None else 0.0,
             asking_s=round(policy.asking_s, 3) if policy is not None else 0.0,
             collecting_s=round(time.monotonic() - self._began_s, 3) if self._began_s else 0.0,

@@ -12,25 +12,21 @@ from collections.abc import Callable
 RUN_IS_OVER = "the run is over"
 """For which reason a learner asks its memory to end."""
 
-_LEAST_S = 1.0
-_PERIODS = 3
-
 
 class Farewell:
     """The time between a request to end and the end.
 
     Args:
-        ping_period_s: after which every client has asked how the server does.
+        dead_after_s: of silence, after which a client counts as dead. One that lives may be held
+            up as long, so that nobody is left to wait for a server that said that it is over.
         clock: seconds that never go back.
 
     Attributes:
         reason: why somebody asked to end; "" if nobody did.
     """
 
-    def __init__(
-        self, ping_period_s: float, *, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self._longest_s = max(_PERIODS * ping_period_s, _LEAST_S)
+    def __init__(self, dead_after_s: float, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._longest_s = dead_after_s
         self._clock = clock
         self._until_s: float | None = None
         self.reason = ""

@@ -114,7 +114,7 @@ class Memory(Closing):
         self._settings = tell_clients(config)
         self._security = place.security
         self._stop = stop or threading.Event()
-        self._farewell = Farewell(config.links.ping_period_s)
+        self._farewell = Farewell(config.links.dead_after_s)
         self._reading = True
         self._held_since_s = time.monotonic()
         self._holding_s = 0.0

@@ -2,7 +2,7 @@
 
 import sys
 
-from zdqn.launch.cluster.agent import main
+from zdqn.launch.cluster.host_agent import main
 
 if __name__ == "__main__":
     sys.exit(main())

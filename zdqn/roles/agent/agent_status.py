@@ -21,7 +21,7 @@ class AgentStatus:
         weight_version: of the weights that chose last; None before the first.
         weights_age_s: seconds since they came; None likewise, and with a remote policy that has
             not asked yet.
-        epsilon: share of random actions.
+        epsilon: share of random actions; None before the first action.
         environment_steps: recorded.
         episodes: recorded to their end.
         steps_dropped: not recorded, as the memory took no transitions or no run was joined.
@@ -43,7 +43,7 @@ class AgentStatus:
     failure: ZdqnError | None
     weight_version: WeightVersion | None
     weights_age_s: float | None
-    epsilon: float
+    epsilon: float | None
     environment_steps: int
     episodes: int
     steps_dropped: int

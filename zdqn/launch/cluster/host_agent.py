@@ -47,7 +47,7 @@ _LAST_WORDS_S = 5.0
 _AT_ONCE_S = 2.0
 
 
-class Agent:
+class HostAgent:
     """Carries out the orders of one launcher.
 
     Args:
@@ -217,7 +217,7 @@ def _be_agent(says: int, doorman: int) -> int:
     words = os.dup(1)
     os.dup2(2, 1)
     outbox = Outbox(words)
-    agent = Agent(outbox)
+    agent = HostAgent(outbox)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end_now)
