@@ -10,7 +10,7 @@ import pytest
 from tests.launch.cluster.agents import ANSWER_S, Heard, connect, settle
 from zdqn.config import Config
 from zdqn.launch.child_main import Assignment, encode_assignment
-from zdqn.launch.cluster import agent as agent_module
+from zdqn.launch.cluster import host_agent as agent_module
 from zdqn.launch.cluster.agent_place import lives
 from zdqn.launch.cluster.frames import (
     AliveOrder,

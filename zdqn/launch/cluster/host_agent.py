@@ -202,7 +202,7 @@ def _wait_for_agent(child: int, says: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _end_with(doorman: int, agent: Agent) -> None:
+def _end_with(doorman: int, agent: HostAgent) -> None:
     """End with the doorman, if somebody kills it."""
     os.read(doorman, 1)
     if not agent.keeps:
