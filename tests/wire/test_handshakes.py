@@ -14,6 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.roles.conftest import eventually
+from tests.wire.links import WAIT_S
 from tests.wire.meddling import LINKS, Meddled, descriptors, resident_bytes
 from zdqn.wire.keys.key_folder import KeyFolder
 
@@ -48,6 +50,14 @@ def test_a_handshake_that_is_cut_or_changed_harms_nobody(meddled):
 
     meddle()
     assert resident_bytes() - before < SPARE_BYTES
+
+
+@pytest.mark.parametrize("meddled", [(link, True) for link in LINKS], ids=LINKS, indirect=True)
+def test_an_encrypted_message_that_was_changed_ends_its_connection(meddled):
+    before = descriptors()
+    for _ in range(10):
+        meddled.meddle(meddled.handshake_bytes - 1, 1)
+    eventually(lambda: descriptors() <= before, "their descriptors are let go of", WAIT_S)
 
 
 @pytest.mark.slow
