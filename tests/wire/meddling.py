@@ -113,14 +113,13 @@ class Meddled:
             change: what to flip in that byte; 0 cuts there.
         """
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            client = self._client(listener.getsockname()[1])
             listener.settimeout(WAIT_S)
-            near, _ = listener.accept()
             address = self.server.address
-            with near, socket.create_connection((address.host, address.port), WAIT_S) as far:
-                self._pass_on(near, far, at, change)
-                self.check_honest()
-            client.close(0)
+            with self._client(listener.getsockname()[1]):
+                near, _ = listener.accept()
+                with near, socket.create_connection((address.host, address.port), WAIT_S) as far:
+                    self._pass_on(near, far, at, change)
+                    self.check_honest()
         self.check_honest()
 
     def _client(self, port):
