@@ -1,44 +1,31 @@
 """A client's real handshake, cut or changed on its way to a bound socket, and an honest client."""
 
-import resource
 import select
 import socket
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import zmq
 
 from tests.roles.conftest import eventually
 from tests.wire.links import WAIT_S
+from tests.wire.served_alone import ROOM, ServedAlone, server_role
 from zdqn.errors import ProtocolError
 from zdqn.wire import codec
-from zdqn.wire.addresses import Address
 from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.node import Node
-from zdqn.wire.protocol import Ping, ServerRole
-from zdqn.wire.sockets import Waiter
+from zdqn.wire.protocol import Ping
 
-HERE = Address("tcp", "127.0.0.1")
-ROOM: dict[str, Any] = {"high_water_mark": 100, "buffer_bytes": 0}
-LINKS = ("transitions", "samples", "weights")
 _QUIET_S = 0.01
 """After a change, with nothing said since: so long is waited for what it does."""
 _MEDDLERS = 2**40
 _MEDDLED = codec.encode(Ping(session=_MEDDLERS, statistics={}))
 
 
-def resident_bytes():
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
-
-
-def descriptors():
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 class Meddled:
     """A bound socket, an honest client of it, and one whose connection is meddled with.
+
+    The socket is in a process of its own, `server`.
 
     Args:
         link: which of `LINKS`.
@@ -55,24 +42,17 @@ class Meddled:
 
     def _begin(self, link, folder):
         self._link, self._has_keys = link, folder is not None
-        server: ServerRole = "learner" if link == "weights" else "memory"
         self._keys = open_keys(folder, "collector")
-        there = self._stack.enter_context(Node(keys=open_keys(folder, server)))
+        self.server = self._stack.enter_context(ServedAlone(link, folder))
         here = self._stack.enter_context(Node(keys=self._keys))
         self._foreign = self._stack.enter_context(zmq.Context())
-        self._server: Any = {
-            "transitions": lambda: there.receiver(HERE, **ROOM),
-            "samples": lambda: there.server(HERE, "memory"),
-            "weights": lambda: there.publisher(HERE),
-        }[link]()
-        address = self._server.address
+        address = self.server.address
         self._honest: Any = {
             "transitions": lambda: here.sender(address, **ROOM),
             "samples": lambda: here.pipelined_client(address, "memory"),
             "weights": lambda: here.subscriber(address),
         }[link]()
         self._stack.callback(self._honest.close, 0)
-        self._stack.callback(self._server.close, 0)
         self._count = 0
         self.check_honest()
         self.stream = b""
@@ -94,7 +74,7 @@ class Meddled:
         if self._link == "weights":
 
             def arrives():
-                self._server.publish(mine)
+                self.server.publish(mine)
                 return bytes(self._honest.latest(5) or b"") == mine
 
             eventually(arrives, "the honest subscriber's weights", WAIT_S)
@@ -104,19 +84,14 @@ class Meddled:
         else:
             assert self._honest.send(mine)
         while mine not in self._delivered():
-            assert Waiter([self._server]).wait(WAIT_S * 1000), "the honest client is not served"
+            pass
         if self._link == "samples":
             assert bytes(self._honest.receive(WAIT_S * 1000) or b"") == mine
 
     def _delivered(self):
         """Take what has come; nothing may have that nobody sent."""
-        came = []
-        if self._link == "transitions":
-            came = [bytes(message) for message in self._server.receive_some(100, copy=True)]
-        else:
-            while (request := self._server.receive()) is not None:
-                came.append(bytes(request.body))
-                self._server.reply(request, request.body)
+        came = self.server.take()
+        assert came is not None, "the honest client is not served"
         for message in came:
             try:
                 header = codec.decode(message).header
@@ -138,14 +113,13 @@ class Meddled:
             change: what to flip in that byte; 0 cuts there.
         """
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            client = self._client(listener.getsockname()[1])
             listener.settimeout(WAIT_S)
-            near, _ = listener.accept()
-            address = self._server.address
-            with near, socket.create_connection((address.host, address.port), WAIT_S) as far:
-                self._pass_on(near, far, at, change)
-                self.check_honest()
-            client.close(0)
+            address = self.server.address
+            with self._client(listener.getsockname()[1]):
+                near, _ = listener.accept()
+                with near, socket.create_connection((address.host, address.port), WAIT_S) as far:
+                    self._pass_on(near, far, at, change)
+                    self.check_honest()
         self.check_honest()
 
     def _client(self, port):
@@ -156,9 +130,7 @@ class Meddled:
         if self._keys is not None:
             made.curve_publickey = self._keys.own.pair.public
             made.curve_secretkey = self._keys.own.pair.secret
-            made.curve_serverkey = self._keys.servers[
-                "learner" if self._link == "weights" else "memory"
-            ]
+            made.curve_serverkey = self._keys.servers[server_role(self._link)]
         made.connect(f"tcp://127.0.0.1:{port}")
         if kind == zmq.SUB:
             made.subscribe(b"")

@@ -1,8 +1,8 @@
 """The ZMTP handshake of a real client, cut and changed at each byte, against each bound socket.
 
-Meanwhile and afterwards an honest client is served, nothing is delivered that nobody sent, and no
-memory and no descriptor is kept. The test of each byte cuts there, changes it, and goes on with
-other changes for `ZDQN_FUZZ_MINUTES` in all.
+Meanwhile and afterwards an honest client is served, nothing is delivered that nobody sent, and the
+server's process, which is not the test's, lives and keeps no memory and no descriptor. The test of
+each byte cuts there, changes it, and goes on with other changes for `ZDQN_FUZZ_MINUTES` in all.
 """
 
 import itertools
@@ -14,7 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.wire.meddling import LINKS, Meddled, descriptors, resident_bytes
+from tests.roles.conftest import eventually
+from tests.wire.links import WAIT_S
+from tests.wire.meddling import Meddled
+from tests.wire.served_alone import LINKS
 from zdqn.wire.keys.key_folder import KeyFolder
 
 pytestmark = pytest.mark.own_keys
@@ -39,7 +42,7 @@ def meddled(request, tmp_path):
 
 @pytest.mark.parametrize("meddled", KINDS, ids=NAMES, indirect=True)
 def test_a_handshake_that_is_cut_or_changed_harms_nobody(meddled):
-    before = resident_bytes()
+    before = meddled.server.resident_bytes()
 
     @settings(max_examples=25, derandomize=True, deadline=None, database=None)
     @given(st.integers(0, meddled.handshake_bytes - 1), st.integers(0, 255))
@@ -47,7 +50,16 @@ def test_a_handshake_that_is_cut_or_changed_harms_nobody(meddled):
         meddled.meddle(at, change)
 
     meddle()
-    assert resident_bytes() - before < SPARE_BYTES
+    assert meddled.server.resident_bytes() - before < SPARE_BYTES
+
+
+@pytest.mark.parametrize("meddled", [(link, True) for link in LINKS], ids=LINKS, indirect=True)
+def test_an_encrypted_message_that_was_changed_ends_its_connection(meddled):
+    before = meddled.server.descriptors()
+    for _ in range(10):
+        meddled.meddle(meddled.handshake_bytes - 1, 1)
+    let_go = "their descriptors are let go of"
+    eventually(lambda: meddled.server.descriptors() <= before, let_go, WAIT_S)
 
 
 @pytest.mark.slow
@@ -57,7 +69,8 @@ def test_each_byte_cut_and_changed(meddled, record_property):
     seed = random.SystemRandom().randrange(2**32)
     rng = random.Random(seed)
     end_s = time.monotonic() + 60 * MINUTES / len(KINDS)
-    before_bytes, before = resident_bytes(), descriptors()
+    server = meddled.server
+    before_bytes, before = server.resident_bytes(), server.descriptors()
     cases = 0
     for change in itertools.chain((0, 1, 0x80, 0xFF), iter(lambda: rng.randrange(1, 256), 0)):
         if change > 1 and time.monotonic() > end_s:
@@ -65,8 +78,8 @@ def test_each_byte_cut_and_changed(meddled, record_property):
         for at in range(meddled.handshake_bytes):
             meddled.meddle(at, change)
             cases += 1
-    grown = resident_bytes() - before_bytes
+    grown = server.resident_bytes() - before_bytes
     measured = {"bytes": meddled.handshake_bytes, "cases": cases, "grown": grown, "seed": seed}
     record_property("measured", measured)
     assert grown < SPARE_BYTES, measured
-    assert descriptors() <= before + 10, measured
+    assert server.descriptors() <= before + 10, measured

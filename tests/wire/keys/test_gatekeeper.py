@@ -107,7 +107,7 @@ def test_a_role_that_has_nothing_to_do_on_a_link_is_turned_away(keyed, caplog):
 
 def test_who_takes_the_server_for_another_gets_nothing(keyed, stranger, caplog):
     keyed.client("learner", stranger).request(b"question", timeout_s=0.001)
-    said(caplog, "at samples: it takes this server's key for another")
+    said(caplog, "takes this server's key for another")
     assert keyed.is_well()
 
 
