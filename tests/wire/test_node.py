@@ -1,7 +1,11 @@
 """The one maker of sockets: every link works, and only what is the node's own closes with it."""
 
+import subprocess
+import sys
+
 import pytest
 
+from tests.roles.conftest import DEADLINE_S
 from tests.wire.links import (
     WAIT_S,
     never,
@@ -214,3 +218,40 @@ def test_a_node_binds_a_server_and_either_one_way_socket_side_by_side(node, loop
     sender = node.sender(receiver.address, **ROOM)
     assert sender.send(b"block", never)
     assert receive_block(receiver) == b"block"
+
+
+DROPPING = """
+import gc, sys, threading
+from pathlib import Path
+from zdqn.wire.addresses import Address
+from zdqn.wire.keys.key_folder import KeyFolder
+from zdqn.wire.keys.role_keys import open_keys
+from zdqn.wire.node import Node
+
+here, is_server = Address("tcp", "127.0.0.1"), sys.argv[1] == "server"
+folder = [Path(path) for path in sys.argv[2:]]
+if folder:
+    KeyFolder(folder[0]).init()
+
+def drop():
+    keys = open_keys(folder[0], "memory" if is_server else "collector") if folder else None
+    node = Node(keys=keys)
+    made = node.server(here, "memory") if is_server else node.client(here, "memory")
+    made.kept_by, node.keeps = node, made
+
+drop()
+gc.collect()
+for thread in threading.enumerate():
+    if thread.name == "zdqn-dropped-context":
+        thread.join()
+print("went on")
+"""
+
+
+@pytest.mark.parametrize("has_keys", [False, True], ids=["NULL", "CURVE"])
+@pytest.mark.parametrize("link", ["client", "server"])
+def test_a_program_that_drops_a_node_with_its_links_goes_on_and_ends(link, has_keys, tmp_path):
+    folder = [str(tmp_path / "keys")] if has_keys else []
+    command = [sys.executable, "-c", DROPPING, link, *folder]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S)
+    assert (ended.returncode, ended.stdout) == (0, "went on\n"), ended.stderr

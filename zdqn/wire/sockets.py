@@ -12,6 +12,9 @@ import fcntl
 import itertools
 import os
 import resource
+import sys
+import threading
+import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,8 +69,22 @@ def _enough_descriptors() -> Iterator[None]:
         ) from error
 
 
+class _DroppedInPeace(zmq.Context[zmq.Socket[bytes]]):
+    """Hangs nobody who drops it, unclosed, in a cycle with its sockets.
+
+    zmq's own would wait, in whatever thread collects the garbage, for sockets that are to be closed
+    by the same collection after it; an exception that is kept is enough to make such a cycle.
+    """
+
+    def __del__(self) -> None:
+        if not self.closed and not sys.is_finalizing():
+            threading.Thread(target=self.term, name="zdqn-dropped-context", daemon=True).start()
+            text = "a ZeroMQ context was dropped, not closed"
+            warnings.warn(text, ResourceWarning, stacklevel=2, source=self)
+
+
 class Context(Closing):
-    """A private ZeroMQ context. Closing it never hangs.
+    """A private ZeroMQ context. Closing it never hangs, and dropping it does not either.
 
     Args:
         io_threads: libzmq's own threads that move bytes.
@@ -75,7 +92,7 @@ class Context(Closing):
 
     def __init__(self, io_threads: int = 1) -> None:
         with _enough_descriptors():
-            self._context = zmq.Context(io_threads)
+            self._context: zmq.Context[zmq.Socket[bytes]] = _DroppedInPeace(io_threads)
         self._context.max_sockets = min(65_535, 16_384)
 
     def socket(self, kind: int) -> zmq.Socket[bytes]:
