@@ -13,7 +13,7 @@ from zdqn.wire.keys.allow_list import KeyRole
 from zdqn.wire.keys.key_folder import KeyFolder
 from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.node import Node
-from zdqn.wire.readmission import Readmission
+from zdqn.wire.readmission import Readmission, Refusals
 from zdqn.wire.sockets import Waiter
 
 pytestmark = pytest.mark.own_keys
@@ -131,8 +131,10 @@ class Told:
         self.events.append(zmq.EVENT_HANDSHAKE_FAILED_AUTH)
 
 
-def readmission_of(told):
-    return Readmission(cast(Any, told), cast(Any, told), ADDRESS, clock=lambda: told.now_s)
+def readmission_of(told, heard=None):
+    return Readmission(
+        cast(Any, told), cast(Any, told), ADDRESS, heard=heard, clock=lambda: told.now_s
+    )
 
 
 def test_it_tries_less_and_less_often_and_soon_again_after_it_was_let_in():
@@ -165,3 +167,13 @@ def test_who_was_never_refused_is_not_connected_anew():
         readmission.look()
         told.now_s += 1
     assert not told.connected_at
+
+
+def test_a_link_that_opens_one_socket_after_another_says_once_that_it_is_refused(caplog):
+    caplog.set_level(logging.INFO)
+    heard = Refusals()
+    for event in 3 * [zmq.EVENT_HANDSHAKE_FAILED_AUTH] + 2 * [zmq.EVENT_HANDSHAKE_SUCCEEDED]:
+        told = Told()
+        told.events.append(event)
+        readmission_of(told, heard).look()
+    assert ["again until" in line or "in again" in line for line in caplog.messages] == 2 * [True]

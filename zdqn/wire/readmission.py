@@ -9,6 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import zmq
 from zmq.utils.monitor import recv_monitor_message
@@ -25,6 +26,19 @@ _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 10.0
 
 
+@dataclass
+class Refusals:
+    """What a link has heard of its key, over all the sockets that it opens.
+
+    Attributes:
+        pause_s: until it tries again after the next refusal.
+        is_refused: whether it was refused last.
+    """
+
+    pause_s: float = _FIRST_PAUSE_S
+    is_refused: bool = False
+
+
 class Readmission(Closing):
     """Connects a socket anew that was refused, each time after a longer pause; says so once.
 
@@ -34,6 +48,7 @@ class Readmission(Closing):
         socket: that connects to one address.
         monitor: on which it tells `EVENTS`; closed here.
         address: of the server.
+        heard: what the link heard over earlier sockets; None for a link's only one.
         clock: seconds that never go back.
     """
 
@@ -43,6 +58,7 @@ class Readmission(Closing):
         monitor: zmq.Socket[bytes],
         address: Address,
         *,
+        heard: Refusals | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._socket = socket
@@ -51,8 +67,7 @@ class Readmission(Closing):
         self._clock = clock
         self._next_look_s = -math.inf
         self._connect_at_s = math.inf
-        self._pause_s = _FIRST_PAUSE_S
-        self._is_refused = False
+        self._heard = heard or Refusals()
 
     def look(self) -> None:
         """Take note of a refusal, and connect once its pause is over."""
@@ -69,16 +84,16 @@ class Readmission(Closing):
 
     def _take(self, event: int, now_s: float) -> None:
         if event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
-            if not self._is_refused:
+            heard = self._heard
+            if not heard.is_refused:
                 text = "%s does not let our key in (any more); trying again until it does"
                 logger.warning(text, self._address)
-            self._is_refused = True
-            self._connect_at_s = now_s + self._pause_s
-            self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
-        elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED and self._is_refused:
+            heard.is_refused = True
+            self._connect_at_s = now_s + heard.pause_s
+            heard.pause_s = min(2 * heard.pause_s, _LONGEST_PAUSE_S)
+        elif event == zmq.EVENT_HANDSHAKE_SUCCEEDED and self._heard.is_refused:
             logger.info("%s lets our key in again", self._address)
-            self._is_refused = False
-            self._pause_s = _FIRST_PAUSE_S
+            self._heard.is_refused, self._heard.pause_s = False, _FIRST_PAUSE_S
 
     def close(self) -> None:
         """Watch the socket no more; it may be closed then."""

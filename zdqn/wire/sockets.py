@@ -27,7 +27,7 @@ from zdqn.errors import AddressInUseError, ConfigError, RoleFailedError, UsageEr
 from zdqn.wire import forked_copies
 from zdqn.wire.addresses import Address, taken
 from zdqn.wire.held_port import HeldPort
-from zdqn.wire.readmission import EVENTS, Readmission
+from zdqn.wire.readmission import EVENTS, Readmission, Refusals
 
 LINGER_MS = 5_000
 COPY_SENT_BELOW_BYTES = 65_536
@@ -198,6 +198,7 @@ class Link(Closing):
     def __init__(self, socket: zmq.Socket[bytes], *, has_keys: bool = False) -> None:
         self._socket = socket
         self._has_keys = has_keys
+        self._refusals = Refusals()
         self._readmission: Readmission | None = None
         self._is_bound = False
         self._lock: IO[str] | None = None
@@ -265,7 +266,7 @@ class Link(Closing):
         self._socket.ipv6 = address.is_ipv6
         if self._has_keys:
             monitor = open_monitor(self._socket, EVENTS)
-            self._readmission = Readmission(self._socket, monitor, address)
+            self._readmission = Readmission(self._socket, monitor, address, heard=self._refusals)
         try:
             self._socket.connect(str(address))
         except zmq.ZMQError as error:
