@@ -52,6 +52,7 @@ def made(monkeypatch):
         return runs[-1]
 
     monkeypatch.setattr(entry, "LocalRun", make)
+    monkeypatch.setattr(entry, "ThisMachine", lambda config, given: (config, given))
     monkeypatch.setattr("zdqn.roles.single.Single", make)
     return runs
 
@@ -59,7 +60,7 @@ def made(monkeypatch):
 def test_counts_that_are_given_replace_the_configurations(made, tmp_path):
     config = Config(launch=LaunchSection(collectors=5, evaluators=3))
     entry.run(config, collectors=2, run_directory=tmp_path)
-    (config, given), _ = made[0].made
+    ((config, given),), _ = made[0].made
     assert (config.launch.collectors, config.launch.evaluators) == (2, 3)
     assert given.run_directory == tmp_path
 
@@ -150,7 +151,7 @@ def test_a_launched_run_is_told_whether_to_overwrite(made, tmp_path):
     (tmp_path / "best.pt").write_text("the best")
     (tmp_path / "endpoints.json").write_text("{}")
     entry.run(Config(), run_directory=tmp_path, overwrite=True)
-    ((_, given), _) = made[0].made
+    ((_, given),), _ = made[0].made
     assert given.overwrite
     assert (tmp_path / "best.pt").exists(), "the learner removes it, once training begins"
     assert not (tmp_path / "endpoints.json").exists(), "these servers are no more"
@@ -159,7 +160,7 @@ def test_a_launched_run_is_told_whether_to_overwrite(made, tmp_path):
 def test_functions_that_are_given_are_in_the_configuration(made, tmp_path):
     anything: Any = list
     entry.run(Config(), environment=dict, network=anything, run_directory=tmp_path)
-    ((config, _), _) = made[0].made
+    ((config, _),), _ = made[0].made
     assert config.environment.function.startswith("builtins:dict sha256:")
     assert config.network.function.startswith("builtins:list sha256:")
 
@@ -170,7 +171,9 @@ def test_a_configuration_is_taken_in_each_of_its_forms(made, tmp_path, function)
     path.write_text("[stop]\nupdates = 7\n")
     for given in (path, str(path), {"stop": {"updates": 7}}, Config(stop=StopSection(updates=7))):
         function(given, run_directory=tmp_path / "run")
-        ((config, *_), _) = made[-1].made
+        (config, *_), _ = made[-1].made
+        if function is entry.run:
+            config, _ = config  # with what the processes are given besides
         assert config.stop.updates == 7
     with pytest.raises(ConfigError, match=rf"zdqn.{function.__name__}: the configuration is 7"):
         function(7, run_directory=tmp_path / "run")

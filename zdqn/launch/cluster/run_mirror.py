@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zdqn.errors import ZdqnError
 from zdqn.launch.cluster.agent_place import read_launch_id
+from zdqn.records.run_files import RunFiles
 
 if TYPE_CHECKING:
     from zdqn.launch.cluster.cluster_hosts import ClusterHosts
@@ -16,9 +17,10 @@ if TYPE_CHECKING:
 MOST_BYTES = 8 * 2**20
 """Of one answer."""
 _PERIOD_S = 1.0
-_APPENDED = ("metrics.jsonl", "evaluations.csv")
-_REPLACED = ("config.toml", "summary.json", "run_id")
-_AT_THE_END = ("best.pt",)
+_FILES = RunFiles(Path())
+_APPENDED = (_FILES.metrics.name, _FILES.evaluations.name)
+_REPLACED = (_FILES.config.name, _FILES.summary.name, _FILES.identity.name)
+_AT_THE_END = (_FILES.best.name,)
 MIRRORED = (*_APPENDED, *_REPLACED, *_AT_THE_END)
 """Names of the files of a run that an agent gives away."""
 
