@@ -2,6 +2,7 @@
 
 import multiprocessing
 import resource
+import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from zdqn.wire.sockets import Waiter
 LINKS = ("transitions", "samples", "weights")
 ROOM: dict[str, Any] = {"high_water_mark": 100, "buffer_bytes": 0}
 _HERE = Address("tcp", "127.0.0.1")
+_ROOT = str(Path(__file__).parents[2])
 
 
 def server_role(link: str) -> ServerRole:
@@ -87,6 +89,8 @@ class ServedAlone(Closing):
         spawning = multiprocessing.get_context("spawn")
         self._calls, theirs = spawning.Pipe()
         self._process = spawning.Process(target=_serve, args=(link, folder, theirs), daemon=True)
+        if _ROOT not in sys.path:  # what is spawned looks there for this module
+            sys.path.append(_ROOT)
         self._process.start()
         theirs.close()
         self.address: Address = self._call("address")

@@ -229,6 +229,7 @@ def test_a_context_of_ours_leaves_the_hosts_alone():
     host.destroy(linger=0)
 
 
+@pytest.mark.own_keys
 def test_a_borrowed_context_is_used_as_it_is_and_left_open(loopback):
     with zmq.Context() as theirs:
         borrowed = borrow(theirs)
