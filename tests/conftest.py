@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -73,11 +74,23 @@ def loopback() -> Address:
 
 @pytest.fixture
 def nobody() -> Iterator[Address]:
-    """An address where nothing listens, kept for a server that comes late."""
-    with socket.socket() as held:
-        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        held.bind((LOOPBACK.host, 0))
-        yield Address("tcp", LOOPBACK.host, held.getsockname()[1])
+    """An address where nothing listens, kept for a server that comes late.
+
+    So is the port below, where a memory takes transitions and a learner publishes.
+    """
+    with ExitStack() as stack:
+        while True:
+            held, below = (stack.enter_context(socket.socket()) for _ in range(2))
+            for each in (held, below):
+                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind((LOOPBACK.host, 0))
+            port = held.getsockname()[1]
+            try:
+                below.bind((LOOPBACK.host, port - 1))
+            except OSError:
+                continue
+            break
+        yield Address("tcp", LOOPBACK.host, port)
 
 
 class KeptContext(Context):

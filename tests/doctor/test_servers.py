@@ -30,13 +30,11 @@ def ports(**binds):
     return {finding.subject: finding for finding in servers.examine_ports(config)}
 
 
-def test_a_free_port_is_good():
+def test_a_free_port_is_good(nobody):
     assert "taken at the start" in ports()["memory's port"].text
-    with socket.create_server(("127.0.0.1", 0)) as made:
-        port = made.getsockname()[1]
-    found = ports(learner=f"tcp://127.0.0.1:{port}")["learner's port"]
+    found = ports(learner=str(nobody))["learner's port"]
     assert found.verdict is Verdict.GOOD
-    with socket.create_server(("127.0.0.1", port)):
+    with socket.create_server((nobody.host, nobody.port)):
         pass  # it was let go again
 
 
