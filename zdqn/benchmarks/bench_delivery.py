@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import ExitStack
 
 import numpy as np
 
-from zdqn.benchmarks.bench_insert import SENDERS, BlockSenders
+from zdqn.benchmarks.bench_insert import SENDERS, BlockSenders, send_blocks
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, alternate
 from zdqn.benchmarks.processes import (
     Link,
     MemoryProcess,
-    Worker,
     connect_sender,
     make_node,
-    tell_all,
 )
 from zdqn.benchmarks.subjects import VECTOR, Writer, make_block, memory_config
-from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.roles.acting.acked_link import AckedLink
@@ -74,49 +70,21 @@ class _Side:
         config = memory_config(f"replay.capacity={capacity}", f"links.delivery={way}")
         self._memory = memory = stack.enter_context(MemoryProcess(config, spec))
         memory.fill(capacity)
-        self._senders: BlockSenders | _AckedSenders
         if way == "plain":
-            self._senders = BlockSenders(spec, config, memory.transitions)
+            senders = BlockSenders(send_blocks, spec, config, memory.transitions)
         else:
-            self._senders = _AckedSenders(spec, config, memory)
-        stack.enter_context(self._senders)
+            places = memory.transitions, memory.samples
+            senders = BlockSenders(_send_acked, spec, config, *places)
+        self._senders = stack.enter_context(senders)
 
     def insert(self, messages: int) -> float:
         """Have each sender insert so many messages, and give transitions a second."""
-        stored = self._memory.status()["transitions"]
-        self._senders.prepare(_TRANSITIONS, messages)
-        started_s = self._senders.send()
-        sent = _TRANSITIONS * messages * SENDERS
-        self._memory.wait_for(stored + sent)
-        return sent / (time.perf_counter() - started_s)
+        return self._senders.insert_into(self._memory, _TRANSITIONS, messages)
 
     def lost(self) -> int:
         """Count blocks that were lost, or came twice."""
         status = self._memory.status()
         return int(status["blocks_lost"] + status["blocks_duplicated"])
-
-
-class _AckedSenders(Closing):
-    """Processes that send blocks as fast as they can, until these are acknowledged."""
-
-    def __init__(self, spec: EnvironmentSpec, config: Config, memory: MemoryProcess) -> None:
-        places = memory.transitions, memory.samples
-        self._workers = [Worker(_send_acked, spec, config, *places) for _ in range(SENDERS)]
-
-    def prepare(self, size: int, messages: int) -> None:
-        """Have each write so many messages of `size` transitions."""
-        tell_all(self._workers, (size, messages))
-
-    def send(self) -> float:
-        """Have them sent, and give the time at which that began."""
-        started_s = time.perf_counter()
-        tell_all(self._workers, "send")
-        return started_s
-
-    def close(self) -> None:
-        """End them."""
-        for worker in self._workers:
-            worker.close()
 
 
 def _send_acked(

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -99,8 +101,8 @@ def measure_memory(
         Worker(_receive, bare_config, bind.replace(kind, f"{kind}-bare")) as bare,
     ):
         memory.fill(capacity)  # every page of its rings has been touched
-        to_memory = BlockSenders(spec, config, memory.transitions)
-        to_bare = BlockSenders(spec, bare_config, bare.receive())
+        to_memory = BlockSenders(send_blocks, spec, config, memory.transitions)
+        to_bare = BlockSenders(send_blocks, spec, bare_config, bare.receive())
         with to_memory, to_bare:
             for size in block_sizes:
                 say(f"insert: {transport}, {kind}, {size} a message")
@@ -169,11 +171,7 @@ def _measure_size(
     most = _MOST_BYTES // message_bytes
 
     def into_memory(messages: int) -> float:
-        stored = memory.status()["transitions"]
-        to_memory.prepare(size, messages)
-        started_s = to_memory.send()
-        memory.wait_for(stored + size * messages * SENDERS)
-        return size * messages * SENDERS / (time.perf_counter() - started_s)
+        return to_memory.insert_into(memory, size, messages)
 
     def into_nothing(messages: int) -> float:
         to_bare.prepare(size, messages)
@@ -191,10 +189,15 @@ def _measure_size(
 
 
 class BlockSenders(Closing):
-    """Two processes that send blocks as fast as they can."""
+    """Two processes that send blocks as fast as they can.
 
-    def __init__(self, spec: EnvironmentSpec, config: Config, address: str) -> None:
-        self._workers = [Worker(_send, spec, config, address) for _ in range(SENDERS)]
+    Args:
+        send: what each does: `send_blocks`, or what takes and says the same through its link.
+        arguments: of `send`, after the link.
+    """
+
+    def __init__(self, send: Callable[..., None], *arguments: Any) -> None:
+        self._workers = [Worker(send, *arguments) for _ in range(SENDERS)]
 
     def prepare(self, size: int, messages: int) -> None:
         """Have each write so many messages of `size` transitions."""
@@ -206,13 +209,22 @@ class BlockSenders(Closing):
         tell_all(self._workers, "send")
         return started_s
 
+    def insert_into(self, memory: MemoryProcess, size: int, messages: int) -> float:
+        """Have each insert so many messages of `size` transitions; gives transitions a second."""
+        stored = memory.status()["transitions"]
+        self.prepare(size, messages)
+        started_s = self.send()
+        sent = size * messages * SENDERS
+        memory.wait_for(stored + sent)
+        return sent / (time.perf_counter() - started_s)
+
     def close(self) -> None:
         """End both."""
         for worker in self._workers:
             worker.close()
 
 
-def _send(link: Link, spec: EnvironmentSpec, config: Config, address: str) -> None:
+def send_blocks(link: Link, spec: EnvironmentSpec, config: Config, address: str) -> None:
     """Write messages when told how many, send them when told to."""
     writer = Writer(spec)
     rng = np.random.default_rng(0)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from zdqn.benchmarks.bench_insert import SENDERS, BlockSenders
+from zdqn.benchmarks.bench_insert import SENDERS, BlockSenders, send_blocks
 from zdqn.benchmarks.bench_sample import SUBJECTS, Subject, make_sampler, open_stream
 from zdqn.benchmarks.measuring import Effort, Figure, Goal, Result, Say, alternate, rate_of
 from zdqn.benchmarks.processes import MemoryProcess, make_node
@@ -80,7 +79,7 @@ class _Side:
         self._memory = stack.enter_context(MemoryProcess(config, subject.spec))
         self._memory.fill(subject.items)
         self._senders = stack.enter_context(
-            BlockSenders(subject.spec, config, self._memory.transitions)
+            BlockSenders(send_blocks, subject.spec, config, self._memory.transitions)
         )
         node = stack.enter_context(make_node(config, "learner"))
         stream = open_stream(node, self._memory, _TRANSITIONS, _BATCHES, _IN_FLIGHT)
@@ -89,9 +88,4 @@ class _Side:
 
     def insert(self, messages: int) -> float:
         """Have each sender insert so many messages, and give transitions a second."""
-        stored = self._memory.status()["transitions"]
-        self._senders.prepare(_TRANSITIONS, messages)
-        started_s = self._senders.send()
-        sent = _TRANSITIONS * messages * SENDERS
-        self._memory.wait_for(stored + sent)
-        return sent / (time.perf_counter() - started_s)
+        return self._senders.insert_into(self._memory, _TRANSITIONS, messages)
