@@ -188,6 +188,9 @@ class Batch:
         keys: lasting numbers of the items, shape (B,), int64.
         probabilities: chance with which each was drawn, shape (B,), float64, in (0, 1].
         weight_versions: packed `WeightVersion` each was collected with, shape (B,), int64.
+        allowed: actions that could be taken at `observations`, shape (B, num_actions), bool; None:
+            all. Given together with `next_allowed`, or not at all.
+        next_allowed: the same at `next_observations`; perhaps none where the discount is 0.
     """
 
     observations: NDArray[Any]
@@ -198,6 +201,8 @@ class Batch:
     keys: NDArray[np.int64]
     probabilities: NDArray[np.float64]
     weight_versions: NDArray[np.int64]
+    allowed: NDArray[np.bool_] | None = None
+    next_allowed: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """Count the transitions."""
@@ -205,9 +210,11 @@ class Batch:
 
     def split(self, batch_size: int) -> list[Batch]:
         """Cut into batches of `batch_size`, without copying."""
-        fields = tuple(vars(self).values())
+        arrays: dict[str, Any] = {
+            name: each for name, each in vars(self).items() if each is not None
+        }
         return [
-            Batch(*(array[start : start + batch_size] for array in fields))
+            Batch(**{name: each[start : start + batch_size] for name, each in arrays.items()})
             for start in range(0, len(self), batch_size)
         ]
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.rl.sampled import arrays_of
 from zdqn.core.broker import Draw, MemoryBroker
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FencedError, MismatchError, ProtocolError
@@ -360,7 +361,7 @@ def test_with_room_for_them_frames_are_written_there_and_are_the_same(start, spe
         answers.append(payloads.read_batches(message, spec, room))
     (header, sent), (shared_header, shared) = answers
     assert (header.shared, shared_header.shared) == (False, True)
-    for name, array in vars(sent).items():
+    for name, array in arrays_of(sent).items():
         np.testing.assert_array_equal(getattr(shared, name), array)
 
 

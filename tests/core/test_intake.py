@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.rl.sampled import arrays_of
 from zdqn.core.intake import Intake
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
@@ -136,7 +137,9 @@ def contents(store):
     replay = store._replay
     batch = replay.sample(1, 4000)
     order = np.unique(batch.keys, return_index=True)[1]
-    return {name: array[order] for name, array in vars(batch).items() if name != "probabilities"}
+    return {
+        name: array[order] for name, array in arrays_of(batch).items() if name != "probabilities"
+    }
 
 
 @pytest.mark.parametrize("stack", [1, 3])

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from tests.rl.sampled import arrays_of
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, UsageError
 
@@ -124,8 +125,8 @@ def work(rng, spec, make_block, store, other):
     assert allowed == other.allowed_batches(4, batches)
     if allowed:
         batch, same = store.draw(4, allowed), other.draw(4, allowed)
-        for name, array in vars(batch).items():
-            np.testing.assert_array_equal(array, vars(same)[name], err_msg=name)
+        for name, array in arrays_of(batch).items():
+            np.testing.assert_array_equal(array, arrays_of(same)[name], err_msg=name)
         keys = batch.keys - rng.integers(0, 30, len(batch))  # some of them are gone
         errors = rng.normal(size=len(keys)).astype(np.float32) * 10
         for each in (store, other):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tests.rl.interpreted import adopt_interpreted
-from tests.rl.sampled import make_batch, make_weights
+from tests.rl.sampled import make_batch, make_masked_batch, make_weights
 from zdqn.core.trainer import Trainer
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError
@@ -225,6 +225,23 @@ def test_importance_weights_change_the_training() -> None:
     train(plain, weighted=False)
     train(weighted)
     assert not np.allclose(flat(plain.weights()), flat(weighted.weights()), rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_masks_change_the_training_also_where_updates_are_compiled(
+    double: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain, masked, looped = (make_trainer(double=double) for _ in range(3))
+    sampled = make_masked_batch(6 * 11)
+    batches = masked.prepare(sampled, 6, None)
+    unmasked = plain.prepare(replace(sampled, allowed=None, next_allowed=None), 6, None)
+    adopt_interpreted(looped, batches[0], monkeypatch)
+    assert looped.loops_over(batches)
+    assert not looped.loops_over(unmasked)
+    check_seen_alike(looped.update_all(batches), masked.update_all(batches))
+    check_alike(looped, masked)
+    plain.update_all(unmasked)
+    assert not np.allclose(flat(plain.weights()), flat(masked.weights()), rtol=1e-4, atol=0)
 
 
 def test_without_a_limit_gradients_are_as_with_a_limit_that_is_never_reached() -> None:

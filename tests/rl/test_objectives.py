@@ -159,10 +159,11 @@ def test_shapes_that_would_broadcast_are_refused_by_name(call, shapes) -> None:
         assert shape in str(caught.value)
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("loss", ["huber", "squared"])
 @pytest.mark.parametrize("double", [False, True])
 def test_q_learning_says_how_wrong_the_online_network_is(
-    generator: torch.Generator, double: bool, loss: str
+    generator: torch.Generator, double: bool, loss: str, masked: bool
 ) -> None:
     batch = TrainingBatch(
         observations=sample(generator, 5, 3),
@@ -172,6 +173,11 @@ def test_q_learning_says_how_wrong_the_online_network_is(
         next_observations=sample(generator, 5, 3),
         importance_weights=torch.full((5,), 0.1),  # not its business
     )
+    allowed = next_allowed = torch.ones(5, 3, dtype=torch.bool)
+    if masked:  # nothing after the second, which terminated
+        allowed = torch.tensor([[1, 1, 0], [0, 0, 1], [0, 1, 1], [1, 0, 0], [1, 1, 1]]).bool()
+        next_allowed = torch.tensor([[0, 1, 0], [0, 0, 0], [1, 0, 1], [1, 1, 0], [0, 0, 1]]).bool()
+        batch = batch._replace(allowed=allowed, next_allowed=next_allowed)
     weights = sample(generator, 3, 3).requires_grad_()
     target_weights = sample(generator, 3, 3)
 
@@ -188,7 +194,8 @@ def test_q_learning_says_how_wrong_the_online_network_is(
     losses, sizes, ys = [], [], []
     for j in range(5):
         judge = next_online if double else next_target
-        best = max(range(3), key=lambda a: float(judge[j, a]))
+        possible = [a for a in range(3) if next_allowed[j, a]] or [0]
+        best = max(possible, key=lambda a: float(judge[j, a]))
         y = float(batch.rewards[j]) + float(batch.discounts[j]) * float(next_target[j, best])
         size = abs(y - float(values[j, int(batch.actions[j])]))
         quadratic = loss == "squared" or size <= 0.4
@@ -198,7 +205,7 @@ def test_q_learning_says_how_wrong_the_online_network_is(
     assert assessment.losses.tolist() == pytest.approx(losses, rel=1e-4, abs=1e-6)
     assert assessment.priorities.tolist() == pytest.approx(sizes, rel=1e-4, abs=1e-6)
     assert list(assessment.metrics) == ["q_mean"]
-    best_values = sum(max(row) for row in values.tolist())
+    best_values = sum(max(values[j][allowed[j]].tolist()) for j in range(5))
     assert assessment.metrics["q_mean"].item() == pytest.approx(best_values / 5)
     assert not assessment.priorities.requires_grad
     assert not assessment.metrics["q_mean"].requires_grad
@@ -212,6 +219,31 @@ def test_q_learning_says_how_wrong_the_online_network_is(
         sign = 1.0 if values[j, action] > ys[j] else -1.0
         expected[:, action] += sign * slope * batch.observations[j]
     torch.testing.assert_close(gradient, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("double", [False, True])
+def test_a_mask_changes_targets_and_one_of_everything_does_not(double: bool) -> None:
+    table = torch.tensor([[1.0, 4.0, 2.0]])
+    batch = TrainingBatch(
+        observations=torch.ones(1, 1),
+        actions=torch.tensor([0]),
+        rewards=torch.zeros(1),
+        discounts=torch.ones(1),
+        next_observations=torch.ones(1, 1),
+        importance_weights=None,
+    )
+
+    def priority(*mask: bool) -> float:
+        masks = torch.tensor([mask or (True, True, True)])
+        given = batch._replace(allowed=torch.ones_like(masks), next_allowed=masks)
+        assess = QLearning(double, "squared", 1.0)
+        return assess(given, lambda x: x @ table, lambda x: x @ table).priorities.item()
+
+    assess = QLearning(double, "squared", 1.0)
+    plain = assess(batch, lambda x: x @ table, lambda x: x @ table).priorities.item()
+    assert priority() == plain == 3.0
+    assert priority(True, False, True) == 1.0
+    assert priority(True, False, False) == 0.0
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.rl.sampled import arrays_of
 from zdqn.data import NO_PRIORITY, EnvironmentSpec
 from zdqn.errors import ConfigError, RoleFailedError, UsageError
 from zdqn.rl.replay import Replay
@@ -134,15 +135,15 @@ def test_a_given_batch_is_filled_in_place_and_has_the_agreed_types(spec, priorit
     replay.insert(*new)
     twin.insert(*new)
     fresh, out = twin.sample(4, 2), replay.sample(4, 2)
-    arrays = list(vars(out).values())
+    arrays = list(arrays_of(out).values())
     replay, twin = (make(spec, prioritized=prioritized, seed=7) for _ in range(2))
     replay.insert(*new)
     for array in arrays:
         array[...] = 1
     assert replay.sample(4, 2, out=out) is out
-    for name, array in vars(fresh).items():
-        np.testing.assert_array_equal(vars(out)[name], array)
-        assert vars(out)[name].dtype == array.dtype
+    for name, array in arrays_of(fresh).items():
+        np.testing.assert_array_equal(arrays_of(out)[name], array)
+        assert arrays_of(out)[name].dtype == array.dtype
     assert out.observations.shape == out.next_observations.shape == (8, *spec.stacked_shape)
     assert out.observations.dtype == spec.dtype
     assert [len(part) for part in out.split(4)] == [4, 4]
@@ -412,6 +413,6 @@ def test_one_that_goes_on_where_another_was_does_the_same(
         assert len({each.update_priorities(keys, errors) for each in pair}) == 1
         if replay.size:
             draws = [each.sample(3, 2) for each in pair]
-            for name, array in vars(draws[0]).items():
-                np.testing.assert_array_equal(vars(draws[-1])[name], array)
+            for name, array in arrays_of(draws[0]).items():
+                np.testing.assert_array_equal(arrays_of(draws[-1])[name], array)
     assert other.nbytes == replay.nbytes <= sum(array.nbytes for array in arrays[1].values())

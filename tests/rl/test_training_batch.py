@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.rl.sampled import make_batch, make_weights
+from tests.rl.sampled import arrays_of, make_batch, make_masked_batch, make_weights
 from zdqn.errors import UsageError
 from zdqn.rl.training_batch import TrainingBatches, prepare_batches
 
@@ -11,7 +11,7 @@ CPU = torch.device("cpu")
 
 def test_one_reply_becomes_several_batches_without_a_copy() -> None:
     sampled, weights = make_batch(12), make_weights(12).astype(np.float32)
-    for array in (*vars(sampled).values(), weights):
+    for array in (*arrays_of(sampled).values(), weights):
         array.flags.writeable = False
     batches = prepare_batches(sampled, 4, weights, CPU)
     assert len(batches) == 3
@@ -30,6 +30,24 @@ def test_one_reply_becomes_several_batches_without_a_copy() -> None:
 def test_without_importance_weights_there_are_none() -> None:
     (batch,) = prepare_batches(make_batch(4), 4, None, CPU)
     assert batch.importance_weights is None
+    assert batch.allowed is None
+    assert batch.next_allowed is None
+
+
+def test_masks_come_along_with_what_they_are_of() -> None:
+    sampled = make_masked_batch(12)
+    batches = prepare_batches(sampled, 4, None, CPU)
+    for weights in (None, make_weights(12)):
+        batches = prepare_batches(sampled, 4, weights, CPU)
+        for batch, part in zip(batches, sampled.split(4), strict=True):
+            for name in ("allowed", "next_allowed"):
+                found = getattr(batch, name)
+                assert found.dtype == torch.bool
+                np.testing.assert_array_equal(found.numpy(), getattr(part, name))
+            assert (batch.importance_weights is None) == (weights is None)
+    together = TrainingBatches.of(list(batches)).stacked
+    assert together.next_allowed is not None
+    assert together.next_allowed.shape == (3, 4, 4)
 
 
 @pytest.mark.parametrize(("count", "weights"), [(0, None), (7, None), (8, 7)])
@@ -44,7 +62,7 @@ def test_a_part_of_several_batches_lies_where_they_do() -> None:
     assert len(part) == 3
     assert part.stacked.observations.shape == (3, 2, 3)
     for ours, theirs in zip(part, list(batches)[2:5], strict=True):
-        for tensor, other in zip(ours, theirs, strict=True):
+        for tensor, other in zip(ours[:6], theirs[:6], strict=True):
             assert tensor is not None
             assert other is not None
             assert tensor.data_ptr() == other.data_ptr()

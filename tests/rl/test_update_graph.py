@@ -8,6 +8,8 @@ from tests.rl.test_optimizer import DQN, make_batch, make_network, make_optimize
 from zdqn.rl.objectives import QLearning
 from zdqn.rl.update_graph import TensorKind
 
+MASKS = torch.ones(6, 4, dtype=torch.bool)
+
 
 def digest(**options: Any) -> str:
     rate = options.pop("rate", None)
@@ -34,8 +36,9 @@ def test_the_same_update_is_the_same_text_whatever_it_computes_with() -> None:
         {"max_gradient_norm": 0.0},
         {"objective": QLearning(double=False, loss="huber", huber_delta=1.0)},
         {"batch": make_batch(0)._replace(importance_weights=torch.ones(6))},
+        {"batch": make_batch(0)._replace(allowed=MASKS, next_allowed=MASKS)},
     ],
-    ids=["norm", "objective", "weights"],
+    ids=["norm", "objective", "weights", "masks"],
 )
 def test_another_update_is_another_text(options: Any) -> None:
     assert digest(**options) != digest()

@@ -61,6 +61,10 @@ def test_it_takes_what_was_compiled_for_and_nothing_else() -> None:
         half,
         batch._replace(importance_weights=torch.ones(6)),
         batch._replace(observations=batch.observations.double()),
+        batch._replace(
+            allowed=torch.ones(6, 4, dtype=torch.bool),
+            next_allowed=torch.ones(6, 4, dtype=torch.bool),
+        ),
     ]
     for other in others:
         assert not loop.takes([other])

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from tests.rl.sampled import arrays_of
 from tests.wire.conftest import zeros
 from zdqn.data import ALLOWED_DTYPES, EnvironmentSpec
 from zdqn.errors import ProtocolError
@@ -24,12 +25,12 @@ def test_batches_come_back_as_they_were(image_spec):
     header = Batches(batch_size=3, batches=2, size=8, progress=progress)
     buffer, batch = payloads.allocate_batches(header, image_spec)
     rng = np.random.default_rng(0)
-    for array in vars(batch).values():
+    for array in arrays_of(batch).values():
         array[...] = rng.integers(0, 100, array.shape)
     read_header, read = payloads.read_batches(codec.decode(buffer.tobytes()), image_spec)
     assert read_header == header
     assert read.observations.shape == (6, 4, 3, 5)
-    for name, array in vars(batch).items():
+    for name, array in arrays_of(batch).items():
         np.testing.assert_array_equal(getattr(read, name), array)
 
 
@@ -55,7 +56,7 @@ def test_batches_are_the_same_bytes_in_the_message_and_in_a_slot(
             batch_size=batch_size, batches=batches, size=8, progress=NO_PROGRESS, shared=shared
         )
         buffer, batch = payloads.allocate_batches(header, spec, slot if shared else None)
-        for name, array in vars(batch).items():
+        for name, array in arrays_of(batch).items():
             array[...] = 1
             if "observations" in name:
                 frames = np.frombuffer(drawn[name.startswith("next")], spec.dtype)
@@ -63,7 +64,7 @@ def test_batches_are_the_same_bytes_in_the_message_and_in_a_slot(
         read_header, got = payloads.read_batches(codec.decode(buffer.tobytes()), spec, slot)
         assert read_header == header
         read.append(got)
-    for name, array in vars(read[0]).items():
+    for name, array in arrays_of(read[0]).items():
         other = getattr(read[1], name)
         assert (other.shape, other.dtype) == (array.shape, array.dtype)
         assert other.tobytes() == array.tobytes()

@@ -16,6 +16,8 @@ The target network is an older copy of the online network: without it every step
 would move the target too. The maximum over noisy values is too high on average; the second form,
 double Q-learning, has one network choose the action and the other one value it. `r` sums up the
 rewards of n steps and `discount` is gamma^n, or 0 where the episode terminated and nothing follows.
+Where some actions were not allowed at s', the maximum is over those that were: what could not be
+done there says nothing about its worth.
 
 Gradient descent then lowers a loss of the TD error `y - Q_online(s, a)`, in which y is held fixed:
 half its square, or, so that no single surprise turns the network over, the Huber loss that goes on
@@ -36,6 +38,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from zdqn.rl.allowed_actions import only_allowed
 from zdqn.rl.option_checks import check_choice, check_range
 from zdqn.rl.training_batch import TrainingBatch
 
@@ -51,7 +54,7 @@ class Assessment(NamedTuple):
         priorities: how much there is to learn from each, shape (B,), float32, >= 0, detached: for
             Q-learning the size of its TD error. Their mean is reported as `td_error_mean`.
         metrics: more to report, by name: detached, shape (). `q_mean` is the mean over the batch of
-            the highest action value.
+            the highest value of an action that is allowed.
     """
 
     losses: Tensor
@@ -111,15 +114,15 @@ class QLearning:
         q_values = online(batch.observations)
         errors = td_errors(q_values, batch.actions, targets)
         losses = huber(errors, self.huber_delta) if self.loss == "huber" else squared(errors)
-        metrics = {"q_mean": q_values.detach().amax(1).mean()}
+        metrics = {"q_mean": only_allowed(q_values.detach(), batch.allowed).amax(1).mean()}
         return Assessment(losses, errors.detach().abs(), metrics)
 
     def _targets(self, batch: TrainingBatch, online: Forward, target: Forward) -> Tensor:
         """Give y, shape (B,)."""
-        next_q_target = target(batch.next_observations)
+        next_q_target = only_allowed(target(batch.next_observations), batch.next_allowed)
         if not self.double:
             return q_learning_targets(batch.rewards, batch.discounts, next_q_target)
-        next_q_online = online(batch.next_observations)
+        next_q_online = only_allowed(online(batch.next_observations), batch.next_allowed)
         return double_q_targets(batch.rewards, batch.discounts, next_q_online, next_q_target)
 
 

@@ -25,6 +25,9 @@ class TrainingBatch(NamedTuple):
         discounts: bootstrap factors, shape (B,), float32; 0 where the episode terminated.
         next_observations: shape (B, *stacked_shape).
         importance_weights: shape (B,), float32, or None for a plain mean.
+        allowed: actions that could be taken at `observations`, shape (B, num_actions), bool; None:
+            all. Given together with `next_allowed`, or not at all.
+        next_allowed: the same at `next_observations`; perhaps none where the discount is 0.
     """
 
     observations: Tensor
@@ -33,10 +36,12 @@ class TrainingBatch(NamedTuple):
     discounts: Tensor
     next_observations: Tensor
     importance_weights: Tensor | None
+    allowed: Tensor | None = None
+    next_allowed: Tensor | None = None
 
     @classmethod
     def of_columns(cls, columns: Iterable[Tensor | None]) -> TrainingBatch:
-        """Make one of its columns in order, of which only the last may be None."""
+        """Make one of its columns in order, of which only the last three may be None."""
         return cls(*cast("Iterable[Tensor]", columns))
 
 
@@ -116,26 +121,30 @@ def prepare_batches(
             f"{len(batch)} transitions cannot be cut into batches of {batch_size}: ask the memory "
             "for a multiple of the batch size."
         )
-    arrays = [
-        batch.observations,
-        batch.actions,
-        batch.rewards,
-        batch.discounts,
-        batch.next_observations,
-    ]
     if importance_weights is not None:
         if importance_weights.shape != (len(batch),):
             raise UsageError(
                 f"importance weights of shape {importance_weights.shape} for {len(batch)} "
                 "transitions: one for each is needed."
             )
-        arrays.append(importance_weights.astype(np.float32, copy=False))
+        importance_weights = importance_weights.astype(np.float32, copy=False)
+    arrays = (
+        batch.observations,
+        batch.actions,
+        batch.rewards,
+        batch.discounts,
+        batch.next_observations,
+        importance_weights,
+        batch.allowed,
+        batch.next_allowed,
+    )
     count = len(batch) // batch_size
-    columns: list[Tensor | None] = [
-        _to_device(array.reshape(count, batch_size, *array.shape[1:]), device) for array in arrays
-    ]
-    if importance_weights is None:
-        columns.append(None)
+    columns = (
+        None
+        if array is None
+        else _to_device(array.reshape(count, batch_size, *array.shape[1:]), device)
+        for array in arrays
+    )
     return TrainingBatches(TrainingBatch.of_columns(columns))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.rl.sampled import arrays_of
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FencedError, MismatchError, ProtocolError
 from zdqn.roles.learner.sample_stream import SampleStream
@@ -26,7 +27,7 @@ def batches(count=1, slot=None):
         batch_size=SIZE, batches=count, size=8, progress=PROGRESS, shared=slot is not None
     )
     buffer, batch = payloads.allocate_batches(header, SPEC, slot)
-    for array in vars(batch).values():
+    for array in arrays_of(batch).values():
         array[...] = 0.5
     batch.keys[:] = np.arange(count * SIZE)
     batch.observations[:] = 1.5
@@ -244,7 +245,7 @@ def test_a_reply_over_shared_memory_is_the_same_as_over_the_socket(make, sharing
     shared = sharing.receive(None)
     client.answers = [batches()]
     sent = make().receive(None)
-    for name, array in vars(sent).items():
+    for name, array in arrays_of(sent).items():
         np.testing.assert_array_equal(getattr(shared, name), array)
         assert getattr(shared, name).dtype == array.dtype
 
