@@ -167,7 +167,7 @@ def test_connections_that_are_cut_lose_nothing(either_system, ratio):
         for _ in range(10):
             before = status()["blocks"]
             eventually(lambda before=before: status()["blocks"] > before + 5, "more blocks")
-            # Blocks that the memory had taken in can be counted before the next connection is there.
+            # what the memory had taken in can be counted before there is a new connection
             eventually(proxies[0].cut, "a connection to cut")
         collector.stop()
         sent = collector.result().blocks_sent
