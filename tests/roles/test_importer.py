@@ -160,7 +160,7 @@ def test_in_a_run_it_is_learned_from_and_counts_as_nobodys_steps(either_system):
     assert summary["stop_reason"] == "updates"
     assert summary["environment_steps"] <= steps
     assert summary["transitions"] >= 300
-    assert summary["blocks_lost"] == summary["blocks_refused"] == 0
+    assert summary["blocks_refused"] == 0
     memory.result()
 
 

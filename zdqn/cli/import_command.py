@@ -96,7 +96,7 @@ def _say_what_came_of_it(dataset: str, experience: Experience, result: ImportRes
     left_out = ""
     if experience.left_out:
         left_out = (
-            f" {experience.left_out} more were left out: nothing is known of what was observed "
+            f" {experience.left_out:,} more were left out: nothing is known of what was observed "
             f"after them."
         )
     say(

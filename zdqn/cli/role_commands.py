@@ -167,7 +167,6 @@ def _learner_that(
 ) -> Callable[..., Learner]:
     """Choose the learner: one that finds out itself whether to go on, or one that is told."""
     from zdqn.errors import UsageError
-    from zdqn.roles.learner.preemptible import PreemptibleLearner
     from zdqn.roles.learner.role import Learner
 
     if not preemptible:
@@ -177,6 +176,8 @@ def _learner_that(
             "--preemptible begins the run in --run-dir, or goes on with it, whichever it finds. "
             "Give --run-dir, and neither --resume nor --overwrite."
         )
+    from zdqn.roles.learner.preemptible import PreemptibleLearner
+
     return PreemptibleLearner
 
 

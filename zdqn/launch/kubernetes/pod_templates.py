@@ -63,7 +63,7 @@ def pod_template(
         server: what it is, for a server.
     """
     keyed = ["--keys", KEYS_FOLDER] if secrets is not None else []
-    given = {"HOME": _HOME, **environment}
+    given = {"HOME": _HOME, "USER": "zdqn", **environment}  # an image may know neither of its user
     container: dict[str, Any] = {
         "name": role,
         **_image(plan),
