@@ -12,7 +12,8 @@ def test_every_error_has_the_exit_code_that_the_table_says():
         "UsageError": 2, "PeerUnavailableError": 69, "EnvironmentFailedError": 70,
         "CallbackFailedError": 70, "RoleFailedError": 70,
         "AddressInUseError": 73, "RunDirectoryTakenError": 73,
-        "FileError": 74, "FencedError": 75, "MismatchError": 76, "ProtocolError": 76,
+        "FileError": 74, "FencedError": 75, "PreemptedError": 75,
+        "MismatchError": 76, "ProtocolError": 76,
         "NotAllowedError": 77, "ConfigError": 78,
     }  # fmt: skip
     classes = {

@@ -29,6 +29,7 @@ LINKS = {
 TESTED_ELSEWHERE = {
     "zdqn/benchmarks/sb3_script.py": "needs stable-baselines3; what reads its answers is tested",
     "zdqn/config/cluster_sections.py": "keys alone: tests/launch/cluster/test_cluster_file.py",
+    "zdqn/config/kubernetes_sections.py": "keys alone: launch/kubernetes/test_kubernetes_plan.py",
     "zdqn/config/learning_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
     "zdqn/config/run_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
     "zdqn/records/sinks.py": "a protocol alone: tests/records/test_recorder.py",

@@ -220,6 +220,27 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class LoggedEpisode:
+    """An episode, or the part of one that is known, of T steps.
+
+    Attributes:
+        observations: acted on, and the last one, shape (T + 1, *observation_shape).
+        actions: numbered from 0, shape (T,), integers.
+        rewards: shape (T,).
+        terminated: whether it ended for good; else it was cut short, or goes on unseen.
+    """
+
+    observations: NDArray[Any]
+    actions: NDArray[Any]
+    rewards: NDArray[Any]
+    terminated: bool
+
+    def __len__(self) -> int:
+        """Count its steps."""
+        return len(self.actions)
+
+
+@dataclass(frozen=True)
 class EpisodeStatistics:
     """How one episode went.
 

@@ -12,6 +12,7 @@
     ├── RunDirectoryTakenError 73   another process, or another run, has the run directory
     ├── FileError              74   a file could not be read or written
     ├── FencedError            75   a newer learner has taken over this run
+    ├── PreemptedError         75   a learner's machine is wanted; its run waits for the next start
     ├── MismatchError          76   the peer speaks another protocol, environment or configuration
     │   └── ProtocolError           a message that breaks the wire protocol
     ├── NotAllowedError        77   a key is missing, unsafe, or not allowed to do this
@@ -84,6 +85,12 @@ class FileError(ZdqnError):
 
 class FencedError(ZdqnError):
     """A newer learner has taken over this run."""
+
+    exit_code = 75
+
+
+class PreemptedError(ZdqnError):
+    """A learner went away because its machine was wanted; its run goes on when it is started."""
 
     exit_code = 75
 

@@ -1,9 +1,11 @@
 """`zdqn launch`, without ssh: what it prints, what it hands on, and how it ends."""
 
 import shlex
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from zdqn.cli.application import application
@@ -130,3 +132,101 @@ def test_only_a_launched_run_is_gone_on_with(cluster, tmp_path):
     result = invoke(cluster, "--resume", str(tmp_path))
     assert result.exit_code == 74
     assert "no run of `zdqn launch`" in result.output
+
+
+# --- Kubernetes -----------------------------------------------------------------------------------
+
+ON_KUBERNETES = f'{CLUSTER}\n[kubernetes]\nimage = "lab/zdqn:1"\n'
+
+
+@pytest.fixture
+def kubernetes(cluster, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "settings"))
+    (tmp_path / "lab.toml").write_text(ON_KUBERNETES)
+    return cluster
+
+
+def read(text):
+    return {(found["kind"], found["metadata"]["name"]): found for found in yaml.safe_load_all(text)}
+
+
+def test_manifests_are_all_that_is_printed_and_printed_twice_they_are_the_same(
+    kubernetes, tmp_path
+):
+    result = invoke(kubernetes, "--kubernetes", "--set", "run.seed=9")
+    assert result.exit_code == 0, result.output
+    found = read(result.stdout)
+    assert found["Deployment", "lab-collectors"]["spec"]["replicas"] == 2
+    assert "seed = 9" in found["ConfigMap", "lab-config"]["data"]["run.toml"]
+    folder = tmp_path / "settings" / "zdqn" / "kubernetes" / "lab"
+    assert str(folder) in result.stderr
+    assert "memory.host" in result.stderr
+    secret = (folder / "memory.secret").read_text()
+    assert found["Secret", "lab-memory-keys"]["stringData"]["memory.secret"] == secret
+    assert invoke(kubernetes, "--kubernetes", "--set", "run.seed=9").stdout == result.stdout
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lab.toml", "settings"]
+
+
+def test_keys_may_be_kept_elsewhere_or_not_be(kubernetes, tmp_path):
+    result = invoke(kubernetes, "--kubernetes", "--keys", "own")
+    assert result.exit_code == 0, result.output
+    secret = (tmp_path / "own" / "learner.secret").read_text()
+    printed = read(result.stdout)["Secret", "lab-learner-keys"]["stringData"]
+    assert printed["learner.secret"] == secret
+    result = invoke(kubernetes, "--kubernetes", "--insecure")
+    assert not [kind for kind, _ in read(result.stdout) if kind == "Secret"]
+    assert not (tmp_path / "settings").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["--kubernetes", "--local"], "--local"),
+        (["--kubernetes", "--dry-run"], "--dry-run"),
+        (["--kubernetes", "--run-dir", "r"], "--run-dir"),
+        (["--kubernetes", "--resume", "r"], "--resume"),
+        (["--kubernetes", "--detach"], "--detach"),
+        (["--kubernetes", "--add", "collectors=1@h"], "--add"),
+        (["--kubernetes", "--insecure", "--keys", "own"], "--insecure"),
+        (["--keys", "own"], "each host makes its own"),
+    ],
+)
+def test_what_says_nothing_beside_it_is_refused(kubernetes, words, says):
+    result = invoke(kubernetes, *words)
+    assert result.exit_code == 2
+    assert says in result.stderr
+    assert not result.stdout
+
+
+def test_a_mistake_in_its_section_is_one_paragraph_and_nothing_is_printed(kubernetes, tmp_path):
+    for text, says in (
+        (f"{ON_KUBERNETES}[kubernetes.learner]\ncpu = 2\n", "kubernetes.learner.cpu is 2"),
+        (f"{ON_KUBERNETES}[kubernetes.memry]\n", 'no key "memry" in section [kubernetes]'),
+        (f"{ON_KUBERNETES}[kubernetes.learner]\ngpu = 1\n", "section [kubernetes.learner]"),
+        (f"{ON_KUBERNETES}learner = 3\n", "kubernetes.learner is 3"),
+        (CLUSTER, "kubernetes.image is missing"),
+    ):
+        (tmp_path / "lab.toml").write_text(text)
+        result = invoke(kubernetes, "--kubernetes")
+        assert result.exit_code == 78
+        assert says in result.stderr
+        assert not result.stdout
+    assert not (tmp_path / "settings").exists()
+
+
+def test_the_file_of_a_lab_that_is_shown_is_planned_both_ways(monkeypatch, tmp_path):
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    lab = str(Path(__file__).parents[2] / "configs" / "clusters" / "lab.toml")
+    dry = invoke(lab, "--dry-run")
+    assert dry.exit_code == 0, dry.output
+    assert [line for line in dry.stdout.splitlines() if line.startswith("#")] == [
+        "# alpha: memory",
+        "# beta: learner, evaluator-0@beta",
+        "# gamma1: collector-0@gamma1, collector-1@gamma1, collector-2@gamma1, collector-3@gamma1",
+        "# gamma2: collector-0@gamma2, collector-1@gamma2, collector-2@gamma2, collector-3@gamma2",
+    ]
+    printed = invoke(lab, "--kubernetes")
+    assert printed.exit_code == 0, printed.output
+    found = read(printed.stdout)
+    assert found["Deployment", "lab-collectors"]["spec"]["replicas"] == 8
+    assert found["Deployment", "lab-evaluators"]["spec"]["replicas"] == 1

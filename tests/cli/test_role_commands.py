@@ -1,6 +1,9 @@
 """The role commands translate words into a role's arguments, and no more."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -149,3 +152,47 @@ def test_collector_is_told_the_memory(invoke):
     _, arguments, _ = invoke("collector", "--memory", "tcp://127.0.0.1:8002")
     assert arguments["memory"] == "tcp://127.0.0.1:8002"
     assert arguments["learner"] == Config().learner.bind
+
+
+# --- a learner that may be taken away -------------------------------------------------------------
+
+
+def test_a_preemptible_learner_finds_out_itself_whether_to_go_on(invoke, monkeypatch, tmp_path):
+    home = "zdqn.roles.learner.preemptible.PreemptibleLearner"
+    monkeypatch.setattr(home, type("Preemptible", (Recorder,), {}))
+    _, arguments, _ = invoke("learner", "tiny.toml", "--run-dir", "kept", "--preemptible")
+    assert str(arguments["run_directory"]) == "kept"
+    assert not {"resume", "overwrite"} & set(arguments)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--run-dir", "r", "--overwrite"], ["--run-dir", "r", "--resume", "r"]],
+)
+def test_it_needs_a_folder_and_no_word_of_what_is_in_it(tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny.toml").write_text("")
+    (tmp_path / "r").mkdir()
+    done = CliRunner().invoke(application, ["learner", "tiny.toml", "--preemptible", *words])
+    assert done.exit_code == 2
+    assert "--preemptible begins the run in --run-dir" in done.output
+
+
+def test_at_sigterm_its_exit_code_says_that_it_can_be_started_again(tmp_path):
+    (tmp_path / "tiny.toml").write_text("")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zdqn", "learner", "--preemptible", "--run-dir", tmp_path / "run",
+         tmp_path / "tiny.toml", "--bind", "tcp://127.0.0.1:0", "--memory", "tcp://127.0.0.1:9"],
+        cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdout is not None
+    with process:
+        try:
+            while "model" not in (line := process.stdout.readline()):  # signals are handled by now
+                assert line, process.stderr and process.stderr.read()
+            process.send_signal(signal.SIGTERM)
+            _, said = process.communicate(timeout=90)
+        finally:
+            process.kill()
+    assert process.returncode == 75, said
+    assert "before it has begun to train" in said

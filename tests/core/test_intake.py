@@ -349,7 +349,7 @@ def test_only_small_blocks_are_joined(make_block, make_large, monkeypatch, frame
     sizes = []
     insert = store.insert
 
-    def count(block, note):
+    def count(block, note, *, imported):
         sizes.append(len(block))
         insert(block, note)
 
@@ -374,3 +374,52 @@ def test_an_intake_goes_on_where_another_was(start):
     assert (other.refused, other.ledger.received) == (1, 2)
     assert other.insert_together([message, message]) == []
     assert (store.size, other.ledger.duplicated) == (0, 2)
+
+
+# --- imported -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("joined", [True, False])
+def test_no_samples_are_owed_for_imported_blocks_and_steps_are_nobodys(
+    make_block, make_large, joined
+):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    store, intake = make_large(spec, samples_per_insert=2.0, samples_per_insert_window=1e6)
+    nobodys = {"environment_steps": 0, "episodes": 0}
+    messages = [
+        encode(spec, make_block(spec, 3), 0),
+        encode(spec, make_block(spec, 5), 0, session=6, imported=True, **nobodys),
+        encode(spec, make_block(spec, 5), 1, session=6, imported=True, **nobodys),
+    ]
+    if joined:
+        assert intake._insert_joined(messages)
+    else:
+        for message in messages:
+            intake.insert(message)
+    assert store.size == 13
+    assert store.limiter.error == (4.0 if not joined else 6.0)  # the first of all fills the replay
+    assert (intake.ledger.environment_steps, intake.ledger.episodes) == (3, 0)
+    intake.insert(encode(spec, make_block(spec, 5), 2, session=6, **nobodys))
+    assert store.limiter.error == (14.0 if not joined else 16.0)  # one that counts
+
+
+def test_what_was_imported_is_known_from_what_is_kept_with_blocks(make_block, make_large):
+    spec = EnvironmentSpec((4,), "float32", 2)
+    _, intake = make_large(spec, kept=True)
+    headers = [
+        BlockHeader(
+            session=session, sequence=0, origin=spec.digest, frames=4, transitions=count,
+            environment_steps=0 if imported else count, episodes=0, imported=imported,
+        )
+        for session, count, imported in ((5, 30, False), (6, 7, True))
+    ]  # fmt: skip
+    note = intake._note(headers)
+    for again in (False, True):
+        store, other = make_large(spec, samples_per_insert=1.0, samples_per_insert_window=1e6)
+        store.limiter.inserts = 37  # as of the arrays
+        if again:
+            other.go_on_from(intake.state_dict(), [note])
+        else:
+            other.take_in(note)
+            assert other.ledger.accounts[6].received == 1
+        assert store.limiter.error == 30.0

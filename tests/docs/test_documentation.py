@@ -37,6 +37,7 @@ from zdqn.config import (
 )
 from zdqn.launch.cluster.cluster_file import load_cluster
 from zdqn.launch.cluster.cluster_plan import plan_cluster
+from zdqn.launch.kubernetes.kubernetes_plan import plan_kubernetes
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
@@ -250,9 +251,21 @@ def test_toml_loads(document, tmp_path):
             path = tmp_path / "snippet.toml"
             path.write_text(snippet.code, encoding="utf-8")
             if snippet.marker == "cluster":
-                assert plan_cluster(load_cluster(path), Config(), source=path).processes
+                cluster = load_cluster(path)
+                if cluster.memory.host or not cluster.kubernetes.image:
+                    assert plan_cluster(cluster, Config(), source=path).processes
+                if cluster.kubernetes.image:
+                    assert plan_kubernetes(cluster, Config(), source=path).clients
             else:
                 assert isinstance(load_config(path), Config)
+
+
+def test_the_readme_shows_the_file_of_a_lab_that_its_commands_launch():
+    (shown,) = [snippet.code for snippet in snippets("README.md") if snippet.marker == "cluster"]
+    there = (ROOT / "configs" / "clusters" / "lab.toml").read_text(encoding="utf-8")
+    values = tomllib.loads(there)
+    del values["kubernetes"]
+    assert tomllib.loads(shown) == values
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)

@@ -171,3 +171,76 @@ def test_a_limiter_goes_on_where_another_was():
     limiter.sampled(3)
     other.load_state_dict(limiter.state_dict())
     assert (other.error, other.achieved) == (limiter.error, limiter.achieved) == (1.0, 0.75)
+
+
+# --- imported transitions -------------------------------------------------------------------------
+
+
+def owed_by_hand(inserts, ratio, min_size):
+    """Count transition by transition: (how many, imported) in the order of their inserts."""
+    there, owed = 0, 0.0
+    for count, imported in inserts:
+        for _ in range(count):
+            if not imported and there >= min_size:
+                owed += ratio
+            there += 1
+    return owed
+
+
+@pytest.mark.parametrize("min_size", [0, 4, 100])
+@pytest.mark.parametrize(
+    "inserts",
+    [
+        [(5, False)],
+        [(5, True)],
+        [(5, True), (5, False)],
+        [(2, False), (50, True), (3, False), (7, True), (200, False)],
+        [(3, True), (90, False), (3, True), (90, False)],
+    ],
+)
+def test_no_samples_are_owed_for_what_is_imported_nor_for_the_first(inserts, min_size):
+    limiter = make(2.0, 1, 1, min_size=min_size)
+    for count, imported in inserts:
+        limiter.inserted(count, count if imported else 0)
+    assert limiter.error == owed_by_hand(inserts, 2.0, min_size)
+    assert limiter.inserts == sum(count for count, _ in inserts)
+
+
+def test_what_is_imported_counts_as_inserted_before_what_came_with_it():
+    limiter = make(1.0, 1, 1, min_size=4)
+    limiter.inserted(10, imported=3)
+    assert limiter.error == 6.0  # three imported, one to fill the replay
+
+
+def test_what_is_imported_holds_nobody_back_and_fills_the_replay():
+    limiter = make(8.0, 1, 1, min_size=100)
+    limiter.inserted(100_000, imported=100_000)
+    assert limiter.wants_inserts()
+    assert limiter.allowed_batches(100_000, 1, 1) == 1
+    limiter.inserted(1)
+    assert limiter.error == 8.0  # collected ones count from the first on
+    free = make(0.0, 1, 1, min_size=100)
+    free.inserted(100, imported=100)
+    assert free.wants_inserts()
+    assert free.allowed_batches(100, 1, 5) == 5
+
+
+def test_what_turns_out_to_be_imported_later_is_owed_no_samples():
+    limiter = make(1.0, 1, 1, min_size=5)
+    limiter.inserted(25)
+    limiter.forgive(15)
+    assert limiter.error == 5.0
+    limiter.forgive(1000)
+    assert limiter.error == 0.0
+    limiter.inserted(1)
+    assert limiter.error == 1.0
+
+
+def test_a_limiter_goes_on_with_what_was_imported_and_without_an_earlier_one_knows_of_none():
+    limiter, other, earlier = (make(1.0, 1, 1, min_size=5) for _ in range(3))
+    limiter.inserted(9, imported=7)
+    limiter.inserted(4)
+    other.load_state_dict(limiter.state_dict())
+    assert other.error == limiter.error == 6.0
+    earlier.load_state_dict({"inserts": 13, "samples": 0})
+    assert earlier.error == 8.0

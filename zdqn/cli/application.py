@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import keyword
 import logging
 import os
 import sys
@@ -29,6 +30,7 @@ _COMMANDS = {
     "logs": "zdqn.cli.run_commands",
     "restart": "zdqn.cli.run_commands",
     "stop": "zdqn.cli.status_commands",
+    "import": "zdqn.cli.import_command",
     "doctor": "zdqn.cli.doctor_command",
     "evaluate": "zdqn.cli.checkpoint_commands",
     "play": "zdqn.cli.checkpoint_commands",
@@ -53,7 +55,8 @@ class Application(click.Group):
         """Load a command."""
         if cmd_name not in _COMMANDS:
             return None
-        command = getattr(importlib.import_module(_COMMANDS[cmd_name]), cmd_name)
+        function = f"{cmd_name}_" if keyword.iskeyword(cmd_name) else cmd_name
+        command = getattr(importlib.import_module(_COMMANDS[cmd_name]), function)
         assert isinstance(command, click.Command)
         return command
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from zdqn.cli.options import FOLDER
+from zdqn.cli.options import FOLDER, settings_folder
 
 if TYPE_CHECKING:
     from zdqn.wire.keys.allow_list import KeyRole
@@ -99,7 +98,4 @@ def revoke(keys: Path | None, which: str) -> None:
 def _folder(given: Path | None) -> KeyFolder:
     from zdqn.wire.keys.key_folder import KeyFolder
 
-    if given is None:
-        parent = os.environ.get("XDG_CONFIG_HOME") or "~/.config"
-        given = Path(parent).expanduser() / "zdqn" / "keys"
-    return KeyFolder(given)
+    return KeyFolder(settings_folder() / "keys" if given is None else given)

@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from zdqn.cli.closing_words import print_summary, say
 from zdqn.cli.findings_page import show_finding, sum_up
-from zdqn.cli.options import FOLDER, log_level_option, set_option
+from zdqn.cli.options import FOLDER, log_level_option, set_option, settings_folder
 from zdqn.cli.signals import stop_on_signals
+from zdqn.errors import UsageError
 
 if TYPE_CHECKING:
     from zdqn.launch.cluster.cluster_entry import LaunchOptions
@@ -39,6 +41,16 @@ if TYPE_CHECKING:
     "--add", metavar="ROLES=COUNT@HOST", help="Add clients to the run RUN_DIR: collectors=8@host5."
 )
 @click.option("--remove", metavar="HOST", help="Take a host out of the run RUN_DIR.")
+@click.option(
+    "--kubernetes", is_flag=True, help="Print manifests for `kubectl apply -f -`; start nothing."
+)
+@click.option(
+    "--keys",
+    type=FOLDER,
+    metavar="DIR",
+    help="With --kubernetes: keys of the run, made if there are none; by default "
+    "zdqn/kubernetes/NAME in $XDG_CONFIG_HOME, or ~/.config.",
+)
 @log_level_option
 @click.option("-v", "--verbose", is_flag=True, help="Show all that is logged.")
 def launch(
@@ -53,10 +65,12 @@ def launch(
     insecure: bool,
     add: str | None,
     remove: str | None,
+    kubernetes: bool,
+    keys: Path | None,
     log_level: str,
     verbose: bool,
 ) -> None:
-    """Train on the hosts that a file names, over ssh.
+    """Train on the hosts that a file names, over ssh; or print what Kubernetes needs for it.
 
     CLUSTER is a TOML file that says which host runs what; see docs/deploy.md. With --add or
     --remove it is the folder of a run that goes on.
@@ -69,6 +83,15 @@ def launch(
     from zdqn.launch.logs import configure_logging
 
     configure_logging(log_level)
+    if kubernetes:
+        _refuse_beside_kubernetes()
+        _print_manifests(path, overrides, keys, secure=not insecure, log_level=log_level)
+        return
+    if keys is not None:
+        raise UsageError(
+            f"--keys is {keys}, but over ssh each host makes its own keys, and no secret travels. "
+            f"Leave it out; it is for --kubernetes."
+        )
     if add is not None or remove is not None:
         _change(path, add, remove)
         return
@@ -90,6 +113,43 @@ def launch(
             verbose=verbose,
         )
         _run(plan, options, detach=detach)
+
+
+def _refuse_beside_kubernetes() -> None:
+    """Refuse the options that are about hosts, or about what is started: nothing is."""
+    context = click.get_current_context()
+    about_hosts = ("run_dir", "resume", "check", "dry_run", "local", "detach", "add", "remove",
+                   "verbose")  # fmt: skip
+    for name in about_hosts:
+        if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            option = name.replace("_", "-")
+            raise UsageError(
+                f"--kubernetes prints manifests and starts nothing, so that --{option} says "
+                f"nothing beside it. Leave one of them out."
+            )
+
+
+def _print_manifests(
+    path: Path, overrides: tuple[str, ...], keys: Path | None, *, secure: bool, log_level: str
+) -> None:
+    """Print what kubectl takes, and nothing else; what a person is told goes to standard error."""
+    from zdqn.launch.cluster.cluster_file import load_cluster, load_cluster_config
+    from zdqn.launch.kubernetes.kubernetes_plan import plan_kubernetes
+    from zdqn.launch.kubernetes.manifests import write_manifests
+    from zdqn.launch.kubernetes.pod_secrets import read_secrets
+
+    if keys is not None and not secure:
+        raise UsageError(
+            f"--keys is {keys}, and --insecure makes a run without keys. Leave one of them out."
+        )
+    cluster = load_cluster(path)
+    config = load_cluster_config(cluster, path, overrides)
+    plan = plan_kubernetes(cluster, config, source=path)
+    for line in plan.unused:
+        _say(f"on Kubernetes this says nothing: {line}")
+    folder = keys or settings_folder() / "kubernetes" / plan.name
+    secrets = read_secrets(folder, _say) if secure else None
+    click.echo(write_manifests(plan, secrets, log_level=log_level), nl=False)
 
 
 def _plan(path: Path, overrides: tuple[str, ...]) -> ClusterPlan:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -105,6 +106,11 @@ def server_address(given: str | None, bind: str, *, server: str) -> str:
             address.path,
         )
     )
+
+
+def settings_folder() -> Path:
+    """Give the folder in which a user's settings of zdqn are."""
+    return Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "zdqn"
 
 
 def run_config(path: Path | None, resume: Path | None, overrides: Iterable[str]) -> Config:

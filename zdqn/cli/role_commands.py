@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,8 @@ from zdqn.cli.signals import read_on_hangup, stop_on_signals
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from zdqn.roles.learner.role import Learner
 
 _name_option = click.option("--name", help="What to call it in status and logs.")
 
@@ -104,6 +107,12 @@ def memory(
 @click.option("--run-dir", type=FOLDER, help="Write results here, not into a new folder.")
 @resume_option
 @overwrite_option
+@click.option(
+    "--preemptible",
+    is_flag=True,
+    help="At SIGTERM save a checkpoint and go away (exit code 75), and let the run wait; begin or "
+    "go on in --run-dir, whichever it finds.",
+)
 @log_level_option
 def learner(
     config_path: Path | None,
@@ -115,6 +124,7 @@ def learner(
     run_dir: Path | None,
     resume: Path | None,
     overwrite: bool,
+    preemptible: bool,
     log_level: str,
 ) -> None:
     """Learn from the memory's batches; serve weights, actions and snapshots.
@@ -125,10 +135,10 @@ def learner(
     from zdqn.launch.entry import finish
     from zdqn.launch.logs import configure_logging
     from zdqn.records.run_files import chosen_run_directory
-    from zdqn.roles.learner.role import Learner
 
     configure_logging(log_level)
     raise_limit()
+    make = _learner_that(run_dir, resume=resume, overwrite=overwrite, preemptible=preemptible)
     config = with_keys(run_config(config_path, resume, overrides), keys)
     memory = server_address(memory, config.memory.bind, server="memory")
     stem = config_path.stem if config_path is not None else ""
@@ -136,14 +146,12 @@ def learner(
     with chosen as directory, stop_on_signals() as stop:
         click.echo(f"run directory: {directory}")
         with (
-            Learner(
+            make(
                 config,
                 memory=memory,
                 run_directory=directory,
                 bind=bind,
                 insecure=insecure,
-                resume=resume,
-                overwrite=overwrite,
                 on_bound=_announcer("learner", directory),
                 stop=stop,
             ) as role,
@@ -152,6 +160,25 @@ def learner(
             role.run()
             result = finish(directory)
     print_summary(result.to_dict())
+
+
+def _learner_that(
+    run_dir: Path | None, *, resume: Path | None, overwrite: bool, preemptible: bool
+) -> Callable[..., Learner]:
+    """Choose the learner: one that finds out itself whether to go on, or one that is told."""
+    from zdqn.errors import UsageError
+    from zdqn.roles.learner.role import Learner
+
+    if not preemptible:
+        return partial(Learner, resume=resume, overwrite=overwrite)
+    if run_dir is None or resume is not None or overwrite:
+        raise UsageError(
+            "--preemptible begins the run in --run-dir, or goes on with it, whichever it finds. "
+            "Give --run-dir, and neither --resume nor --overwrite."
+        )
+    from zdqn.roles.learner.preemptible import PreemptibleLearner
+
+    return PreemptibleLearner
 
 
 @click.command()

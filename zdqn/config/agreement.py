@@ -30,6 +30,8 @@ AGREEMENTS: dict[tuple[str, str], tuple[str, ...]] = {
     ("learner", "memory"): (
         *_EVERY_LINK,
         "algorithm.batch_size",
+        "algorithm.discount",  # which the memory tells those who import
+        "algorithm.n_step",
         "collector.block_transitions",
         "replay.capacity",
         "replay.frames_per_transition",

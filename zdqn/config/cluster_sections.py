@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
+from zdqn.config.kubernetes_sections import KubernetesSection
 from zdqn.config.section import Section, key
 
 
@@ -116,3 +117,4 @@ class Cluster(Section, frozen=True, kw_only=True):
     learner: ServerSection = ServerSection()
     collectors: Annotated[tuple[ClientsSection, ...], key("Where collectors run.")] = ()
     evaluators: Annotated[tuple[ClientsSection, ...], key("Where evaluators run.")] = ()
+    kubernetes: KubernetesSection = KubernetesSection()

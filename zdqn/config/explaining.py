@@ -212,14 +212,17 @@ def _hint(kind: type[msgspec.Struct], path: str) -> Any:
 
 def _meaning(kind: type[msgspec.Struct], path: str) -> str:
     """Say what the key at a path is for, or what a section takes."""
-    steps = _steps(path)
-    first = key_types(kind)[steps[0]]
-    if isinstance(first, type):
-        if len(steps) == 1:
-            keys = ", ".join(key_types(struct_of(first)))
-            return f"[{steps[0]}] is a section, with the keys {keys}."
-        first = key_types(struct_of(first))[steps[1]]
-    return f"It means: {first.__metadata__[-1].description}"
+    hint: Any = kind
+    place: list[str] = []
+    for step in _steps(path):
+        if not isinstance(hint, type):
+            break
+        hint = key_types(struct_of(hint))[step]
+        place.append(step)
+    if isinstance(hint, type):
+        keys = ", ".join(key_types(struct_of(hint)))
+        return f"[{'.'.join(place)}] is a section, with the keys {keys}."
+    return f"It means: {hint.__metadata__[-1].description}"
 
 
 def _words(kind: type[msgspec.Struct], path: str) -> str:

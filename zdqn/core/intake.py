@@ -20,7 +20,10 @@ _JOINED_BELOW_BYTES = 32_768
 _MOST_SENDERS = 1_000
 """Of refused blocks that are told apart; of more, those whose last one lies furthest back go."""
 _ARRIVAL = struct.Struct("<qqqqq")
-"""Of a block that came: session, sequence, transitions, environment steps, episodes."""
+"""Of a block that came: session, sequence, transitions, environment steps, episodes.
+
+Transitions that are imported are written as a negative number.
+"""
 
 
 class RefusedBlock(NamedTuple):
@@ -130,7 +133,8 @@ class Intake:
             self._accept(header)
             self.senders.add(header.session)
         self._keep(counted)
-        self._store.insert(block, self._note(headers))
+        imported = sum(header.transitions for header in headers if header.imported)
+        self._store.insert(block, self._note(headers), imported=imported)
         return True
 
     def insert(self, message: bytes | memoryview) -> None:
@@ -171,7 +175,8 @@ class Intake:
             return refused
         if self._accept(header) and counts is not None:
             self._keep({header.session: counts})
-            self._store.insert(block, self._note([header]))
+            imported = header.transitions if header.imported else 0
+            self._store.insert(block, self._note([header]), imported=imported)
         return None
 
     def _note(self, headers: Sequence[BlockHeader]) -> bytes:
@@ -182,7 +187,7 @@ class Intake:
             _ARRIVAL.pack(
                 header.session,
                 header.sequence,
-                header.transitions,
+                -header.transitions if header.imported else header.transitions,
                 header.environment_steps,
                 header.episodes,
             )
@@ -195,8 +200,7 @@ class Intake:
         Args:
             note: what was given to the store with them.
         """
-        for numbers in _ARRIVAL.iter_unpack(note):
-            self.ledger.accept(*numbers)
+        self._store.limiter.forgive(_enter(note, self.ledger))
 
     def _keep(self, counted: dict[int, Counts]) -> None:
         for session in self._counts.keep(counted):
@@ -300,8 +304,7 @@ class Intake:
         before = Ledger()
         before.load_state_dict(state["ledger"])
         for note in notes:
-            for numbers in _ARRIVAL.iter_unpack(note):
-                before.accept(*numbers)
+            self._store.limiter.forgive(_enter(note, before))
         for session, account in before.accounts.items():
             account.anew = True
             self.ledger.accounts[session] = account
@@ -311,3 +314,12 @@ class Intake:
         """Bound what collectors may count from now on by what the ledger says of them."""
         self._counts.load(self.ledger.accounts.items())
         self.order.come_back(self.ledger.accounts)
+
+
+def _enter(note: bytes, ledger: Ledger) -> int:
+    """Enter blocks into a ledger, and give how many transitions of new ones are imported."""
+    imported = 0
+    for session, sequence, transitions, steps, episodes in _ARRIVAL.iter_unpack(note):
+        if ledger.accept(session, sequence, abs(transitions), steps, episodes):
+            imported += max(-transitions, 0)
+    return imported

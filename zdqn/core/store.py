@@ -187,19 +187,20 @@ class TransitionStore:
         """Say how many blocks should be read now, 0 to `most`."""
         return self.limiter.wanted_blocks(most) if self._replay is not None else 0
 
-    def insert(self, block: Block, note: bytes = b"") -> None:
+    def insert(self, block: Block, note: bytes = b"", *, imported: int = 0) -> None:
         """Store a block whose references and values have been checked.
 
         Args:
             block: to be stored.
             note: where the store is `kept`, `recover` gives it back.
+            imported: how many of its transitions are; no samples are owed for these.
 
         Raises:
             ConfigError: if it has more frames than there is room for.
         """
         assert self._replay is not None
         self._replay.insert(block.frames, block.records, note)
-        self.limiter.inserted(len(block.records))
+        self.limiter.inserted(len(block.records), imported)
         self._beat()
 
     # --- out -----------------------------------------------------------------------------------

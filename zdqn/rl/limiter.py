@@ -29,6 +29,10 @@ class SamplesPerInsertLimiter:
     One block may overshoot the upper end: the one with which the replay reaches `min_size`, of
     which the surplus counts (less than `C * ratio`).
 
+    Transitions that were imported fill the replay as any, and count for no `error`: nobody owes
+    samples for what was not collected for this run. Where some were, `min_size` stands for all
+    that came for free: the first inserts, up to it, and the imported ones.
+
     Args:
         ratio: wished samples per insert, >= 0; 0 limits neither side, beyond `min_size`.
         min_size: transitions to insert before the first sample, >= 0.
@@ -70,6 +74,8 @@ class SamplesPerInsertLimiter:
         """Transitions inserted so far."""
         self.samples = 0
         """Transitions sampled so far."""
+        self._free = 0
+        """Inserts for which no samples are owed: the first `min_size`, and imported ones."""
         self._block_transitions = block_transitions
 
     @staticmethod
@@ -153,25 +159,37 @@ class SamplesPerInsertLimiter:
                 "configuration."
             )
 
-    def inserted(self, count: int) -> None:
-        """Count `count` transitions as inserted."""
+    def inserted(self, count: int, imported: int = 0) -> None:
+        """Count transitions as inserted.
+
+        Args:
+            count: all of them.
+            imported: how many of them are imported; they count as inserted before the others.
+        """
+        filling = max(0, self.min_size - self.inserts - imported)
+        self._free += imported + min(count - imported, filling)
         self.inserts += count
+
+    def forgive(self, count: int) -> None:
+        """Owe no samples for `count` of the transitions that are counted as inserted."""
+        self._free = min(self._free + count, self.inserts)
 
     def sampled(self, count: int) -> None:
         """Count `count` transitions as sampled; a negative one takes back what reached nobody."""
         self.samples += count
 
     def state_dict(self) -> dict[str, Any]:
-        """Give both counts: all that a limiter made alike must know to go on."""
-        return {"inserts": self.inserts, "samples": self.samples}
+        """Give its counts: all that a limiter made alike must know to go on."""
+        return {"inserts": self.inserts, "samples": self.samples, "free": self._free}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from where `state_dict` was taken."""
         self.inserts, self.samples = state["inserts"], state["samples"]
+        self._free = state.get("free", 0)
 
     @property
     def _counted_inserts(self) -> int:
-        return max(0, self.inserts - self.min_size)
+        return self.inserts - max(self._free, min(self.inserts, self.min_size))
 
 
 def _check_not_negative(name: str, value: float) -> None:

@@ -33,6 +33,8 @@ class BlockHeader(Header, frozen=True, omit_defaults=True):
         frames_bytes: bytes of the compressed frame table; 0 without compression.
         acked: its sender keeps it until the memory has it, and sends it again if it does not come:
             after a gap it is dropped. See `ArrivalsRequest`.
+        imported: its transitions were not collected for this run, so that the learner owes no
+            samples for them; see `SamplesPerInsertLimiter`.
     """
 
     kind = Kind.BLOCK
@@ -47,6 +49,7 @@ class BlockHeader(Header, frozen=True, omit_defaults=True):
     compression: Compression = "none"
     frames_bytes: Rows = 0
     acked: bool = False
+    imported: bool = False
 
 
 # --- samples: REQ/REP ---------------------------------------------------------------------------

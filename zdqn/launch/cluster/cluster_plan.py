@@ -23,7 +23,7 @@ from zdqn.errors import ConfigError, UsageError, did_you_mean
 from zdqn.launch.cluster.host_ranges import expand_hosts
 from zdqn.launch.plan import PlannedProcess
 
-_PORTS = {"memory": 5556, "learner": 5558}
+DEFAULT_PORTS = {"memory": 5556, "learner": 5558}
 _ANY_HOST = "0.0.0.0"  # noqa: S104 - with keys, or with --insecure
 _LOOPBACK = "127.0.0.1"
 
@@ -104,7 +104,7 @@ class ClusterPlan:
                 f'--remove is "{host}", on which nothing of this run is. '
                 f"{did_you_mean(host, self.hosts, label='Hosts of it')}"
             )
-        server = next((p.role for p in self.on(host) if p.role in _PORTS), "")
+        server = next((p.role for p in self.on(host) if p.role in DEFAULT_PORTS), "")
         if server:
             raise UsageError(
                 f"--remove is {host}, which runs the {server}, and the run cannot go on without "
@@ -258,7 +258,7 @@ def _clients(
 
 def _listening(config: Config, cluster: Cluster) -> Config:
     sections = {"memory": cluster.memory, "learner": cluster.learner}
-    ports = {role: _PORTS[role] if s.port < 0 else s.port for role, s in sections.items()}
+    ports = {role: DEFAULT_PORTS[role] if s.port < 0 else s.port for role, s in sections.items()}
     binds = {role: f"tcp://{_ANY_HOST}:{port}" for role, port in ports.items()}
     return _bound(config, binds["memory"], binds["learner"])
 

@@ -65,6 +65,7 @@ class BlockStream:
         sender: carries messages, and waits while the memory does not want inserts.
         window: keeps few on their way; None lets queues and buffers fill.
         acked: whether the sender sends again what does not come; see `AckedLink`.
+        imported: whether transitions are imported; see `BlockHeader`.
         session: of who collected them.
         origin: `EnvironmentSpec.origin` of the environments and the run.
         compression: of frames: "none", "lz4" or "zstd".
@@ -92,12 +93,14 @@ class BlockStream:
         block_age_s: float,
         window: Window | None = None,
         acked: bool = False,
+        imported: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
         self._window = window
         self._sender = sender
         self._acked = acked
+        self._imported = imported
         self._session = session
         self._origin = origin
         self._compression = compression
@@ -165,6 +168,7 @@ class BlockStream:
             episodes=self._source.episodes,
             compression=self._compression,
             acked=self._acked,
+            imported=self._imported,
         )
         started_s = self._clock()
         sent = self._sender.send(block_payload.encode_block(header, block), give_up)

@@ -10,7 +10,7 @@ from zdqn.wire.keys.allow_list import KeyRole
 from zdqn.wire.keys.key_folder import KeyFolder, OwnKey
 from zdqn.wire.protocol import ServerRole
 
-_CONNECTS_TO: dict[KeyRole, tuple[ServerRole, ...]] = {
+CONNECTS_TO: dict[KeyRole, tuple[ServerRole, ...]] = {
     "memory": (),
     "learner": ("memory",),
     "collector": ("learner", "memory"),
@@ -54,4 +54,4 @@ def open_keys(folder: str | Path | None, role: KeyRole) -> RoleKeys | None:
     own = keys.own(role)
     if role in ("memory", "learner"):
         keys.allowed()
-    return RoleKeys(keys, own, {server: keys.public(server) for server in _CONNECTS_TO[role]})
+    return RoleKeys(keys, own, {server: keys.public(server) for server in CONNECTS_TO[role]})
