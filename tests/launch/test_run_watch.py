@@ -1,6 +1,7 @@
 """Puts together what is heard, with a clock that stands still until it is moved."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -91,3 +92,27 @@ def test_a_run_on_another_machine_has_no_files(clock):
     watch = RunWatch(PLAN, None, clock=clock)
     watch.take_learner(told())
     assert watch.view().directory == ""
+
+
+def test_how_often_the_limiter_held_collectors_back(watch):
+    rates: Any = {}
+    for wall_s, holding_s in ((10.0, 2.0), (20.0, 7.0)):
+        memory = MemoryOfLearner(address="tcp://m:1", holding_inserts_back_s=holding_s)
+        values = told(wall_s=wall_s).to_wire() | {"memory": memory}
+        watch.take_learner(LearnerStatus.read(values))
+        rates = watch.view().rates
+    assert rates["holding back"] == 0.5
+
+
+def test_of_a_run_elsewhere_curves_begin_when_somebody_looks(clock):
+    watch = RunWatch(PLAN, None, clock=clock)
+    for steps, score in ((100, None), (200, 7.0), (300, 7.0), (400, 9.0)):
+        watch.take_learner(
+            told(
+                environment_steps=steps, episode_return_mean=steps / 10,
+                last_evaluation_return=score,
+            )
+        )  # fmt: skip
+    history = watch.view().history
+    assert list(history.returns) == [(100, 10), (200, 20), (300, 30), (400, 40)]
+    assert list(history.scores) == [(200, 7), (400, 9)]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from zdqn.launch.lines import ASCII, UNICODE
-from zdqn.launch.sparkline import progress_bar, sparkline
+from zdqn.launch.sparkline import progress_bar, sparkline, tall_curve
 
 LEVELS = UNICODE.levels
 
@@ -60,3 +60,28 @@ def test_a_curve_is_never_wider_than_its_room(points, width, levels):
 )  # fmt: skip
 def test_a_bar_is_full_only_at_the_end(done, bar):
     assert "".join(progress_bar(done, 10, UNICODE)) == bar
+
+
+@pytest.mark.parametrize(
+    ("points", "width", "rows", "drawn"),
+    [
+        (curve(), 5, 2, ["", ""]),
+        (curve(0, 1), 5, 1, ["▁█"]),
+        (curve(0, 1), 5, 2, [" █", "▁█"]),
+        (curve(0, 15), 5, 2, [" █", "▁█"]),
+        (curve(0, 7, 8, 15), 9, 2, ["  ▁█", "▁███"]),
+        (curve(3, 3), 5, 2, ["  ", "██"]),
+        (curve(1, math.nan, math.inf, 8), 5, 3, [" █", " █", "▁█"]),
+        (curve(1, 1, 2, 2, 8, 8), 3, 2, ["  █", "▁▃█"]),
+    ],
+)
+def test_a_tall_curve(points, width, rows, drawn):
+    assert tall_curve(points, width, rows, LEVELS) == drawn
+
+
+def test_the_lowest_row_of_a_tall_curve_has_every_point():
+    lines = tall_curve(curve(*range(40)), 40, 4, LEVELS)
+    assert len(lines) == 4
+    assert all(len(line) == 40 for line in lines)
+    assert " " not in lines[-1]
+    assert lines[0].count("█") == 1

@@ -210,3 +210,10 @@ def test_another_sign_of_life_keeps_who_lives_and_brings_nobody_back(table):
     assert [peer.session for peer in table.living("collector", 18.0)] == [1]
     table.hear_of(2, 18.0)
     assert [peer.session for peer in table.newly_dead(18.0)] == [2]
+
+
+def test_where_somebody_came_from_is_the_servers_own_word(table):
+    for session, host in ((1, "10.0.0.7"), (2, "")):
+        table.hello("collector", "c", session, 0.0, host=host)
+        table.ping(session, {"host": "everywhere"}, 0.0)
+    assert [row.get("host") for row in table.describe(0.0)] == ["10.0.0.7", None]

@@ -6,7 +6,7 @@ import pytest
 import zmq
 
 from tests.wire.links import WAIT_S, rebind, receive_request, take
-from zdqn.wire.request_sockets import Client, PipelinedClient, Server
+from zdqn.wire.request_sockets import Client, PipelinedClient, Request, Server
 
 
 def ask(client, message, **options):
@@ -25,6 +25,13 @@ def test_a_plain_req_socket_is_answered(options, size, context, loopback, plain)
         assert asked.body == bytes([number]) + bytes(size)
         server.reply(asked, b"answer" + asked.body)
         assert request.recv() == b"answer" + asked.body
+
+
+def test_a_request_tells_the_address_that_it_came_from(context, loopback, plain):
+    server = Server(context, loopback)
+    plain(zmq.REQ, server.address).send(b"question")
+    assert receive_request(server).host == "127.0.0.1"
+    assert Request([], memoryview(b"question")).host == ""
 
 
 def test_answers_may_come_later_and_in_another_order(context, loopback, plain):

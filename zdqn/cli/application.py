@@ -27,6 +27,7 @@ _COMMANDS = {
     "evaluator": "zdqn.cli.role_commands",
     "keys": "zdqn.cli.keys_commands",
     "status": "zdqn.cli.status_commands",
+    "top": "zdqn.cli.top_command",
     "logs": "zdqn.cli.run_commands",
     "restart": "zdqn.cli.run_commands",
     "stop": "zdqn.cli.status_commands",

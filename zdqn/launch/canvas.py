@@ -83,11 +83,11 @@ class TerminalCanvas:
         """Show these lines instead."""
         from rich.console import Group
 
-        self._live.update(Group(*map(_styled, lines)), refresh=True)
+        self._live.update(Group(*map(styled, lines)), refresh=True)
 
     def say(self, line: Line) -> None:
         """Show a line above the block."""
-        self._console.print(_styled(line), soft_wrap=True)
+        self._console.print(styled(line), soft_wrap=True)
 
     def end(self) -> None:
         """Draw no more, and give the terminal back."""
@@ -114,7 +114,8 @@ def exit_at_once(code: int) -> None:
     os._exit(code)
 
 
-def _styled(line: Line) -> Text:
+def styled(line: Line) -> Text:
+    """Give a line as rich's text, which is cut off at the edge."""
     from rich.text import Text
 
     return Text.assemble(*((part.text, part.style) for part in line), no_wrap=True, overflow="crop")
@@ -249,7 +250,7 @@ class Paper:
 def print_lines(console: Console, lines: Sequence[Line]) -> None:
     """Write lines once."""
     for line in lines:
-        console.print(_styled(line), soft_wrap=True)
+        console.print(styled(line), soft_wrap=True)
 
 
 def page_console() -> tuple[Console, Glyphs]:

@@ -84,6 +84,7 @@ class Member:
         name: what it is called.
         state: "living", "silent" or "gone".
         last_seen_s: seconds since the server heard of it.
+        host: IP address that the server knows it by; "" if it has none.
         collector: its statistics, if it is one.
         evaluator: likewise.
     """
@@ -92,6 +93,7 @@ class Member:
     name: str
     state: str = ""
     last_seen_s: float = 0.0
+    host: str = ""
     collector: CollectorStatistics = field(default_factory=CollectorStatistics)
     evaluator: EvaluatorStatistics = field(default_factory=EvaluatorStatistics)
 
@@ -139,6 +141,7 @@ def _read_member(row: Mapping[str, Any]) -> Member:
         name=name,
         state=str(row.get("state", "")),
         last_seen_s=float(seen) if isinstance(seen, int | float) else 0.0,
+        host=str(row.get("host", "")),
         collector=collector,
         evaluator=evaluator,
     )
@@ -156,8 +159,8 @@ class RunView:
         members: collectors and evaluators.
         history: how it went so far.
         rates: how often things happen a second, by name: "environment_steps", "updates",
-            "episodes", and "steps of NAME", "blocked of NAME" for a collector; what
-            is not known is missing.
+            "episodes", "holding back" (seconds in which the limiter did), and "steps of NAME",
+            "blocked of NAME" for a collector; what is not known is missing.
         watched_s: seconds since somebody began to look.
         silent_s: seconds since the learner answered last.
         ending: why the run was asked to end; "" if it was not.

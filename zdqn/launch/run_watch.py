@@ -8,8 +8,8 @@ from pathlib import Path
 
 from zdqn.launch.rates import Rates
 from zdqn.launch.run_view import BEGUN, STOPPED, RunPlan, RunView, read_members
-from zdqn.records.run_history import History, HistoryReader
-from zdqn.wire.status import LearnerStatus, MemoryStatistics, MemoryStatus
+from zdqn.records.run_history import BoundedCurve, History, HistoryReader
+from zdqn.wire.status import LearnerStatus, MemoryStatistics, MemoryStatus, ProgressStatus
 
 _READ_EVERY_S = 0.2
 
@@ -19,7 +19,8 @@ class RunWatch:
 
     Args:
         plan: what the run was configured to be.
-        directory: of the run, whose files are read; None if it is on another machine.
+        directory: of the run, whose files are read; None if it is on another machine, of which
+            curves begin when somebody looks.
         clock: seconds that never go back.
     """
 
@@ -39,14 +40,28 @@ class RunWatch:
         self._memory_is_newer = False
         self._reader = HistoryReader(directory) if directory is not None else None
         self._history = History()
+        self._returns, self._scores = BoundedCurve(), BoundedCurve()
         self._read_s: float | None = None
         self._rates = Rates()
         self._ending = ""
 
     def take_learner(self, status: LearnerStatus) -> None:
         """Take what a learner tells."""
+        before = self._learner.progress if self._learner is not None else None
         self._learner, self._heard_s = status, self._clock()
         self._memory_is_newer = False
+        if self._reader is None:
+            self._remember(status.progress, before)
+
+    def _remember(self, now: ProgressStatus, before: ProgressStatus | None) -> None:
+        """Keep what would be in the files of the run, as long as somebody looks."""
+        steps = now.environment_steps
+        if now.episode_return_mean is not None:
+            self._returns.add(steps, now.episode_return_mean)
+        score = now.last_evaluation_return
+        if score is not None and (before is None or score != before.last_evaluation_return):
+            self._scores.add(steps, score)
+        self._history = History(returns=self._returns.points(), scores=self._scores.points())
 
     def take_memory(self, status: MemoryStatus) -> None:
         """Take what a memory tells."""
@@ -102,6 +117,8 @@ class RunWatch:
             rates.look("updates", progress.wall_s, progress.updates)
             rates.look("episodes", progress.wall_s, progress.episodes)
             rates.look("environment_steps", progress.wall_s, progress.environment_steps)
+            holding_s = view.learner.memory.holding_inserts_back_s
+            rates.look("holding back", progress.wall_s, holding_s)
         for member in view.of_role("collector"):
             told = member.collector
             if told.collecting_s > 0:

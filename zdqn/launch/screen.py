@@ -59,10 +59,10 @@ def draw_screen(
         Lines of at most `width` cells.
     """
     width = max(min(width, WIDEST), LEAST_WIDTH)
-    top = [_head(view, width, glyphs), *_way(view, width, glyphs)]
-    curves = _curves(view, width, glyphs)
+    top = draw_head(view, width, glyphs)
+    curves = draw_curves(view, width, glyphs)
     roles = draw_roles(role_lines(view), width, glyphs)
-    verdict = _verdict(view, width, glyphs)
+    verdict = draw_verdict(view, width, glyphs)
     used = sum(len(block) + 1 for block in (top, curves, roles, verdict) if block)
     scores = draw_scores(view, width, most=min(_MOST_SCORES, height - used - 2))
     lines = stacked(top, curves, scores, roles, verdict)
@@ -102,6 +102,11 @@ def _stopping(reason: str) -> str:
     if reason.startswith("SIG"):
         return _AGAIN
     return "stopping" if reason == STOPPED else f"stopping: {printable(reason)}"
+
+
+def draw_head(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
+    """Draw what it is, what it does, and the way to the nearest end condition."""
+    return [_head(view, width, glyphs), *_way(view, width, glyphs)]
 
 
 def _head(view: RunView, width: int, glyphs: Glyphs) -> Line:
@@ -164,7 +169,8 @@ def _open_end(view: RunView) -> str:
 # --- how well -------------------------------------------------------------------------------------
 
 
-def _curves(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
+def draw_curves(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
+    """Draw how well it does: returns while exploring, and of evaluations."""
     history, learner = view.history, view.learner
     progress = learner.progress if learner is not None else ProgressStatus()
     returns = [value for _, value in history.returns]
@@ -272,7 +278,8 @@ def _score_texts(rows: list[ScoreRow]) -> list[list[str]]:
 # --- who limits it --------------------------------------------------------------------------------
 
 
-def _verdict(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
+def draw_verdict(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
+    """Say who limits it, once it learns."""
     if view.learner is None or view.phase != "training" or not view.learner.progress.updates:
         return []
     text = printable(view.learner.verdict)

@@ -1,4 +1,4 @@
-"""A curve in one line of text, and a bar of progress."""
+"""A curve in one line of text or in several, and a bar of progress."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ def sparkline(points: Sequence[tuple[float, float]], width: int, levels: str) ->
     Returns:
         At most `width` characters; "" without points.
     """
-    known = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
-    values = [y for _, y in known] if len(known) <= width else _means(known, width)
+    values = _cell_values(points, width)
     if not values:
         return ""
     low, high = min(values), max(values)
@@ -29,6 +28,46 @@ def sparkline(points: Sequence[tuple[float, float]], width: int, levels: str) ->
         return levels[len(levels) // 2 - 1] * len(values)
     top = len(levels) - 1
     return "".join(levels[round((value - low) / (high - low) * top)] for value in values)
+
+
+def tall_curve(
+    points: Sequence[tuple[float, float]], width: int, rows: int, levels: str
+) -> list[str]:
+    """Draw a curve as `sparkline` does, with what lies below it, in several lines.
+
+    Args:
+        points: as for `sparkline`.
+        width: cells of a line, >= 1.
+        rows: lines, >= 1.
+        levels: characters from low to high, of which the last fills a cell.
+
+    Returns:
+        So many lines of at most `width` characters, the highest first.
+    """
+    values = _cell_values(points, width)
+    if not values:
+        return [""] * rows
+    low, high = min(values), max(values)
+    span = high - low
+    steps = rows * len(levels)
+    if span <= 0 or not math.isfinite(span):
+        heights = [steps // 2] * len(values)
+    else:  # the lowest is seen too
+        heights = [1 + round((value - low) / span * (steps - 1)) for value in values]
+    return [
+        "".join(_cell(height - row * len(levels), levels) for height in heights)
+        for row in reversed(range(rows))
+    ]
+
+
+def _cell(height: int, levels: str) -> str:
+    return " " if height <= 0 else levels[min(height, len(levels)) - 1]
+
+
+def _cell_values(points: Sequence[tuple[float, float]], width: int) -> list[float]:
+    """Give a value for each cell, of at most `width`."""
+    known = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    return [y for _, y in known] if len(known) <= width else _means(known, width)
 
 
 def _means(points: Sequence[tuple[float, float]], width: int) -> list[float]:

@@ -56,16 +56,21 @@ def draw_status(
         Lines of at most `width` cells.
     """
     width = max(min(width, WIDEST), LEAST_WIDTH)
-    members = stacked(_collectors(view, width), _evaluators(view, width))
+    members = draw_members(view, width)
     if view.learner is not None:
         lines = draw_screen(view, width, height=height - min(len(members), 12), glyphs=glyphs)
     elif "learner" in in_vain:
-        silent = [(Part(text, "yellow"),) for text in wrapped(_silent_learner(view), width)]
+        silent = draw_silent_learner(view, width)
         lines = [*silent, *draw_roles([memory_line(view)], width, glyphs)]
     else:
         lines = draw_roles([memory_line(view)], width, glyphs)
     lines = _at_most(stacked([*_open_to_all(view), *lines], members), height)
     return [as_ascii(line) for line in lines] if glyphs is ASCII else lines
+
+
+def draw_silent_learner(view: RunView, width: int) -> list[Line]:
+    """Say that a learner does not answer, in as many lines as that takes."""
+    return [(Part(text, "yellow"),) for text in wrapped(_silent_learner(view), width)]
 
 
 def _silent_learner(view: RunView) -> str:
@@ -102,6 +107,11 @@ def _at_most(lines: list[Line], height: int) -> list[Line]:
     return [*lines[: height - 1], (Part(f"... {len(lines) - height + 1:,} lines more", "dim"),)]
 
 
+def draw_members(view: RunView, width: int) -> list[Line]:
+    """Draw a row for each collector and evaluator."""
+    return stacked(_collectors(view, width), _evaluators(view, width))
+
+
 def _collectors(view: RunView, width: int) -> list[Line]:
     rows = []
     for member in view.of_role("collector"):
@@ -116,9 +126,13 @@ def _collectors(view: RunView, width: int) -> list[Line]:
                 number(told.epsilon, "{:.2f}"),
                 share(min(blocked, 1.0)) if blocked is not None else "",
                 _state(view, member),
+                number(told.steps_ahead or None, "{:,.0f} steps"),
+                printable(member.host),
             )
         )
-    titles = ("collector", "steps/s", "steps", "return", "epsilon", "held back", "state")
+    titles = (
+        "collector", "steps/s", "steps", "return", "epsilon", "held back", "state", "ahead", "host"
+    )  # fmt: skip
     return _table(titles, rows, width)
 
 
@@ -129,10 +143,11 @@ def _evaluators(view: RunView, width: int) -> list[Line]:
             number(member.evaluator.evaluations),
             _state(view, member),
             describe_doing(member) if member.is_living else "",
+            printable(member.host),
         )
         for member in view.of_role("evaluator")
     ]
-    return _table(("evaluator", "evaluations", "state", "does"), rows, width)
+    return _table(("evaluator", "evaluations", "state", "does", "host"), rows, width)
 
 
 def _state(view: RunView, member: Member) -> str:
@@ -147,7 +162,7 @@ def _state(view: RunView, member: Member) -> str:
     return "living" if member.last_seen_s < 2 else f"silent for {duration(member.last_seen_s)}"
 
 
-_LEFT = frozenset({"collector", "evaluator", "state", "does"})
+_LEFT = frozenset({"collector", "evaluator", "state", "does", "host"})
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[Line]:

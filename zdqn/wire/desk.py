@@ -275,7 +275,13 @@ class Desk:
         self._host.admit(hello)
         met = hello.session in self.peers.peers
         peer = self.peers.hello(
-            hello.role, hello.name, hello.session, self._clock(), hello.run_id, request.sender
+            hello.role,
+            hello.name,
+            hello.session,
+            self._clock(),
+            hello.run_id,
+            request.sender,
+            request.host,
         )
         if not met:
             joined = ("joined", hello.session)

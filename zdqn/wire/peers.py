@@ -35,6 +35,7 @@ class Peer:
         left: it said goodbye.
         run_id: of the run that it belongs to; "" if it does not know.
         connection: what tells the connection that it said hello on from others.
+        host: IP address that its hello came from; "" if that is not known.
     """
 
     role: str
@@ -47,6 +48,7 @@ class Peer:
     left: bool = False
     run_id: str = ""
     connection: bytes = b""
+    host: str = ""
 
 
 def _last_seen_s(peer: Peer) -> float:
@@ -91,6 +93,7 @@ class PeerTable:
         now_s: float,
         run_id: str = "",
         connection: bytes = b"",
+        host: str = "",
     ) -> Peer:
         """Register a session, or meet it again.
 
@@ -110,7 +113,7 @@ class PeerTable:
             peer = self.peers[session] = Peer(role, name, session, index, now_s, statistics)
         self._leave(session)
         peer.last_seen_s, peer.gone, peer.left = now_s, False, False
-        peer.run_id, peer.connection = run_id, connection
+        peer.run_id, peer.connection, peer.host = run_id, connection, host
         self._present[session] = peer
         self._brought[connection] += 1
         self._forget_some()
@@ -211,9 +214,11 @@ class PeerTable:
             "index": peer.index,
             "state": self._state(peer, now_s),
             "last_seen_s": round(now_s - peer.last_seen_s, 1),
+            **({"host": peer.host} if peer.host else {}),
         }
         # what it tells of itself comes behind, and never in place of that
-        return row | {key: value for key, value in peer.statistics.items() if key not in row}
+        own = {*row, "host"}
+        return row | {key: value for key, value in peer.statistics.items() if key not in own}
 
     def _state(self, peer: Peer, now_s: float) -> str:
         if peer.gone:

@@ -41,14 +41,27 @@ class Request:
         caller: whose key it came with; None where anybody may ask.
     """
 
-    __slots__ = ("_envelope", "body", "caller")
+    __slots__ = ("_envelope", "_frame", "body", "caller")
 
     def __init__(
-        self, envelope: list[zmq.Frame], body: memoryview, caller: Caller | None = None
+        self,
+        envelope: list[zmq.Frame],
+        body: memoryview,
+        caller: Caller | None = None,
+        frame: zmq.Frame | None = None,
     ) -> None:
         self._envelope = envelope
+        self._frame = frame
         self.body = body
         self.caller = caller
+
+    @property
+    def host(self) -> str:
+        """Give the IP address that it came from; "" where there is none, as within a machine."""
+        try:
+            return str(self._frame.get("Peer-Address")) if self._frame is not None else ""
+        except zmq.ZMQError:
+            return ""
 
     @property
     def sender(self) -> bytes:
@@ -145,7 +158,7 @@ class Server(Link):
             if len(frames) in (3, 4) and not len(frames[-2]):
                 body = frames.pop()
                 caller = self._identify(body) if self._identify is not None else None
-                return Request(frames, body.buffer, caller)
+                return Request(frames, body.buffer, caller, body)
 
     def reply(self, request: Request, message: Sendable) -> bool:
         """Answer; a client that has gone, or does not read its answers, is not waited for.
