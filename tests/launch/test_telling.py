@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from zdqn.config import Config
 from zdqn.data import EvaluationScores
 from zdqn.errors import FileError
 from zdqn.launch.telling import TellingSink, pass_on
@@ -27,6 +28,9 @@ class Taking(Sink):
 
     def __init__(self):
         self.taken: list[Any] = []
+
+    def begin(self, config):
+        self.taken.append(config)
 
     def add_metrics(self, row):
         self.taken.append(row)
@@ -58,14 +62,17 @@ def carried(write):
 def test_all_arrives_but_weights_and_single_updates():
     path, summary = Path("/somewhere/update-000000003.pt"), {"stop_reason": "updates", "mean": 1.5}
 
+    config = Config().replace("algorithm.double", True)
+
     def write(sink):
+        sink.begin(config)
         sink.add_metrics(ROW)
         sink.add_updates(3)
         sink.add_evaluation(evaluation({"weight": np.ones(3)}))
         sink.add_checkpoint(path)
         sink.write_summary(summary)
 
-    assert carried(write) == [ROW, evaluation({}), path, summary]
+    assert carried(write) == [config, ROW, evaluation({}), path, summary]
 
 
 def test_a_sink_that_cannot_write_keeps_nothing_from_the_others(caplog):

@@ -16,6 +16,7 @@ from zdqn.records.checkpoints import CheckpointDirectory, load_checkpoint
 from zdqn.records.recorder import Recorder
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
+from zdqn.records.run_files import RunFiles
 from zdqn.records.snapshots import Evaluation
 from zdqn.rl.update_rule import Update
 from zdqn.wire.status import CollectorStatistics
@@ -78,6 +79,55 @@ def test_every_sink_is_told_the_end_though_one_of_them_fails(tmp_path):
     with pytest.raises(FileError, match="No space left"):
         recorder.write_summary(Counters(), "updates", {})
     assert sink.taken == ["updates"]
+
+
+def test_every_sink_is_told_the_configuration_when_training_begins(tmp_path):
+    class Beginning(Sink):
+        def begin(self, config):
+            self.taken.append(config)
+
+    config, sink = quick_config("sinks.tensorboard=true", "sinks.csv=true"), Beginning()
+    with RunClaim(tmp_path) as claim, Recorder(config, RunDirectory(tmp_path), (sink,)) as recorder:
+        assert RunFiles(tmp_path).results() == []
+        recorder.begin(claim)
+        report(recorder, 7)
+    assert sink.taken == [config, 7]
+    names = {path.name for path in RunFiles(tmp_path).results()}
+    assert names >= {"config.toml", "metrics.jsonl", "metrics.csv"}
+    assert len(RunFiles(tmp_path).event_files()) == 1
+
+
+def test_what_the_configuration_asks_for_goes_with_the_run_that_is_overwritten(tmp_path):
+    config = quick_config("sinks.tensorboard=true", "sinks.csv=true")
+    for overwrite in (False, True):
+        with (
+            RunClaim(tmp_path, overwrite=overwrite) as claim,
+            Recorder(config, RunDirectory(tmp_path)) as recorder,
+        ):
+            recorder.begin(claim)
+            report(recorder, 7)
+    assert len(RunFiles(tmp_path).event_files()) == 1
+    assert len(RunFiles(tmp_path).metrics_csv.read_text().splitlines()) == 2
+
+
+def test_a_run_has_ended_well_though_what_it_was_to_tell_others_could_not_be_written(
+    tmp_path, caplog, monkeypatch
+):
+    config = quick_config("sinks.tensorboard=true")
+    with RunClaim(tmp_path) as claim, Recorder(config, RunDirectory(tmp_path)) as recorder:
+        recorder.begin(claim)
+
+        def full(self, event):
+            raise FileError("Cannot write events: No space left on device.")
+
+        monkeypatch.setattr("zdqn.records.event_file.EventFile.add", full)
+        report(recorder, 7)
+        report(recorder, 8)
+        assert caplog.text.count("No space left") == 1
+        summary = recorder.write_summary(Counters(updates=9), "updates", {})
+    assert summary["updates"] == 9
+    assert caplog.text.count("No space left") == 2
+    assert len((tmp_path / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 def test_the_directory_and_every_other_sink_are_told_everything(recorder, sink, tmp_path):

@@ -29,6 +29,7 @@ from zdqn.cli.options import (
     with_keys,
 )
 from zdqn.cli.signals import read_on_hangup, stop_on_signals
+from zdqn.cli.sink_options import sink_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -114,6 +115,7 @@ def memory(
     "go on in --run-dir, whichever it finds.",
 )
 @log_level_option
+@sink_options
 def learner(
     config_path: Path | None,
     overrides: tuple[str, ...],

@@ -22,6 +22,7 @@ from zdqn.cli.options import (
     set_option,
 )
 from zdqn.cli.signals import stop_on_signals
+from zdqn.cli.sink_options import sink_options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -50,6 +51,7 @@ _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Sets run
 @keys_option
 @log_level_option
 @_verbose_option
+@sink_options
 def run(
     config_path: Path | None,
     overrides: tuple[str, ...],
@@ -105,8 +107,10 @@ def run(
 @_run_dir_option
 @resume_option
 @overwrite_option
+@insecure_option
 @log_level_option
 @_verbose_option
+@sink_options
 def train(
     config_path: Path | None,
     overrides: tuple[str, ...],
@@ -114,6 +118,7 @@ def train(
     run_dir: Path | None,
     resume: Path | None,
     overwrite: bool,
+    insecure: bool,
     log_level: str,
     verbose: bool,
 ) -> None:
@@ -138,6 +143,7 @@ def train(
             run_directory=run_dir,
             resume=resume,
             overwrite=overwrite,
+            insecure=insecure,
             stop=stop,
             verbose=verbose,
         )

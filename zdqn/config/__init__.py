@@ -40,6 +40,7 @@ from zdqn.config.run_sections import (
     MemorySection,
     RunSection,
     SecuritySection,
+    SinksSection,
     StopSection,
 )
 from zdqn.config.schema import Config
@@ -61,6 +62,7 @@ __all__ = [
     "ReplaySection",
     "RunSection",
     "SecuritySection",
+    "SinksSection",
     "StopSection",
     "WrapperSection",
     "as_config",

@@ -197,6 +197,36 @@ class LaunchSection(Section, frozen=True, kw_only=True):
     ] = 3
 
 
+class SinksSection(Section, frozen=True, kw_only=True):
+    """Where the numbers of a run go besides its run directory; `docs/monitoring.md` has more."""
+
+    csv: Annotated[bool, key("Write `metrics.csv` too: the columns of `metrics.jsonl`.")] = False
+    tensorboard: Annotated[
+        bool, key("Write event files for TensorBoard into the run directory.")
+    ] = False
+    wandb: Annotated[
+        bool,
+        key(
+            "Keep a run of Weights & Biases in `wandb/` of the run directory, offline unless the "
+            "variable WANDB_MODE says otherwise. Needs the `wandb` extra."
+        ),
+    ] = False
+    mlflow: Annotated[
+        str,
+        key(
+            "Folder of an MLflow store on the learner's machine, made if it is missing. Empty: "
+            "none. Needs the `mlflow` extra."
+        ),
+    ] = ""
+    prometheus: Annotated[
+        str,
+        key(
+            "HOST:PORT at which the learner, or `zdqn train`, tells a Prometheus that asks; port 0 "
+            "takes a free one. Empty: nowhere. Needs the `prometheus` extra."
+        ),
+    ] = ""
+
+
 class SecuritySection(Section, frozen=True, kw_only=True):
     """Who may take part."""
 

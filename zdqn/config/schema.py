@@ -31,6 +31,7 @@ from zdqn.config.run_sections import (
     MemorySection,
     RunSection,
     SecuritySection,
+    SinksSection,
     StopSection,
 )
 from zdqn.config.section import Section
@@ -62,6 +63,7 @@ class Config(Section, frozen=True, kw_only=True):
     launch: LaunchSection = LaunchSection()
     links: LinksSection = LinksSection()
     security: SecuritySection = SecuritySection()
+    sinks: SinksSection = SinksSection()
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -19,6 +19,7 @@ from zdqn.launch.logs import LEVELS
 from zdqn.launch.placement import ThisMachine
 from zdqn.launch.plan import RunArguments
 from zdqn.launch.run_view import RunPlan
+from zdqn.records.configured_sinks import check_sinks
 from zdqn.records.given_functions import (
     check_environment_is_given,
     check_network_is_given,
@@ -30,6 +31,7 @@ from zdqn.records.run_files import chosen_run_directory, read_summary
 from zdqn.records.run_result import RunResult
 from zdqn.records.sinks import Sink
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory, build_limits
+from zdqn.roles.metrics_endpoint import parse_place
 from zdqn.wire.addresses import check_bind, parse_address
 from zdqn.wire.keys.allow_list import KEY_ROLES
 from zdqn.wire.keys.role_keys import RoleKeys, open_keys
@@ -192,6 +194,7 @@ def train(
     run_directory: str | Path | None = None,
     resume: str | Path | None = None,
     overwrite: bool = False,
+    insecure: bool = False,
     sinks: Sequence[Sink] = (),
     stop: threading.Event | None = None,
     progress: bool = True,
@@ -206,6 +209,7 @@ def train(
         run_directory: as for `run`.
         resume: as for `run`; the run may have been one of several processes.
         overwrite: as for `run`.
+        insecure: allow ``sinks.prometheus`` an address that other machines can reach.
         sinks: told of each row of metrics, each evaluation and the summary, as they come.
         stop: set it, from another thread, to end the training cleanly.
         progress: as for `run`.
@@ -234,6 +238,7 @@ def train(
             network=network,
             resume=resume,
             overwrite=overwrite,
+            insecure=insecure,
             sinks=sinks,
             stop=stop,
         ) as single,
@@ -276,6 +281,9 @@ def _check(config: Config, given: RunArguments) -> RoleKeys | None:
     """
     check_environment_is_given(config, given.environment)
     check_network_is_given(config, given.network)
+    check_sinks(config)
+    if config.sinks.prometheus:
+        parse_place(config.sinks.prometheus, insecure=given.insecure)
     keys = {role: open_keys(config.security.keys, role) for role in KEY_ROLES}
     for parameter, bind in (
         ("memory.bind", config.memory.bind),

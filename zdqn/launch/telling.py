@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from zdqn.config import Config, from_dict, to_dict
 from zdqn.data import EvaluationScores
 from zdqn.errors import FileError
 from zdqn.records.sinks import Sink
@@ -27,6 +28,10 @@ class TellingSink(Sink):
 
     def __init__(self, tell: Callable[[str, Any], None]) -> None:
         self._tell = tell
+
+    def begin(self, config: Config) -> None:
+        """Tell the configuration."""
+        self._tell("begin", to_dict(config))
 
     def add_metrics(self, row: MetricsRow) -> None:
         """Tell a row."""
@@ -78,6 +83,7 @@ def _read_evaluation(what: dict[str, Any]) -> Evaluation:
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
+    "begin": lambda values: from_dict(values, source="the learner's configuration"),
     "add_metrics": lambda row: MetricsRow(**row),
     "add_evaluation": _read_evaluation,
     "add_checkpoint": Path,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
+from zdqn.closing import Closing
 from zdqn.config import Config, to_toml
 from zdqn.core.agenda import Counters
 from zdqn.core.divergence import Divergence
@@ -23,6 +24,7 @@ from zdqn.records.checkpoints import (
     TrainingState,
     save_checkpoint,
 )
+from zdqn.records.configured_sinks import make_sinks
 from zdqn.records.metrics import Metrics
 from zdqn.records.rescoring import Rescoring
 from zdqn.records.run_directory import RunDirectory
@@ -38,26 +40,31 @@ if TYPE_CHECKING:
 logger = logging.getLogger("zdqn.learner")
 
 
-class Recorder:
+class Recorder(Closing):
     """Writes what a run keeps.
 
     Args:
         config: of the run.
         directory: of the run.
-        sinks: told of rows, evaluations and the summary, besides the directory.
+        sinks: told of rows, evaluations and the summary, besides the directory and the sinks that
+            the configuration asks for.
 
     Attributes:
         metrics: time, rates and evaluations so far.
         divergence: told of what is learned from.
         rescoring: of the best network, at the end.
         snapshots: taken so far.
+
+    Raises:
+        ConfigError: when a package is missing that the configuration asks for.
     """
 
     def __init__(self, config: Config, directory: RunDirectory, sinks: Sequence[Sink] = ()) -> None:
         self._config = config
         self._directory = directory
-        self._sinks: tuple[TakesRows, ...] = (directory, *sinks)
-        self._listeners = tuple(sinks)
+        self._own = make_sinks(config, directory.path)
+        self._listeners = (*self._own, *sinks)
+        self._sinks: tuple[TakesRows, ...] = (directory, *self._listeners)
         self._complained: set[int] = set()
         self._best: Checkpoint | None = None
         self._kept_return: float | None = None
@@ -97,19 +104,21 @@ class Recorder:
         self.divergence.largest_return = training.metrics.get("largest_return", inf)
 
     def begin(self, claim: RunClaim) -> None:
-        """Write the first files, now that training begins and nothing can be refused any more.
+        """Write the first files, now that training begins, and let every sink begin.
 
         Args:
             claim: to the directory; a run that is to be overwritten is removed.
 
         Raises:
-            FileError: when they cannot be written.
+            FileError: when they cannot be written, or a sink cannot begin.
         """
         claim.clear()
         self._directory.write_config(to_toml(self._config))
         if self._best is not None and not self._directory.best.exists():
             save_checkpoint(self._directory.best, self._best)
         self._best = None
+        for listener in self._listeners:
+            listener.begin(self._config)
 
     def end_untrained(self, claim: RunClaim) -> None:
         """Take note that training never began: no run begins, and one that is there stays.
@@ -223,7 +232,10 @@ class Recorder:
             try:
                 sink.write_summary(summary)
             except FileError as error:  # the others are told all the same
-                failures.append(error)
+                if sink in self._own:  # the run itself has ended well
+                    logger.warning("%s", error)
+                else:
+                    failures.append(error)
         if failures:
             raise failures[0]
         return summary
@@ -332,3 +344,8 @@ class Recorder:
             return
         for listener in self._listeners:
             listener.add_checkpoint(path)
+
+    def close(self) -> None:
+        """Close the sinks that the configuration asked for."""
+        for sink in self._own:
+            sink.close()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import msgspec
 from zdqn.errors import FileError
 from zdqn.records.run_files import RunFiles, open_run_directory
 from zdqn.records.snapshots import Evaluation
+from zdqn.records.whole_lines import append_line, csv_line, unwritable
 from zdqn.wire.status import MetricsRow
 
 _RUN_ID = re.compile(r"[\w.-]{1,100}-[0-9a-f]{8}", re.ASCII)
@@ -37,9 +37,6 @@ EVALUATION_COLUMNS = (
     "evaluator",
     "cut",
 )
-
-
-_TAIL_BYTES = 4096
 
 
 class RunDirectory(RunFiles):
@@ -64,7 +61,7 @@ class RunDirectory(RunFiles):
 
     def add_metrics(self, row: MetricsRow) -> None:
         """Append a line to ``metrics.jsonl``."""
-        _append(self.metrics, json.dumps(msgspec.structs.asdict(row)) + "\n")
+        append_line(self.metrics, json.dumps(msgspec.structs.asdict(row)) + "\n")
 
     def add_evaluation(self, evaluation: Evaluation) -> None:
         """Append a row to ``evaluations.csv``."""
@@ -85,7 +82,7 @@ class RunDirectory(RunFiles):
             evaluation.evaluator,
             scores.cut,
         )
-        _append(self.evaluations, _csv_line(row), header=_csv_line(EVALUATION_COLUMNS))
+        append_line(self.evaluations, csv_line(row), header=csv_line(EVALUATION_COLUMNS))
 
     def evaluated_snapshots(self) -> list[int]:
         """Give the numbers of the snapshots in ``evaluations.csv``; what is damaged is left out."""
@@ -153,56 +150,4 @@ class RunDirectory(RunFiles):
         except OSError as error:
             with suppress(OSError):
                 temporary.unlink()
-            raise _unwritable(path, error) from error
-
-
-def _csv_line(values: Iterable[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text).writerow(values)
-    return text.getvalue()
-
-
-def _append(path: Path, line: str, *, header: str = "") -> None:
-    """Append a line, whole or not at all; the first line of the file is the header.
-
-    A line that a process which was killed has left unfinished is cut off.
-
-    Raises:
-        FileError: when it cannot be written; the file is what it was then.
-    """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
-        try:
-            size = _end_of_whole_lines(descriptor)
-            os.ftruncate(descriptor, size)
-            try:
-                _write_all(descriptor, ((header if size == 0 else "") + line).encode())
-            except OSError:
-                with suppress(OSError):
-                    os.ftruncate(descriptor, size)
-                raise
-        finally:
-            os.close(descriptor)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def _end_of_whole_lines(descriptor: int) -> int:
-    """Give the size of a file up to its last end of a line."""
-    end = os.fstat(descriptor).st_size
-    while end:
-        start = max(end - _TAIL_BYTES, 0)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            return start + newline + 1
-        end = start
-    return 0
-
-
-def _unwritable(path: Path, error: OSError) -> FileError:
-    return FileError(f"Cannot write {path}: {error.strerror}.")
+            raise unwritable(path, error) from error

@@ -36,6 +36,15 @@ class RunFiles:
         return self.path / "metrics.jsonl"
 
     @property
+    def metrics_csv(self) -> Path:
+        """The same as columns, where ``sinks.csv`` wants it."""
+        return self.path / "metrics.csv"
+
+    def event_files(self) -> list[Path]:
+        """List what ``sinks.tensorboard`` has written: a file for each start of the learner."""
+        return sorted(self.path.glob("events.out.tfevents.*"))
+
+    @property
     def evaluations(self) -> Path:
         """A row for each evaluation, with `EVALUATION_COLUMNS`."""
         return self.path / "evaluations.csv"
@@ -106,11 +115,11 @@ class RunFiles:
         no run: a server that is up, or a start that was refused, has left them.
         """
         files = (
-            self.config, self.metrics, self.evaluations, self.summary, self.learning_curve,
-            self.best,
+            self.config, self.metrics, self.metrics_csv, self.evaluations, self.summary,
+            self.learning_curve, self.best,
         )  # fmt: skip
         there = [path for path in files if path.exists()]
-        return [*there, *sorted(self.checkpoints.glob("update-*.pt"))]
+        return [*there, *self.event_files(), *sorted(self.checkpoints.glob("update-*.pt"))]
 
 
 def read_summary(run_directory: Path) -> dict[str, Any]:

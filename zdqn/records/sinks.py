@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+from zdqn.closing import Closing
+from zdqn.config import Config
 from zdqn.records.snapshots import Evaluation
 from zdqn.wire.status import MetricsRow
 
@@ -34,6 +36,10 @@ class Sink(TakesRows, Protocol):
     error ends the training.
     """
 
+    def begin(self, config: Config) -> None:
+        """Take note that training begins, with this configuration."""
+        return
+
     def add_metrics(self, row: MetricsRow) -> None:
         """Take a row of metrics."""
         return
@@ -53,3 +59,13 @@ class Sink(TakesRows, Protocol):
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Take what there is to say at the end."""
         return
+
+
+class OwnSink(Sink, Closing):
+    """A sink that the configuration asks for; whoever made it closes it.
+
+    What comes before `begin` is of a training that never began: there is nothing to be kept then.
+    """
+
+    def close(self) -> None:
+        """Let go of what it holds."""

@@ -45,6 +45,7 @@ from zdqn.roles.building import (
 from zdqn.roles.building_replay import build_store
 from zdqn.roles.compiling.compiled_updates import compile_ahead
 from zdqn.roles.free_memory import available_bytes
+from zdqn.roles.metrics_endpoint import open_endpoint
 from zdqn.roles.own_evaluator import OwnEvaluator
 from zdqn.roles.own_status import describe_training, totals_of
 from zdqn.roles.replay_storage import open_replay_folder
@@ -76,6 +77,7 @@ class Single(Closing):
         resume: run directory to go on from: network, optimizer and counters are those of its newest
             checkpoint, replay and environments begin anew.
         overwrite: remove the run that is in `run_directory`, once training begins.
+        insecure: allow ``sinks.prometheus`` an address that other machines can reach.
         sinks: told of metrics, evaluations and the summary, as they come.
         stop: set it to end `run`.
 
@@ -95,6 +97,7 @@ class Single(Closing):
         network: NetworkFactory | None = None,
         resume: Path | None = None,
         overwrite: bool = False,
+        insecure: bool = False,
         sinks: Sequence[Sink] = (),
         stop: threading.Event | None = None,
     ) -> None:
@@ -123,7 +126,7 @@ class Single(Closing):
             resumption = load_resumption(resume, config, limits, into=run_directory)
             self._make_environments(stack, environment)
             self._trainer: Trainer = build_trainer(config, network, self._spec)
-            self._recorder = Recorder(config, self._directory, sinks)
+            self._recorder = stack.enter_context(Recorder(config, self._directory, sinks))
             self._earlier, self._earlier_totals = Counters(), RunTotals()
             if resumption is not None:
                 self._count_on(resumption)
@@ -134,6 +137,9 @@ class Single(Closing):
             self._phase = "starting"
             self._says_s = 0.0
             self._rollout, self._lockstep = self._build()
+            stack.enter_context(
+                open_endpoint(config, self.status, run=run_directory.name, insecure=insecure)
+            )
             self._open = stack.pop_all()
 
     def _make_environments(self, stack: ExitStack, environment: EnvironmentFactory | None) -> None:

@@ -96,6 +96,8 @@ class ClusterPlacement:
         host = self._places[process.host].address
         return {
             link: str(Address("tcp", host, parse_address(address, parameter=link).port))
+            if address.startswith("tcp://")
+            else address  # of its metrics: who asks there is on that host
             for link, address in endpoints.items()
         }
 

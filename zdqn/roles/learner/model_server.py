@@ -110,6 +110,11 @@ class ModelServer(Closing):
         """Take over what the learner tells about itself."""
         self._answers.report(status)
 
+    def status(self) -> LearnerStatus:
+        """Give what it answers to a status request; any thread may ask."""
+        with self._lock:
+            return LearnerStatus.read(self._answers.status())
+
     def act_with(self, policy: Greedy, *, between_updates: bool = True) -> None:
         """Serve greedy actions.
 
@@ -179,11 +184,6 @@ class ModelServer(Closing):
         """Snapshots that have no result yet."""
         with self._lock:
             return self._answers.evaluations.unevaluated
-
-    @property
-    def actions_served(self) -> int:
-        """Greedy actions computed for others."""
-        return self._answers.actions.served
 
     def living(self, role: str) -> int:
         """Count the living clients of a role."""

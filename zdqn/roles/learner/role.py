@@ -46,6 +46,7 @@ from zdqn.roles.learner.publications import Publications, make_pace
 from zdqn.roles.learner.sample_stream import SampleStream
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.roles.learner.training_loop import TrainingLoop
+from zdqn.roles.metrics_endpoint import open_endpoint
 from zdqn.roles.server_place import choose_place
 from zdqn.stopping import reason_of
 from zdqn.wire.addresses import check_resolves, parse_address
@@ -79,7 +80,7 @@ class Learner(Closing):
         resume: run directory to go on from; its newest checkpoint is loaded.
         overwrite: remove the run that is in `run_directory`, once training begins.
         sinks: told of metrics, evaluations and the summary, as they come.
-        on_bound: told the real endpoints, ``model`` and ``weights``.
+        on_bound: told the real endpoints, ``model``, ``weights``, and ``metrics`` if there is one.
         context: where sockets live; by default one of its own.
         stop: set it to end `run`.
 
@@ -128,11 +129,10 @@ class Learner(Closing):
                 resume, config, build_limits(config), into=run_directory
             )
             self._directory = RunDirectory(run_directory)
-            self._node = stack.enter_context(Node(context, keys=place.keys))
-            self.read_keys_again = self._node.read_keys_again  # as a memory has it
-            server, publisher = self._node.server_and(
-                self._node.publisher, place.address, "learner"
-            )
+            self._recorder = stack.enter_context(Recorder(config, self._directory, sinks))
+            self._node = node = stack.enter_context(Node(context, keys=place.keys))
+            self.read_keys_again = node.read_keys_again  # as a memory has it
+            server, publisher = node.server_and(node.publisher, place.address, "learner")
             stack.enter_context(publisher)
             stack.enter_context(server)
             self.endpoints = {
@@ -152,11 +152,12 @@ class Learner(Closing):
                     on_stop=self._stop_for,
                 )
             )
+            told = open_endpoint(config, self._server.status, run=self._run_id, insecure=insecure)
+            self.endpoints |= stack.enter_context(told)
             if on_bound is not None:
                 on_bound(self.endpoints)
             self._open = stack.pop_all()
         self._publications = Publications(publisher, run_id=self._run_id, learner_epoch=self._epoch)
-        self._recorder = Recorder(config, self._directory, sinks)
         self._totals = RunTotals()
         self._memory = MemoryLink(
             self._node,
@@ -239,8 +240,8 @@ class Learner(Closing):
         self._publications.count_on(training.version)
         self._board.count_on(checkpoint.counters)
         self._server.agree(checkpoint.spec, "the checkpoint")
-        path, updates = self._resumption.path, checkpoint.counters.updates
-        logger.info("resuming from %s at %d updates", path, updates)
+        updates = checkpoint.counters.updates
+        logger.info("resuming from %s at %d updates", self._resumption.path, updates)
 
     def _hello(self) -> Hello:
         spec = self._server.wait_for_spec(0)
@@ -387,7 +388,7 @@ class Learner(Closing):
                 "snapshots_dropped": dropped,
                 **describe_data(memory, blocks, self._totals),
                 "waited_for_samples_s": round(waited_s, 3),
-                "actions_served": self._server.actions_served,
+                "actions_served": self._server.status().actions_served,
                 "learner_epoch": self._epoch,
                 "verdict": verdict,
             },
