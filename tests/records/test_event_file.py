@@ -50,7 +50,15 @@ def test_a_text_comes_back():
 
 
 def test_what_another_program_writes_for_the_same_is_the_same():
-    """Compared once with tensorboardX, byte by byte."""
+    """What tensorboardX 2.6.5 writes, byte by byte."""
+    assert encode_scalars(1.5e9, 300, {"metrics/loss": 0.5}).hex() == (
+        "09000000c00b5ad64110ac022a150a130a0c6d6574726963732f6c6f7373150000003f"
+    )
+    assert encode_text(1.5e9, 300, "summary", "# hi").hex() == (
+        "09000000c00b5ad64110ac022a320a300a1473756d6d6172792f746578745f73756d6d617279420e0807120412"
+        "0208014204232068694a080a060a0474657874"
+    )
+    assert as_record(b"zdqn").hex() == "0400000000000000424552047a64716e0a85a93f"
     assert fields(encode_version(1.0)) == {1: [1.0], 3: [b"brain.Event:2"]}
 
 
