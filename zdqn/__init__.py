@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         UsageError,
         ZdqnError,
     )
+    from zdqn.experiments.exporting import Exported, export
     from zdqn.experiments.plots import plot
     from zdqn.experiments.scoring import FilmedEpisode, evaluate, play
     from zdqn.experiments.trained_policy import TrainedPolicy, load_policy
@@ -92,6 +93,7 @@ __all__ = [
     "Evaluator",
     "EvaluatorSection",
     "ExplorationSection",
+    "Exported",
     "FencedError",
     "FileError",
     "FilmedEpisode",
@@ -123,6 +125,7 @@ __all__ = [
     "ZdqnError",
     "__version__",
     "evaluate",
+    "export",
     "load_config",
     "load_policy",
     "play",
@@ -153,6 +156,7 @@ _HOMES = {
         "load_config",
     ),
     "zdqn.data": ("EnvironmentSpec", "EpisodeStatistics", "EvaluationScores", "WeightVersion"),
+    "zdqn.experiments.exporting": ("Exported", "export"),
     "zdqn.experiments.plots": ("plot",),
     "zdqn.experiments.scoring": ("FilmedEpisode", "evaluate", "play"),
     "zdqn.experiments.trained_policy": ("TrainedPolicy", "load_policy"),

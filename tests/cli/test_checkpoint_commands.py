@@ -11,6 +11,7 @@ from zdqn.cli import checkpoint_commands
 from zdqn.cli.application import application
 from zdqn.data import EvaluationScores
 from zdqn.experiments import scoring
+from zdqn.experiments.exporting import Exported
 
 SCORES = EvaluationScores((1.0, 3.0), (10, 20))
 
@@ -39,18 +40,38 @@ def invoke(monkeypatch):
     return run
 
 
+def told_of(options):
+    """Give what was asked for; what is told of the progress is a function."""
+    return {name: value for name, value in options.items() if not callable(value)}
+
+
 def test_evaluate(invoke):
-    (path, options), printed = invoke("evaluate", "best.pt", "--episodes", "2", "--seed", "5")
-    assert (path, options) == (Path("best.pt"), {"episodes": 2, "seed": 5})
-    assert printed == "return 2 ± 1 over 2 episodes, from 1 to 3\n"
+    (path, options), printed = invoke(
+        "evaluate", "best.pt", "--episodes", "2", "--seed", "5", "--seeds", "3"
+    )
+    assert told_of(options) == {"episodes": 2, "seed": 5, "seeds": 3}
+    assert path == Path("best.pt")
+    assert printed == (
+        "return 2 ± 1 over 2 episodes, from 1 to 3\n"
+        "mean from 1 to 3 with 95 % confidence (bootstrap, n = 2 episodes of 3 seeds)\n"
+    )
+
+
+def test_of_one_episode_there_is_no_interval(invoke, monkeypatch):
+    monkeypatch.setattr(f"{__name__}.SCORES", EvaluationScores((1.0,), (10,)))
+    _, printed = invoke("evaluate", "best.pt", "--episodes", "1")
+    assert printed == "return 1 ± 0 over 1 episodes, from 1 to 1\n"
+    _, printed = invoke("evaluate", "best.pt", "--episodes", "1", "--json")
+    assert json.loads(printed)["interval"] is None
 
 
 def test_evaluate_as_json(invoke):
     (_, options), printed = invoke("evaluate", "best.pt", "--json")
-    assert options == {"episodes": 20, "seed": 0}
+    assert told_of(options) == {"episodes": 20, "seed": 0, "seeds": 1}
     assert json.loads(printed) == {
         "episodes": 2, "mean": 2.0, "deviation": 1.0, "minimum": 1.0, "maximum": 3.0,
-        "returns": [1.0, 3.0], "lengths": [10, 20], "cut": 0,
+        "returns": [1.0, 3.0], "lengths": [10, 20], "cut": 0, "seeds": 1, "confidence": 0.95,
+        "interval": [1.0, 3.0],
     }  # fmt: skip
 
 
@@ -70,5 +91,33 @@ def test_the_commands_have_the_defaults_of_the_functions(command):
 
 def test_play(invoke, tmp_path):
     (path, options), printed = invoke("play", "best.pt", "--video", str(tmp_path))
-    assert (path, options) == (Path("best.pt"), {"video": tmp_path, "seed": 0})
+    assert (path, told_of(options)) == (Path("best.pt"), {"video": tmp_path, "seed": 0})
     assert printed == f"return 2 in 10 steps: {tmp_path / 'film.mp4'}\n"
+
+
+def test_export_writes_what_is_asked_for_and_says_what_was_compared(monkeypatch):
+    calls = []
+
+    def write(checkpoint, file, **options):
+        calls.append((checkpoint, file, options))
+        return Exported(file, options["observations"], 1.5e-7)
+
+    monkeypatch.setattr("zdqn.experiments.exporting.export", write)
+    words = ["export", "best.pt", "--onnx", "a.onnx", "--safetensors", "b.safetensors"]
+    result = CliRunner().invoke(application, [*words, "--observations", "2000", "--seed", "3"])
+    assert result.exit_code == 0, result.output
+    options = {"observations": 2000, "seed": 3}
+    assert calls == [
+        (Path("best.pt"), Path("a.onnx"), options),
+        (Path("best.pt"), Path("b.safetensors"), options),
+    ]
+    assert result.stdout.splitlines()[0] == (
+        "a.onnx: the same actions for 2,000 of 2,000 observations, values within 1.5e-07"
+    )
+
+
+@pytest.mark.parametrize("words", [(), ("--onnx", "a.safetensors")])
+def test_export_wants_a_file_of_the_right_name(words):
+    result = CliRunner().invoke(application, ["export", "best.pt", *words])
+    assert result.exit_code == 2
+    assert "--onnx" in result.stderr

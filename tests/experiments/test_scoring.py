@@ -3,6 +3,7 @@
 import csv
 import os
 import signal
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -59,11 +60,16 @@ def test_of_a_run_the_best_is_played(store):
 
 @pytest.mark.parametrize(
     ("keyword", "words"),
-    [("episodes", "episodes is -1; it must be 1 or more"), ("seed", "seed is -1; it must be 0")],
+    [
+        ("episodes", "episodes is -1; it must be 1 or more"),
+        ("seed", "seed is -1; it must be 0"),
+        ("seeds", "seeds is -1; it must be 1"),
+    ],
 )
 def test_numbers_that_are_too_small_are_refused(store, keyword, words):
+    given: dict[str, Any] = {keyword: -1}
     with pytest.raises(UsageError, match=words):
-        evaluate(store(1), environment=Corridor, network=Always, **{keyword: -1})
+        evaluate(store(1), environment=Corridor, network=Always, **given)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -88,6 +94,21 @@ def test_the_seed_is_the_environments(store):
     path = store(0, spec=EnvironmentSpec((4,), "float32", 2))
     scores = [evaluate(path, episodes=8, seed=seed, network=Always) for seed in (1, 1, 2)]
     assert scores[0] == scores[1] != scores[2]
+
+
+def test_several_seeds_are_played_one_after_the_other(tmp_path):
+    path = tmp_path / "best.pt"
+    config = quick_config("evaluator.epsilon=0.5", "environment.max_episode_steps=20")
+    network = Always(SPEC, 1).state_dict()
+    save_checkpoint(path, Checkpoint(config, SPEC, network, Counters()))
+    made: dict[str, Any] = {"environment": Corridor, "network": Always}
+    alone = [evaluate(path, episodes=3, seed=seed, **made).lengths for seed in (4, 5)]
+    assert alone[0] != alone[1]
+    told: list[int] = []
+    scores = evaluate(path, episodes=3, seed=4, seeds=2, on_episode=told.append, **made)
+    assert scores.lengths == (*alone[0], *alone[1])
+    assert told == sorted({*told})
+    assert told[-1] == 6
 
 
 def test_random_actions_are_as_many_as_in_an_evaluation_of_the_run(tmp_path):

@@ -35,6 +35,7 @@ _COMMANDS = {
     "doctor": "zdqn.cli.doctor_command",
     "evaluate": "zdqn.cli.checkpoint_commands",
     "play": "zdqn.cli.checkpoint_commands",
+    "export": "zdqn.cli.checkpoint_commands",
     "plot": "zdqn.cli.plot_command",
     "config": "zdqn.cli.config_commands",
     "bench": "zdqn.cli.bench_commands",

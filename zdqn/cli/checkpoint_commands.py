@@ -10,6 +10,7 @@ import click
 from zdqn.cli.options import FOLDER, json_option
 
 _checkpoint_argument = click.argument("checkpoint", type=click.Path(path_type=Path))
+_NEW_FILE = click.Path(path_type=Path, dir_okay=False)
 _seed_option = click.option(
     "--seed",
     type=click.IntRange(min=0),
@@ -29,18 +30,36 @@ _seed_option = click.option(
     help="Episodes to play.",
 )
 @_seed_option
+@click.option(
+    "--seeds",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Play as many episodes with each of so many seeds, from --seed on.",
+)
 @json_option
-def evaluate(checkpoint: Path, episodes: int, seed: int, as_json: bool) -> None:
+def evaluate(checkpoint: Path, episodes: int, seed: int, seeds: int, as_json: bool) -> None:
     """Score a checkpoint as the run's evaluators do: greedily but for evaluator.epsilon.
 
-    CHECKPOINT is a file such as best.pt, or a run directory that has one.
+    CHECKPOINT is a file such as best.pt, or a run directory that has one. The interval is of the
+    mean return of this network: episodes are drawn again and again from those that were played
+    (bootstrap). Of other networks, trained with other seeds, it says nothing.
     """
     from zdqn.experiments import scoring
+    from zdqn.experiments.mean_interval import CONFIDENCE, mean_interval
+    from zdqn.launch.progress_bar import shown_progress
 
-    scores = scoring.evaluate(checkpoint, episodes=episodes, seed=seed)
+    with shown_progress("evaluating", episodes * seeds, "episodes") as played:
+        scores = scoring.evaluate(
+            checkpoint, episodes=episodes, seed=seed, seeds=seeds, on_episode=played
+        )
+    interval = mean_interval(scores.returns)
     if as_json:
         values = {
             "episodes": len(scores.returns),
+            "seeds": seeds,
+            "confidence": CONFIDENCE,
+            "interval": interval,
             "mean": scores.mean,
             "deviation": scores.deviation,
             "minimum": min(scores.returns),
@@ -55,6 +74,12 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, as_json: bool) -> None:
         f"return {scores.mean:.6g} ± {scores.deviation:.4g} over {len(scores.returns)} episodes, "
         f"from {min(scores.returns):.6g} to {max(scores.returns):.6g}{scores.cut_text}"
     )
+    if interval is not None:
+        of_seeds = f" of {seeds} seeds" if seeds > 1 else ""
+        click.echo(
+            f"mean from {interval.low:.6g} to {interval.high:.6g} with {100 * CONFIDENCE:.0f} % "
+            f"confidence (bootstrap, n = {len(scores.returns)} episodes{of_seeds})"
+        )
 
 
 @click.command()
@@ -67,6 +92,49 @@ def play(checkpoint: Path, video: Path, seed: int) -> None:
     CHECKPOINT is a file such as best.pt, or a run directory that has one.
     """
     from zdqn.experiments import scoring
+    from zdqn.launch.progress_bar import shown_progress
 
-    scores, film = scoring.play(checkpoint, video=video, seed=seed)
+    with shown_progress("filming", None, "steps") as filmed:
+        scores, film = scoring.play(checkpoint, video=video, seed=seed, on_step=filmed)
     click.echo(f"return {scores.mean:.6g} in {scores.lengths[0]} steps: {film}")
+
+
+@click.command()
+@_checkpoint_argument
+@click.option("--onnx", type=_NEW_FILE, help="Write an ONNX file, of observations to values.")
+@click.option("--safetensors", type=_NEW_FILE, help="Write the weights, by their names.")
+@click.option(
+    "--observations",
+    type=click.IntRange(min=1),
+    default=1_000,
+    show_default=True,
+    help="Observations of the environment on which actions are compared.",
+)
+@_seed_option
+def export(
+    checkpoint: Path, onnx: Path | None, safetensors: Path | None, observations: int, seed: int
+) -> None:
+    """Write a network for other programs, if it gives the same actions there.
+
+    CHECKPOINT is a file such as best.pt, or a run directory that has one. The environment is made
+    and stepped, and the actions of both are compared.
+    """
+    from zdqn.errors import UsageError
+    from zdqn.experiments import exporting
+
+    files = {".onnx": onnx, ".safetensors": safetensors}
+    if not any(files.values()):
+        raise UsageError(
+            "There is nothing to write. Give --onnx FILE, --safetensors FILE, or both."
+        )
+    for suffix, file in files.items():
+        if file is None:
+            continue
+        if file.suffix != suffix:
+            raise UsageError(f"--{suffix[1:]} is {file}; its name must end in {suffix}.")
+        exported = exporting.export(checkpoint, file, observations=observations, seed=seed)
+        click.echo(
+            f"{exported.path}: the same actions for {exported.observations:,} of "
+            f"{exported.observations:,} observations, values within "
+            f"{exported.largest_difference:.2g}"
+        )

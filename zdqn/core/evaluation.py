@@ -23,6 +23,7 @@ def evaluate(
     seed: int,
     label: str,
     stop: Callable[[], bool],
+    tell: Callable[[int, int], object] | None = None,
 ) -> EvaluationScores | None:
     """Play exactly `episodes` episodes and give their scores.
 
@@ -39,6 +40,8 @@ def evaluate(
         seed: seed of the environments, >= 0.
         label: who evaluates, for messages, such as ``evaluator-0``.
         stop: asked before each step; True gives up.
+        tell: told after each step how many episodes have been played, and how many steps of each
+            environment.
 
     Returns:
         Returns and lengths in the order of the episodes' numbers; None if `stop` said so.
@@ -62,6 +65,8 @@ def evaluate(
             if next_episodes[index] < episodes:
                 played[next_episodes[index]] = statistics
             next_episodes[index] += stepper.count
+        if tell is not None:
+            tell(len(played), stepper.environment_steps // stepper.count)
     ordered = [played[episode] for episode in range(episodes)]
     return EvaluationScores(
         returns=tuple(statistics.total_reward for statistics in ordered),

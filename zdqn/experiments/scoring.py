@@ -6,6 +6,7 @@ import itertools
 import logging
 import re
 import tempfile
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,8 +50,10 @@ def evaluate(
     *,
     episodes: int = 20,
     seed: int = 0,
+    seeds: int = 1,
     environment: EnvironmentFactory | None = None,
     network: NetworkFactory | None = None,
+    on_episode: Callable[[int], object] | None = None,
 ) -> EvaluationScores:
     """Play episodes with a stored network, as an evaluator of its run does.
 
@@ -60,17 +63,19 @@ def evaluate(
     Args:
         run: what a run gave back, or its folder, for its best network (``best.pt``); or a file of
             ``checkpoints/``.
-        episodes: to play, >= 1.
+        episodes: to play with each seed, >= 1.
         seed: of the environments, >= 0; the same seed gives the same scores, and those of an
             evaluation of the run that had it.
+        seeds: how many, `seed` and those that follow, >= 1.
         environment: makes an environment; the one that the run was given, if it was.
         network: makes the network; the one that the run was given, if it was.
+        on_episode: told how many episodes have been played, as they end.
 
     Returns:
-        Returns and lengths of the episodes, and their mean and deviation.
+        Returns and lengths of the episodes, seed by seed, and their mean and deviation.
 
     Raises:
-        UsageError: when `episodes` or `seed` is too small.
+        UsageError: when `episodes`, `seed` or `seeds` is too small.
         FileError: when the file cannot be read.
         MismatchError: when it fits neither the network nor the environment.
         ConfigError: when a function made network or environment that is not given, or the
@@ -79,7 +84,7 @@ def evaluate(
     """
     from zdqn.envs import close_environments
 
-    _check_least(episodes=(episodes, 1), seed=(seed, 0))
+    _check_least(episodes=(episodes, 1), seed=(seed, 0), seeds=(seeds, 1))
     with one_thread():
         policy = _load(run, environment, network)
         environments, found = build_evaluation_environments(
@@ -87,9 +92,47 @@ def evaluate(
         )
         try:
             _check_spec(policy, found)
-            return _play(policy, environments, episodes=episodes, seed=seed, label="evaluate")
+            scores = []
+            for number in range(seeds):
+                tell = _counting_from(number * episodes, on_episode)
+                scores.append(
+                    _play(
+                        policy,
+                        environments,
+                        episodes=episodes,
+                        seed=seed + number,
+                        label="evaluate",
+                        tell=tell,
+                    )
+                )
+            return _together(scores)
         finally:
             close_environments(environments)
+
+
+def _counting_from(
+    before: int, on_episode: Callable[[int], object] | None
+) -> Callable[[int, int], object] | None:
+    """Tell of each episode that ends, behind those that were played before."""
+    if on_episode is None:
+        return None
+    told = before
+
+    def tell(episodes: int, _steps: int) -> None:
+        nonlocal told
+        if before + episodes > told:
+            told = before + episodes
+            on_episode(told)
+
+    return tell
+
+
+def _together(scores: Sequence[EvaluationScores]) -> EvaluationScores:
+    return EvaluationScores(
+        returns=tuple(value for some in scores for value in some.returns),
+        lengths=tuple(value for some in scores for value in some.lengths),
+        cut=sum(some.cut for some in scores),
+    )
 
 
 def play(
@@ -99,6 +142,7 @@ def play(
     seed: int = 0,
     environment: EnvironmentFactory | None = None,
     network: NetworkFactory | None = None,
+    on_step: Callable[[int], object] | None = None,
 ) -> FilmedEpisode:
     """Play one episode and film it, with the share of random actions of an evaluation.
 
@@ -112,6 +156,7 @@ def play(
         environment: makes an environment, also with ``render_mode="rgb_array"``; the one that the
             run was given, if it was.
         network: makes the network; the one that the run was given, if it was.
+        on_step: told how many steps have been filmed, at each.
 
     Returns:
         The episode's score, and the film's path.
@@ -129,7 +174,7 @@ def play(
         with one_thread():
             policy = _load(run, environment, network)
             check_environment_is_given(policy.config, environment)
-            return _film(policy, environment, video, seed)
+            return _film(policy, environment, video, seed, on_step)
     except DependencyNotInstalled as error:
         raise ConfigError(
             f'Filming needs the video extra: pip install "zdqn[video]" ({error}).'
@@ -143,7 +188,11 @@ def play(
 
 
 def _film(
-    policy: TrainedPolicy, environment: EnvironmentFactory | None, video: Path, seed: int
+    policy: TrainedPolicy,
+    environment: EnvironmentFactory | None,
+    video: Path,
+    seed: int,
+    on_step: Callable[[int], object] | None,
 ) -> FilmedEpisode:
     from zdqn.envs import close_environments, environment_spec
 
@@ -153,7 +202,8 @@ def _film(
         environments = _filmed_environments(config, environment, Path(unfinished))
         try:
             _check_spec(policy, environment_spec(environments, config.environment.frame_stack))
-            scores = _play(policy, environments, episodes=1, seed=seed, label="play")
+            tell = (lambda _, steps: on_step(steps)) if on_step is not None else None
+            scores = _play(policy, environments, episodes=1, seed=seed, label="play", tell=tell)
         finally:
             close_environments(environments)
         films = sorted(Path(unfinished).glob("*.mp4"))
@@ -182,6 +232,7 @@ def _play(
     episodes: int,
     seed: int,
     label: str,
+    tell: Callable[[int, int], object] | None = None,
 ) -> EvaluationScores:
     """Play as in an evaluation of the run with this seed."""
     from zdqn.core.evaluation import evaluate as play_episodes
@@ -196,6 +247,7 @@ def _play(
         seed=seed,
         label=label,
         stop=lambda: False,
+        tell=tell,
     )
     assert scores is not None
     return scores

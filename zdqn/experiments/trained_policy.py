@@ -11,10 +11,17 @@ from numpy.typing import ArrayLike, NDArray
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FileError, UsageError
+from zdqn.experiments.exported_policies import (
+    ONNX,
+    SAFETENSORS,
+    OnnxPolicy,
+    read_about,
+    read_safetensors,
+)
 from zdqn.records.run_files import RunFiles
 from zdqn.records.run_result import RunResult, run_directory_of
 from zdqn.rl.greedy import Greedy
-from zdqn.roles.building import NetworkFactory, build_network
+from zdqn.roles.building import NetworkFactory, build_network, build_policy
 
 
 class TrainedPolicy:
@@ -163,12 +170,13 @@ def load_policy(
 ) -> TrainedPolicy:
     """Load a trained network to act with.
 
-    Reading the file takes PyTorch, which is loaded for it; nothing in it is executed. PyTorch's
-    threads and random numbers are left as they are.
+    Reading a checkpoint takes PyTorch, which is loaded for it; nothing in it is executed. PyTorch's
+    threads and random numbers are left as they are. What `zdqn.export` wrote is read without it, if
+    it is ONNX, or a small fully connected network.
 
     Args:
-        run: what a run gave back, or its folder, for its best network (``best.pt``); or a file of
-            ``checkpoints/``.
+        run: what a run gave back, or its folder, for its best network (``best.pt``); a file of
+            ``checkpoints/``; or a file that was exported.
         network: makes the network; the one that the run was given, if it was.
 
     Returns:
@@ -179,14 +187,29 @@ def load_policy(
         MismatchError: when it is no checkpoint of this zdqn, or does not fit the network.
         ConfigError: when a function made the network that is not given.
     """
+    path = checkpoint_of(run)
+    if path.suffix in (ONNX, SAFETENSORS):
+        return _load_exported(path, network)
     from zdqn.records.checkpoints import load_checkpoint
     from zdqn.rl.torch_policy import TorchPolicy
 
-    path = checkpoint_of(run)
     checkpoint = load_checkpoint(path)
     config, spec = checkpoint.config, checkpoint.spec
     policy = TorchPolicy(build_network(config, network, spec))
     policy.load({name: tensor.cpu().numpy() for name, tensor in checkpoint.online.items()})
+    return TrainedPolicy(policy, config=config, spec=spec, checkpoint=path)
+
+
+def _load_exported(path: Path, network: NetworkFactory | None) -> TrainedPolicy:
+    """Load what `zdqn.export` wrote."""
+    if path.suffix == ONNX:
+        exported = OnnxPolicy(path)
+        config, spec = read_about(path, exported.metadata)
+        return TrainedPolicy(exported, config=config, spec=spec, checkpoint=path)
+    arrays, metadata = read_safetensors(path)
+    config, spec = read_about(path, metadata)
+    policy = build_policy(config, network, spec, 1)
+    policy.load(arrays)
     return TrainedPolicy(policy, config=config, spec=spec, checkpoint=path)
 
 
