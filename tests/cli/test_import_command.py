@@ -1,6 +1,5 @@
 """`zdqn import`: what it hands on, what it says at the end, and how it ends."""
 
-import io
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 from zdqn.cli.application import application
-from zdqn.cli.import_command import _progress
 from zdqn.errors import UsageError
 from zdqn.roles.importer import ImportResult
 
@@ -98,20 +96,3 @@ def test_a_mistake_is_one_paragraph(made, words, code, says):
     assert done.exit_code == code
     assert says in done.output
     assert "Traceback" not in done.output
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-@pytest.mark.parametrize("terminal", [True, False])
-def test_a_bar_is_for_a_terminal_alone(monkeypatch, terminal):
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("COLUMNS", "80")
-    screen = Terminal() if terminal else io.StringIO()
-    monkeypatch.setattr("sys.stderr", screen)
-    with _progress(1234) as on_progress:
-        on_progress(1234)
-    assert ("1234/1234" in screen.getvalue()) == terminal
-    assert bool(screen.getvalue()) == terminal

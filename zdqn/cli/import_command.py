@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,6 +51,7 @@ def import_(
     """
     from zdqn.errors import MismatchError, PeerUnavailableError, UsageError
     from zdqn.launch.logs import configure_logging
+    from zdqn.launch.progress_bar import shown_progress
     from zdqn.records.experience import open_experience
     from zdqn.roles.importer import Importer
 
@@ -69,9 +67,10 @@ def import_(
             f"what must be known. Name the file that the memory was given."
         )
     experience = open_experience(dataset)
+    steps = experience.steps - experience.left_out
     with (
         stop_on_signals() as stop,
-        _progress(experience.steps - experience.left_out) as on_progress,
+        shown_progress("importing", steps, "steps") as on_progress,
         Importer(
             experience,
             config,
@@ -104,27 +103,3 @@ def _say_what_came_of_it(dataset: str, experience: Experience, result: ImportRes
         f"{result.blocks_sent:,} blocks; the memory stored {result.blocks_stored:,} of these"
         f"{refused}{missing}.{left_out}"
     )
-
-
-@contextmanager
-def _progress(steps: int) -> Iterator[Callable[[int], object]]:
-    """Show how far it is and how long it takes still, where somebody looks."""
-    if not sys.stderr.isatty():
-        yield lambda _steps: None
-        return
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn("importing"), BarColumn(), MofNCompleteColumn(), TextColumn("steps,"),
-        TimeRemainingColumn(compact=True), TextColumn("left"),
-    )  # fmt: skip
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=steps)
-        yield lambda done: bar.update(task, completed=done)
