@@ -14,6 +14,7 @@ from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.doctor.findings import Finding, bad, good
 from zdqn.errors import EnvironmentFailedError, ZdqnError
+from zdqn.rl.exploration import explore
 from zdqn.roles.building import build_environments, build_network, build_rollout
 
 PATIENCE_S = 60.0
@@ -56,7 +57,8 @@ def step_for_a_moment(config: Config, *, seconds: float = _STEPPING_S) -> Steppe
         started_s = time.perf_counter()
         elapsed_s = 0.0
         while not elapsed_s or elapsed_s < seconds:
-            rollout.step(rng.integers(0, spec.num_actions, collector.environments), 0)
+            explored = explore(collector.environments, spec.num_actions, 1.0, rng, rollout.allowed)
+            rollout.step(explored.actions, 0)
             if rollout.full:
                 rollout.take_block()
             elapsed_s = time.perf_counter() - started_s
@@ -85,11 +87,12 @@ def examine_environment(
     environments = config.collector.environments
     shape = " x ".join(map(str, spec.observation_shape))
     stacked = f" in stacks of {spec.frame_stack}" if spec.frame_stack > 1 else ""
+    masks = " with masks" if spec.action_masks else ""
     several = f" of {environments} together" if environments > 1 else ""
     found = good(
         subject,
         f"{config.environment.id}: {shape} {spec.observation_dtype}{stacked}, "
-        f"{spec.num_actions} actions, {stepped.steps_per_s:,.0f} steps/s{several}",
+        f"{spec.num_actions} actions{masks}, {stepped.steps_per_s:,.0f} steps/s{several}",
     )
     return [found, *_network(config, spec)], spec
 
