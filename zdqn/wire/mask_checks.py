@@ -24,17 +24,22 @@ def check_masks(masks: NDArray[np.uint8], records: NDArray[Any], spec: Environme
         ProtocolError: when there is a bit of no action; when an action was not allowed; or when
             nothing is allowed where something is expected to follow.
     """
-    spare = 8 * spec.mask_bytes - spec.num_actions
-    if spare and int(masks[:, -1].max()) >> (8 - spare):
+    width = spec.mask_bytes
+    spare = 8 * width - spec.num_actions
+    if spare and int(np.maximum.reduce(masks[:, -1])) >> (8 - spare):
         raise ProtocolError(
             f"a block holds a mask with bits of actions beyond the {spec.num_actions} that there "
             f"are"
         )
     actions = records["action"]
-    taken = masks[records["observation"][:, -1], actions >> 3] >> (actions & 7) & 1
+    rows = records["observation"][:, -1]
+    # by one number a byte, in half of the time that rows and columns take
+    taken = masks.reshape(-1).take(rows * width + (actions >> 3)) >> (actions & 7) & 1
     if not taken.all():
         action = int(actions[int(taken.argmin())])
         raise ProtocolError(f"a block holds the action {action} where its mask does not allow it")
+    if b"\0" not in masks.tobytes():  # then there is an action in each
+        return
     goes_on = records["discount"] > 0
     if not masks[records["next_observation"][goes_on, -1]].any(axis=1).all():
         raise ProtocolError(
