@@ -26,6 +26,7 @@ def test_masks_are_copied_as_booleans(dtype):
     ("info", "words"),
     [
         ({}, 'info of step\\(\\) holds no "action_mask", though environment.action_masks is true'),
+        (None, 'holds no "action_mask"'),
         ({MASK_KEY: [1, 0]}, r"shape \(2,\)"),
         ({MASK_KEY: [1.0, 0.0, 1.0]}, "float64"),
         ({MASK_KEY: [2, 0, 0]}, "0 and 1"),
@@ -115,6 +116,7 @@ def test_one_that_is_missing_ends_in_words_that_name_key_and_environment(vectori
 
 def test_at_an_end_for_good_it_may_be_missing():
     play(kwargs={"missing_at": 4})
+    assert not step_together().ignores_masks
 
 
 def test_without_the_key_masks_are_dropped_like_all_of_info():
@@ -122,4 +124,5 @@ def test_without_the_key_masks_are_dropped_like_all_of_info():
     stepper = EnvironmentStepper(environments, environment_spec(environments), seed=1, label="x")
     stepper.step(np.array([0, 0]))
     assert stepper.allowed is None
+    assert stepper.ignores_masks
     stepper.close()

@@ -83,6 +83,11 @@ class Rollout:
         return self._stepper.allowed
 
     @property
+    def ignores_masks(self) -> bool:
+        """Whether the environments give masks of allowed actions, and the spec has none."""
+        return self._stepper.ignores_masks
+
+    @property
     def environment_steps(self) -> int:
         """Actions that environments have carried out; resets are none."""
         return self._stepper.environment_steps

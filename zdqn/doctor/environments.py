@@ -12,7 +12,7 @@ import numpy as np
 
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
-from zdqn.doctor.findings import Finding, bad, good
+from zdqn.doctor.findings import Finding, bad, good, odd
 from zdqn.errors import EnvironmentFailedError, ZdqnError
 from zdqn.rl.exploration import explore
 from zdqn.roles.building import build_environments, build_network, build_rollout
@@ -28,10 +28,12 @@ class Stepped(NamedTuple):
     Attributes:
         spec: what it looks like.
         steps_per_s: of all environments of a collector together, with random actions.
+        ignores_masks: whether it gives masks of allowed actions that nobody uses.
     """
 
     spec: EnvironmentSpec
     steps_per_s: float
+    ignores_masks: bool = False
 
 
 def step_for_a_moment(config: Config, *, seconds: float = _STEPPING_S) -> Stepped:
@@ -63,7 +65,7 @@ def step_for_a_moment(config: Config, *, seconds: float = _STEPPING_S) -> Steppe
                 rollout.take_block()
             elapsed_s = time.perf_counter() - started_s
         rollout.take_block()
-        return Stepped(spec, rollout.environment_steps / elapsed_s)
+        return Stepped(spec, rollout.environment_steps / elapsed_s, rollout.ignores_masks)
 
 
 def examine_environment(
@@ -94,7 +96,17 @@ def examine_environment(
         f"{config.environment.id}: {shape} {spec.observation_dtype}{stacked}, "
         f"{spec.num_actions} actions{masks}, {stepped.steps_per_s:,.0f} steps/s{several}",
     )
-    return [found, *_network(config, spec)], spec
+    return [found, *_unused_masks(stepped), *_network(config, spec)], spec
+
+
+def _unused_masks(stepped: Stepped) -> Iterator[Finding]:
+    if stepped.ignores_masks:
+        yield odd(
+            "environment",
+            'it says in info["action_mask"] which actions are allowed, and nobody looks at it: '
+            "environment.action_masks is false",
+            "Set environment.action_masks = true, so that nothing else is chosen or expected.",
+        )
 
 
 def _network(config: Config, spec: EnvironmentSpec) -> Iterator[Finding]:

@@ -24,6 +24,9 @@ RETURN_KEY = "zdqn/return"
 CUT_KEY = "zdqn/cut"
 """In `info` at an episode's end: that it was cut off, and did not end by itself."""
 
+UNUSED_MASK_KEY = "zdqn/unused_mask"
+"""In `info` of a reset: that there was a mask of allowed actions, and that nobody asked for any."""
+
 _NUMBERS = (float, int, np.floating, np.integer, np.bool_)
 
 
@@ -101,11 +104,14 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
         Raises:
             TypeError: naming what came and what is declared.
         """
-        observation, given = self.env.reset(seed=seed, options=options)
+        begun: Any = self.env.reset(seed=seed, options=options)
+        observation, given = begun
         self._check(observation)
         info: dict[str, Any] = {}
         if self._masks_shape is not None:
             info[MASK_KEY] = read_masks(given, self._masks_shape, "reset()")
+        elif isinstance(given, dict) and MASK_KEY in given:
+            info[UNUSED_MASK_KEY] = True
         self._length, self._return = 0, 0.0
         if self._own_rewards is not None:
             self._own_rewards.take()  # of steps within the reset, such as no-ops

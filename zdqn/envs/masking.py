@@ -13,7 +13,7 @@ MASK_KEY = "action_mask"
 
 
 def read_masks(
-    info: Mapping[str, Any],
+    info: Any,
     shape: tuple[int, ...],
     call: str,
     terminated: bool | NDArray[np.bool_] = False,
@@ -21,7 +21,7 @@ def read_masks(
     """Read which actions an environment allows now, or N of them.
 
     Args:
-        info: as it came.
+        info: as it came; a map, if it is to be of use.
         shape: (num_actions,) of one environment, (N, num_actions) of N.
         call: what gave it, for messages, such as ``step()``.
         terminated: whether the episode has ended for good, one or (N,): nothing need be allowed
@@ -34,7 +34,7 @@ def read_masks(
         TypeError: saying what came and what is wanted.
     """
     over = np.asarray(terminated)
-    found = info.get(MASK_KEY)
+    found = info.get(MASK_KEY) if isinstance(info, Mapping) else None
     if found is None and over.all():
         return np.ones(shape, np.bool_)
     if found is None:

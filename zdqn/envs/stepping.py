@@ -14,7 +14,7 @@ from gymnasium.vector import AsyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
 from zdqn.data import MAX_REWARD, EnvironmentSpec, EpisodeStatistics
-from zdqn.envs.guarding import CUT_KEY, RETURN_KEY
+from zdqn.envs.guarding import CUT_KEY, RETURN_KEY, UNUSED_MASK_KEY
 from zdqn.envs.masking import read_masks
 from zdqn.envs.stacking import FrameStacker
 from zdqn.envs.vector import close_environments, reset_environments
@@ -52,6 +52,7 @@ class EnvironmentStepper:
         environment_steps: actions that environments have carried out, reset rows not counted.
         allowed: actions that may be taken now, shape (N, num_actions), bool, some in each row;
             None where the spec has no masks. The next step does not overwrite it.
+        ignores_masks: whether the environment gives masks, and the spec has none.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class EnvironmentStepper:
         try:
             self.first_frames, info = reset_environments(environments, seed)
             self.allowed = self._read_masks(info, "reset()")
+            self.ignores_masks = UNUSED_MASK_KEY in info
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a role ends for reasons of its own only
