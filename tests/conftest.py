@@ -174,7 +174,10 @@ def make_block() -> Callable[..., Block]:
         records["discount"] = 0.99
         records["priority"] = -1.0
         records["weight_version"] = (1 << 32) + 7
-        return Block(table, records)
+        masks = None
+        if spec.action_masks:
+            masks = np.packbits(np.ones((count, spec.num_actions), bool), axis=1, bitorder="little")
+        return Block(table, records, masks)
 
     return make
 

@@ -31,6 +31,12 @@ from zdqn.data import (
             "uint8 (84, 84), 4 frames stacked, 6 actions",
         ),
         (EnvironmentSpec((1,), "bool", 1), 1, (1,), "bool (1,), 1 actions"),
+        (
+            EnvironmentSpec((4,), "float32", 9, action_masks=True),
+            16,
+            (4,),
+            "float32 (4,), 9 actions with masks",
+        ),
     ],
 )
 def test_a_spec_knows_sizes_and_describes_itself(spec, frame_bytes, stacked_shape, words):
@@ -48,6 +54,15 @@ def test_the_digest_is_what_the_protocol_says():
     )
 
 
+@pytest.mark.parametrize(("actions", "mask_bytes"), [(1, 1), (8, 1), (9, 2), (64, 8)])
+def test_masks_take_a_bit_an_action_where_there_are_some(actions, mask_bytes):
+    plain = EnvironmentSpec((4,), "float32", actions)
+    masked = EnvironmentSpec((4,), "float32", actions, action_masks=True)
+    assert (plain.mask_bytes, plain.row_bytes) == (0, 16)
+    assert (masked.mask_bytes, masked.row_bytes) == (mask_bytes, 16 + mask_bytes)
+    assert masked.sample_bytes == plain.sample_bytes + 2 * actions
+
+
 def test_every_part_of_a_spec_changes_its_digest():
     specs = [
         EnvironmentSpec((4,), "float32", 2),
@@ -56,6 +71,8 @@ def test_every_part_of_a_spec_changes_its_digest():
         EnvironmentSpec((4,), "float64", 2),
         EnvironmentSpec((4,), "float32", 3),
         EnvironmentSpec((4,), "float32", 2, 2),
+        EnvironmentSpec((4,), "float32", 2, action_masks=True),
+        EnvironmentSpec((4,), "float32", 2, 2, action_masks=True),
     ]
     assert len({spec.digest for spec in specs}) == len(specs)
     assert all(0 <= spec.digest < 2**63 for spec in specs)

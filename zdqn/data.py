@@ -31,6 +31,8 @@ class EnvironmentSpec:
         frame_stack: frames in one observation, >= 1.
         observation_bound: largest magnitude of an image's integers, in [1, 65535], where its space
             declares one and it is not that of every uint8 image, 255; else 0.
+        action_masks: whether each observation comes with a mask of the actions that are allowed at
+            it.
     """
 
     observation_shape: tuple[int, ...]
@@ -38,6 +40,7 @@ class EnvironmentSpec:
     num_actions: int
     frame_stack: int = 1
     observation_bound: int = 0
+    action_masks: bool = False
 
     @cached_property
     def dtype(self) -> np.dtype[Any]:
@@ -69,9 +72,20 @@ class EnvironmentSpec:
         return self.frame_bytes * self.frame_stack
 
     @cached_property
+    def mask_bytes(self) -> int:
+        """Bytes of one mask, a bit an action (see `Block`); 0 where there are none."""
+        return -(-self.num_actions // 8) if self.action_masks else 0
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """Bytes of one frame and its mask."""
+        return self.frame_bytes + self.mask_bytes
+
+    @cached_property
     def sample_bytes(self) -> int:
-        """Bytes of one sampled transition: two stacked observations and six numbers."""
-        return 2 * self.stacked_bytes + 48
+        """Bytes of one sampled transition: two stacked observations, six numbers, two masks."""
+        masks = 2 * self.num_actions if self.action_masks else 0
+        return 2 * self.stacked_bytes + 48 + masks
 
     @cached_property
     def record_dtype(self) -> np.dtype[Any]:
@@ -89,7 +103,8 @@ class EnvironmentSpec:
         Args:
             run_id: of the run; "" of none, which gives the spec's own `digest`.
         """
-        parts = self.observation_shape, self.observation_dtype, self.num_actions, self.frame_stack
+        actions = f"{self.num_actions}{' masked' if self.action_masks else ''}"
+        parts = self.observation_shape, self.observation_dtype, actions, self.frame_stack
         text = "|".join(map(str, parts)) + (f"|{run_id}" if run_id else "")
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "little") >> 1
 
@@ -100,7 +115,10 @@ class EnvironmentSpec:
             "," if len(self.observation_shape) == 1 else ""
         )
         bound = f" up to {self.observation_bound}" if self.observation_bound else ""
-        return f"{self.observation_dtype}{bound} ({shape}){stack}, {self.num_actions} actions"
+        masks = " with masks" if self.action_masks else ""
+        return (
+            f"{self.observation_dtype}{bound} ({shape}){stack}, {self.num_actions} actions{masks}"
+        )
 
 
 def record_dtype(frame_stack: int) -> np.dtype[Any]:
@@ -165,10 +183,14 @@ class Block:
     Attributes:
         frames: frame table, shape (F, *observation_shape), the environment's dtype.
         records: shape (T,), dtype `record_dtype(S)`; its references are rows of `frames`.
+        masks: what was allowed when each frame was the newest one of an observation, shape
+            (F, spec.mask_bytes), uint8: action a by bit `a % 8` of byte `a // 8`, bit 0 the lowest;
+            bits of no action are 0. None where the spec has no masks.
     """
 
     frames: NDArray[Any]
     records: NDArray[Any]
+    masks: NDArray[np.uint8] | None = None
 
     def __len__(self) -> int:
         """Count the transitions."""

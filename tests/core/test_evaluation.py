@@ -42,7 +42,7 @@ def score(environments, episodes, *, stack=1, action=2, stop=lambda: False, choo
     return evaluate(
         environments,
         environment_spec(environments, stack),
-        choose or (lambda observations: np.full(len(observations), action)),
+        choose or (lambda observations, allowed: np.full(len(observations), action)),
         episodes=episodes,
         seed=5,
         label="evaluator-0",
@@ -80,7 +80,7 @@ def test_the_same_seed_gives_the_same_scores_and_another_does_not():
         return evaluate(
             environments,
             environment_spec(environments),
-            lambda observations: (observations[:, 2] > 0).astype(np.int64),
+            lambda observations, allowed: (observations[:, 2] > 0).astype(np.int64),
             episodes=7,
             seed=seed,
             label="evaluator-0",
@@ -95,7 +95,7 @@ def test_the_same_seed_gives_the_same_scores_and_another_does_not():
 def test_the_policy_sees_stacked_observations():
     seen = []
 
-    def choose(observations):
+    def choose(observations, allowed):
         seen.append(observations[0, :, 0].tolist())
         return np.zeros(1, np.int64)
 

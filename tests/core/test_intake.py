@@ -56,6 +56,7 @@ def test_a_block_that_comes_twice_is_stored_once(start):
         EnvironmentSpec((4,), "float64", 2),
         EnvironmentSpec((4,), "float32", 3),
         EnvironmentSpec((4,), "float32", 2, 2),
+        EnvironmentSpec((4,), "float32", 2, action_masks=True),
     ],
 )
 def test_a_block_of_another_environment_is_refused_and_others_go_on(other, start, make_sender):

@@ -24,6 +24,7 @@ class Rollout:
 
     def __init__(self, blocks=()):
         self.observations = OBSERVATIONS
+        self.allowed: Any = None
         self.environment_steps = 0
         self.blocks = list(blocks)
         self.steps: list[tuple[Any, ...]] = []
@@ -205,6 +206,19 @@ def test_each_environment_may_explore_with_its_own_epsilon():
     first, second = zip(*(actions for actions, *_ in rollout.steps), strict=True)
     assert set(first) == {1}
     assert set(second) == {0, 1, 2}
+
+
+@pytest.mark.parametrize("estimate", [False, True])
+def test_what_is_not_allowed_is_neither_explored_nor_chosen(estimate):
+    rollout = Rollout([None] * 30)
+    rollout.allowed = np.array([[True, False, True], [False, True, True]])
+    lockstep = make(rollout, epsilon=lambda steps: np.array([0.0, 1.0]), estimate=estimate)
+    for _ in range(30):
+        lockstep.collect()
+    first, second = zip(*(actions for actions, *_ in rollout.steps), strict=True)
+    assert len(set(first)) == 1
+    assert set(first) <= {0, 2}
+    assert set(second) == {1, 2}
 
 
 # --- learning -------------------------------------------------------------------------------------

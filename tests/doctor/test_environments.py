@@ -35,6 +35,25 @@ def test_an_environment_that_cannot_be_used_is_bad(changes, exit_code, words):
     assert words in found.text
 
 
+MASKED = CARTPOLE.replace({"environment.id": "tests.envs.test_masking:Turning"})
+
+
+def test_masks_are_named_where_they_are_used_and_missed_where_they_are_not():
+    masked = MASKED.replace({"environment.action_masks": True})
+    (environment, network), spec = examine_environment(masked)
+    assert spec is not None
+    assert spec.action_masks
+    assert "3 actions with masks, " in environment.text
+    assert network.verdict is Verdict.GOOD
+    environment, unused, _ = examine_environment(MASKED)[0]
+    assert "3 actions, " in environment.text
+    assert unused.verdict is Verdict.ODD
+    assert "environment.action_masks" in unused.text
+    without, _ = examine_environment(CARTPOLE.replace({"environment.action_masks": True}))
+    assert [finding.verdict for finding in without] == [Verdict.BAD]
+    assert '"action_mask"' in without[0].text
+
+
 def test_a_network_that_cannot_be_built_is_bad():
     found, spec = examine_environment(CARTPOLE.replace("network.kind", "cnn"))
     assert spec is not None

@@ -36,7 +36,7 @@ def test_minatar_gives_cells_that_are_on_or_off(name, shape, num_actions, make):
     environments, spec = make(name)
     assert (spec.observation_shape, spec.observation_dtype) == (shape, "bool")
     assert (spec.num_actions, spec.frame_stack) == (num_actions, 1)
-    frames = reset_environments(environments, 0)
+    frames, _ = reset_environments(environments, 0)
     assert frames.dtype == bool
     assert frames.any()
     frames, *_ = environments.step(np.ones(2, np.int64))
@@ -52,7 +52,7 @@ def test_pong_is_preprocessed_as_in_the_papers(make, capfd):
     game = environments.envs[0].unwrapped
     assert game._frameskip == 1
     assert game.ale.getFloat("repeat_action_probability") == pytest.approx(0.25)
-    first = reset_environments(environments, 0).copy()
+    first = reset_environments(environments, 0)[0].copy()
     start = game.ale.getEpisodeFrameNumber()
     for _ in range(20):
         environments.step(np.full(2, 2))

@@ -31,7 +31,7 @@ def test_vectorization_chooses_the_class_and_next_step_resets(vectorization, exp
     assert isinstance(environments, expected)
     assert environments.metadata["autoreset_mode"] is AutoresetMode.NEXT_STEP
     assert environments.num_envs == 2
-    frames = reset_environments(environments, 3)
+    frames, _ = reset_environments(environments, 3)
     assert (frames.shape, frames.dtype) == ((2, 4), np.float32)
     close_environments(environments)
     close_environments(environments)

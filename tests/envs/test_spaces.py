@@ -67,7 +67,7 @@ def test_observations_become_arrays(space, shape, dtype):
     environments = build(Shaped, kwargs={"observation_space": space})
     spec = environment_spec(environments)
     assert (spec.observation_shape, spec.observation_dtype) == (shape, dtype)
-    frames = reset_environments(environments, 1)
+    frames, _ = reset_environments(environments, 1)
     assert (frames.shape, frames.dtype) == ((2, *shape), dtype)
     stepped, *_ = environments.step(np.zeros(2, np.int64))
     assert (stepped.shape, stepped.dtype) == ((2, *shape), dtype)

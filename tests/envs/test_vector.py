@@ -33,13 +33,13 @@ def test_workers_end_even_if_one_was_killed_and_their_owner_handles_sigterm(kill
 
 def test_seeds_of_neighbours_share_no_episode():
     first, second = build(count=4), build(count=4)
-    frames = reset_environments(first, 1), reset_environments(second, 2)
+    frames = reset_environments(first, 1)[0], reset_environments(second, 2)[0]
     assert len(np.unique(np.concatenate(frames), axis=0)) == 8
-    assert np.array_equal(reset_environments(first, 2), frames[1])
+    assert np.array_equal(reset_environments(first, 2)[0], frames[1])
 
 
 def test_environments_side_by_side_begin_differently_and_the_same_for_a_seed():
-    frames, again = (reset_environments(build(count=3), 7) for _ in range(2))
+    frames, again = (reset_environments(build(count=3), 7)[0] for _ in range(2))
     assert len(np.unique(frames, axis=0)) == 3
     assert np.array_equal(frames, again)
 
@@ -67,7 +67,7 @@ class OneSeed:
 
 def test_a_native_form_gets_one_seed_that_depends_on_the_configured_one():
     environments: Any = OneSeed()
-    frames = reset_environments(environments, 1)
+    frames, _ = reset_environments(environments, 1)
     assert frames.tolist() == [[0.0], [1.0], [2.0]]
     for seed in (1, 2):
         reset_environments(environments, seed)

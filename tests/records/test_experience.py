@@ -163,6 +163,14 @@ def test_what_fits_is_counted():
     assert check_experience(ArrayExperience(steps("...T..C"), "data"), SPEC) == 6
 
 
+def test_where_a_run_has_masks_steps_without_any_are_refused_in_words():
+    masked = EnvironmentSpec((2,), "float32", 3, action_masks=True)
+    with pytest.raises(
+        UsageError, match=r"data has no masks.*environment\.action_masks.*Agent\.log"
+    ):
+        check_experience(ArrayExperience(steps("...T..C"), "data"), masked)
+
+
 def test_a_file_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "data.npz"
     np.savez(path, **steps())

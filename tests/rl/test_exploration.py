@@ -55,3 +55,33 @@ def test_exploring_can_be_decided_before_the_greedy_actions_are_known() -> None:
     expected = epsilon_greedy(greedy, 3, 0.5, np.random.default_rng(4))
     np.testing.assert_array_equal(decided.over(greedy), expected)
     assert 0 < decided.exploring.sum() < 9
+
+
+@pytest.mark.parametrize("epsilon", [0.0, 0.5, 1.0])
+def test_no_action_that_is_not_allowed_is_ever_drawn(epsilon: float) -> None:
+    rng, reference = np.random.default_rng(5), np.random.default_rng(5)
+    allowed = np.random.default_rng(1).random((60_000, 3)) < 0.4
+    allowed[~allowed.any(axis=1)] = True
+    greedy = allowed.argmax(1)
+    actions = epsilon_greedy(greedy, 3, epsilon, rng, allowed)
+    assert allowed[np.arange(60_000), actions].all()
+    assert (actions != greedy).any() == (epsilon > 0)
+    reference.random(120_000)
+    assert rng.random() == reference.random()
+
+
+def test_exploring_draws_evenly_from_what_is_allowed() -> None:
+    allowed = np.tile([True, False, True, True], (60_000, 1))
+    exploration = explore(60_000, 4, 1.0, np.random.default_rng(0), allowed)
+    counts = np.bincount(exploration.actions, minlength=4)
+    assert counts[1] == 0
+    assert (np.abs(counts[[0, 2, 3]] - 20_000) < 5 * np.sqrt(60_000 * 2 / 9)).all()
+
+
+def test_a_mask_of_everything_draws_as_none_does() -> None:
+    everything = np.ones((60_000, 3), np.bool_)
+    plain, masked = (
+        explore(60_000, 3, 0.5, np.random.default_rng(2), allowed) for allowed in (None, everything)
+    )
+    np.testing.assert_array_equal(plain.actions, masked.actions)
+    np.testing.assert_array_equal(plain.exploring, masked.exploring)

@@ -49,6 +49,24 @@ def test_of_equal_values_the_first_is_chosen() -> None:
     assert Prepared(equal).greedy_actions(OBSERVATIONS).tolist() == [0, 1, 0]
 
 
+ALLOWED = np.array([[1, 0, 1], [0, 1, 1], [1, 0, 0]], np.bool_)
+
+
+def test_what_is_not_allowed_is_neither_chosen_nor_expected() -> None:
+    policy = Prepared()
+    assert policy.greedy_actions(OBSERVATIONS, ALLOWED).tolist() == [2, 2, 0]
+    plain = policy.choose(OBSERVATIONS, NOWHERE, 77, estimate=False, allowed=ALLOWED)
+    assert plain.actions.tolist() == [2, 2, 0]
+    estimated = policy.choose(OBSERVATIONS, AT_ONE, 77, estimate=True, allowed=ALLOWED)
+    assert estimated.actions.tolist() == [2, 2, 0]
+    assert estimated.best_q is not None
+    assert estimated.chosen_q is not None
+    assert estimated.best_q.tolist() == [2, 3, 4]
+    assert estimated.chosen_q.tolist() == [2, 3, 4]
+    everything = np.ones((3, 3), np.bool_)
+    assert policy.greedy_actions(OBSERVATIONS, everything).tolist() == [1, 0, 2]
+
+
 @pytest.mark.parametrize(
     ("exploration", "actions", "asked"),
     [(NOWHERE, [1, 0, 2], 1), (AT_ONE, [1, 2, 2], 1), (EVERYWHERE, [2, 2, 0], 0)],

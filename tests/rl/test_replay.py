@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from tests.rl.sampled import arrays_of
 from zdqn.data import NO_PRIORITY, EnvironmentSpec
 from zdqn.errors import ConfigError, RoleFailedError, UsageError
+from zdqn.rl.action_masks import pack_masks, unpack_masks
 from zdqn.rl.replay import Replay
 
 VECTOR = EnvironmentSpec((3,), "float32", 2)
 STACKED = EnvironmentSpec((2, 2), "uint8", 2, frame_stack=4)
+MASKED = EnvironmentSpec((2, 2), "uint8", 11, frame_stack=3, action_masks=True)
 
 
 def make(spec=VECTOR, *, capacity=10, frames=40, prioritized=False, exponent=0.6, seed=0, **others):
@@ -38,7 +40,9 @@ def block(rng, spec, count, num_frames, *, priorities=NO_PRIORITY):
     records["discount"] = rng.random(count)
     records["weight_version"] = rng.integers(0, 2**40, count)
     records["priority"] = priorities
-    return frames, records
+    if not spec.action_masks:
+        return frames, records
+    return frames, records, b"", pack_masks(rng.random((num_frames, spec.num_actions)) < 0.5)
 
 
 def insert_some(replay, count, *, spec=VECTOR, priorities=NO_PRIORITY):
@@ -54,7 +58,7 @@ class SlowReplay:
         self.items = {}
         self.next_key = 0
 
-    def insert(self, frames, records):
+    def insert(self, frames, records, note=b"", masks=None):
         self.forget(self.next_key + len(records) - self.capacity)
         while sum(count for count, _ in self.blocks) + len(frames) > self.frame_capacity:
             self.forget(self.blocks[0][1])
@@ -64,6 +68,10 @@ class SlowReplay:
             for name in ("observation", "next_observation"):
                 stack = np.stack([frames[reference] for reference in record[name]])
                 row[name] = stack.reshape(self.spec.stacked_shape).copy()
+                if masks is not None:
+                    row[f"{name} mask"] = unpack_masks(masks, self.spec.num_actions)[
+                        record[name][-1]
+                    ]
             self.items[self.next_key] = row
             self.next_key += 1
         self.blocks.append((len(frames), self.next_key))
@@ -82,19 +90,21 @@ class SlowReplay:
             assert batch.rewards[row] == item["reward"]
             assert batch.discounts[row] == item["discount"]
             assert batch.weight_versions[row] == item["weight_version"]
+            if self.spec.action_masks:
+                assert batch.allowed[row].tolist() == item["observation mask"].tolist()
+                assert batch.next_allowed[row].tolist() == item["next_observation mask"].tolist()
 
 
 @settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    stacked=st.booleans(),
+    spec=st.sampled_from([VECTOR, STACKED, MASKED]),
     prioritized=st.booleans(),
     capacity=st.integers(1, 30),
     frame_capacity=st.integers(8, 60),
 )
-def test_it_agrees_with_a_slow_replay(seed, stacked, prioritized, capacity, frame_capacity):
+def test_it_agrees_with_a_slow_replay(seed, spec, prioritized, capacity, frame_capacity):
     rng = np.random.default_rng(seed)
-    spec = STACKED if stacked else VECTOR
     replay = make(
         spec, capacity=capacity, frames=frame_capacity, prioritized=prioritized, seed=seed
     )
@@ -126,7 +136,7 @@ def test_it_agrees_with_a_slow_replay(seed, stacked, prioritized, capacity, fram
             assert set(many.keys.tolist()) <= set(slow.items)
 
 
-@pytest.mark.parametrize("spec", [VECTOR, STACKED])
+@pytest.mark.parametrize("spec", [VECTOR, STACKED, MASKED])
 @pytest.mark.parametrize("prioritized", [False, True])
 def test_a_given_batch_is_filled_in_place_and_has_the_agreed_types(spec, prioritized):
     rng = np.random.default_rng(3)
@@ -375,17 +385,16 @@ def test_a_stack_costs_one_frame():
 @settings(max_examples=40)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    stacked=st.booleans(),
+    spec=st.sampled_from([VECTOR, STACKED, MASKED]),
     prioritized=st.booleans(),
     capacity=st.integers(1, 30),
     frame_capacity=st.integers(8, 60),
     saved=st.integers(0, 15),
 )
 def test_one_that_goes_on_where_another_was_does_the_same(
-    seed, stacked, prioritized, capacity, frame_capacity, saved
+    seed, spec, prioritized, capacity, frame_capacity, saved
 ):
     rng = np.random.default_rng(seed)
-    spec = STACKED if stacked else VECTOR
 
     def allocator(arrays):
         return lambda name, shape, dtype: arrays.setdefault(name, np.zeros(shape, dtype))

@@ -8,11 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from zdqn.data import EnvironmentSpec
+from zdqn.rl.action_masks import pack_masks
 from zdqn.rl.replay import Replay
 from zdqn.rl.replay_arrays import allocate_in_ram
 from zdqn.rl.replay_checks import longest_run
 
-SPECS = [EnvironmentSpec((3,), "float32", 7), EnvironmentSpec((5, 5), "uint8", 7, 3)]
+SPECS = [
+    EnvironmentSpec((3,), "float32", 7),
+    EnvironmentSpec((5, 5), "uint8", 7, 3, action_masks=True),
+]
 
 
 class Arrays(dict[str, Any]):
@@ -47,6 +51,20 @@ def numbered(spec, first, transitions):
     return frames, records
 
 
+def masks_of(spec, first, transitions):
+    """Masks of the frames of `numbered`: the bits of their numbers."""
+    if not spec.action_masks:
+        return None
+    return (np.arange(first, first + transitions + spec.frame_stack) % 127).astype(np.uint8)[
+        :, None
+    ]
+
+
+def insert(replay, spec, transitions, note=b""):
+    first = replay.next_key
+    replay.insert(*numbered(spec, first, transitions), note, masks_of(spec, first, transitions))
+
+
 def check_all(replay, spec):
     """Every transition that it holds is the one that was inserted under its key."""
     replay.check_valid()
@@ -59,13 +77,17 @@ def check_all(replay, spec):
         frames = stacks.reshape(64, spec.frame_stack, -1)
         wished = (batch.keys[:, None] + np.arange(spec.frame_stack) + offset) % 251
         assert (frames == wished[:, :, None]).all()
+        if spec.action_masks:
+            masks = batch.next_allowed if offset else batch.allowed
+            newest = (batch.keys + spec.frame_stack - 1 + offset) % 127
+            assert (pack_masks(masks)[:, 0] == newest).all()
 
 
 def use(replay, spec, rng, inserts, arrays, moments):
     """Insert, draw and give priorities; gives a copy and the state of some moments."""
     state = replay.state_dict()
     for number in range(inserts):
-        replay.insert(*numbered(spec, replay.next_key, int(rng.integers(1, 20))), b"%d" % number)
+        insert(replay, spec, int(rng.integers(1, 20)), b"%d" % number)
         batch = replay.sample(4)
         replay.update_priorities(batch.keys, rng.random(4))
         if rng.random() < 0.15:
@@ -109,7 +131,7 @@ def test_any_mixture_of_old_and_new_pages_gives_nothing_that_was_not_inserted(sp
     again.load_state_dict(state)
     again.recover()
     check_all(again, spec)
-    again.insert(*numbered(spec, again.next_key, 9))
+    insert(again, spec, 9)
     check_all(again, spec)
 
 
@@ -145,7 +167,7 @@ def test_killed_inside_an_insert_the_others_stay(spec, monkeypatch):
 
     monkeypatch.setattr(replay._checks.log, "append", die)
     with pytest.raises(KeyboardInterrupt):
-        replay.insert(*numbered(spec, replay.next_key, 8))
+        insert(replay, spec, 8)
     again = make_replay(spec, arrays, "prioritized", 50)
     again.load_state_dict(state)
     dropped = again.recover().dropped

@@ -24,6 +24,7 @@ from zdqn.wire.remote_control import fetch_status
 
 SPEC = EnvironmentSpec((3,), "float32", 7)
 STACKED = EnvironmentSpec((5, 5), "uint8", 7, 3)
+MASKED = EnvironmentSpec((3,), "float32", 7, 2, action_masks=True)
 SETTINGS = (
     "replay.storage=disk", "replay.samples_per_insert=0", "replay.min_size=1",
     "replay.capacity=300", "collector.block_transitions=16", "algorithm.batch_size=16",
@@ -43,7 +44,12 @@ def numbered(spec, first, transitions):
     records["reward"] = numbers[:transitions]
     records["discount"] = 0.5
     records["priority"] = -1.0
-    return Block(frames, records)
+    masks = None
+    if spec.action_masks:  # of number n: the action of n, and of n + 2 and n + 3
+        allowed = (numbers[:, None] + [0, 2, 3]) % 7
+        newest = np.bitwise_or.reduce(1 << ((allowed - stack + 1) % 7), axis=1)
+        masks = newest.astype(np.uint8)[:, None]
+    return Block(frames, records, masks)
 
 
 def check(batch, spec, end):
@@ -57,6 +63,10 @@ def check(batch, spec, end):
         for place in range(spec.frame_stack):
             wished = (numbers + place + offset) % 251
             assert (frames[:, place] == wished[:, None]).all()
+    if spec.action_masks:
+        for offset, found in ((0, batch.allowed), (1, batch.next_allowed)):
+            allowed = (numbers[:, None] + offset + [0, 2, 3]) % 7
+            assert (np.sort(np.nonzero(found)[1].reshape(-1, 3)) == np.sort(allowed)).all()
 
 
 def ask_of(client, header):

@@ -11,6 +11,7 @@ import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually
 from tests.roles.kept_memories import (
+    MASKED,
     SPEC,
     STACKED,
     Client,
@@ -30,8 +31,16 @@ from zdqn.wire.remote_control import fetch_status
 __all__ = ["keeper", "start"]
 
 
-@pytest.mark.parametrize("spec", [SPEC, STACKED])
-@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        (SPEC, "uniform"),
+        (SPEC, "prioritized"),
+        (STACKED, "uniform"),
+        (STACKED, "prioritized"),
+        (MASKED, "prioritized"),
+    ],
+)
 @pytest.mark.keyless("one socket plays collector and learner to a real process")
 def test_killed_under_load_it_comes_back_with_what_it_had_and_nothing_torn(start, spec, kind):
     memory = start(f"replay.kind={kind}", "replay.sync_period_s=0.05")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually
 from tests.roles.kept_memories import (
+    MASKED,
     SPEC,
     STACKED,
     Client,
@@ -24,8 +25,16 @@ __all__ = ["keeper", "start"]
 SNAPSHOTS = ("replay.storage=ram", "replay.snapshot_period_s=0.02")
 
 
-@pytest.mark.parametrize("spec", [SPEC, STACKED])
-@pytest.mark.parametrize("kind", ["uniform", "prioritized"])
+@pytest.mark.parametrize(
+    ("spec", "kind"),
+    [
+        (SPEC, "uniform"),
+        (SPEC, "prioritized"),
+        (STACKED, "uniform"),
+        (STACKED, "prioritized"),
+        (MASKED, "prioritized"),
+    ],
+)
 @pytest.mark.keyless("one socket plays collector and learner to a real process")
 def test_killed_while_snapshots_are_made_under_load_it_comes_back_with_the_newest(
     start, tmp_path, spec, kind

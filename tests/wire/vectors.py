@@ -51,6 +51,7 @@ from zdqn.wire.protocol import (
 RUN = "cartpole-1"
 VECTOR = EnvironmentSpec((2,), "float32", 2)
 STACKED = EnvironmentSpec((2, 2), "uint8", 3, 2)
+MASKED = EnvironmentSpec((2,), "float32", 11, action_masks=True)
 SESSION = 4_503_599_627_370_497
 VERSION = (1 << 32) + 7
 SETTINGS = tell_clients(Config())
@@ -155,6 +156,7 @@ def messages() -> list[dict[str, Any]]:
                 capabilities=("lz4",),
             ),
         ),
+        show("HELLO with a spec with masks", hello(spec=Spec.of(MASKED), run_id=RUN)),
         show("PING", Ping(session=SESSION, statistics={"blocks_sent": 3, "epsilon": 0.5})),
         show(
             "SAMPLE_REQUEST for what there is, at once: it ends with its header",
@@ -171,6 +173,15 @@ def messages() -> list[dict[str, Any]]:
             batch,
         ),
         show(
+            "BATCHES with masks: the same, of three actions",
+            Batches(batch_size=count, batches=1, size=10, progress=PROGRESS),
+            [
+                *batch,
+                ("allowed", np.array([[True, True, False], [True, False, False]])),
+                ("next_allowed", np.array([[False, False, True], [False, False, False]])),
+            ],
+        ),
+        show(
             "NOT_READY",
             NotReady(reason="filling", size=10, needed=64, progress=PROGRESS),
         ),
@@ -182,6 +193,14 @@ def messages() -> list[dict[str, Any]]:
             "ACTION_REQUEST for two observations",
             ActionRequest(session=SESSION, spec_digest=VECTOR.digest, count=2),
             [("observations", np.array([[0.0, 0.25], [1.0, 1.25]], np.float32))],
+        ),
+        show(
+            "ACTION_REQUEST with masks: of 11 actions 0, 3 and 10 are allowed at first, then 9",
+            ActionRequest(session=SESSION, spec_digest=MASKED.digest, count=2),
+            [
+                ("observations", np.array([[0.0, 0.25], [1.0, 1.25]], np.float32)),
+                ("masks", np.array([[0x09, 0x04], [0x00, 0x02]], np.uint8)),
+            ],
         ),
         show(
             "ACTIONS",
@@ -230,6 +249,7 @@ def digests() -> list[dict[str, Any]]:
         "(84, 84)|uint8|6|4": EnvironmentSpec((84, 84), "uint8", 6, 4),
         "(10, 10, 4)|uint8|6|1": EnvironmentSpec((10, 10, 4), "uint8", 6, 1, 1),
         "(2, 2)|uint8|3|2": STACKED,
+        "(2,)|float32|11 masked|1": MASKED,
     }
     return [
         {
@@ -257,7 +277,9 @@ def _block(
     spec: EnvironmentSpec, frames: Any, records: Sequence[Any], **changes: Any
 ) -> tuple[BlockHeader, Block]:
     table = np.array(frames, spec.dtype).reshape(-1, *spec.observation_shape)
-    made = Block(table, np.array(list(records), spec.record_dtype))
+    masks = changes.pop("masks", None)
+    packed = None if masks is None else np.array(masks, np.uint8)
+    made = Block(table, np.array(list(records), spec.record_dtype), packed)
     values = {
         "session": 5,
         "sequence": 0,
@@ -280,6 +302,8 @@ def show_block(
 ) -> dict[str, Any]:
     header, made = _block(spec, frames, records, **changes)
     arrays = [("frames", made.frames), ("records", made.records)]
+    if made.masks is not None:
+        arrays.insert(1, ("masks", made.masks))
     more: dict[str, Any] = {"meaning": meaning, "spec": show_spec(spec), "run_id": RUN}
     return show(name, header, arrays, **more)
 
@@ -361,6 +385,14 @@ def blocks() -> list[dict[str, Any]]:
                 (VERSION, [0, 0], [0, 1], 2, 1.0, 0.75, -1.0),
                 (VERSION, [0, 1], [1, 2], 0, -1.0, 0.75, -1.0),
             ],
+        ),
+        show_block(
+            "masks",
+            "0, 3 and 10 are allowed at first, then 9, and nothing where the episode terminated",
+            MASKED,
+            FRAMES[:3],
+            [(VERSION, [0], [1], 10, 1.0, 0.75, -1.0), (VERSION, [1], [2], 9, 1.0, 0.0, -1.0)],
+            masks=[[0x09, 0x04], [0x00, 0x02], [0x00, 0x00]],
         ),
     ]
 

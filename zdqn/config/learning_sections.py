@@ -31,6 +31,13 @@ class EnvironmentSection(Section, frozen=True, kw_only=True):
     frame_stack: Annotated[
         int, key("Frames in one observation; each travels and is stored once.", ge=1, le=32)
     ] = 1
+    action_masks: Annotated[
+        bool,
+        key(
+            "Each observation comes with a mask of the actions that are allowed, as "
+            '`info["action_mask"]` of resets and steps; nothing else is chosen or expected then.'
+        ),
+    ] = False
     function: Annotated[
         str | None,
         key(

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zdqn.core.block_building import build_block
+from zdqn.core.mask_arguments import check_allowed, read_masks
 from zdqn.core.step_arguments import (
     check_estimates,
     find_not_finite,
@@ -22,6 +23,7 @@ from zdqn.core.step_arguments import (
 from zdqn.core.step_log import StepLog
 from zdqn.data import Block, EnvironmentSpec
 from zdqn.errors import ConfigError, UsageError, ZdqnError
+from zdqn.rl.action_masks import pack_masks, unpack_masks
 
 
 class Accumulator:
@@ -124,22 +126,29 @@ class Accumulator:
 
     # --- some environments, checked ---------------------------------------------------------------
 
-    def begin(self, environments: ArrayLike, frames: ArrayLike) -> None:
+    def begin(
+        self, environments: ArrayLike, frames: ArrayLike, allowed: ArrayLike | None = None
+    ) -> None:
         """Begin an episode in some environments.
 
         Args:
             environments: a number, or K different ones, shape (K,).
             frames: first frame, shape spec.observation_shape, or (K, *spec.observation_shape) where
                 `environments` is an array; of the dtype of the spec.
+            allowed: which actions may be taken then, shape (num_actions,) or (K, num_actions), bool
+                or 0 and 1, some of them; None where the spec has no masks.
 
         Raises:
             UsageError: if an argument is not of that form, or an environment is in an episode.
         """
         numbers = self._read_environments(environments, in_episode=False)
         firsts = self._read_frames(frames, environments, numbers)
+        masks = _pack(read_masks(allowed, self._spec, environments, "allowed"))
         self._make_room(len(numbers))
         starting = np.ones(len(numbers), np.bool_)
-        self._log.append(numbers, 0, 0, firsts, False, False, 0, None, None, starting, self._wait)
+        self._log.append(
+            numbers, 0, 0, firsts, False, False, 0, None, None, starting, self._wait, masks
+        )
 
     def step(
         self,
@@ -153,6 +162,7 @@ class Accumulator:
         chosen_q: ArrayLike | None = None,
         best_q: ArrayLike | None = None,
         last_q: ArrayLike | None = None,
+        allowed: ArrayLike | None = None,
     ) -> None:
         """Take in one step of some environments.
 
@@ -170,10 +180,14 @@ class Accumulator:
             best_q: their own max_a Q(s_t, a); given with `chosen_q`.
             last_q: their own max_a Q of `frames`, for episodes that end here; else it comes with
                 the next step.
+            allowed: which actions may be taken at `frames`, shape (K, num_actions) or
+                (num_actions,), bool or 0 and 1; some of them, but where the episode terminated.
+                None where the spec has no masks, or all terminated.
 
         Raises:
-            UsageError: if an argument is not of that form, an environment is in no episode, or
-                blocks are not taken. Nothing of the step is kept then.
+            UsageError: if an argument is not of that form, an action was not allowed, an
+                environment is in no episode, or blocks are not taken. Nothing of the step is kept
+                then.
         """
         check_estimates(chosen_q, best_q)
         numbers = self._read_environments(environments, in_episode=True)
@@ -183,6 +197,8 @@ class Accumulator:
         cut_short = read_numbers("truncated", truncated, count, "b")
         versions = read_versions(weight_version, count)
         done = read_actions(actions, count, self._spec.num_actions)
+        check_allowed(done, self._allowed_at(numbers))
+        masks = _pack(read_masks(allowed, self._spec, environments, "allowed", over=over))
         brought = read_rewards(rewards, count)
         if chosen_q is not None and best_q is not None:
             chosen_q = read_numbers("chosen_q", chosen_q, count, "f")
@@ -191,7 +207,7 @@ class Accumulator:
         self._wait = self._n_step - (chosen_q is None)
         self._log.append(
             numbers, done, brought, newest, over, cut_short, versions,
-            chosen_q, best_q, None, self._wait,
+            chosen_q, best_q, None, self._wait, masks,
         )  # fmt: skip
         if last_q is not None:
             self._log.best_q[self._log.last[numbers]] = read_numbers("last_q", last_q, count, "f")
@@ -213,14 +229,17 @@ class Accumulator:
 
     # --- all environments, in lockstep ------------------------------------------------------------
 
-    def begin_all(self, frames: NDArray[Any]) -> None:
+    def begin_all(self, frames: NDArray[Any], allowed: NDArray[np.bool_] | None = None) -> None:
         """Begin an episode in every environment; nothing is checked.
 
         Args:
             frames: first frames, shape (N, *spec.observation_shape), of the dtype of the spec.
+            allowed: shape (N, num_actions), bool; None where the spec has no masks.
         """
         starting = np.ones(self._count, np.bool_)
-        self._log.append(None, 0, 0, frames, False, False, 0, None, None, starting, self._wait)
+        self._log.append(
+            None, 0, 0, frames, False, False, 0, None, None, starting, self._wait, _pack(allowed)
+        )
 
     def admit(
         self, chosen_q: NDArray[np.float32] | None, best_q: NDArray[np.float32] | None
@@ -250,6 +269,7 @@ class Accumulator:
         chosen_q: NDArray[np.float32] | None = None,
         best_q: NDArray[np.float32] | None = None,
         starting: NDArray[np.bool_] | None = None,
+        allowed: NDArray[np.bool_] | None = None,
     ) -> None:
         """Take in one row: what happened in every environment; nothing is checked but by `admit`.
 
@@ -265,11 +285,12 @@ class Accumulator:
             chosen_q: see `step`; float32.
             best_q: see `step`; float32. Where an episode begins, of the last observation before.
             starting: where nobody acted, and the frame is the first of an episode; None: nowhere.
+            allowed: at `frames`, shape (N, num_actions), bool; None where the spec has no masks.
         """
         self._wait = self._n_step - (chosen_q is None)
         self._log.append(
             None, actions, rewards, frames, terminated, truncated, weight_version,
-            chosen_q, best_q, starting, self._wait,
+            chosen_q, best_q, starting, self._wait, _pack(allowed),
         )  # fmt: skip
 
     # --- blocks -----------------------------------------------------------------------------------
@@ -319,6 +340,12 @@ class Accumulator:
             raise self._refuse(int(numbers[index]), self._log.environment_steps, what)
         return given
 
+    def _allowed_at(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_] | None:
+        """Give what is allowed in some environments now."""
+        if self._log.masks is None:
+            return None
+        return unpack_masks(self._log.masks[self._log.last[numbers]], self._spec.num_actions)
+
     def _check_new_frames(self) -> None:
         """Check those that came by `step_all`, all at once, before any of them leaves."""
         new = self._log.new_frames
@@ -344,3 +371,7 @@ class Accumulator:
             f"{environment_steps} environment steps. One such value would spoil everything that is "
             "learned from it: replace it before it is given."
         )
+
+
+def _pack(allowed: NDArray[np.bool_] | None) -> NDArray[np.uint8] | None:
+    return None if allowed is None else pack_masks(allowed)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -36,7 +34,8 @@ def build_block(
         steps, log.rewards, log.terminated, log.following(), n_step=n_step, discount=discount
     )
     newest = np.concatenate((log.previous[steps], windows.ends))
-    frames, references = _gather_frames(log, newest, spec.frame_stack)
+    used, references = _find_frames(log, newest, spec.frame_stack)
+    masks = None if log.masks is None else log.masks[used]
     records = np.empty(len(steps), spec.record_dtype)
     records["observation"] = references[: len(steps)]
     records["next_observation"] = references[len(steps) :]
@@ -45,13 +44,13 @@ def build_block(
     records["reward"] = windows.returns
     records["discount"] = windows.discounts
     records["priority"] = _priorities(log, steps, windows)
-    return Block(frames, records)
+    return Block(log.frames[used], records, masks)
 
 
-def _gather_frames(
+def _find_frames(
     log: StepLog, newest: NDArray[np.int64], stack: int
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Copy the frames of stacked observations into a table, each once.
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Find the frames of stacked observations, for a table that has each once.
 
     Args:
         log: where the frames are.
@@ -59,7 +58,7 @@ def _gather_frames(
         stack: S, frames in an observation.
 
     Returns:
-        The table (F, *observation_shape), and references into it (T, S), oldest frame first.
+        Their slots (F,), and references into the table of these (T, S), oldest frame first.
     """
     places = np.empty((len(newest), stack), np.int64)
     places[:, -1] = newest
@@ -67,7 +66,7 @@ def _gather_frames(
         places[:, position] = log.previous[places[:, position + 1]]
     used = np.zeros(log.end, np.bool_)
     used[places] = True
-    return log.frames[np.flatnonzero(used)], (np.cumsum(used) - 1)[places]
+    return np.flatnonzero(used), (np.cumsum(used) - 1)[places]
 
 
 def _priorities(

@@ -17,7 +17,7 @@ from zdqn.errors import UsageError
 def evaluate(
     environments: VectorEnv[Any, Any, Any],
     spec: EnvironmentSpec,
-    choose: Callable[[NDArray[Any]], NDArray[np.int64]],
+    choose: Callable[[NDArray[Any], NDArray[np.bool_] | None], NDArray[np.int64]],
     *,
     episodes: int,
     seed: int,
@@ -35,7 +35,8 @@ def evaluate(
     Args:
         environments: N environments, from `zdqn.envs.make_environments`.
         spec: what `zdqn.envs.environment_spec` says of them.
-        choose: the policy: observations (N, *spec.stacked_shape) to actions (N,) int64.
+        choose: the policy: observations (N, *spec.stacked_shape), and what is allowed at each,
+            (N, num_actions) bool or None where the spec has no masks, to actions (N,) int64.
         episodes: how many to play, >= 1.
         seed: seed of the environments, >= 0.
         label: who evaluates, for messages, such as ``evaluator-0``.
@@ -59,7 +60,7 @@ def evaluate(
     while len(played) < episodes:
         if stop():
             return None
-        result = stepper.step(choose(stepper.observations))
+        result = stepper.step(choose(stepper.observations, stepper.allowed))
         _check_frames(stepper, result.frames)
         for index, statistics in result.finished:
             if next_episodes[index] < episodes:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zdqn.core.accumulator import Accumulator
+from zdqn.core.mask_arguments import as_masks, check_allowed, read_masks
 from zdqn.core.step_arguments import (
     find_not_finite,
     read_frames,
@@ -29,11 +30,13 @@ class Look(NamedTuple):
         place: of the episode among those that go on at once, from 0.
         observations: shape (1, *stacked_shape); valid until its next step is taken in.
         again: an episode begins where another has ended.
+        allowed: actions that may be taken, shape (1, num_actions), bool; None: all.
     """
 
     place: int
     observations: NDArray[Any]
     again: bool
+    allowed: NDArray[np.bool_] | None = None
 
 
 class StepOutcome(NamedTuple):
@@ -44,12 +47,14 @@ class StepOutcome(NamedTuple):
         frame: observed then, shape (1, *observation_shape).
         terminated: whether the episode ended for good.
         truncated: whether it was cut short.
+        allowed: actions that may be taken then, shape (1, num_actions), bool; None: all.
     """
 
     reward: float
     frame: NDArray[Any]
     terminated: bool
     truncated: bool
+    allowed: NDArray[np.bool_] | None = None
 
 
 @dataclass
@@ -59,6 +64,7 @@ class _Episode:
     Attributes:
         place: environment of the accumulator.
         frame: observed last, shape (1, *observation_shape).
+        allowed: then, shape (1, num_actions), bool; None: everything, or nobody said.
         stack: of the newest frames.
         choice: whose outcome is awaited.
         keep: whether that is to be recorded.
@@ -70,6 +76,7 @@ class _Episode:
 
     place: int
     frame: NDArray[Any]
+    allowed: NDArray[np.bool_] | None
     stack: FrameStacker
     again: bool
     choice: Choice | None = None
@@ -98,6 +105,7 @@ class HostEpisodes:
         self._spec = spec
         self._most = most
         self._accumulator: Accumulator | None = None
+        self._agreed = False  # whether the spec is the run's, which says whether there are masks
         self._going: dict[Hashable, _Episode] = {}
         self._used: set[int] = set()
         self.episodes = 0
@@ -109,27 +117,30 @@ class HostEpisodes:
             accumulator: for as many environments as episodes may go on at once.
             spec: of the environments; may have another stack than was known before.
         """
-        self._accumulator, self._spec = accumulator, spec
+        self._accumulator, self._spec, self._agreed = accumulator, spec, True
         for episode in self._going.values():
             episode.stack = FrameStacker(spec, episode.frame)
 
     # --- acting -----------------------------------------------------------------------------------
 
-    def look(self, name: Hashable, observation: ArrayLike) -> Look:
+    def look(self, name: Hashable, observation: ArrayLike, mask: ArrayLike | None = None) -> Look:
         """Give what is to be acted on in an episode, which begins if it does not go on.
 
         Args:
             name: of the episode.
             observation: shape spec.observation_shape, of the dtype of the spec.
+            mask: which actions may be taken, shape (num_actions,), bool or 0 and 1, some of them;
+                None where the spec has no masks.
 
         Raises:
-            UsageError: if it is of another form, or not what was observed last; if the outcome of
+            UsageError: if one is of another form, or not what was given last; if the outcome of
                 an action is awaited; or if too many episodes go on.
         """
         frame = self._read_frame(observation, "observation")
+        allowed = self._read_mask(mask, "mask")
         episode = self._going.get(name)
         if episode is None:
-            episode = self._begin(name, frame)
+            episode = self._begin(name, frame, allowed)
         elif episode.choice is not None:
             raise UsageError(
                 f"act() was called twice in episode {name!r}: it is not known what the first "
@@ -142,7 +153,12 @@ class HostEpisodes:
                 f"episode {name!r}. Give both the same. If the world began anew, say that the "
                 f"episode ended, by `terminated` or `truncated` of its last observe(), or by cut()."
             )
-        return Look(episode.place, episode.stack.observations, episode.again)
+        elif not _are_same(allowed, episode.allowed):
+            raise UsageError(
+                f"mask differs from the one that was given with the same observation in episode "
+                f"{name!r}, as next_mask of observe() or before. Give both the same."
+            )
+        return Look(episode.place, episode.stack.observations, episode.again, allowed)
 
     def decide(self, name: Hashable, choice: Choice, *, keep: bool) -> None:
         """Take note of the action that is being carried out; its outcome comes next.
@@ -166,11 +182,18 @@ class HostEpisodes:
         """Forget an action whose outcome could not be read."""
         self._going[name].choice = None
 
-    def read_action(self, action: ArrayLike, start: int) -> NDArray[np.int64]:
+    def read_action(
+        self, action: ArrayLike, start: int, mask: ArrayLike | None = None
+    ) -> NDArray[np.int64]:
         """Read an action that somebody else has chosen, and number it from 0; shape (1,).
 
+        Args:
+            action: of an action space whose numbers begin with `start`.
+            start: see there.
+            mask: see `look`.
+
         Raises:
-            UsageError: if it is none.
+            UsageError: if it is none, or the mask does not allow it.
         """
         number = read_numbers("action", action, 1, "iu").astype(np.int64) - start
         if not 0 <= number[0] < self._spec.num_actions:
@@ -178,6 +201,7 @@ class HostEpisodes:
                 f"action is {action!r}, but the action space has the numbers from {start} to "
                 f"{start + self._spec.num_actions - 1}."
             )
+        check_allowed(number, self._read_mask(mask, "mask"), "action, numbered from 0,")
         return number
 
     # --- what came of it --------------------------------------------------------------------------
@@ -189,6 +213,7 @@ class HostEpisodes:
         next_observation: ArrayLike,
         terminated: ArrayLike,
         truncated: ArrayLike,
+        next_mask: ArrayLike | None = None,
     ) -> StepOutcome:
         """Check what an action brought; nothing changes.
 
@@ -204,15 +229,20 @@ class HostEpisodes:
             )
         frame = self._read_frame(next_observation, "next_observation")
         brought = read_rewards(reward, 1, "reward")
-        ends = (
+        over, cut_short = (
             read_numbers(what, value, 1, "b")
             for what, value in (("terminated", terminated), ("truncated", truncated))
         )
-        return StepOutcome(float(brought[0]), frame, *(bool(end[0]) for end in ends))
+        allowed = self._read_mask(next_mask, "next_mask", over)
+        return StepOutcome(float(brought[0]), frame, bool(over[0]), bool(cut_short[0]), allowed)
 
     def is_kept(self, name: Hashable) -> bool:
-        """Tell whether the outcome that is awaited is to be recorded."""
-        return self._going[name].keep
+        """Tell whether the outcome that is awaited is to be recorded.
+
+        What was done before anybody knew that the run has masks, and without one, cannot be.
+        """
+        episode = self._going[name]
+        return episode.keep and (episode.allowed is not None or not self._spec.action_masks)
 
     def push(self, name: Hashable, outcome: StepOutcome) -> NDArray[Any]:
         """Give what is observed now, shape (1, *stacked_shape), as `look` would."""
@@ -246,7 +276,7 @@ class HostEpisodes:
             self._record(episode, outcome, last_q)
         else:
             self._leave_gap(episode)
-        episode.frame, episode.choice = outcome.frame, None
+        episode.frame, episode.allowed, episode.choice = outcome.frame, outcome.allowed, None
         if not (outcome.terminated or outcome.truncated):
             return None
         self.episodes += record
@@ -272,7 +302,9 @@ class HostEpisodes:
 
     # --- parts ------------------------------------------------------------------------------------
 
-    def _begin(self, name: Hashable, frame: NDArray[Any]) -> _Episode:
+    def _begin(
+        self, name: Hashable, frame: NDArray[Any], allowed: NDArray[np.bool_] | None
+    ) -> _Episode:
         places = {episode.place for episode in self._going.values()}
         free = next((place for place in range(self._most) if place not in places), None)
         if free is None:
@@ -281,7 +313,8 @@ class HostEpisodes:
                 f"the agent allows: {', '.join(map(repr, self._going))}. Make it with more, or "
                 f"leave some by cut()."
             )
-        episode = _Episode(free, frame, FrameStacker(self._spec, frame), free in self._used)
+        stack = FrameStacker(self._spec, frame)
+        episode = _Episode(free, frame, allowed, stack, free in self._used)
         self._used.add(free)
         self._going[name] = episode
         return episode
@@ -294,11 +327,12 @@ class HostEpisodes:
         assert choice is not None
         place = episode.place
         if not episode.within:
-            accumulator.begin(place, episode.frame[0])
+            accumulator.begin(place, episode.frame[0], _first(episode.allowed))
             episode.within = True
         accumulator.step(
             place, choice.actions, outcome.reward, outcome.frame[0], outcome.terminated,
             outcome.truncated, choice.weight_version, choice.chosen_q, choice.best_q, last_q,
+            _first(outcome.allowed),
         )  # fmt: skip
 
     def _leave_gap(self, episode: _Episode) -> None:
@@ -317,3 +351,19 @@ class HostEpisodes:
                 "replace it before it is given."
             )
         return frame.copy()
+
+    def _read_mask(
+        self, mask: ArrayLike | None, name: str, over: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.bool_] | None:
+        if self._agreed:
+            return read_masks(mask, self._spec, 0, name, over=over)
+        # As long as no run was joined nobody knows whether it has masks: they are good to act by.
+        return None if mask is None else as_masks(mask, self._spec.num_actions, (), name)
+
+
+def _first(allowed: NDArray[np.bool_] | None) -> NDArray[np.bool_] | None:
+    return None if allowed is None else allowed[0]
+
+
+def _are_same(one: NDArray[np.bool_] | None, other: NDArray[np.bool_] | None) -> bool:
+    return one is other if one is None or other is None else bool((one == other).all())

@@ -109,11 +109,13 @@ class Lockstep:
         rollout = self._rollout
         observations = rollout.observations
         epsilon = self._epsilon(rollout.environment_steps)
-        exploration = explore(len(observations), self._spec.num_actions, epsilon, self._rng)
+        allowed, actions = rollout.allowed, self._spec.num_actions
+        exploration = explore(len(observations), actions, epsilon, self._rng, allowed)
         version = self._weight_version.pack()
-        rollout.step(
-            *self._policy.choose(observations, exploration, version, estimate=self._estimate)
+        choice = self._policy.choose(
+            observations, exploration, version, estimate=self._estimate, allowed=allowed
         )
+        rollout.step(*choice)
 
     @property
     def _weight_version(self) -> WeightVersion:

@@ -98,17 +98,17 @@ def plan_room(
     else:
         kept = ceil((capacity + block_transitions) * min(each, usual_frames_per_transition))
         usual = max(kept, largest)
-        spare = max(available_bytes - columns_bytes - usual * spec.frame_bytes, 0.0) / 2
+        spare = max(available_bytes - columns_bytes - usual * spec.row_bytes, 0.0) / 2
         if sparing:
-            spare = min(spare, usual * spec.frame_bytes)
+            spare = min(spare, usual * spec.row_bytes)
         most = max(each * (capacity + together), usual)
-        most = int(min(most, usual + spare / spec.frame_bytes, max(_MOST_ROWS, usual)))
+        most = int(min(most, usual + spare / spec.row_bytes, max(_MOST_ROWS, usual)))
     return Room(
         transitions=capacity,
         usual_frames=usual,
-        usual_bytes=usual * spec.frame_bytes + columns_bytes,
+        usual_bytes=usual * spec.row_bytes + columns_bytes,
         most_frames=most,
-        most_bytes=most * spec.frame_bytes + columns_bytes,
+        most_bytes=most * spec.row_bytes + columns_bytes,
         sure_transitions=max(min(capacity, most // each - together), 0),
     )
 

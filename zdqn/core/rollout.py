@@ -65,7 +65,7 @@ class Rollout:
             refuse=lambda *why: self._stepper.refuse(*why),
         )
         self._stepper = EnvironmentStepper(environments, spec, seed=seed, label=label)
-        self._accumulator.begin_all(self._stepper.first_frames)
+        self._accumulator.begin_all(self._stepper.first_frames, self._stepper.allowed)
         self._episodes: list[EpisodeStatistics] = []
         self.episodes = 0
 
@@ -73,6 +73,19 @@ class Rollout:
     def observations(self) -> NDArray[Any]:
         """Current observations, shape (N, *spec.stacked_shape); valid until the next step."""
         return self._stepper.observations
+
+    @property
+    def allowed(self) -> NDArray[np.bool_] | None:
+        """Actions that may be taken now, shape (N, num_actions); None where the spec has no masks.
+
+        One or more in each row, but of no meaning where an episode has just ended.
+        """
+        return self._stepper.allowed
+
+    @property
+    def ignores_masks(self) -> bool:
+        """Whether the environments give masks of allowed actions, and the spec has none."""
+        return self._stepper.ignores_masks
 
     @property
     def environment_steps(self) -> int:
@@ -99,7 +112,7 @@ class Rollout:
         """Carry out one action in each environment.
 
         Args:
-            actions: shape (N,), in [0, num_actions).
+            actions: shape (N,), in [0, num_actions), each `allowed`.
             weight_version: packed version of the weights that chose them, one or shape (N,).
             chosen_q: the collector's own Q(s_t, a_t), shape (N,), float32; None: no priorities.
             best_q: its own max_a Q(s_t, a), shape (N,), float32; given with `chosen_q`.
@@ -122,6 +135,7 @@ class Rollout:
             chosen_q,
             best_q,
             result.starting,
+            self._stepper.allowed,
         )
         if result.finished:
             self.episodes += len(result.finished)

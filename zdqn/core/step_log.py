@@ -25,6 +25,8 @@ class StepLog:
         environment_steps: steps ever appended.
         last: newest slot of each environment, shape (N,), int64; -1 before its first.
         frames: shape (capacity, *observation_shape), as all that follow by slot.
+        masks: packed, shape (capacity, spec.mask_bytes), of what is allowed at the observation that
+            ends with this frame; None where the spec has none.
         actions: int32; of no meaning in a beginning, like the next ones.
         rewards: float32.
         terminated: bool; False in a beginning.
@@ -52,6 +54,9 @@ class StepLog:
         self._numbers.flags.writeable = False  # views of it are handed about
         self.last = np.full(environments, -1)
         self.frames = np.empty((capacity, *spec.observation_shape), spec.dtype)
+        self.masks: NDArray[np.uint8] | None = None
+        if spec.action_masks:
+            self.masks = np.empty((capacity, spec.mask_bytes), np.uint8)
         self.actions = np.empty(capacity, np.int32)
         self.rewards = np.empty(capacity, np.float32)
         self.terminated = np.empty(capacity, np.bool_)
@@ -82,6 +87,7 @@ class StepLog:
         best_q: Any,
         starting: NDArray[np.bool_] | None,
         wait: int,
+        masks: NDArray[np.uint8] | None = None,
     ) -> None:
         """Take in what happened in some environments; nothing is checked.
 
@@ -97,6 +103,7 @@ class StepLog:
             best_q: max_a Q of the observations before, or None.
             starting: where an episode began instead of a step; None: nowhere.
             wait: how many later slots of its environment a step waits for.
+            masks: of the frames, packed, shape (K, spec.mask_bytes); None where the spec has none.
         """
         start = self.end
         self.end = end = start + len(frames)
@@ -104,6 +111,8 @@ class StepLog:
         slots = self._numbers[new]
         before = self.last if environments is None else self.last[environments]
         self.frames[new] = frames
+        if self.masks is not None and masks is not None:
+            self.masks[new] = masks
         self.actions[new] = actions
         self.rewards[new] = rewards
         self.terminated[new] = terminated
@@ -235,8 +244,10 @@ class StepLog:
             self.chosen_q,
             self.best_q,
             self._unsent,
+            self.masks,
         ):
-            array[: self.end] = array[source]
+            if array is not None:
+                array[: self.end] = array[source]
         self.chosen_q[self.end : old_end] = np.nan
         self.best_q[self.end : old_end] = np.nan
         self._unsent[self.end : old_end] = True

@@ -125,7 +125,7 @@ class TransitionStore:
         if room.usual_bytes > available_bytes:
             raise ConfigError(
                 f"replay.capacity is {self.capacity}: {room.usual_frames} frames of "
-                f"{spec.frame_bytes} bytes and their transitions need "
+                f"{spec.row_bytes} bytes and their transitions need "
                 f"{room.usual_bytes / 1e9:.1f} GB, but only "
                 f"{available_bytes / 1e9:.1f} GB of {where} are free. At most about "
                 f"{int(self.capacity * available_bytes / room.usual_bytes * 0.9)} would fit."
@@ -160,7 +160,7 @@ class TransitionStore:
     @property
     def block_bytes(self) -> int:
         """Bytes of a frame for each transition of a full block; 0 as long as there is no spec."""
-        return self.spec.frame_bytes * self.block_transitions if self.spec is not None else 0
+        return self.spec.row_bytes * self.block_transitions if self.spec is not None else 0
 
     @property
     def size(self) -> int:
@@ -199,7 +199,7 @@ class TransitionStore:
             ConfigError: if it has more frames than there is room for.
         """
         assert self._replay is not None
-        self._replay.insert(block.frames, block.records, note)
+        self._replay.insert(block.frames, block.records, note, block.masks)
         self.limiter.inserted(len(block.records), imported)
         self._beat()
 

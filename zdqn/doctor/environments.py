@@ -12,8 +12,9 @@ import numpy as np
 
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
-from zdqn.doctor.findings import Finding, bad, good
+from zdqn.doctor.findings import Finding, bad, good, odd
 from zdqn.errors import EnvironmentFailedError, ZdqnError
+from zdqn.rl.exploration import explore
 from zdqn.roles.building import build_environments, build_network, build_rollout
 
 PATIENCE_S = 60.0
@@ -27,10 +28,12 @@ class Stepped(NamedTuple):
     Attributes:
         spec: what it looks like.
         steps_per_s: of all environments of a collector together, with random actions.
+        ignores_masks: whether it gives masks of allowed actions that nobody uses.
     """
 
     spec: EnvironmentSpec
     steps_per_s: float
+    ignores_masks: bool = False
 
 
 def step_for_a_moment(config: Config, *, seconds: float = _STEPPING_S) -> Stepped:
@@ -56,12 +59,13 @@ def step_for_a_moment(config: Config, *, seconds: float = _STEPPING_S) -> Steppe
         started_s = time.perf_counter()
         elapsed_s = 0.0
         while not elapsed_s or elapsed_s < seconds:
-            rollout.step(rng.integers(0, spec.num_actions, collector.environments), 0)
+            explored = explore(collector.environments, spec.num_actions, 1.0, rng, rollout.allowed)
+            rollout.step(explored.actions, 0)
             if rollout.full:
                 rollout.take_block()
             elapsed_s = time.perf_counter() - started_s
         rollout.take_block()
-        return Stepped(spec, rollout.environment_steps / elapsed_s)
+        return Stepped(spec, rollout.environment_steps / elapsed_s, rollout.ignores_masks)
 
 
 def examine_environment(
@@ -85,13 +89,24 @@ def examine_environment(
     environments = config.collector.environments
     shape = " x ".join(map(str, spec.observation_shape))
     stacked = f" in stacks of {spec.frame_stack}" if spec.frame_stack > 1 else ""
+    masks = " with masks" if spec.action_masks else ""
     several = f" of {environments} together" if environments > 1 else ""
     found = good(
         subject,
         f"{config.environment.id}: {shape} {spec.observation_dtype}{stacked}, "
-        f"{spec.num_actions} actions, {stepped.steps_per_s:,.0f} steps/s{several}",
+        f"{spec.num_actions} actions{masks}, {stepped.steps_per_s:,.0f} steps/s{several}",
     )
-    return [found, *_network(config, spec)], spec
+    return [found, *_unused_masks(stepped), *_network(config, spec)], spec
+
+
+def _unused_masks(stepped: Stepped) -> Iterator[Finding]:
+    if stepped.ignores_masks:
+        yield odd(
+            "environment",
+            'it says in info["action_mask"] which actions are allowed, and nobody looks at it: '
+            "environment.action_masks is false",
+            "Set environment.action_masks = true, so that nothing else is chosen or expected.",
+        )
 
 
 def _network(config: Config, spec: EnvironmentSpec) -> Iterator[Finding]:

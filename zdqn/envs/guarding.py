@@ -13,6 +13,7 @@ from typing import Any
 import gymnasium
 import numpy as np
 
+from zdqn.envs.masking import MASK_KEY, read_masks
 from zdqn.envs.spaces import image_bound
 
 CHOSEN_LIMIT = 10_000
@@ -22,6 +23,9 @@ RETURN_KEY = "zdqn/return"
 """In `info` at an episode's end: its return by the environment's own rewards."""
 CUT_KEY = "zdqn/cut"
 """In `info` at an episode's end: that it was cut off, and did not end by itself."""
+
+UNUSED_MASK_KEY = "zdqn/unused_mask"
+"""In `info` of a reset: that there was a mask of allowed actions, and that nobody asked for any."""
 
 _NUMBERS = (float, int, np.floating, np.integer, np.bool_)
 
@@ -61,12 +65,13 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
 
     Observations must be what the observation space declares. Reward and flags must be single
     numbers, also as arrays of one element. `info` is dropped, whatever it holds: all that leaves
-    is `RETURN_KEY` and `CUT_KEY`, at an episode's end.
+    is `RETURN_KEY` and `CUT_KEY`, at an episode's end, and masks where there are some.
 
     Args:
         environment: observes a Box, all other wrappers applied.
         own_rewards: the innermost wrapper, where others are between; None: there are none.
         limit: steps after which an episode is cut off; None: never.
+        action_masks: whether each observation must come with a mask, under `MASK_KEY`.
     """
 
     def __init__(
@@ -74,8 +79,14 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
         environment: gymnasium.Env[Any, Any],
         own_rewards: OwnRewards | None = None,
         limit: int | None = None,
+        action_masks: bool = False,
     ) -> None:
         super().__init__(environment)
+        self._masks_shape: tuple[int, ...] | None = None
+        if action_masks:
+            actions = environment.action_space
+            assert isinstance(actions, gymnasium.spaces.Discrete)
+            self._masks_shape = (int(actions.n),)
         self._shape = environment.observation_space.shape
         self._dtype = environment.observation_space.dtype
         space = environment.observation_space
@@ -93,12 +104,18 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
         Raises:
             TypeError: naming what came and what is declared.
         """
-        observation, _ = self.env.reset(seed=seed, options=options)
+        begun: Any = self.env.reset(seed=seed, options=options)
+        observation, given = begun
         self._check(observation)
+        info: dict[str, Any] = {}
+        if self._masks_shape is not None:
+            info[MASK_KEY] = read_masks(given, self._masks_shape, "reset()")
+        elif isinstance(given, dict) and MASK_KEY in given:
+            info[UNUSED_MASK_KEY] = True
         self._length, self._return = 0, 0.0
         if self._own_rewards is not None:
             self._own_rewards.take()  # of steps within the reset, such as no-ops
-        return observation, {}
+        return observation, info
 
     def step(self, action: Any) -> Any:
         """Step and check.
@@ -107,7 +124,7 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
             TypeError: naming what came and what is declared.
         """
         result: Any = self.env.step(action)
-        observation, reward, terminated, truncated, _ = result
+        observation, reward, terminated, truncated, given = result
         self._check(observation)
         if type(reward) is not float:
             reward = _number(reward)
@@ -117,6 +134,8 @@ class Guarded(gymnasium.Wrapper[Any, Any, Any, Any]):
             truncated = _flag("truncated", truncated)
         self._length += 1
         info: dict[str, Any] = {}
+        if self._masks_shape is not None:
+            info[MASK_KEY] = read_masks(given, self._masks_shape, "step()", terminated)
         if self._own_rewards is not None:
             own = self._own_rewards.take()
             self._return += reward if own is None else own

@@ -47,6 +47,7 @@ class _Plan:
     wrappers: tuple[tuple[str, Factory, Mapping[str, Any]], ...]
     max_episode_steps: int | None
     cut_after_steps: int | None
+    action_masks: bool
     owner_pid: int
 
 
@@ -59,6 +60,7 @@ def make_environments(
     count: int,
     vectorization: str,
     cut_after_steps: int | None = None,
+    action_masks: bool = False,
 ) -> VectorEnv[Any, Any, Any]:
     """Make a vectorized environment; nothing is reset or stepped.
 
@@ -73,6 +75,7 @@ def make_environments(
         vectorization: one of `VECTORIZATIONS`.
         cut_after_steps: steps after which an episode is cut off, over all wrappers, and reported as
             cut; 0 chooses: `CHOSEN_LIMIT` where the environment has no time limit. None: never.
+        action_masks: whether `info` of each reset and step holds a mask; see `zdqn.envs.masking`.
 
     Returns:
         An environment with `count` sub-environments that observes Box spaces of at least one
@@ -94,6 +97,7 @@ def make_environments(
             wrappers=tuple(resolve_wrapper(wrapper) for wrapper in wrappers),
             max_episode_steps=max_episode_steps,
             cut_after_steps=cut_after_steps,
+            action_masks=action_masks,
             owner_pid=os.getpid(),
         )
         if vectorization == "native":
@@ -133,7 +137,7 @@ def _make_one(plan: _Plan) -> gymnasium.Env[Any, Any]:
     limit = plan.cut_after_steps
     if limit == 0:
         limit = None if time_limit(environment) else CHOSEN_LIMIT
-    return Guarded(adapt_spaces(environment), own_rewards, limit)
+    return Guarded(adapt_spaces(environment), own_rewards, limit, plan.action_masks)
 
 
 def _make_unwrapped(plan: _Plan) -> gymnasium.Env[Any, Any]:

@@ -87,13 +87,16 @@ def check_spaces(
 
 
 def environment_spec(
-    environments: gymnasium.vector.VectorEnv[Any, Any, Any], frame_stack: int = 1
+    environments: gymnasium.vector.VectorEnv[Any, Any, Any],
+    frame_stack: int = 1,
+    action_masks: bool = False,
 ) -> EnvironmentSpec:
     """Describe one of the environments that `make_environments` gave.
 
     Args:
         environments: the vectorized environment.
         frame_stack: frames in one observation, >= 1.
+        action_masks: whether each observation comes with a mask.
 
     Returns:
         Shape, dtype, number of actions and stack.
@@ -109,11 +112,14 @@ def environment_spec(
     observations = environments.single_observation_space
     actions = environments.single_action_space
     check_spaces(observations, actions)
-    return spec_of_spaces(observations, actions, frame_stack)
+    return spec_of_spaces(observations, actions, frame_stack, action_masks)
 
 
 def spec_of_spaces(
-    observations: spaces.Space[Any], actions: spaces.Space[Any], frame_stack: int
+    observations: spaces.Space[Any],
+    actions: spaces.Space[Any],
+    frame_stack: int,
+    action_masks: bool = False,
 ) -> EnvironmentSpec:
     """Describe an environment by spaces that `check_spaces` has let pass."""
     assert isinstance(observations, spaces.Box)
@@ -124,6 +130,7 @@ def spec_of_spaces(
         num_actions=int(actions.n),
         frame_stack=frame_stack,
         observation_bound=image_bound(observations),
+        action_masks=action_masks,
     )
 
 

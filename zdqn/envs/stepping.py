@@ -14,7 +14,8 @@ from gymnasium.vector import AsyncVectorEnv, VectorEnv
 from numpy.typing import NDArray
 
 from zdqn.data import MAX_REWARD, EnvironmentSpec, EpisodeStatistics
-from zdqn.envs.guarding import CUT_KEY, RETURN_KEY
+from zdqn.envs.guarding import CUT_KEY, RETURN_KEY, UNUSED_MASK_KEY
+from zdqn.envs.masking import read_masks
 from zdqn.envs.stacking import FrameStacker
 from zdqn.envs.vector import close_environments, reset_environments
 from zdqn.envs.worker_processes import WorkerError, describe_error, ended_processes
@@ -49,6 +50,9 @@ class EnvironmentStepper:
 
     Attributes:
         environment_steps: actions that environments have carried out, reset rows not counted.
+        allowed: actions that may be taken now, shape (N, num_actions), bool, some in each row;
+            None where the spec has no masks. The next step does not overwrite it.
+        ignores_masks: whether the environment gives masks, and the spec has none.
     """
 
     def __init__(
@@ -80,7 +84,9 @@ class EnvironmentStepper:
         self._lengths = np.zeros(self.count, np.int64)
         self._ended: NDArray[np.bool_] | None = None
         try:
-            self.first_frames = reset_environments(environments, seed)
+            self.first_frames, info = reset_environments(environments, seed)
+            self.allowed = self._read_masks(info, "reset()")
+            self.ignores_masks = UNUSED_MASK_KEY in info
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # a role ends for reasons of its own only
@@ -108,6 +114,7 @@ class EnvironmentStepper:
         """
         try:
             frames, rewards, terminated, truncated, info = self._environments.step(actions)
+            self.allowed = self._read_masks(info, "step()", terminated)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -153,6 +160,13 @@ class EnvironmentStepper:
             "learned from it. Mend the environment, or put a wrapper that replaces the value into "
             "environment.wrappers."
         )
+
+    def _read_masks(
+        self, info: Mapping[str, Any], call: str, terminated: bool | NDArray[np.bool_] = False
+    ) -> NDArray[np.bool_] | None:
+        if not self._spec.action_masks:
+            return None
+        return read_masks(info, (self.count, self._spec.num_actions), call, terminated)
 
     def _finish(
         self, indices: NDArray[np.int64], info: Mapping[str, Any]

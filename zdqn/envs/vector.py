@@ -14,7 +14,7 @@ from gymnasium.vector.async_vector_env import AsyncState
 
 def reset_environments(
     environments: gymnasium.vector.VectorEnv[Any, Any, Any], seed: int
-) -> np.ndarray[Any, Any]:
+) -> tuple[np.ndarray[Any, Any], dict[str, Any]]:
     """Begin an episode in every environment.
 
     Gymnasium seeds N environments with `seed`, `seed + 1`, ...: two collectors with neighbouring
@@ -25,16 +25,16 @@ def reset_environments(
         seed: any number >= 0.
 
     Returns:
-        First frames, shape (N, *observation_shape).
+        First frames, shape (N, *observation_shape), and what came with them.
     """
     count = environments.num_envs
     spread = [int(word) for word in np.random.SeedSequence(seed).generate_state(count)]
     if isinstance(environments.unwrapped, SyncVectorEnv | AsyncVectorEnv):
         each: Any = spread  # gymnasium's annotation knows of one integer only
-        frames, _ = environments.reset(seed=each)
+        frames, info = environments.reset(seed=each)
     else:
-        frames, _ = environments.reset(seed=spread[0])
-    return np.asarray(frames)
+        frames, info = environments.reset(seed=spread[0])
+    return np.asarray(frames), info
 
 
 def close_environments(environments: gymnasium.vector.VectorEnv[Any, Any, Any]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec, EvaluationScores
@@ -196,12 +197,13 @@ def _film(
 ) -> FilmedEpisode:
     from zdqn.envs import close_environments, environment_spec
 
-    config = policy.config
+    config, section = policy.config, policy.config.environment
     video.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=video, prefix=".film-") as unfinished:
         environments = _filmed_environments(config, environment, Path(unfinished))
         try:
-            _check_spec(policy, environment_spec(environments, config.environment.frame_stack))
+            found = environment_spec(environments, section.frame_stack, section.action_masks)
+            _check_spec(policy, found)
             tell = (lambda _, steps: on_step(steps)) if on_step is not None else None
             scores = _play(policy, environments, episodes=1, seed=seed, label="play", tell=tell)
         finally:
@@ -238,11 +240,16 @@ def _play(
     from zdqn.core.evaluation import evaluate as play_episodes
 
     epsilon, rng = policy.config.evaluator.epsilon, np.random.default_rng(seed)
-    actions = policy.spec.num_actions
+    count = policy.spec.num_actions
+
+    def choose(observations: NDArray[Any], allowed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        greedy = policy.actions(observations, allowed)
+        return epsilon_greedy(greedy, count, epsilon, rng, allowed)
+
     scores = play_episodes(
         environments,
         policy.spec,
-        lambda observations: epsilon_greedy(policy.actions(observations), actions, epsilon, rng),
+        choose,
         episodes=episodes,
         seed=seed,
         label=label,
@@ -269,6 +276,7 @@ def _filmed_environments(
         count=1,
         vectorization="sync",
         cut_after_steps=config.evaluator.max_episode_steps,
+        action_masks=section.action_masks,
     )
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from zdqn.config import Config
+from zdqn.core.mask_arguments import as_masks
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FileError, UsageError
 from zdqn.experiments.exported_policies import (
@@ -61,27 +62,31 @@ class TrainedPolicy:
         self.spec = spec
         self.checkpoint = checkpoint
 
-    def __call__(self, observation: ArrayLike) -> int:
+    def __call__(self, observation: ArrayLike, mask: ArrayLike | None = None) -> int:
         """Choose the action of the highest value, the first of equals.
 
         Args:
             observation: one, shape spec.stacked_shape; of the environment's dtype, or one that
                 casts to it within its kind, such as float64 to float32.
+            mask: which actions may be taken, shape (spec.num_actions,), bool or 0 and 1; where the
+                spec has masks there must be one.
 
         Returns:
             The action, in [0, spec.num_actions).
 
         Raises:
-            UsageError: for another shape or kind of dtype, or a value that is not finite.
+            UsageError: for another shape or kind of dtype, a value that is not finite, or a mask
+                that is missing or allows nothing.
         """
         batch = self._one(self._array(observation))
-        return int(self._network.greedy_actions(batch)[0])
+        return int(self._network.greedy_actions(batch, self._allowed(mask, ()))[0])
 
-    def actions(self, observations: ArrayLike) -> NDArray[np.int64]:
+    def actions(self, observations: ArrayLike, masks: ArrayLike | None = None) -> NDArray[np.int64]:
         """Choose actions for many observations at once.
 
         Args:
             observations: shape (N, *spec.stacked_shape), dtype as for a call.
+            masks: shape (N, spec.num_actions), as for a call.
 
         Returns:
             Actions, shape (N,), int64.
@@ -89,10 +94,11 @@ class TrainedPolicy:
         Raises:
             UsageError: as for a call.
         """
-        return self._network.greedy_actions(self._many(self._array(observations)))
+        batch = self._many(self._array(observations))
+        return self._network.greedy_actions(batch, self._allowed(masks, (len(batch),)))
 
     def q_values(self, observations: ArrayLike) -> NDArray[np.float32]:
-        """Evaluate the actions in one observation, or in many.
+        """Evaluate the actions in one observation, or in many; those that are not allowed too.
 
         Args:
             observations: shape spec.stacked_shape or (N, *spec.stacked_shape), dtype as for a call.
@@ -108,6 +114,23 @@ class TrainedPolicy:
             values: NDArray[np.float32] = self._network.q_values(self._one(array))[0]
             return values
         return self._network.q_values(self._many(array))
+
+    def _allowed(
+        self, masks: ArrayLike | None, several: tuple[int, ...]
+    ) -> NDArray[np.bool_] | None:
+        """Read masks; those of a network that was trained without any narrow its choice too."""
+        if masks is None:
+            if self.spec.action_masks:
+                raise UsageError(
+                    "The network was trained with masks of the actions that are allowed, and knows "
+                    "nothing of the others: give the mask of the observation too, such as "
+                    '`info["action_mask"]`, or one that is all true.'
+                )
+            return None
+        allowed = as_masks(masks, self.spec.num_actions, several, "mask")
+        if not allowed.any(axis=1).all():
+            raise UsageError("The mask allows nothing: there is no action to choose.")
+        return allowed
 
     def _one(self, array: NDArray[Any]) -> NDArray[Any]:
         if array.shape != self.spec.stacked_shape:

@@ -64,6 +64,12 @@ def check_experience(experience: Experience, spec: EnvironmentSpec) -> int:
     Raises:
         UsageError: naming the first episode that does not fit, what is wrong, and the way out.
     """
+    if spec.action_masks:
+        raise UsageError(
+            f"{experience.name} has no masks of the actions that were allowed, and "
+            f"environment.action_masks is true in this run. Send its steps by zdqn.Agent.log, "
+            f"which takes them."
+        )
     steps = 0
     for number, episode in enumerate(experience.episodes()):
         wrong = _what_is_wrong(episode, spec)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from zdqn.rl.action_masks import draw_allowed
+
 
 class Exploration(NamedTuple):
     """Where to explore, and what to do there.
@@ -41,7 +43,11 @@ class Choice(NamedTuple):
 
 
 def explore(
-    count: int, num_actions: int, epsilon: float | NDArray[np.float64], rng: np.random.Generator
+    count: int,
+    num_actions: int,
+    epsilon: float | NDArray[np.float64],
+    rng: np.random.Generator,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> Exploration:
     """Draw for N environments whether each explores, and its random action.
 
@@ -51,6 +57,8 @@ def explore(
         epsilon: in [0, 1], one number or shape (N,); 0 never explores, 1 always.
         rng: gives 2 N doubles whatever the outcome, so that runs with different actions stay in
             step.
+        allowed: which actions may be taken, shape (N, num_actions), bool, some in each row; None:
+            all.
 
     Returns:
         Where to explore and how. A random action may happen to be the greedy one.
@@ -60,7 +68,10 @@ def explore(
     """
     chance, choice = rng.random((2, count))
     # Not rng.integers, whose rejections would draw a varying number of bits.
-    return Exploration(chance < epsilon, (choice * num_actions).astype(np.int64))
+    actions = (choice * num_actions).astype(np.int64)
+    if allowed is not None:
+        actions = draw_allowed(choice, allowed)
+    return Exploration(chance < epsilon, actions)
 
 
 def epsilon_greedy(
@@ -68,6 +79,7 @@ def epsilon_greedy(
     num_actions: int,
     epsilon: float | NDArray[np.float64],
     rng: np.random.Generator,
+    allowed: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.int64]:
     """Replace each greedy action by a uniformly random one with probability epsilon.
 
@@ -77,6 +89,7 @@ def epsilon_greedy(
         epsilon: in [0, 1], one number or shape (N,); 0 is exactly greedy, 1 exactly uniform.
         rng: gives 2 N doubles whatever the outcome, so that runs with different actions stay in
             step.
+        allowed: see `explore`.
 
     Returns:
         Actions, shape (N,), int64. A random action may happen to be the greedy one.
@@ -84,4 +97,4 @@ def epsilon_greedy(
     Reference:
         Mnih et al. 2015, Nature 518, algorithm 1.
     """
-    return explore(len(greedy_actions), num_actions, epsilon, rng).over(greedy_actions)
+    return explore(len(greedy_actions), num_actions, epsilon, rng, allowed).over(greedy_actions)

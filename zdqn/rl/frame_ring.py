@@ -1,4 +1,4 @@
-"""The frames of a replay, each stored once: a ring that is as long as its frames need."""
+"""The frames of a replay, each stored once with its mask: a ring as long as its frames need."""
 
 from __future__ import annotations
 
@@ -35,9 +35,10 @@ class FrameRing:
     them or more.
 
     Args:
-        spec: shape and dtype of the frames.
+        spec: shape and dtype of the frames, and whether they have masks.
         capacity: most frames to hold, >= 1; must fit the largest block.
-        allocate: makes the array ``frames``, and if `checked` ``frame_checks``.
+        allocate: makes the array ``frames``, and if `checked` ``frame_checks``; with masks also
+            ``masks`` and ``mask_checks``.
         checked: keep a check of each frame, for `intact_rows`.
 
     Attributes:
@@ -59,11 +60,18 @@ class FrameRing:
         self.length = 0
         self.end = 0
         self.growth = (0, 0)
-        self._frame_bytes = spec.frame_bytes
+        self._frame_bytes, self._row_bytes = spec.frame_bytes, spec.row_bytes
         self._frames = allocate("frames", (capacity, *spec.observation_shape), spec.dtype)
-        self._checks: RowChecks | None = None
+        self._masks: NDArray[np.uint8] | None = None
+        self._checks: list[tuple[RowChecks, NDArray[Any]]] = []
         if checked:
-            self._checks = RowChecks("frame_checks", capacity, spec.frame_bytes, allocate)
+            checks = RowChecks("frame_checks", capacity, spec.frame_bytes, allocate)
+            self._checks.append((checks, self._frames))
+        if spec.action_masks:
+            self._masks = allocate("masks", (capacity, spec.mask_bytes), np.dtype(np.uint8))
+        if checked and self._masks is not None:
+            checks = RowChecks("mask_checks", capacity, spec.mask_bytes, allocate)
+            self._checks.append((checks, self._masks))
         self._runs: list[Run] = []  # in the order in which they are written
         self._run = 0  # the next frame is written to row `_offset` of this one
         self._offset = 0
@@ -71,7 +79,7 @@ class FrameRing:
     @property
     def nbytes(self) -> int:
         """Bytes of the rows in the ring; the others of the array have never been touched."""
-        return self.length * self._frame_bytes
+        return self.length * self._row_bytes
 
     def check(self, count: int) -> None:
         """Refuse a block that is too large.
@@ -104,11 +112,12 @@ class FrameRing:
             self.grow(*self.growth)
         return self.end + count - self.length
 
-    def write(self, frames: NDArray[Any]) -> list[Run]:
+    def write(self, frames: NDArray[Any], masks: NDArray[np.uint8] | None = None) -> list[Run]:
         """Store a block, for which `make_room` has made room.
 
         Args:
             frames: shape (F, *observation_shape), the spec's dtype.
+            masks: of each, shape (F, spec.mask_bytes); None where the spec has none.
 
         Returns:
             The rows that they went to, in order; mostly one run.
@@ -117,11 +126,12 @@ class FrameRing:
         placed = self.place(len(frames))
         written = 0
         for slot, count in placed:
-            part = frames[written : written + count]
-            self._frames[slot : slot + count] = part
-            if self._checks is not None:
-                salts = _salts(position + written, count)
-                self._checks.write(slice(slot, slot + count), part, salts)
+            slots, part = slice(slot, slot + count), slice(written, written + count)
+            self._frames[slots] = frames[part]
+            if self._masks is not None and masks is not None:
+                self._masks[slots] = masks[part]
+            for checks, rows in self._checks:
+                checks.write(slots, rows[slots], _salts(position + written, count))
             written += count
         return placed
 
@@ -149,13 +159,13 @@ class FrameRing:
         return placed
 
     def intact_rows(self) -> NDArray[np.bool_]:
-        """Say of each row of the array whether it holds the frame that the ring has there.
+        """Say of each row of the array whether it holds the frame and mask that the ring has there.
 
         Returns:
             Shape (capacity,); all of it is read. Of a ring that is not `checked`, all true.
         """
-        intact = np.full(self.capacity, self._checks is None)
-        if self._checks is None:
+        intact = np.full(self.capacity, not self._checks)
+        if not self._checks:
             return intact
         step = max(_CHECKED_BYTES // self._frame_bytes, 1)
         position = self.end - self.length
@@ -163,7 +173,9 @@ class FrameRing:
             for slot in range(first, first + rows, step):
                 slots = slice(slot, min(slot + step, first + rows))
                 salts = _salts(position, slots.stop - slot)
-                intact[slots] = self._checks.agree(slots, self._frames[slots], salts)
+                intact[slots] = np.logical_and.reduce(
+                    [checks.agree(slots, rows[slots], salts) for checks, rows in self._checks]
+                )
                 position += slots.stop - slot
         return intact
 
@@ -185,6 +197,18 @@ class FrameRing:
         """
         # With mode="clip" NumPy writes straight to `out`; else it gathers into a copy first.
         self._frames.take(slots, axis=0, out=out, mode="clip")
+
+    def masks_of(self, slots: NDArray[np.int32]) -> NDArray[np.uint8]:
+        """Give the masks of frames, of a spec that has some.
+
+        Args:
+            slots: of the frames, shape (B,), each a row of the array.
+
+        Returns:
+            A copy, shape (B, spec.mask_bytes).
+        """
+        assert self._masks is not None
+        return self._masks.take(slots, axis=0)
 
     def grow(self, count: int, free: int) -> None:
         """Take in rows, to be written next, or after some of those that are free already.

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from zdqn.data import Batch, EnvironmentSpec
 from zdqn.errors import ConfigError, RoleFailedError
+from zdqn.rl.action_masks import unpack_masks
 from zdqn.rl.frame_ring import FrameRing, refer_to_rows
 from zdqn.rl.insert_log import Insert
 from zdqn.rl.priorities import Priorities
@@ -121,7 +122,11 @@ class Replay:
         return 0 if self._checks is None else self._checks.log.end
 
     def insert(
-        self, frames: NDArray[np.generic], records: NDArray[np.void], note: bytes = b""
+        self,
+        frames: NDArray[np.generic],
+        records: NDArray[np.void],
+        note: bytes = b"",
+        masks: NDArray[np.uint8] | None = None,
     ) -> None:
         """Store a block, and evict the oldest transitions to make room.
 
@@ -134,6 +139,7 @@ class Replay:
             records: shape (T,), the spec's `record_dtype`; references are rows of `frames`, which
                 the caller has checked.
             note: goes into the log of inserts; `recover` gives it back.
+            masks: of the frames, shape (F, spec.mask_bytes); None where the spec has none.
 
         Raises:
             ConfigError: if the block has more than `frame_capacity` frames.
@@ -151,7 +157,7 @@ class Replay:
         self._empty_leaves(first_evicted, end_key)
 
         position = self._frames.end
-        runs = self._frames.write(frames)
+        runs = self._frames.write(frames, masks)
         words = kept.view(_WORD).reshape(len(kept), -1)
         first_key = end_key - len(kept)
         for slots, part in ring_parts(first_key, len(kept), self.capacity):
@@ -361,22 +367,30 @@ class Replay:
         batch.rewards[:] = records["reward"]
         batch.discounts[:] = records["discount"]
         batch.weight_versions[:] = records["weight_version"]
-        for field, out in (
-            ("observation", batch.observations),
-            ("next_observation", batch.next_observations),
+        for field, out, allowed in (
+            ("observation", batch.observations, batch.allowed),
+            ("next_observation", batch.next_observations, batch.next_allowed),
         ):
             rows = records[field] if spec.frame_stack > 1 else records[field][:, 0]
             self._frames.gather(rows, out)
+            if allowed is not None:
+                newest = records[field][:, -1]
+                allowed[:] = unpack_masks(self._frames.masks_of(newest), spec.num_actions)
 
     def _empty_batch(self, count: int) -> Batch:
-        shape = (count, *self._spec.stacked_shape)
+        spec = self._spec
+        shape = (count, *spec.stacked_shape)
+        masks = (np.empty((count, spec.num_actions), np.bool_) for _ in range(2))
+        allowed, next_allowed = masks if spec.action_masks else (None, None)
         return Batch(
-            observations=np.empty(shape, self._spec.dtype),
+            observations=np.empty(shape, spec.dtype),
             actions=np.empty(count, np.int64),
             rewards=np.empty(count, np.float32),
             discounts=np.empty(count, np.float32),
-            next_observations=np.empty(shape, self._spec.dtype),
+            next_observations=np.empty(shape, spec.dtype),
             keys=np.empty(count, np.int64),
             probabilities=np.empty(count, np.float64),
             weight_versions=np.empty(count, np.int64),
+            allowed=allowed,
+            next_allowed=next_allowed,
         )

@@ -64,8 +64,9 @@ def build_environments(
         count=count,
         vectorization=vectorization,
         cut_after_steps=cut_after_steps,
+        action_masks=section.action_masks,
     )
-    return environments, environment_spec(environments, section.frame_stack)
+    return environments, environment_spec(environments, section.frame_stack, section.action_masks)
 
 
 def build_evaluation_environments(

@@ -105,7 +105,9 @@ class Collector(CollectingClient):
         count, actions = self._config.collector.environments, self._spec.num_actions
         while not self._is_over():
             epsilon = self._look_up_epsilon()
-            choice = policy.choose(rollout.observations, explore(count, actions, epsilon, rng))
+            allowed = rollout.allowed
+            exploration = explore(count, actions, epsilon, rng, allowed)
+            choice = policy.choose(rollout.observations, exploration, allowed)
             if choice is None:
                 break
             rollout.step(*choice)

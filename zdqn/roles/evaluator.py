@@ -187,10 +187,12 @@ class Evaluator(LearnerClient):
         spec = self._spec
         rng = np.random.default_rng(snapshot.seed)
 
-        def choose(observations: NDArray[Any]) -> NDArray[np.int64]:
+        def choose(
+            observations: NDArray[Any], allowed: NDArray[np.bool_] | None
+        ) -> NDArray[np.int64]:
             self._steps += len(observations)
-            greedy = policy.greedy_actions(observations)
-            return epsilon_greedy(greedy, spec.num_actions, snapshot.epsilon, rng)
+            greedy = policy.greedy_actions(observations, allowed)
+            return epsilon_greedy(greedy, spec.num_actions, snapshot.epsilon, rng, allowed)
 
         return evaluate(
             self._environments,

@@ -312,7 +312,7 @@ class Memory(Closing):
             spec=self._broker.store.spec,
             seed=self._config.run.seed,
             settings=self._settings,
-            capabilities=("acked", "arrivals", "imports", "slots", *available()),
+            capabilities=("acked", "arrivals", "imports", "masks", "slots", *available()),
         )
 
     def is_over_for(self, role: str) -> bool:

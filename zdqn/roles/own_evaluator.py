@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from zdqn.closing import Closing
 from zdqn.config import Config
@@ -72,13 +73,18 @@ class OwnEvaluator(Closing):
         section, spec = self._config.evaluator, self._spec
         seed = evaluation_seed(self._config.run.seed, snapshot.number)
         rng = np.random.default_rng(seed)
+
+        def choose(
+            observations: NDArray[Any], allowed: NDArray[np.bool_] | None
+        ) -> NDArray[np.int64]:
+            greedy = policy.greedy_actions(observations, allowed)
+            return epsilon_greedy(greedy, spec.num_actions, section.epsilon, rng, allowed)
+
         started_s = time.monotonic()
         scores = evaluate(
             self._environments,
             spec,
-            lambda observations: epsilon_greedy(
-                policy.greedy_actions(observations), spec.num_actions, section.epsilon, rng
-            ),
+            choose,
             episodes=section.episodes,
             seed=seed,
             label=_NAME,

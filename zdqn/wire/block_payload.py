@@ -14,6 +14,7 @@ from zdqn.data import Block, EnvironmentSpec
 from zdqn.errors import ProtocolError
 from zdqn.wire.codec import ArrayLayout, Message, array_start, encode, expect, read_arrays
 from zdqn.wire.compression import compress, decompress
+from zdqn.wire.mask_checks import check_masks
 from zdqn.wire.memory_messages import BlockHeader
 
 _UINT8 = np.dtype("u1")
@@ -27,7 +28,10 @@ def block_layout(header: BlockHeader, spec: EnvironmentSpec) -> tuple[ArrayLayou
     frames: ArrayLayout = (spec.dtype, (header.frames, *spec.observation_shape))
     if header.compression != "none":
         frames = (_UINT8, (header.frames_bytes,))
-    return frames, (spec.record_dtype, (header.transitions,))
+    records: ArrayLayout = (spec.record_dtype, (header.transitions,))
+    if not spec.action_masks:
+        return frames, records
+    return frames, (_UINT8, (header.frames, spec.mask_bytes)), records
 
 
 def most_block_bytes(spec: EnvironmentSpec, *, transitions: int, frames: int) -> int:
@@ -41,7 +45,7 @@ def most_block_bytes(spec: EnvironmentSpec, *, transitions: int, frames: int) ->
         transitions: most in a block.
         frames: most in a block.
     """
-    largest = frames * spec.frame_bytes + transitions * spec.record_dtype.itemsize
+    largest = frames * spec.row_bytes + transitions * spec.record_dtype.itemsize
     return max(4 * largest, _LEAST_LIMIT_BYTES)
 
 
@@ -51,27 +55,30 @@ def encode_block(header: BlockHeader, block: Block) -> bytes:
     Raises:
         ConfigError: when the package for that compression is not installed.
     """
+    rest = (block.records,) if block.masks is None else (block.masks, block.records)
     if header.compression == "none":
-        return encode(header, (block.frames, block.records))
+        return encode(header, (block.frames, *rest))
     packed = compress(block.frames, header.compression)
-    return encode(
-        msgspec.structs.replace(header, frames_bytes=len(packed)), (packed, block.records)
-    )
+    return encode(msgspec.structs.replace(header, frames_bytes=len(packed)), (packed, *rest))
 
 
 def read_block(message: Message, spec: EnvironmentSpec) -> Block:
     """View a block's payload, and check all of it; compressed frames are decompressed.
 
     Raises:
-        ProtocolError: when a length, a reference, an action or a number is out of range.
+        ProtocolError: when a length, a reference, an action or a number is out of range, or masks
+            do not fit what was done.
     """
     header = expect(message, BlockHeader)
-    frames, records = read_arrays(message, block_layout(header, spec))
+    frames, *some, records = read_arrays(message, block_layout(header, spec))
     check_records(records, header.frames, spec)
+    masks = some[0] if some else None
+    if masks is not None:
+        check_masks(masks, records, spec)
     table = _read_frames(header, frames, spec)
     if not are_finite(table):
         raise ProtocolError("a block holds an observation that is not finite")
-    return Block(table, records)
+    return Block(table, records, masks)
 
 
 def _read_frames(header: BlockHeader, frames: NDArray[Any], spec: EnvironmentSpec) -> NDArray[Any]:
@@ -155,19 +162,22 @@ def join_blocks(messages: Sequence[Message], spec: EnvironmentSpec) -> Block | N
         The block, checked and copied; None when any of them is compressed or breaks a rule: then
         they must be read one by one, to tell which.
     """
-    frame_parts, record_parts = [], []
+    frame_parts, mask_parts, record_parts = [], [], []
     frame_counts, record_counts = [], []
     for message in messages:
         header = message.header
         if not isinstance(header, BlockHeader) or header.compression != "none":
             return None
         frames_end = array_start(message.payload, 1) + header.frames * spec.frame_bytes
-        records_start = array_start(frames_end, 1)
+        masks_start = array_start(frames_end, spec.mask_bytes)
+        masks_end = masks_start + header.frames * spec.mask_bytes
+        records_start = array_start(masks_end, 1)
         end = records_start + header.transitions * spec.record_dtype.itemsize
         if min(header.frames, header.transitions) < 1 or end != len(message.buffer):
             return None
         view = memoryview(message.buffer)
         frame_parts.append(view[array_start(message.payload, 1) : frames_end])
+        mask_parts.append(view[masks_start:masks_end])
         record_parts.append(view[records_start:end])
         frame_counts.append(header.frames)
         record_counts.append(header.transitions)
@@ -185,10 +195,15 @@ def join_blocks(messages: Sequence[Message], spec: EnvironmentSpec) -> Block | N
         return None
     before = np.cumsum([0, *frame_counts[:-1]], dtype="<u4")
     references += np.repeat(before, record_counts)[:, None]
-    return Block(
-        frames.reshape(sum(frame_counts), *spec.observation_shape),
-        words.reshape(-1).view(spec.record_dtype),
-    )
+    records = words.reshape(-1).view(spec.record_dtype)
+    masks = None
+    if spec.action_masks:
+        masks = np.frombuffer(b"".join(mask_parts), _UINT8).reshape(-1, spec.mask_bytes)
+        try:
+            check_masks(masks, records, spec)
+        except ProtocolError:
+            return None
+    return Block(frames.reshape(sum(frame_counts), *spec.observation_shape), records, masks)
 
 
 _INFINITY_BITS = 0x7F800000

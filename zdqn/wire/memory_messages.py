@@ -14,11 +14,13 @@ from zdqn.wire.protocol import Answer, Header, Kind
 
 
 class BlockHeader(Header, frozen=True, omit_defaults=True):
-    """A block of transitions. Payload: frame table, then records.
+    """A block of transitions. Payload: frame table, masks if the spec has some, records.
 
-    Payload arrays: ``frames`` (frames, *observation_shape) in the observation dtype, then
-    ``records`` (transitions,) of the packed record in `zdqn.data.record_dtype`. With compression
-    ``frames`` is (frames_bytes,) uint8 instead, which must decompress to exactly that table.
+    Payload arrays: ``frames`` (frames, *observation_shape) in the observation dtype; where the spec
+    has ``action_masks``, ``masks`` (frames, ceil(num_actions / 8)) uint8, see `zdqn.data.Block`;
+    then ``records`` (transitions,) of the packed record in `zdqn.data.record_dtype`. With
+    compression ``frames`` is (frames_bytes,) uint8 instead, which must decompress to exactly that
+    table.
 
     Attributes:
         session: of the collector.
@@ -135,7 +137,8 @@ class Batches(Answer, frozen=True, omit_defaults=True):
     Payload arrays: ``observations`` (M, *stacked_shape) in the observation dtype,
     ``next_observations`` the same, ``keys`` (M,) int64, ``probabilities`` (M,) float64,
     ``weight_versions`` (M,) int64, ``actions`` (M,) int64, ``rewards`` (M,) float32,
-    ``discounts`` (M,) float32. Each batch is contiguous.
+    ``discounts`` (M,) float32; where the spec has ``action_masks``, ``allowed`` (M, num_actions)
+    bool and ``next_allowed`` the same. Each batch is contiguous.
 
     Attributes:
         batch_size: of each batch.

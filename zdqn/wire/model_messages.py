@@ -82,6 +82,9 @@ class Weights(Answer, frozen=True):
 class ActionRequest(Header, frozen=True):
     """Ask for greedy actions. Payload: ``observations`` (count, *stacked_shape).
 
+    Where the spec has ``action_masks``, ``masks`` (count, ceil(num_actions / 8)) uint8 follow, each
+    with an action that is allowed; see `zdqn.data.Block`.
+
     Attributes:
         session: of the collector.
         spec_digest: `EnvironmentSpec.digest` of its environment.

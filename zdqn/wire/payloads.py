@@ -26,6 +26,8 @@ from zdqn.wire.model_messages import ActionRequest, TensorInfo, Weights
 _INT64 = np.dtype("<i8")
 _FLOAT32 = np.dtype("<f4")
 _FLOAT64 = np.dtype("<f8")
+_UINT8 = np.dtype("u1")
+_BOOL = np.dtype("?")
 
 
 def batches_layout(
@@ -40,16 +42,17 @@ def batches_layout(
         (_FLOAT32, (count,)),
         (_FLOAT32, (count,)),
     )
+    masks = ((_BOOL, (count, spec.num_actions)),) * (2 if spec.action_masks else 0)
     if shared:
-        return numbers
+        return (*numbers, *masks)
     observations = (spec.dtype, (count, *spec.stacked_shape))
-    return (observations, observations, *numbers)
+    return (observations, observations, *numbers, *masks)
 
 
 def _as_batch(arrays: Sequence[NDArray[Any]]) -> Batch:
-    observations, next_observations, keys, probabilities, versions, actions, rewards, discounts = (
-        arrays
-    )
+    observations, next_observations, keys, probabilities, versions, *rest = arrays
+    actions, rewards, discounts, *masks = rest
+    allowed, next_allowed = masks or (None, None)
     return Batch(
         observations=observations,
         actions=actions,
@@ -59,6 +62,8 @@ def _as_batch(arrays: Sequence[NDArray[Any]]) -> Batch:
         keys=keys,
         probabilities=probabilities,
         weight_versions=versions,
+        allowed=allowed,
+        next_allowed=next_allowed,
     )
 
 
@@ -185,7 +190,10 @@ def read_weights(message: Message, header: Weights) -> dict[str, NDArray[Any]]:
 
 def action_request_layout(header: ActionRequest, spec: EnvironmentSpec) -> tuple[ArrayLayout, ...]:
     """Lay out the payload of an `ActionRequest`."""
-    return ((spec.dtype, (header.count, *spec.stacked_shape)),)
+    observations: ArrayLayout = (spec.dtype, (header.count, *spec.stacked_shape))
+    if not spec.action_masks:
+        return (observations,)
+    return observations, (_UINT8, (header.count, spec.mask_bytes))
 
 
 def actions_layout(count: int) -> tuple[ArrayLayout, ...]:

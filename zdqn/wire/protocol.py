@@ -147,6 +147,7 @@ class Spec(Header, frozen=True, omit_defaults=True):
         num_actions: >= 1.
         frame_stack: 1 to 32.
         observation_bound: 0 to 65535.
+        action_masks: whether each observation has a mask.
     """
 
     observation_shape: Annotated[tuple[SomeRows, ...], Meta(min_length=1, max_length=8)]
@@ -154,6 +155,7 @@ class Spec(Header, frozen=True, omit_defaults=True):
     num_actions: SomeRows
     frame_stack: Annotated[int, Meta(ge=1, le=32)]
     observation_bound: Annotated[int, Meta(ge=0, le=65535)] = 0
+    action_masks: bool = False
 
     @classmethod
     def of(cls, spec: EnvironmentSpec) -> Spec:

@@ -8,9 +8,10 @@ import pytest
 from tests.roles.conftest import quick_config
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, PeerUnavailableError, ProtocolError
+from zdqn.rl.action_masks import unpack_masks
 from zdqn.rl.exploration import Exploration
 from zdqn.roles.acting.remote_policy import RemotePolicy
-from zdqn.wire import codec
+from zdqn.wire import codec, payloads
 from zdqn.wire.addresses import parse_address
 from zdqn.wire.model_messages import ActionRequest, Actions
 from zdqn.wire.protocol import ErrorReply
@@ -158,3 +159,60 @@ def test_it_closes_its_connection():
     server = Server()
     make(server)[0].close()
     assert server.closed
+
+
+class MaskedServer:
+    """Answers the last allowed action of each observation, or what stands in `instead`."""
+
+    address = Server.address
+
+    def __init__(self, *instead):
+        self.instead, self.asked = list(instead), []
+
+    def request(self, message, *, timeout_s, stop=None):
+        decoded = codec.decode(message)
+        header = codec.expect(decoded, ActionRequest)
+        assert header.spec_digest == MASKED.digest
+        layout = payloads.action_request_layout(header, MASKED)
+        observations, packed = codec.read_arrays(decoded, layout)
+        allowed = unpack_masks(packed, 10)
+        self.asked.append((observations[:, 0].tolist(), allowed.tolist()))
+        if self.instead:
+            return self.instead.pop(0)
+        return answer([int(np.flatnonzero(row)[-1]) for row in allowed])
+
+    def close(self):
+        pass
+
+
+MASKED = EnvironmentSpec((2,), "float32", 10, action_masks=True)
+ALLOWED = np.zeros((3, 10), np.bool_)
+ALLOWED[0, [0, 9]] = ALLOWED[1, 4] = ALLOWED[2, [0, 8]] = True
+
+
+def make_masked(server):
+    return RemotePolicy(
+        quick_config(), client=server, spec=MASKED, session=77, stop=threading.Event()
+    )
+
+
+def test_masks_are_asked_with_for_those_that_do_not_explore():
+    server = MaskedServer()
+    policy = make_masked(server)
+    choice = policy.choose(observe(3, 1, 4), explore(False, False, False), ALLOWED)
+    assert choice is not None
+    assert choice.actions.tolist() == [9, 4, 8]
+    choice = policy.choose(observe(3, 1, 4), explore(False, True, False), ALLOWED)
+    assert choice is not None
+    assert choice.actions.tolist() == [9, 0, 8]
+    assert server.asked == [
+        ([3, 1, 4], ALLOWED.tolist()),
+        ([3, 4], ALLOWED[[0, 2]].tolist()),
+    ]
+
+
+@pytest.mark.parametrize("actions", [[9, 5, 8], [10, 4, 8], [-1, 4, 8]])
+def test_an_answer_that_is_not_allowed_is_refused(actions):
+    policy = make_masked(MaskedServer(answer(actions)))
+    with pytest.raises(ProtocolError, match="not all of which are allowed"):
+        policy.choose(observe(3, 1, 4), explore(False, False, False), ALLOWED)

@@ -201,9 +201,9 @@ def test_each_episode_has_its_rung_of_the_ladder(host, monkeypatch):
     with agent:
         agent.wait_until_ready()
 
-        def watch(count, actions, epsilon, rng):
+        def watch(count, actions, epsilon, rng, allowed):
             drawn.append(epsilon)
-            return explore(count, actions, epsilon, rng)
+            return explore(count, actions, epsilon, rng, allowed)
 
         monkeypatch.setattr("zdqn.roles.agent.agent_link.explore", watch)
         agent.act(place(0), episode="a")

@@ -30,7 +30,7 @@ def step(recording, name="a", *, wait_s: float | None = 0.0, keep=True, **ends):
     recording.decide(name, Choice(np.array([0]), 1), keep=keep)
     over = {"terminated": False, "truncated": False, **ends}
     return recording.observe(
-        name, 1.0, observation, **over, wait_s=wait_s, value=lambda observations: None
+        name, 1.0, observation, **over, wait_s=wait_s, value=lambda observations, allowed: None
     )
 
 
@@ -147,6 +147,6 @@ def test_a_value_is_asked_for_where_an_episode_is_cut_short(ends, asked):
     over = {"terminated": False, "truncated": False, **ends}
     recording.observe(
         "a", 1.0, observation, **over, wait_s=0.0,
-        value=lambda observations: questions.append(observations.shape),
+        value=lambda observations, allowed: questions.append(observations.shape),
     )  # fmt: skip
     assert questions == [(1, 1)] * asked

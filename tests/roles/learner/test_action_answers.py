@@ -17,6 +17,7 @@ from zdqn.wire.protocol import ErrorReply, Refusal
 from zdqn.wire.request_sockets import Request
 
 SPEC = EnvironmentSpec((2,), "float32", 4)
+MASKED = EnvironmentSpec((2,), "float32", 4, action_masks=True)
 PUBLISHED = published(11)
 
 
@@ -48,13 +49,16 @@ class Answers:
         if policy is not None:
             self.object.act_with(policy)
 
-    def ask(self, *actions, digest=SPEC.digest, count=None, spec=SPEC):
+    def ask(self, *actions, digest=SPEC.digest, count=None, spec=SPEC, masks=None):
+        if masks is not None:
+            digest, spec = MASKED.digest, MASKED
         header = ActionRequest(
             session=1, spec_digest=digest, count=len(actions) if count is None else count
         )
         observations = np.zeros((len(actions), 2), np.float32)
         observations[:, 0] = actions
-        body = codec.encode(header, (observations,))
+        rest = () if masks is None else (np.array(masks, np.uint8)[:, None],)
+        body = codec.encode(header, (observations, *rest))
         self.object.take(Request([], memoryview(body)), header, codec.decode(body), spec)
 
     def answer(self, published=PUBLISHED):
@@ -82,6 +86,26 @@ def test_all_that_wait_share_one_forward_pass_and_each_gets_its_own():
     assert policy.passes == 1
     assert answers.object.served == 5
     assert {header.weight_version for header in answers.headers()} == {11}
+
+
+def test_the_best_of_what_is_allowed_is_answered_to_each():
+    answers = Answers(EchoPolicy())
+    answers.ask(3, masks=[0b1000])
+    answers.ask(0, 1, masks=[0b0110, 0b0010])
+    answers.ask(2, masks=[0b1011])
+    assert answers.answer()
+    assert answers.actions() == [[3], [1, 1], [0]]
+
+
+def test_a_mask_that_allows_nothing_and_a_request_without_one_are_refused():
+    answers = Answers(EchoPolicy())
+    with pytest.raises(ProtocolError, match="a mask that allows nothing"):
+        answers.ask(3, 1, masks=[0b0110, 0])
+    with pytest.raises(ProtocolError, match="imply"):
+        answers.ask(3, digest=MASKED.digest, spec=MASKED)
+    with pytest.raises(ProtocolError, match="4 actions with masks"):
+        answers.ask(3, spec=MASKED)
+    assert not answers.answer()
 
 
 def test_nobody_waits_and_nothing_is_computed():

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
+from zdqn.rl.action_masks import allowed_values
 from zdqn.rl.exploration import Choice, Exploration
 from zdqn.roles.building import NetworkFactory, build_policy
 from zdqn.wire import codec, payloads
@@ -131,17 +132,29 @@ class LocalPolicy:
         self,
         observations: NDArray[Any],
         exploration: Exploration,
+        allowed: NDArray[np.bool_] | None = None,
         *,
         timeout_s: float | None = None,
     ) -> Choice:
         """Act by the network where not exploring; nobody is waited for."""
         return self._policy.choose(
-            observations, exploration, self.weight_version, estimate=self._estimate
+            observations,
+            exploration,
+            self.weight_version,
+            estimate=self._estimate,
+            allowed=allowed,
         )
 
-    def value(self, observations: NDArray[Any]) -> NDArray[np.float32] | None:
+    def value(
+        self, observations: NDArray[Any], allowed: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float32] | None:
         """Give max_a Q, if it estimates."""
-        return self._policy.q_values(observations).max(1) if self._estimate else None
+        if not self._estimate:
+            return None
+        best: NDArray[np.float32] = allowed_values(
+            self._policy.q_values(observations), allowed
+        ).max(1)
+        return best
 
     def close(self) -> None:
         """Unsubscribe."""

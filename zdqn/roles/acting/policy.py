@@ -43,6 +43,7 @@ class Policy(Protocol):
         self,
         observations: NDArray[Any],
         exploration: Exploration,
+        allowed: NDArray[np.bool_] | None = None,
         *,
         timeout_s: float | None = None,
     ) -> Choice | None:
@@ -50,12 +51,21 @@ class Policy(Protocol):
 
         Args:
             observations: shape (N, *stacked_shape).
-            exploration: where to act at random instead.
+            exploration: where to act at random instead; of the same `allowed`.
+            allowed: which actions may be taken, shape (N, num_actions), bool, some in each row;
+                None where the spec has no masks.
             timeout_s: how long to wait for somebody else's actions; None for as long as it takes.
         """
 
-    def value(self, observations: NDArray[Any]) -> NDArray[np.float32] | None:
-        """Give max_a Q of observations, shape (N,), float32; None where it gives no estimates."""
+    def value(
+        self, observations: NDArray[Any], allowed: NDArray[np.bool_] | None = None
+    ) -> NDArray[np.float32] | None:
+        """Give max_a Q of observations, shape (N,), float32; None where it gives no estimates.
+
+        Args:
+            observations: shape (N, *stacked_shape).
+            allowed: see `choose`.
+        """
 
     def close(self) -> None:
         """Close what it holds."""

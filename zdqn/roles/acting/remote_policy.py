@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ProtocolError
+from zdqn.rl.action_masks import pack_masks
 from zdqn.rl.exploration import Choice, Exploration
 from zdqn.wire import codec, payloads
 from zdqn.wire.asking import Reply, raise_refusal, wait_for
@@ -62,6 +63,7 @@ class RemotePolicy:
         self,
         observations: NDArray[Any],
         exploration: Exploration,
+        allowed: NDArray[np.bool_] | None = None,
         *,
         timeout_s: float | None = None,
     ) -> Choice | None:
@@ -72,7 +74,10 @@ class RemotePolicy:
         started_s = time.monotonic()
         asking = ~exploration.exploring
         self.asks = True
-        greedy = self._ask(observations[asking] if exploring else observations, timeout_s)
+        if exploring:
+            observations = observations[asking]
+            allowed = None if allowed is None else allowed[asking]
+        greedy = self._ask(observations, allowed, timeout_s)
         self.asks = False
         self.asking_s += time.monotonic() - started_s
         if greedy is None:
@@ -83,15 +88,14 @@ class RemotePolicy:
         actions[asking] = greedy
         return Choice(actions, self.weight_version)
 
-    def _ask(self, observations: NDArray[Any], timeout_s: float | None) -> NDArray[np.int64] | None:
+    def _ask(
+        self,
+        observations: NDArray[Any],
+        allowed: NDArray[np.bool_] | None,
+        timeout_s: float | None,
+    ) -> NDArray[np.int64] | None:
         count = len(observations)
-        start = self._starts.get(count)
-        if start is None:
-            header = ActionRequest(
-                session=self._session, spec_digest=self._spec.digest, count=count
-            )
-            start = self._starts[count] = codec.encode_start(header)
-        question = start + observations.tobytes()
+        question = self._write(observations, allowed)
         reply = self._request_within(question, timeout_s)
         if reply is None and timeout_s is None:  # slow or starting: wait for it, aloud
             reply = wait_for(
@@ -108,8 +112,22 @@ class RemotePolicy:
             raise ProtocolError(
                 f"the learner answered {len(actions)} actions to {count} observations"
             )
+        if allowed is not None:
+            _check_allowed(actions, allowed)
         self.weight_version = answer.weight_version
         return actions
+
+    def _write(self, observations: NDArray[Any], allowed: NDArray[np.bool_] | None) -> bytes:
+        count = len(observations)
+        start = self._starts.get(count)
+        if start is None or allowed is not None:
+            header = ActionRequest(
+                session=self._session, spec_digest=self._spec.digest, count=count
+            )
+            if allowed is not None:
+                return codec.encode(header, (observations, pack_masks(allowed)))
+            start = self._starts[count] = codec.encode_start(header)
+        return start + observations.tobytes()
 
     def _request_within(self, question: bytes, timeout_s: float | None) -> Reply | None:
         """Ask once, or again and again until there is no time left."""
@@ -139,9 +157,17 @@ class RemotePolicy:
             return None
         return Reply(message.header, message)
 
-    def value(self, observations: NDArray[Any]) -> None:
+    def value(self, observations: NDArray[Any], allowed: NDArray[np.bool_] | None = None) -> None:
         """Give nothing: it has no values."""
 
     def close(self) -> None:
         """Close the connection."""
         self._client.close()
+
+
+def _check_allowed(actions: NDArray[np.int64], allowed: NDArray[np.bool_]) -> None:
+    known = (actions >= 0) & (actions < allowed.shape[1])
+    if not (known.all() and allowed[np.arange(len(actions)), actions].all()):
+        raise ProtocolError(
+            f"the learner answered the actions {actions.tolist()}, not all of which are allowed"
+        )

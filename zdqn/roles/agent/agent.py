@@ -161,30 +161,41 @@ class Agent(Closing):
 
     # --- playing ----------------------------------------------------------------------------------
 
-    def act(self, observation: ArrayLike, *, episode: Hashable = 0, explore: bool = True) -> int:
+    def act(
+        self,
+        observation: ArrayLike,
+        mask: ArrayLike | None = None,
+        *,
+        episode: Hashable = 0,
+        explore: bool = True,
+    ) -> int:
         """Choose an action.
 
         Args:
             observation: what is observed now: of the shape and dtype of the observation space, one
                 frame whatever the frame stack; within an episode what `observe` was given last.
+            mask: which actions may be taken now, shape (n,), bool or 0 and 1, in the order of the
+                action space; of a run with ``environment.action_masks``, always, and of no other.
+                Within an episode the `next_mask` that `observe` was given last.
             episode: name of the episode, such as a number; one that does not go on begins.
             explore: choose at random now and then, as a collector does. False is greedy, and what
                 comes of the action is not learned from: for evaluating.
 
         Returns:
-            The action, of the action space.
+            The action, of the action space and allowed.
 
         Raises:
-            UsageError: if the observation does not fit, or `observe` has not been called since.
+            UsageError: if observation or mask do not fit, if that allows nothing, or if `observe`
+                has not been called since.
             PeerUnavailableError: when the learner does not answer, as `when_away` says.
             ZdqnError: what learner or memory refused to go on for; it does not heal.
         """
         self._check_usable()
         link, began_s = self._link, time.monotonic()
         joined = link.has_joined
-        look = self._recording.look(episode, observation)  # what is wrong with it is said at once
+        look = self._recording.look(episode, observation, mask)  # what is wrong is said at once
         if not joined and link.wait_until_settled(self._timeout_s):
-            look = self._recording.look(episode, observation)  # frames are stacked from now on
+            look = self._recording.look(episode, observation, mask)  # frames are stacked now
         if not joined:
             self._waited_s += time.monotonic() - began_s
         choice = self._choose(look, greedily=not explore, began_s=began_s)
@@ -197,6 +208,7 @@ class Agent(Closing):
         next_observation: ArrayLike,
         terminated: ArrayLike = False,
         truncated: ArrayLike = False,
+        next_mask: ArrayLike | None = None,
         *,
         episode: Hashable = 0,
     ) -> bool:
@@ -207,6 +219,8 @@ class Agent(Closing):
             next_observation: what is observed now, the last of an episode included; see `act`.
             terminated: whether the episode ended for good: nothing is expected after.
             truncated: whether it was cut short, as by a time limit.
+            next_mask: which actions may be taken at `next_observation`, as for `act`; needed unless
+                the episode terminated.
             episode: name of the episode.
 
         Returns:
@@ -223,6 +237,7 @@ class Agent(Closing):
             next_observation,
             terminated,
             truncated,
+            next_mask,
             wait_s=self._timeout_s,
             value=self._link.value,
         )
@@ -238,6 +253,8 @@ class Agent(Closing):
         next_observation: ArrayLike,
         terminated: ArrayLike = False,
         truncated: ArrayLike = False,
+        mask: ArrayLike | None = None,
+        next_mask: ArrayLike | None = None,
         *,
         episode: Hashable = "log",
     ) -> bool:
@@ -252,22 +269,26 @@ class Agent(Closing):
             next_observation: observed then.
             terminated: whether the episode ended for good.
             truncated: whether it was cut short.
+            mask: of `observation`, see `act`.
+            next_mask: of `next_observation`, see `observe`.
             episode: name of the episode.
 
         Returns:
             Whether it was recorded.
 
         Raises:
-            UsageError: if an argument does not fit.
+            UsageError: if an argument does not fit, or the mask does not allow the action.
             ZdqnError: what learner or memory refused to go on for; it does not heal.
         """
         self._check_usable()
-        number = self._recording.read_action(action, self._first_action)
+        number = self._recording.read_action(action, self._first_action, mask)
         self._link.wait_until_settled(self._timeout_s)
-        self._recording.look(episode, observation)
+        self._recording.look(episode, observation, mask)
         self._recording.decide(episode, Choice(number, self._link.weight_version), keep=True)
         try:
-            return self.observe(reward, next_observation, terminated, truncated, episode=episode)
+            return self.observe(
+                reward, next_observation, terminated, truncated, next_mask, episode=episode
+            )
         except UsageError:
             self._recording.take_back(episode)
             raise
@@ -348,7 +369,7 @@ class Agent(Closing):
                 return choice
             self._check_usable()
         if self._when_away == "act_randomly" or link.is_over:
-            return link.choose_at_random()
+            return link.choose_at_random(look)
         raise self._unavailable()
 
     def _is_left_alone(self) -> bool:

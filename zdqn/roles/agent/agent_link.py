@@ -44,7 +44,7 @@ class AgentLink(CollectingClient):
         learner: REQ/REP address of the learner.
         memory: REQ/REP address of the memory; None takes the one that the learner uses.
         recording: what is to be sent.
-        spec: makes the environment's spec for a frame stack.
+        spec: makes the environment's spec for a frame stack, and with masks or without.
         episodes: that may go on at once.
         policy: "local" or "remote"; None as configured.
         network: makes the Q-network in place of ``network.kind``.
@@ -66,7 +66,7 @@ class AgentLink(CollectingClient):
         learner: str,
         memory: str | None,
         recording: Recording,
-        spec: Callable[[int], EnvironmentSpec],
+        spec: Callable[[int, bool], EnvironmentSpec],
         episodes: int,
         policy: str | None,
         network: NetworkFactory | None,
@@ -132,7 +132,8 @@ class AgentLink(CollectingClient):
 
     def _make_environments(self, config: Config) -> tuple[None, EnvironmentSpec]:
         check_compression(config.collector.compression)
-        return None, self._spec_of(config.environment.frame_stack)
+        section = config.environment
+        return None, self._spec_of(section.frame_stack, section.action_masks)
 
     def _replaced_keys(self) -> Collection[str]:
         return [*super()._replaced_keys(), "environment.id", "environment.wrappers"]
@@ -225,7 +226,9 @@ class AgentLink(CollectingClient):
             if not greedily:
                 epsilons = self._look_up_epsilon()
                 exploration = _explore(look, spec.num_actions, epsilons, self._rng)
-            choice = policy.choose(look.observations, exploration, timeout_s=timeout_s)
+            choice = policy.choose(
+                look.observations, exploration, look.allowed, timeout_s=timeout_s
+            )
             if choice is not None and self._at_random:
                 self._at_random = False
                 logger.info("acting by the policy again; %d actions were random", self.away_actions)
@@ -237,22 +240,25 @@ class AgentLink(CollectingClient):
         finally:
             self._lock.release()
 
-    def choose_at_random(self) -> Choice:
-        """Choose without anybody's help."""
+    def choose_at_random(self, look: Look) -> Choice:
+        """Choose without anybody's help, what is allowed."""
         with self._lock:
             if not (self._at_random or self.is_over):
                 logger.warning("nobody answers: actions are random from now on, and counted")
             self._at_random = not self.is_over
-            spec = self._spec or self._spec_of(1)
+            spec = self._spec or self._spec_of(1, False)
             self.away_actions += 1
             version = self._policy.weight_version if self._policy is not None else 0
-            actions = explore(1, spec.num_actions, 1.0, self._rng).actions
+            actions = explore(1, spec.num_actions, 1.0, self._rng, look.allowed).actions
             return Choice(actions, max(version, 0))
 
-    def value(self, observations: NDArray[Any]) -> NDArray[np.float32] | None:
+    def value(
+        self, observations: NDArray[Any], allowed: NDArray[np.bool_] | None
+    ) -> NDArray[np.float32] | None:
         """Give max_a Q of observations, where priorities are estimated here."""
         with self._lock:
-            return self._policy.value(observations) if self._policy is not None else None
+            policy = self._policy
+            return policy.value(observations, allowed) if policy is not None else None
 
     # --- what is known ----------------------------------------------------------------------------
 
@@ -329,4 +335,4 @@ def _explore(
     epsilon = float(epsilons[look.place]) if isinstance(epsilons, np.ndarray) else epsilons
     if look.again:  # a collector draws too while it resets an environment: both stay in step
         explore(1, num_actions, epsilon, rng)
-    return explore(1, num_actions, epsilon, rng)
+    return explore(1, num_actions, epsilon, rng, look.allowed)

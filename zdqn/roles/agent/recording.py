@@ -62,19 +62,21 @@ class Recording:
 
     # --- the program's side -----------------------------------------------------------------------
 
-    def look(self, name: Hashable, observation: ArrayLike) -> Look:
+    def look(self, name: Hashable, observation: ArrayLike, mask: ArrayLike | None = None) -> Look:
         """See `HostEpisodes.look`."""
         with self._changed:
-            return self._episodes.look(name, observation)
+            return self._episodes.look(name, observation, mask)
 
     def decide(self, name: Hashable, choice: Choice, *, keep: bool) -> None:
         """See `HostEpisodes.decide`."""
         with self._changed:
             self._episodes.decide(name, choice, keep=keep)
 
-    def read_action(self, action: ArrayLike, start: int) -> NDArray[np.int64]:
+    def read_action(
+        self, action: ArrayLike, start: int, mask: ArrayLike | None = None
+    ) -> NDArray[np.int64]:
         """See `HostEpisodes.read_action`."""
-        return self._episodes.read_action(action, start)
+        return self._episodes.read_action(action, start, mask)
 
     def observe(
         self,
@@ -83,9 +85,10 @@ class Recording:
         next_observation: ArrayLike,
         terminated: ArrayLike,
         truncated: ArrayLike,
+        next_mask: ArrayLike | None = None,
         *,
         wait_s: float | None,
-        value: Callable[[NDArray[Any]], NDArray[np.float32] | None],
+        value: Callable[[NDArray[Any], NDArray[np.bool_] | None], NDArray[np.float32] | None],
     ) -> Observed:
         """Take in what an action brought.
 
@@ -95,19 +98,24 @@ class Recording:
             next_observation: observed then.
             terminated: whether the episode ended for good.
             truncated: whether it was cut short.
+            next_mask: of `next_observation`.
             wait_s: how long to wait for room, where that is done; None for as long as it takes.
-            value: gives max_a Q of observations, or None.
+            value: gives max_a Q of observations and what is allowed at each, or None.
 
         Raises:
             UsageError: if an argument is wrong, or there was no action.
         """
         episodes = self._episodes
         with self._changed:
-            outcome = episodes.read(name, reward, next_observation, terminated, truncated)
+            outcome = episodes.read(
+                name, reward, next_observation, terminated, truncated, next_mask
+            )
             keep = episodes.is_kept(name)
             record = keep and self._wait_for_room(wait_s)
             observations = episodes.push(name, outcome)
-            last_q = value(observations) if record and outcome.truncated else None
+            last_q = None
+            if record and outcome.truncated:
+                last_q = value(observations, outcome.allowed)
             ended = episodes.take_in(name, outcome, record=record, last_q=last_q)
             if keep:
                 self._note(dropped=not record)

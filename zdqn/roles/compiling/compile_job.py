@@ -67,6 +67,7 @@ def example_batch(config: Config, spec: EnvironmentSpec) -> TrainingBatch:
     size = config.algorithm.batch_size
     observations = tensor_view(np.zeros((size, *spec.stacked_shape), spec.dtype))
     numbers = torch.zeros(size)
+    masks = torch.zeros(size, spec.num_actions, dtype=torch.bool) if spec.action_masks else None
     return TrainingBatch(
         observations=observations,
         actions=torch.zeros(size, dtype=torch.int64),
@@ -74,4 +75,6 @@ def example_batch(config: Config, spec: EnvironmentSpec) -> TrainingBatch:
         discounts=numbers.clone(),
         next_observations=observations.clone(),
         importance_weights=numbers.clone() if config.replay.kind == "prioritized" else None,
+        allowed=masks,
+        next_allowed=None if masks is None else masks.clone(),
     )

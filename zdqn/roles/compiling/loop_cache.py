@@ -96,7 +96,7 @@ def loop_key(config: Config, spec: EnvironmentSpec) -> str | None:
         config.replay.kind,
         config.learner.threads,
         (spec.observation_shape, spec.observation_dtype, spec.num_actions),
-        (spec.frame_stack, spec.observation_bound),
+        (spec.frame_stack, spec.observation_bound, spec.action_masks),
     )
     return key_of(msgspec.json.encode(made_of))
 

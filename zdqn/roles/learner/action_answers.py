@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError, ProtocolError
+from zdqn.rl.action_masks import unpack_masks
 from zdqn.wire import codec, payloads
 from zdqn.wire.desk import RefusedError, refusal
 from zdqn.wire.model_messages import ActionRequest, Actions
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from zdqn.roles.learner.publications import Published
 
 logger = logging.getLogger("zdqn.learner")
+
+
+class _Asked(NamedTuple):
+    request: Request
+    observations: NDArray[Any]
+    allowed: NDArray[np.bool_] | None
 
 
 class ActionAnswers:
@@ -43,7 +50,7 @@ class ActionAnswers:
         self._most_observations = most_observations
         self._policy: Greedy | None = None
         self._tried_version = -1
-        self._waiting: list[tuple[Request, NDArray[Any]]] = []
+        self._waiting: list[_Asked] = []
         self.served = 0
         self.weight_version = -1
 
@@ -71,7 +78,7 @@ class ActionAnswers:
             )
         if spec is None:
             raise RefusedError(Refusal.NOT_SERVING, "no actions before an environment is known")
-        self._waiting.append((request, _read_observations(header, message, spec)))
+        self._waiting.append(_Asked(request, *_read(header, message, spec)))
 
     def answer(self, published: Published | None) -> bool:
         """Answer what was taken.
@@ -88,21 +95,22 @@ class ActionAnswers:
         policy = self._policy
         if published is None or policy is None:
             answer = codec.encode(refusal(RefusedError(Refusal.NOT_SERVING, "no weights yet")))
-            for request, _ in waiting:
-                self._reply(request, answer)
+            for asked in waiting:
+                self._reply(asked.request, answer)
             return True
         self._take_over(policy, published)
         self._act(policy, waiting)
         return True
 
-    def _act(self, policy: Greedy, waiting: list[tuple[Request, NDArray[Any]]]) -> None:
-        observations = [asked for _, asked in waiting]
+    def _act(self, policy: Greedy, waiting: list[_Asked]) -> None:
+        observations = [asked.observations for asked in waiting]
+        masks = [asked.allowed for asked in waiting if asked.allowed is not None]
         stacked = observations[0] if len(observations) == 1 else np.concatenate(observations)
-        actions = policy.greedy_actions(stacked)
+        actions = policy.greedy_actions(stacked, np.concatenate(masks) if masks else None)
         self.served += len(actions)
         start = 0
         written: dict[bytes, bytes] = {}  # answers by their actions: most are alike
-        for request, asked in waiting:
+        for request, asked, _ in waiting:
             count = len(asked)
             chosen = actions[start : start + count]
             start += count
@@ -124,11 +132,18 @@ class ActionAnswers:
             self.weight_version = published.weight_version
 
 
-def _read_observations(
+def _read(
     header: ActionRequest, message: codec.Message, spec: EnvironmentSpec
-) -> NDArray[Any]:
+) -> tuple[NDArray[Any], NDArray[np.bool_] | None]:
+    """Give observations and, where the spec has masks, what is allowed at each."""
     if header.spec_digest != spec.digest:
         raise ProtocolError(
             f"an action request for another environment than this run's, {spec.describe()}"
         )
-    return codec.read_arrays(message, payloads.action_request_layout(header, spec))[0]
+    arrays = codec.read_arrays(message, payloads.action_request_layout(header, spec))
+    if not spec.action_masks:
+        return arrays[0], None
+    allowed = unpack_masks(arrays[1], spec.num_actions)
+    if not allowed.any(axis=1).all():
+        raise ProtocolError("an action request with a mask that allows nothing")
+    return arrays[0], allowed

@@ -240,7 +240,7 @@ class ModelAnswers:
             spec=self.spec,
             seed=self._config.run.seed,
             settings=self._settings,
-            capabilities=("actions", WANTS_CONFIGURATION),
+            capabilities=("actions", "masks", WANTS_CONFIGURATION),
             config=to_dict(self._config),
             memory=self._memory,
         )
