@@ -118,6 +118,15 @@ def test_the_warning_has_the_numbers_and_the_way_out() -> None:
         assert part in text
 
 
+def test_priorities_that_are_no_errors_are_not_judged() -> None:
+    arguments = {"updates": 10**6, "environment_steps": 10**6, "td_error_mean": None}
+    divergence = make(largest=1.0)
+    assert divergence.look(q_mean=1.0, **arguments) == ""  # type: ignore[arg-type]
+    text = divergence.look(q_mean=1e9, **arguments)  # type: ignore[arg-type]
+    assert "q_mean is 1e+09, but with" in text
+    assert "TD error" not in text
+
+
 def test_an_objective_without_values_is_not_judged() -> None:
     arguments = {"updates": 10**6, "environment_steps": 10**6, "td_error_mean": 1e30}
     assert make().look(q_mean=None, **arguments) == ""  # type: ignore[arg-type]

@@ -101,23 +101,24 @@ class Divergence:
             updates: made so far.
             environment_steps: of all collectors so far, >= 0.
             q_mean: mean highest value of a batch; None if the objective gives none.
-            td_error_mean: mean absolute TD error of the same.
+            td_error_mean: mean absolute TD error of the same; None where priorities are none.
 
         Returns:
             A warning, the first time; "" otherwise.
         """
-        if q_mean is None or td_error_mean is None or self._warned:
+        if q_mean is None or self._warned:
             return ""
         allowed = self.largest_value(environment_steps)
         limit = _MARGIN * allowed + _SLACK
-        before, self._excess = self._excess, max(abs(q_mean), td_error_mean / 2) / limit
+        before, self._excess = self._excess, max(abs(q_mean), (td_error_mean or 0) / 2) / limit
         stays = before > 0 and self._excess > max(1, _FALLING * before)
         if not stays and not (self._excess > _FAR and updates >= _FIRST_UPDATES):
             return ""
         self._warned = True
+        error = f" and the mean TD error {td_error_mean:.3g}" if td_error_mean is not None else ""
         return (
             f"values have left what rewards and discount allow: after {updates} updates q_mean is "
-            f"{q_mean:.3g} and the mean TD error {td_error_mean:.3g}, but with n-step returns of "
+            f"{q_mean:.3g}{error}, but with n-step returns of "
             f"at most {self.largest_return:.3g} and algorithm.discount = {self._discount:g} no "
             f"value is larger than {allowed:.3g}. Learning probably diverges, and goes on. "
             f"{self._advice}"

@@ -162,11 +162,12 @@ class Recorder:
         newest = UpdateMeans()
         newest.add([update])
         seen = newest.take()
+        has_td_errors = self._config.algorithm.distribution == "none"
         warning = self.divergence.look(
             updates=counters.updates,
             environment_steps=counters.environment_steps,
             q_mean=seen.q_mean,
-            td_error_mean=seen.td_error_mean,
+            td_error_mean=seen.td_error_mean if has_td_errors else None,
         )
         if warning:
             logger.warning("%s", warning)
