@@ -46,6 +46,16 @@ def test_each_part_learns_a_corridor(tmp_path, part):
     assert scores.mean == 1.0
 
 
+@pytest.mark.parametrize(("highest", "told"), [(1, True), (3, False)])
+def test_who_learns_values_at_the_end_of_their_range_is_told(tmp_path, caplog, highest, told):
+    config = quick_config(*CORRIDOR, *PARTS["categorical"], f"algorithm.v_max={highest}",
+                          "algorithm.discount=1", "stop.updates=600")  # fmt: skip
+    with Single(config, run_directory=tmp_path, environment=Corridor) as single:
+        single.run()
+    texts = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert any("algorithm.v_max = 1 can tell" in text for text in texts) is told
+
+
 def test_a_rainbow_goes_on_bit_for_bit_from_what_it_was(tmp_path):
     """Two runs that go on from one checkpoint draw the same noise, and other than its own."""
     first = quick_config(*CORRIDOR, *TOGETHER, "stop.updates=60")
