@@ -753,6 +753,8 @@ int main(int count, char **words) {
     if (get(settings, "n_step", 1) != 1)
         fail("this collector makes returns of one step (algorithm.n_step = 1)");
     double period_s = get(settings, "ping_period_s", 1), discount = get(settings, "discount", 0.99);
+    double clip = get(settings, "reward_clip", 0);
+    float reward = clip > 0 && clip < 1 ? (float)clip : 1; /* of every step */
     double initial = get(epsilon, "initial", 1), final = get(epsilon, "final", 0.1),
            decay = get(epsilon, "decay_environment_steps", 0);
     double base = get(epsilon, "base", 0.4), exponent = get(epsilon, "exponent", 7),
@@ -819,10 +821,10 @@ int main(int count, char **words) {
         bool terminated = step(&pole, action), truncated = !terminated && pole.steps >= MOST_STEPS;
         int there = add_frame(&block, &pole);
         Record *record = &block.records[block.count++];
-        *record = (Record){network.version, here, there, action, 1, terminated ? 0 : (float)discount, -1};
+        *record = (Record){network.version, here, there, action, reward, terminated ? 0 : (float)discount, -1};
         if (priorities) {
             q_values(&network, block.frames[there], after);
-            record->priority = fabsf(1 + record->discount * fmaxf(after[0], after[1]) - q[action]);
+            record->priority = fabsf(reward + record->discount * fmaxf(after[0], after[1]) - q[action]);
         }
         run.steps++;
         if (terminated || truncated) {

@@ -52,6 +52,50 @@ def test_a_whole_number_that_no_message_could_carry_is_refused():
             ["collector.environments=33"],
             r"collector.block_transitions is 32.*Set it to 33 or more",
         ),
+        (
+            ["algorithm.distribution=categorical", "algorithm.v_min=3", "algorithm.v_max=3"],
+            r"algorithm.v_min is 3 and algorithm.v_max 3.*Set algorithm.v_min below",
+        ),
+        (
+            ["algorithm.distribution=categorical", "algorithm.value_rescaling=true"],
+            r'algorithm.distribution is "categorical" and algorithm.value_rescaling.*Set .*= false',
+        ),
+        (
+            ["algorithm.distribution=quantile", "algorithm.munchausen=true"],
+            r'algorithm.distribution is "quantile" and algorithm.munchausen.*Set .*= false',
+        ),
+        (
+            ["algorithm.distribution=quantile", "algorithm.loss=squared"],
+            r'algorithm.loss is "squared".*Set algorithm.loss = "huber"',
+        ),
+        (
+            ["algorithm.munchausen=true", "algorithm.value_rescaling=true"],
+            "algorithm.munchausen and algorithm.value_rescaling are true.*Set one of them to false",
+        ),
+        (
+            ["algorithm.munchausen=true", "algorithm.double=true"],
+            "algorithm.munchausen and algorithm.double are true.*Set one of them to false",
+        ),
+        (
+            ["algorithm.munchausen=true", "algorithm.n_step=2"],
+            "algorithm.munchausen is true and algorithm.n_step is 2.*Set algorithm.n_step = 1",
+        ),
+        (
+            ["algorithm.distribution=categorical", "replay.initial_priority=collector"],
+            r'algorithm.distribution is "categorical".*Set replay.initial_priority = "max"',
+        ),
+        (
+            ["algorithm.value_rescaling=true", "replay.initial_priority=collector"],
+            r'algorithm.value_rescaling is true.*Set replay.initial_priority = "max"',
+        ),
+        (
+            ["network.noisy=true", "network.kind=my_networks:build"],
+            "network.noisy is true, but the network is one of your own.*set network.noisy = false",
+        ),
+        (
+            ["network.noisy=true", "network.function=m:f"],
+            "network.noisy is true, but the network is one of your own.*set network.noisy = false",
+        ),
     ],
 )
 def test_values_that_cannot_work_together_are_refused_with_the_way_out(overrides, words):
@@ -67,10 +111,23 @@ def test_values_that_cannot_work_together_are_refused_with_the_way_out(overrides
         {"replay.initial_priority": "collector"},
         {"collector.policy": "remote"},
         {"collector.environments": 32},
+        {"algorithm.v_min": 3.0, "algorithm.v_max": 2.0},
+        {"algorithm.munchausen": True, "replay.initial_priority": "collector"},
+        {"algorithm.value_rescaling": True, "algorithm.double": True, "algorithm.n_step": 3},
+        {
+            "algorithm.distribution": "categorical",
+            "algorithm.double": True,
+            "algorithm.n_step": 3,
+            "network.dueling": True,
+            "network.noisy": True,
+            "replay.kind": "prioritized",
+            "algorithm.reward_clip": 1.0,
+        },
+        {"algorithm.distribution": "quantile", "network.kind": "my_networks:build"},
     ],
 )
 def test_values_that_just_work_together_are_taken(values):
-    config = load_config(None, [f"{key}={value}" for key, value in values.items()])
+    config = load_config(None, [f"{key}={str(value).lower()}" for key, value in values.items()])
     assert flatten(config).items() >= values.items()
 
 

@@ -227,6 +227,32 @@ def test_an_episode_of_one_environment_by_hand(terminated):
     assert block.frames[:, 0].tolist() == [10, 11, 12, 13]
 
 
+@pytest.mark.parametrize("clip", [0.0, 0.25, 1.0])
+@pytest.mark.parametrize("all_together", [True, False])
+def test_rewards_are_clipped_before_they_are_summed_up(clip, all_together):
+    accumulator = make(n_step=2, discount=0.5, reward_clip=clip)
+    first, steps = frame(10)[None], [(1.0, False), (-12.0, False), (40.0, True)]
+    returns = [1.0 - 6.0, -12.0 + 20.0, 40.0] if not clip else [clip / 2, -clip / 2, clip]
+    if all_together:
+        accumulator.begin_all(first)
+    else:
+        accumulator.begin(0, first[0])
+    for number, (reward, over) in enumerate(steps):
+        if all_together:
+            accumulator.step_all(
+                np.zeros(1, np.int64), np.array([reward]), frame(11 + number)[None],
+                np.array([over]), np.array([False]), 7,
+            )  # fmt: skip
+        else:
+            accumulator.step(0, 1, reward, frame(11 + number), over, False, 7)
+    if all_together:  # a row waits for the next, which begins an episode
+        accumulator.step_all(
+            np.zeros(1, np.int64), np.zeros(1), first, np.array([False]), np.array([False]), 7,
+            starting=np.array([True]),
+        )  # fmt: skip
+    assert accumulator.take_block().records["reward"].tolist() == returns
+
+
 def test_the_next_episode_begins_with_stacks_of_its_own():
     accumulator = make(stack=3)
     for start in (10, 20):
@@ -384,7 +410,8 @@ def refused(match, call, *arguments):
 def test_constructor_arguments():
     with pytest.raises(ConfigError, match=r"block_transitions is 3.*4 environments.*to 4 or more"):
         make(4, block=3)
-    for options in ({"environments": 0}, {"n_step": 0}, {"discount": 1.1}, {"discount": -0.1}):
+    for options in ({"environments": 0}, {"n_step": 0}, {"discount": 1.1}, {"discount": -0.1},
+                    {"reward_clip": -1.0}):  # fmt: skip
         refused(next(iter(options)), lambda options=options: make(**options))
 
 

@@ -118,6 +118,39 @@ def test_the_warning_has_the_numbers_and_the_way_out() -> None:
         assert part in text
 
 
+def test_priorities_that_are_no_errors_are_not_judged() -> None:
+    arguments = {"updates": 10**6, "environment_steps": 10**6, "td_error_mean": None}
+    divergence = make(largest=1.0)
+    assert divergence.look(q_mean=1.0, **arguments) == ""  # type: ignore[arg-type]
+    text = divergence.look(q_mean=1e9, **arguments)  # type: ignore[arg-type]
+    assert "q_mean is 1e+09, but with" in text
+    assert "TD error" not in text
+
+
+@pytest.mark.parametrize(
+    ("value_range", "q_mean", "told"),
+    [
+        ((-10.0, 10.0), 8.9, False), ((-10.0, 10.0), 9.1, True), ((-10.0, 10.0), -8.9, False),
+        ((-10.0, 10.0), -9.1, True), ((0.0, 100.0), 0.0, False), ((0.0, 100.0), 96.0, True),
+        (None, 1e9, False),
+    ],
+)  # fmt: skip
+def test_values_at_the_end_of_their_range_are_warned_of_once(
+    value_range: tuple[float, float] | None, q_mean: float, told: bool
+) -> None:
+    divergence = Divergence(
+        learning_rate=0.1, max_gradient_norm=0.0, discount=0.9, n_step=1, value_range=value_range
+    )
+    assert divergence.look_at_range(updates=3, q_mean=q_mean) == "", "a new network's"
+    assert divergence.look_at_range(updates=1_000, q_mean=None) == ""
+    text = divergence.look_at_range(updates=1_000, q_mean=q_mean)
+    assert bool(text) is told
+    assert divergence.look_at_range(updates=1_000, q_mean=q_mean) == ""
+    if told and value_range is not None:
+        for part in (f"v_min = {value_range[0]:g}", f"v_max = {value_range[1]:g}", "further apart"):
+            assert part in text
+
+
 def test_an_objective_without_values_is_not_judged() -> None:
     arguments = {"updates": 10**6, "environment_steps": 10**6, "td_error_mean": 1e30}
     assert make().look(q_mean=None, **arguments) == ""  # type: ignore[arg-type]

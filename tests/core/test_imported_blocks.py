@@ -45,6 +45,24 @@ def by_hand(logged, spec, n_step, discount):
     return found
 
 
+@pytest.mark.parametrize("clip", [0.0, 0.5, 1.0])
+def test_rewards_are_clipped_before_they_are_summed_up(clip):
+    spec = EnvironmentSpec((2,), "float32", 3)
+    source = ImportedBlocks(
+        episodes(spec), spec, n_step=3, discount=0.5, block_transitions=1000, reward_clip=clip
+    )
+    assert source.fill()
+    block = source.take_block()
+    limit = clip or np.inf
+    wanted = [
+        sum(0.5**k * min(max(float(reward), -limit), limit) for k, reward in enumerate(window))
+        for one in episodes(spec)
+        for window in (one.rewards[t : t + 3] for t in range(len(one.rewards)))
+    ]
+    assert block is not None
+    assert block.records["reward"].tolist() == wanted
+
+
 @pytest.mark.parametrize("frame_stack", [1, 3])
 @pytest.mark.parametrize("n_step", [1, 3, 20])
 @pytest.mark.parametrize("block_transitions", [1, 4, 1000])

@@ -45,7 +45,9 @@ OPTIONS: dict[str, Any] = {
 ignore_deprecations = pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 
 
-def make_network(dueling: bool = False, seed: int = 0) -> nn.Module:
+def make_network(
+    dueling: bool = False, seed: int = 0, noisy_sigma: float | None = None
+) -> nn.Module:
     return build_network(
         SPEC,
         kind="mlp",
@@ -53,6 +55,7 @@ def make_network(dueling: bool = False, seed: int = 0) -> nn.Module:
         activation="tanh",
         initialization="xavier",
         dueling=dueling,
+        noisy_sigma=noisy_sigma,
         seed=seed,
     )
 
@@ -351,6 +354,30 @@ def test_several_updates_in_a_call_are_as_many_single_ones(
         assert interpreted.calls == ([1, 8] if within else [1, 1, 4, 3])
     check_seen_alike(found, expected)
     check_alike(looped, eager)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"double": True}, {"target_network": "none"}, {"target_update_period_updates": 1}],
+    ids=str,
+)
+def test_a_loop_over_a_noisy_network_has_the_noise_of_each_update(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    network = make_network(dueling=True, noisy_sigma=0.5)
+    eager, looped = (make_trainer(copy.deepcopy(network), **options) for _ in range(2))
+    state = {**eager.state_dict(), "updates": 60}  # noise is drawn for 64 updates at once
+    for trainer in (eager, looped):
+        trainer.load_state_dict(state)
+    batches = prepare_all(eager, 9)
+    expected = [eager.update(batch) for batch in batches]
+    adopt_interpreted(looped, batches[0], monkeypatch)
+    found = [*looped.update_all(batches[:2]), *looped.update_all(batches[2:])]
+    check_seen_alike(found, expected)
+    check_alike(looped, eager)
+    other = make_trainer(copy.deepcopy(network), **options, noise_seed=1)
+    other.load_state_dict(state)
+    assert float(other.update(batches[0]).loss) != float(expected[0].loss)
 
 
 def test_a_batch_of_another_kind_is_learned_from_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:

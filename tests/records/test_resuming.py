@@ -96,12 +96,22 @@ def test_who_only_asks_hears_nothing(run, caplog):
 @pytest.mark.parametrize(
     "override",
     ["network.hidden=[8]", "network.dueling=true", "network.kind=cnn", "network.function=m:f",
-     "environment.frame_stack=2"],
+     "environment.frame_stack=2", "network.noisy=true", "algorithm.distribution=quantile"],
 )  # fmt: skip
 def test_a_network_of_another_shape_is_refused_wherever_it_goes(run, tmp_path, override):
     for into in (None, tmp_path / "other"):
         with pytest.raises(MismatchError, match=override.partition("=")[0].replace(".", r"\.")):
             go_on(run(), override, into=into)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "number"), [("categorical", "atoms"), ("quantile", "quantiles")]
+)
+def test_so_is_another_number_of_what_is_learned_of_a_return(run, distribution, number):
+    chosen = f"algorithm.distribution={distribution}"
+    with pytest.raises(MismatchError, match=rf"algorithm\.{number}"):
+        go_on(run(chosen), chosen, f"algorithm.{number}=7")
+    go_on(run(), f"algorithm.{number}=7")  # of no meaning there
 
 
 def test_a_function_that_made_the_network_is_missed_and_another_one_is_named(run, caplog):

@@ -70,6 +70,14 @@ def test_compiled_updates_know_every_switch(
 
 
 @pytest.mark.slow
+def test_a_compiled_loop_has_the_noise_of_each_update(tmp_path: Path) -> None:
+    eager, looped = (
+        make_trainer(make_network(dueling=True, noisy_sigma=0.5), double=True) for _ in range(2)
+    )
+    check_compiled(eager, looped, tmp_path / "a.pt2", weighted=True)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("target_network", ["none", "hard"])
 def test_compiled_updates_gather_statistics(target_network: str, tmp_path: Path) -> None:
     options = {"target_network": target_network}

@@ -1,3 +1,4 @@
+import copy
 from typing import Any
 
 import numpy as np
@@ -5,8 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, MismatchError, UsageError
 from zdqn.rl.adam import AdamSettings
+from zdqn.rl.networks import build_network
+from zdqn.rl.noisy import noisy_layers
 from zdqn.rl.objectives import Assessment, Forward, QLearning
 from zdqn.rl.optimizer import GradientHook, Optimizer
 from zdqn.rl.training_batch import TrainingBatch
@@ -164,3 +168,74 @@ def test_a_state_goes_on_and_that_of_another_network_is_refused() -> None:
     del state["second_moments"]["2.bias"]
     with pytest.raises(MismatchError, match=r"second_moments.*2\.bias is missing"):
         resumed.load_state_dict(state, 2)
+
+
+def make_noisy() -> nn.Module:
+    return build_network(
+        EnvironmentSpec((3,), "float32", 4),
+        kind="mlp",
+        hidden=[8],
+        activation="tanh",
+        initialization="default",
+        dueling=False,
+        noisy_sigma=0.5,
+        seed=0,
+    )
+
+
+def train_noisy(updates: list[int], *, target: bool = True, **options: Any) -> list[Update]:
+    """Make updates of these numbers, each of a new network, with one batch."""
+    seen: list[Update] = []
+    for number in updates:
+        online = make_noisy()
+        other = copy.deepcopy(online).requires_grad_(False) if target else online
+        adam = AdamSettings(learning_rate=0.05, beta1=0.9, beta2=0.999, eps=1e-8)
+        optimizer = Optimizer(
+            DQN, online, other, adam, max_gradient_norm=0.5, compile=False, **options
+        )
+        seen += optimizer.step([make_batch(0)], number)
+    return seen
+
+
+@pytest.mark.parametrize("target", [True, False])
+def test_each_update_of_a_noisy_network_has_its_own_noise_which_its_number_decides(
+    target: bool,
+) -> None:
+    losses = [float(update.loss) for update in train_noisy([0, 1, 64, 0, 64], target=target)]
+    assert len(set(losses)) == 3
+    assert losses[:1] + losses[2:3] == losses[3:]
+    other = train_noisy([0], target=target, noise_seed=1)
+    assert float(other[0].loss) != losses[0]
+
+
+def test_online_and_target_network_have_noise_of_their_own() -> None:
+    online = make_noisy()
+    target = copy.deepcopy(online).requires_grad_(False)
+    adam = AdamSettings(learning_rate=0.05, beta1=0.9, beta2=0.999, eps=1e-8)
+    Optimizer(DQN, online, target, adam, max_gradient_norm=0.0, compile=False).step(
+        [make_batch(0)], 0
+    )
+    one, other = noisy_layers(online)[0].noise_in, noisy_layers(target)[0].noise_in
+    assert one is not None
+    assert other is not None
+    assert not torch.equal(one, other)
+
+
+def test_the_sigmas_learn_too() -> None:
+    network = make_noisy()
+    before = {name: p.detach().clone() for name, p in network.named_parameters()}
+    make_optimizer(network).step([make_batch(seed) for seed in range(3)], 0)
+    for name, parameter in network.named_parameters():
+        assert not torch.equal(parameter.detach(), before[name]), name
+
+
+@pytest.mark.slow
+def test_compiled_one_by_one_a_noisy_network_has_the_same_noise() -> None:
+    networks = [make_noisy(), make_noisy()]
+    batches = [make_batch(seed) for seed in range(4)]
+    seen = [
+        make_optimizer(network, compile=compiled).step(batches, 0)
+        for network, compiled in zip(networks, (False, True), strict=True)
+    ]
+    for ours, theirs in zip(*seen, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)

@@ -10,13 +10,20 @@ from zdqn.config import load_config
 from zdqn.core.agenda import Limits, Periods
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
+from zdqn.rl.categorical import Categorical, CategoricalQLearning
 from zdqn.rl.greedy import DensePolicy
+from zdqn.rl.munchausen import MunchausenQLearning
+from zdqn.rl.objectives import QLearning
+from zdqn.rl.quantiles import QuantileQLearning, Quantiles
 from zdqn.rl.torch_policy import TorchPolicy
+from zdqn.rl.value_rescaling import ValueRescaling
 from zdqn.roles.building import (
+    acting_seed,
     build_environments,
     build_importance_schedule,
     build_limits,
     build_network,
+    build_objective,
     build_periods,
     build_policy,
     build_trainer,
@@ -102,6 +109,61 @@ def test_the_network_has_the_configured_shape():
     config = quick_config("network.hidden=[7, 9]", "network.dueling=false")
     shapes = [tuple(tensor.shape) for tensor in build_network(config, None, SPEC).parameters()]
     assert shapes == [(7, 4), (7,), (9, 7), (9,), (3, 9), (3,)]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "kind"),
+    [
+        ((), "QLearning"),
+        (("algorithm.value_rescaling=true",), "QLearning"),
+        (("algorithm.distribution=categorical",), "CategoricalQLearning"),
+        (("algorithm.distribution=quantile",), "QuantileQLearning"),
+        (("algorithm.munchausen=true",), "MunchausenQLearning"),
+    ],
+)
+def test_the_objective_is_the_one_that_is_configured(overrides, kind):
+    objective = build_objective(quick_config(*overrides))
+    assert type(objective).__name__ == kind
+
+
+def test_every_number_of_an_objective_is_the_configured_one():
+    config = quick_config(
+        "algorithm.distribution=categorical", "algorithm.atoms=7", "algorithm.v_min=-3",
+        "algorithm.v_max=4", "algorithm.double=true",
+    )  # fmt: skip
+    assert build_objective(config) == CategoricalQLearning(Categorical(7, -3.0, 4.0), True)
+    config = quick_config(
+        "algorithm.distribution=quantile", "algorithm.quantiles=9", "algorithm.huber_delta=0.5"
+    )
+    assert build_objective(config) == QuantileQLearning(Quantiles(9), False, 0.5)
+    config = quick_config(
+        "algorithm.munchausen=true", "algorithm.munchausen_alpha=0.5",
+        "algorithm.munchausen_temperature=0.25", "algorithm.munchausen_clip=-2",
+        "algorithm.loss=squared", "algorithm.huber_delta=3",
+    )  # fmt: skip
+    assert build_objective(config) == MunchausenQLearning(0.5, 0.25, -2.0, "squared", 3.0)
+    config = quick_config("algorithm.value_rescaling=true", "algorithm.value_rescaling_epsilon=0.5")
+    assert build_objective(config) == QLearning(False, "huber", 1.0, ValueRescaling(0.5))
+
+
+@pytest.mark.parametrize("overrides", [(), ("network.dueling=true",)])
+def test_a_distribution_gives_the_network_its_output(overrides):
+    config = quick_config("algorithm.distribution=quantile", "algorithm.quantiles=9", *overrides)
+    assert build_network(config, None, SPEC)(torch.zeros(2, 4)).shape == (2, 3, 9)
+
+
+@pytest.mark.parametrize(
+    "override", ["network.noisy=true", "algorithm.distribution=quantile"], ids=["noisy", "quantile"]
+)
+def test_a_policy_of_rainbows_parts_is_in_torch(threads, override):
+    config = quick_config(override)
+    policy = build_policy(config, None, SPEC, 1)
+    assert isinstance(policy, TorchPolicy)
+    observations = np.ones((2, 4), np.float32)
+    again = build_policy(config, None, SPEC, 1, noise_seed=(1,))
+    same = np.array_equal(again.q_values(observations), policy.q_values(observations))
+    assert same is (override != "network.noisy=true")
+    assert acting_seed() != acting_seed()
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ def test_what_a_configuration_leaves_open_is_told_as_chosen(
         ("links.dead_after_s", 77.0, "dead_after_s", 77.0),
         ("algorithm.discount", 0.75, "discount", 0.75),
         ("algorithm.n_step", 3, "n_step", 3),
+        ("algorithm.reward_clip", 1.5, "reward_clip", 1.5),
         ("collector.block_transitions", 17, "block_transitions", 17),
         ("collector.block_age_s", 0.125, "block_age_s", 0.125),
         ("exploration.kind", "ladder", "epsilon.kind", "ladder"),
@@ -69,7 +70,9 @@ def test_a_name_that_is_no_single_line_is_left_out():
     assert tell_clients(Config().replace("environment.id", "a" * 300)).environment == ""
 
 
-@pytest.mark.parametrize("key", ["links.dead_after_s", "collector.block_age_s"])
+@pytest.mark.parametrize(
+    "key", ["links.dead_after_s", "collector.block_age_s", "algorithm.reward_clip"]
+)
 def test_a_time_without_an_end_can_be_told_too(key):
     told = tell_clients(Config().replace(key, 1e300))
     assert getattr(told, key.split(".")[1]) == 1e9

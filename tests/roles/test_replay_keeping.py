@@ -103,6 +103,7 @@ def test_after_an_orderly_end_it_draws_what_it_would_have_drawn_without(keeper, 
     [
         ("replay.capacity=301", "replay.capacity: there 300, here 301"),
         ("algorithm.n_step=2", "algorithm.n_step: there 1, here 2"),
+        ("algorithm.reward_clip=2", "algorithm.reward_clip: there None, here 2.0"),
         ("environment.frame_stack=2", "environment.frame_stack: there 1, here 2"),
         ("replay.kind=prioritized", "replay.kind: there 'uniform', here 'prioritized'"),
     ],

@@ -52,9 +52,16 @@ HARD = (
     "replay.kind=prioritized", "replay.initial_priority=collector", "algorithm.n_step=3",
     "algorithm.double=true", "network.dueling=true", "collector.environments=3",
 )  # fmt: skip
+RAINBOW = (
+    "replay.kind=prioritized", "algorithm.n_step=3", "algorithm.double=true",
+    "network.dueling=true", "network.noisy=true", "algorithm.distribution=categorical",
+    "algorithm.reward_clip=0.5", "collector.environments=3",
+)  # fmt: skip
 
 
-@pytest.mark.parametrize("overrides", [(), HARD], ids=["plain", "everything on"])
+@pytest.mark.parametrize(
+    "overrides", [(), HARD, RAINBOW], ids=["plain", "everything on", "rainbow"]
+)
 def test_two_runs_with_one_seed_end_with_the_same_weights_bit_for_bit(tmp_path, overrides):
     results = [train(tmp_path / name, *overrides) for name in ("one", "two")]
     assert equal(weights(tmp_path / "one"), weights(tmp_path / "two"))
@@ -91,6 +98,9 @@ def test_a_replay_on_disk_teaches_what_one_in_ram_does_bit_for_bit(tmp_path, ove
         "exploration.epsilon_decay_environment_steps=0", "exploration.kind=ladder",
         "environment.max_episode_steps=3", "environment.frame_stack=2",
         "collector.environments=2", "collector.block_transitions=8",
+        "algorithm.distribution=categorical", "algorithm.distribution=quantile",
+        "algorithm.munchausen=true", "algorithm.value_rescaling=true",
+        "algorithm.reward_clip=0.5", "network.noisy=true",
         'environment.wrappers=[{name="ClipReward", kwargs={min_reward=0, max_reward=0.5}}]',
     ],
 )  # fmt: skip
@@ -100,6 +110,40 @@ def test_every_switch_changes_the_computation(tmp_path, plain, override):
     assert {name: tensor.shape for name, tensor in other.items()} != {
         name: tensor.shape for name, tensor in plain.items()
     } or not equal(plain, other)
+
+
+@pytest.mark.parametrize(
+    ("switch", "number"),
+    [
+        ("algorithm.distribution=categorical", "algorithm.v_min=-1"),
+        ("algorithm.distribution=categorical", "algorithm.v_max=1"),
+        ("algorithm.distribution=quantile", "algorithm.huber_delta=0.01"),
+        ("algorithm.distribution=categorical", "algorithm.double=true"),
+        ("algorithm.distribution=quantile", "algorithm.double=true"),
+        ("algorithm.munchausen=true", "algorithm.munchausen_alpha=0"),
+        ("algorithm.munchausen=true", "algorithm.munchausen_temperature=0.3"),
+        ("algorithm.munchausen=true", "algorithm.munchausen_clip=0"),
+        ("algorithm.value_rescaling=true", "algorithm.value_rescaling_epsilon=0.5"),
+        ("network.noisy=true", "network.noisy_sigma=0"),
+    ],
+)
+def test_every_number_of_a_switch_changes_the_computation(tmp_path, switch, number):
+    train(tmp_path / "one", switch)
+    train(tmp_path / "two", switch, number)
+    assert not equal(weights(tmp_path / "one"), weights(tmp_path / "two"))
+
+
+def test_a_reward_clip_of_0_is_none_and_one_above_all_rewards_changes_nothing(tmp_path, plain):
+    for clip in (0, 5):
+        train(tmp_path / str(clip), f"algorithm.reward_clip={clip}")
+        assert equal(weights(tmp_path / str(clip)), plain)
+
+
+def test_returns_that_are_reported_are_not_clipped(tmp_path):
+    wide = train(tmp_path / "wide").summary
+    clipped = train(tmp_path / "clipped", "algorithm.reward_clip=0.01").summary
+    assert clipped["best_evaluation_return"] > 0.01
+    assert wide["best_evaluation_return"] > 0.01
 
 
 @pytest.fixture(scope="module")

@@ -67,12 +67,27 @@ def linear(x, layer, arrays, _spec):
     return arrays[f"{layer.name}.weight"] @ x + arrays[f"{layer.name}.bias"]
 
 
-def dueling(x, layer, arrays, _spec):
+def dueling(x, layer, arrays, spec):
     value = arrays[f"{layer.name}.value.weight"] @ x + arrays[f"{layer.name}.value.bias"]
     advantage = (
         arrays[f"{layer.name}.advantage.weight"] @ x + arrays[f"{layer.name}.advantage.bias"]
     )
-    return value + advantage - advantage.mean()
+    advantage = advantage.reshape(spec.num_actions, len(value))
+    return (value + advantage - advantage.mean(0)).reshape(-1)
+
+
+def categorical(x, layer, _arrays, spec):
+    values = []
+    for logits in x.reshape(spec.num_actions, layer.numbers):
+        weights = [math.exp(logit - max(logits)) for logit in logits]
+        step = (layer.v_max - layer.v_min) / (layer.numbers - 1)
+        atoms = [layer.v_min + step * i for i in range(layer.numbers)]
+        values.append(sum(w * z for w, z in zip(weights, atoms, strict=True)) / sum(weights))
+    return np.array(values)
+
+
+def quantiles(x, layer, _arrays, spec):
+    return np.array([row.sum() / layer.numbers for row in x.reshape(spec.num_actions, -1)])
 
 
 OPERATIONS = {
@@ -80,5 +95,9 @@ OPERATIONS = {
     "image": image,
     "convolution": convolution,
     "linear": linear,
+    "noisy_linear": linear,
     "dueling": dueling,
+    "noisy_dueling": dueling,
+    "categorical": categorical,
+    "quantiles": quantiles,
 }

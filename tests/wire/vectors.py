@@ -469,6 +469,25 @@ DUELING_HEAD = {
     "head.value.bias": _array([0.2]),
     **{f"head.advantage.{name}": array for name, array in HEAD.items()},
 }
+NOISY_LAYERS = {
+    **HIDDEN,
+    "hidden_0.weight_sigma": _array([[0.25, 0.25], [0.5, 0.5], [0.125, 0.125]]),
+    "hidden_0.bias_sigma": _array([0.25, 0.25, 0.25]),
+    **PLAIN_HEAD,
+    "head.weight_sigma": _array([[0.5, 0.5, 0.5], [0.25, 0.25, 0.25]]),
+    "head.bias_sigma": _array([0.5, 0.125]),
+}
+DISTRIBUTED_HEAD = {
+    "head.weight": _array(
+        [[1, -0.5, 0.25], [0.5, 1, -1], [0, 0.25, 0.5], [0.25, 0, 1], [1, 1, 0], [0, -1, 0.5]]
+    ),
+    "head.bias": _array([0.05, -0.05, 0.1, 0, -0.1, 0.2]),
+}
+DUELING_DISTRIBUTED_HEAD = {
+    "head.value.weight": _array([[0.5, 1, -0.5], [0, 0.5, 0.25], [1, 0, -1]]),
+    "head.value.bias": _array([0.2, -0.1, 0]),
+    **{name.replace("head", "head.advantage"): array for name, array in DISTRIBUTED_HEAD.items()},
+}
 CNN = {
     "convolution_0.weight": _array([[[[1, 0], [0, -1]]]]),
     "convolution_0.bias": _array([0.1]),
@@ -483,8 +502,8 @@ def layer(op: str, name: str = "", activation: str = "", **more: Any) -> Network
     return NetworkLayer(op=op, name=name, activation=activation, **more)
 
 
-def _mlp(activation: str, head: str = "linear") -> tuple[NetworkLayer, ...]:
-    return layer("flatten"), layer("linear", "hidden_0", activation), layer(head, "head")
+def _mlp(activation: str, head: str = "linear", *after: NetworkLayer) -> tuple[NetworkLayer, ...]:
+    return layer("flatten"), layer("linear", "hidden_0", activation), layer(head, "head"), *after
 
 
 def networks() -> list[dict[str, Any]]:
@@ -508,6 +527,31 @@ def networks() -> list[dict[str, Any]]:
             VECTOR,
             _mlp("relu", "dueling"),
             HIDDEN | DUELING_HEAD,
+            observations,
+        ),
+        (
+            "noisy",
+            VECTOR,
+            (
+                layer("flatten"),
+                layer("noisy_linear", "hidden_0", "relu"),
+                layer("noisy_linear", "head"),
+            ),
+            NOISY_LAYERS,
+            observations,
+        ),
+        (
+            "categorical",
+            VECTOR,
+            _mlp("relu", "linear", layer("categorical", numbers=3, v_min=-1.0, v_max=2.0)),
+            HIDDEN | DISTRIBUTED_HEAD,
+            observations,
+        ),
+        (
+            "quantiles_dueling",
+            VECTOR,
+            _mlp("relu", "dueling", layer("quantiles", numbers=3)),
+            HIDDEN | DUELING_DISTRIBUTED_HEAD,
             observations,
         ),
         ("cnn", IMAGE, (image, *convolved, layer("linear", "head")), CNN, [pixels]),

@@ -14,13 +14,17 @@ from zdqn.config.schema import Config
 from zdqn.errors import MismatchError
 
 _EVERY_LINK = ("links.ping_period_s", "links.dead_after_s")
-_WITH_LEARNER = ("environment", "network", *_EVERY_LINK)
+_NETWORK_OUTPUT = tuple(
+    f"algorithm.{key}" for key in ("distribution", "atoms", "v_min", "v_max", "quantiles")
+)
+_WITH_LEARNER = ("environment", "network", *_NETWORK_OUTPUT, *_EVERY_LINK)
 
 AGREEMENTS: dict[tuple[str, str], tuple[str, ...]] = {
     ("collector", "learner"): (
         *_WITH_LEARNER,
         "algorithm.discount",
         "algorithm.n_step",
+        "algorithm.reward_clip",
         "collector.block_transitions",
         "exploration",
         "replay.initial_priority",
@@ -32,6 +36,7 @@ AGREEMENTS: dict[tuple[str, str], tuple[str, ...]] = {
         "algorithm.batch_size",
         "algorithm.discount",  # which the memory tells those who import
         "algorithm.n_step",
+        "algorithm.reward_clip",
         "collector.block_transitions",
         "replay.capacity",
         "replay.frames_per_transition",

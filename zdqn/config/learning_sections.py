@@ -56,6 +56,43 @@ class AlgorithmSection(Section, frozen=True, kw_only=True):
     double: Annotated[bool, key("Double DQN: the online network chooses the bootstrap action.")] = (
         False
     )
+    distribution: Annotated[
+        Literal["none", "categorical", "quantile"],
+        key(
+            "What is learned of an action's return: its mean alone (`none`), or its distribution, "
+            "as probabilities of fixed values (`categorical`, C51) or as quantiles (`quantile`, "
+            "QR-DQN)."
+        ),
+    ] = "none"
+    atoms: Annotated[int, key("Values of a categorical distribution.", ge=2, le=10_000)] = 51
+    v_min: Annotated[float, key("Lowest value of a categorical distribution.")] = -10.0
+    v_max: Annotated[float, key("Highest value of a categorical distribution.")] = 10.0
+    quantiles: Annotated[int, key("Quantiles of a distribution.", ge=1, le=10_000)] = 200
+    munchausen: Annotated[
+        bool,
+        key("Munchausen DQN: a softmax policy, and its log-probabilities count as rewards."),
+    ] = False
+    munchausen_alpha: Annotated[
+        float, key("How much of the log-policy is added to the reward.", ge=0, le=1)
+    ] = 0.9
+    munchausen_temperature: Annotated[
+        float, key("Temperature of the softmax policy (tau).", gt=0)
+    ] = 0.03
+    munchausen_clip: Annotated[
+        float, key("Lowest value of the temperature times the log-policy.", le=0)
+    ] = -1.0
+    value_rescaling: Annotated[
+        bool, key("Values are learned through h(x) = sign(x) (sqrt(abs(x) + 1) - 1) + epsilon x.")
+    ] = False
+    value_rescaling_epsilon: Annotated[float, key("The epsilon of h.", gt=0)] = 1e-2
+    reward_clip: Annotated[
+        float,
+        key(
+            "Largest magnitude of an environment step's reward in what is learned from; reported "
+            "returns are not clipped. 0 leaves rewards alone.",
+            ge=0,
+        ),
+    ] = 0.0
     batch_size: Annotated[int, key("Transitions in one update.", ge=1)] = 32
     loss: Annotated[Literal["huber", "squared"], key("Loss of one temporal-difference error.")] = (
         "huber"
@@ -102,6 +139,11 @@ class NetworkSection(Section, frozen=True, kw_only=True):
         key("How weights begin; `default` is torch's own, `xavier` sets biases to 0.01."),
     ] = "default"
     dueling: Annotated[bool, key("Dueling heads: a state value plus centred advantages.")] = False
+    noisy: Annotated[
+        bool,
+        key("Noisy fully connected layers, which explore by themselves; epsilon does so besides."),
+    ] = False
+    noisy_sigma: Annotated[float, key("Noise that noisy layers begin with (sigma_0).", ge=0)] = 0.5
     function: Annotated[
         str | None,
         key(

@@ -69,6 +69,7 @@ class Config(Section, frozen=True, kw_only=True):
         super().__post_init__()
         self._check_numbers()
         self._check_together()
+        self._check_algorithm()
 
     def _check_numbers(self) -> None:
         for section in self.__struct_fields__:
@@ -99,6 +100,79 @@ class Config(Section, frozen=True, kw_only=True):
                 f"transitions, which must fit one block. Set it to {collector.environments} or "
                 f"more."
             )
+
+    def _check_algorithm(self) -> None:
+        algorithm, network = self.algorithm, self.network
+        distribution = algorithm.distribution
+        estimated = self.replay.initial_priority == "collector"
+        if distribution == "categorical" and algorithm.v_min >= algorithm.v_max:
+            raise ConfigError(
+                f"algorithm.v_min is {algorithm.v_min:g} and algorithm.v_max {algorithm.v_max:g}, "
+                f"but a distribution lies between them. Set algorithm.v_min below the lowest and "
+                f"algorithm.v_max above the highest return that is to be told apart."
+            )
+        if network.noisy and (":" in network.kind or network.function is not None):
+            raise ConfigError(
+                "network.noisy is true, but the network is one of your own, whose layers are its "
+                "own business. Build it of zdqn.rl.noisy.NoisyLinear, whose noise is drawn "
+                "likewise, and set network.noisy = false."
+            )
+        clashes = (
+            (
+                distribution != "none" and algorithm.value_rescaling,
+                f'algorithm.distribution is "{distribution}" and algorithm.value_rescaling is true',
+                "the mean of rescaled returns is not the rescaled mean, so that actions would be "
+                "chosen for something else than their return",
+                'algorithm.distribution = "none" or algorithm.value_rescaling = false',
+            ),
+            (
+                distribution != "none" and algorithm.munchausen,
+                f'algorithm.distribution is "{distribution}" and algorithm.munchausen is true',
+                "Munchausen is built for action values alone",
+                'algorithm.distribution = "none" or algorithm.munchausen = false',
+            ),
+            (
+                distribution != "none" and algorithm.loss == "squared",
+                f'algorithm.distribution is "{distribution}" and algorithm.loss is "squared"',
+                "a distribution has a loss of its own",
+                'algorithm.loss = "huber", which leaves the choice to the distribution',
+            ),
+            (
+                algorithm.munchausen and algorithm.value_rescaling,
+                "algorithm.munchausen and algorithm.value_rescaling are true",
+                "a softmax of rescaled values is another policy",
+                "one of them to false",
+            ),
+            (
+                algorithm.munchausen and algorithm.double,
+                "algorithm.munchausen and algorithm.double are true",
+                "Munchausen bootstraps from the mean over its policy, in which no action is chosen",
+                "one of them to false",
+            ),
+            (
+                algorithm.munchausen and algorithm.n_step > 1,
+                f"algorithm.munchausen is true and algorithm.n_step is {algorithm.n_step}",
+                "each step of a return would bring its own log-probability, and those between "
+                "its ends are not stored",
+                "algorithm.n_step = 1 or algorithm.munchausen = false",
+            ),
+            (
+                distribution != "none" and estimated,
+                f'algorithm.distribution is "{distribution}" and replay.initial_priority is '
+                f'"collector"',
+                "collectors estimate TD errors, and priorities are losses of distributions then",
+                'replay.initial_priority = "max"',
+            ),
+            (
+                algorithm.value_rescaling and estimated,
+                'algorithm.value_rescaling is true and replay.initial_priority is "collector"',
+                "collectors estimate TD errors of returns that are not rescaled",
+                'replay.initial_priority = "max"',
+            ),
+        )
+        for clashing, what, why, way_out in clashes:
+            if clashing:
+                raise ConfigError(f"{what}, but {why}. Set {way_out}.")
 
     @overload
     def replace(self, changes: str, value: Any) -> Config: ...

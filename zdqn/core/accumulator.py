@@ -24,6 +24,7 @@ from zdqn.core.step_log import StepLog
 from zdqn.data import Block, EnvironmentSpec
 from zdqn.errors import ConfigError, UsageError, ZdqnError
 from zdqn.rl.action_masks import pack_masks, unpack_masks
+from zdqn.rl.reward_clipping import clip_rewards
 
 
 class Accumulator:
@@ -68,6 +69,7 @@ class Accumulator:
         n_step: int,
         discount: float,
         block_transitions: int,
+        reward_clip: float = 0.0,
         refuse: Callable[[int, int, str], ZdqnError] | None = None,
     ) -> None:
         """Make room.
@@ -78,6 +80,7 @@ class Accumulator:
             n_step: rewards in a return, >= 1.
             discount: gamma of one environment step, in [0, 1].
             block_transitions: most transitions in a block, >= N.
+            reward_clip: largest magnitude that a step's reward counts, >= 0; 0 for no limit.
             refuse: makes the error for a frame that is not finite, from its environment, the steps
                 of all environments by then, and what it is; None for a `UsageError`.
 
@@ -91,6 +94,8 @@ class Accumulator:
             )
         if not 0 <= discount <= 1:
             raise UsageError(f"discount is {discount}, but lies between 0 and 1.")
+        if reward_clip < 0:
+            raise UsageError(f"reward_clip is {reward_clip}, but is at least 0, for no limit.")
         if block_transitions < environments:
             raise ConfigError(
                 f"block_transitions is {block_transitions}, but {environments} environments step "
@@ -101,6 +106,7 @@ class Accumulator:
         self._count = environments
         self._n_step = n_step
         self._discount = discount
+        self._reward_clip = reward_clip
         self._block_transitions = block_transitions
         self._refuse = refuse or self._refuse_argument
         self._wait = n_step - 1  # later steps of its environment that a step waits for
@@ -199,7 +205,7 @@ class Accumulator:
         done = read_actions(actions, count, self._spec.num_actions)
         check_allowed(done, self._allowed_at(numbers))
         masks = _pack(read_masks(allowed, self._spec, environments, "allowed", over=over))
-        brought = read_rewards(rewards, count)
+        brought = clip_rewards(read_rewards(rewards, count), self._reward_clip)
         if chosen_q is not None and best_q is not None:
             chosen_q = read_numbers("chosen_q", chosen_q, count, "f")
             best_q = read_numbers("best_q", best_q, count, "f")
@@ -288,8 +294,9 @@ class Accumulator:
             allowed: at `frames`, shape (N, num_actions), bool; None where the spec has no masks.
         """
         self._wait = self._n_step - (chosen_q is None)
+        brought = clip_rewards(rewards, self._reward_clip)
         self._log.append(
-            None, actions, rewards, frames, terminated, truncated, weight_version,
+            None, actions, brought, frames, terminated, truncated, weight_version,
             chosen_q, best_q, starting, self._wait, _pack(allowed),
         )  # fmt: skip
 

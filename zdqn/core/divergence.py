@@ -18,6 +18,8 @@ _FAR = 100.0
 """Values that are so many times too large are warned of without a look before."""
 _FALLING = 0.9
 _FIRST_UPDATES = 100
+_EDGE = 0.05
+"""Values that are so near to the end of a range, as a share of it, may be more than it can tell."""
 
 
 class Divergence:
@@ -28,18 +30,26 @@ class Divergence:
         max_gradient_norm: for the advice; 0 for no limit.
         discount: gamma, in [0, 1].
         n_step: rewards in a return, >= 1.
+        value_range: lowest and highest return that can be told; None for no bounds.
 
     Attributes:
         largest_return: magnitude of the largest n-step return to learn from, >= 0.
     """
 
     def __init__(
-        self, *, learning_rate: float, max_gradient_norm: float, discount: float, n_step: int
+        self,
+        *,
+        learning_rate: float,
+        max_gradient_norm: float,
+        discount: float,
+        n_step: int,
+        value_range: tuple[float, float] | None = None,
     ) -> None:
         self._learning_rate = learning_rate
         self._max_gradient_norm = max_gradient_norm
         self._discount = discount
         self._n_step = n_step
+        self._range = value_range
         self._excess = 0.0
         self._warned = False
         self.largest_return = 0.0
@@ -101,26 +111,51 @@ class Divergence:
             updates: made so far.
             environment_steps: of all collectors so far, >= 0.
             q_mean: mean highest value of a batch; None if the objective gives none.
-            td_error_mean: mean absolute TD error of the same.
+            td_error_mean: mean absolute TD error of the same; None where priorities are none.
 
         Returns:
             A warning, the first time; "" otherwise.
         """
-        if q_mean is None or td_error_mean is None or self._warned:
+        if q_mean is None or self._warned:
             return ""
         allowed = self.largest_value(environment_steps)
         limit = _MARGIN * allowed + _SLACK
-        before, self._excess = self._excess, max(abs(q_mean), td_error_mean / 2) / limit
+        before, self._excess = self._excess, max(abs(q_mean), (td_error_mean or 0) / 2) / limit
         stays = before > 0 and self._excess > max(1, _FALLING * before)
         if not stays and not (self._excess > _FAR and updates >= _FIRST_UPDATES):
             return ""
         self._warned = True
+        error = f" and the mean TD error {td_error_mean:.3g}" if td_error_mean is not None else ""
         return (
             f"values have left what rewards and discount allow: after {updates} updates q_mean is "
-            f"{q_mean:.3g} and the mean TD error {td_error_mean:.3g}, but with n-step returns of "
+            f"{q_mean:.3g}{error}, but with n-step returns of "
             f"at most {self.largest_return:.3g} and algorithm.discount = {self._discount:g} no "
             f"value is larger than {allowed:.3g}. Learning probably diverges, and goes on. "
             f"{self._advice}"
+        )
+
+    def look_at_range(self, *, updates: int, q_mean: float | None) -> str:
+        """Notice values that have come to the end of what a distribution can tell.
+
+        Args:
+            updates: made so far.
+            q_mean: mean highest value of a batch; None if the objective gives none.
+
+        Returns:
+            A warning, the first time; "" otherwise.
+        """
+        if self._range is None or q_mean is None or updates < _FIRST_UPDATES:
+            return ""
+        low, high = self._range
+        edge = _EDGE * (high - low)
+        # With no negative returns told apart, values near the low end are those of no reward.
+        if q_mean < high - edge and (low >= 0 or q_mean > low + edge):
+            return ""
+        self._range = None
+        return (
+            f"values have come to the end of what algorithm.v_min = {low:g} and algorithm.v_max = "
+            f"{high:g} can tell: after {updates} updates q_mean is {q_mean:.3g}, and every return "
+            f"beyond them counts as the nearer one. Set them further apart, unless there is none."
         )
 
     def largest_value(self, environment_steps: int) -> float:

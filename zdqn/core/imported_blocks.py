@@ -28,6 +28,7 @@ class ImportedBlocks:
         n_step: rewards in a return, >= 1.
         discount: gamma of one environment step, in [0, 1].
         block_transitions: most transitions in a block, >= 1.
+        reward_clip: largest magnitude that a step's reward counts, >= 0; 0 for no limit.
 
     Attributes:
         environment_steps: 0, for who sends the blocks.
@@ -47,6 +48,7 @@ class ImportedBlocks:
         n_step: int,
         discount: float,
         block_transitions: int,
+        reward_clip: float = 0.0,
     ) -> None:
         self._accumulator = Accumulator(
             spec,
@@ -54,6 +56,7 @@ class ImportedBlocks:
             n_step=n_step,
             discount=discount,
             block_transitions=block_transitions,
+            reward_clip=reward_clip,
         )
         self.steps = 0
         self.over = False

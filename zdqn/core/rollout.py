@@ -38,6 +38,7 @@ class Rollout:
         n_step: int,
         discount: float,
         block_transitions: int,
+        reward_clip: float = 0.0,
         seed: int,
         label: str,
     ) -> None:
@@ -49,6 +50,8 @@ class Rollout:
             n_step: rewards in a return, >= 1.
             discount: gamma of one environment step, in [0, 1].
             block_transitions: most transitions in a block, >= N.
+            reward_clip: largest magnitude that a step's reward counts in transitions, >= 0; 0 for
+                no limit. Episodes have the environment's own.
             seed: seed of the environments, >= 0.
             label: who steps them, for messages, such as ``collector-3``.
 
@@ -62,6 +65,7 @@ class Rollout:
             n_step=n_step,
             discount=discount,
             block_transitions=block_transitions,
+            reward_clip=reward_clip,
             refuse=lambda *why: self._stepper.refuse(*why),
         )
         self._stepper = EnvironmentStepper(environments, spec, seed=seed, label=label)

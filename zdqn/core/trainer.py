@@ -14,6 +14,7 @@ from zdqn.data import Batch
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.rl.adam import AdamSettings
 from zdqn.rl.layer_descriptions import LayerDescription, describe_layers
+from zdqn.rl.noisy import noise_of
 from zdqn.rl.objectives import Objective
 from zdqn.rl.optimizer import GradientHook, Optimizer
 from zdqn.rl.option_checks import check_choice, check_range
@@ -40,6 +41,7 @@ class Trainer:
         device: ``"cpu"``, ``"cuda"``, or ``"auto"`` for CUDA where there is one.
         compile: whether updates run as compiled graphs; see `Optimizer`.
         gradient_hook: what happens between gradients and step; see `Optimizer`.
+        noise_seed: decides the noise of noisy layers, for each update anew.
 
     Attributes:
         online: the live online network.
@@ -68,6 +70,7 @@ class Trainer:
         device: str,
         compile: bool,  # noqa: A002 - the name that the configuration has
         gradient_hook: GradientHook | None = None,
+        noise_seed: int = 0,
     ) -> None:
         check_choice("target_network", target_network, ("none", "hard", "soft"))
         period, rate = target_update_period_updates, target_update_rate
@@ -91,6 +94,7 @@ class Trainer:
             max_gradient_norm=max_gradient_norm,
             compile=compile,
             gradient_hook=gradient_hook,
+            noise_seed=noise_seed,
         )
 
     def prepare(
@@ -167,7 +171,8 @@ class Trainer:
             raise ConfigError("only a CPU's updates are compiled several in one call.")
         # Where the target network follows in every update, it does so within the graph.
         follows = self.target is not self.online and self._target_period_updates == 1
-        follows = follows and not any(True for _ in self.online.buffers())
+        lasting_buffers = len([*self.online.buffers()]) - len(noise_of(self.online))
+        follows = follows and not lasting_buffers
         return self._optimizer.trace(batch, self._target_rate if follows else None)
 
     def adopt(self, path: str) -> None:

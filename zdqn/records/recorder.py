@@ -74,6 +74,11 @@ class Recorder(Closing):
             max_gradient_norm=config.algorithm.max_gradient_norm,
             discount=config.algorithm.discount,
             n_step=config.algorithm.n_step,
+            value_range=(
+                (config.algorithm.v_min, config.algorithm.v_max)
+                if config.algorithm.distribution == "categorical"
+                else None
+            ),
         )
         self._unseen: tuple[Counters, Update] | None = None
         self._looked_s = -inf
@@ -171,13 +176,15 @@ class Recorder(Closing):
         newest = UpdateMeans()
         newest.add([update])
         seen = newest.take()
-        warning = self.divergence.look(
+        has_td_errors = self._config.algorithm.distribution == "none"
+        of_values = self.divergence.look(
             updates=counters.updates,
             environment_steps=counters.environment_steps,
             q_mean=seen.q_mean,
-            td_error_mean=seen.td_error_mean,
+            td_error_mean=seen.td_error_mean if has_td_errors else None,
         )
-        if warning:
+        of_range = self.divergence.look_at_range(updates=counters.updates, q_mean=seen.q_mean)
+        for warning in filter(None, (of_values, of_range)):
             logger.warning("%s", warning)
 
     def freeze(

@@ -18,8 +18,17 @@ from zdqn.records.run_files import RunFiles
 
 logger = logging.getLogger("zdqn.learner")
 
-_FITS = ("network.kind", "network.hidden", "network.dueling", "environment.frame_stack")
+_FITS = (
+    "network.kind",
+    "network.hidden",
+    "network.dueling",
+    "network.noisy",
+    "algorithm.distribution",
+    "environment.frame_stack",
+)
 """Keys that give the network its shape: its weights fit no other."""
+_NUMBERS = {"categorical": "algorithm.atoms", "quantile": "algorithm.quantiles"}
+"""Likewise, for each distribution."""
 _MEANING = ("environment", "network", "algorithm", "replay", "exploration")
 _MEANING_KEYS = ("evaluator.episodes", "evaluator.epsilon")
 _WHERE_AND_HOW = ("run", "launch", "links", "memory")
@@ -86,7 +95,7 @@ def load_resumption(
         for key, values in changed.items()
         if key.startswith("environment.") and not _is_function(key, values)
     ]
-    _check_fits(resume, changed)
+    _check_fits(resume, changed, config.algorithm.distribution)
     if moved and is_same_directory(resume, into):
         raise MismatchError(
             f"The run in {resume} is of another environment: {_list(changed, moved)}. Its scores "
@@ -119,11 +128,12 @@ def _is_function(key: str, values: tuple[Any, Any]) -> bool:
     return key in FUNCTION_KEYS and None not in values
 
 
-def _check_fits(resume: Path, changed: dict[str, tuple[Any, Any]]) -> None:
+def _check_fits(resume: Path, changed: dict[str, tuple[Any, Any]], distribution: str) -> None:
+    shapes = (*_FITS, _NUMBERS.get(distribution))
     misfits = [
         key
         for key, values in changed.items()
-        if key in _FITS or (key == "network.function" and not _is_function(key, values))
+        if key in shapes or (key == "network.function" and not _is_function(key, values))
     ]
     if misfits:
         raise MismatchError(

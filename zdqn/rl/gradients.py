@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value
 
+from zdqn.rl.noisy import noise_of
 from zdqn.rl.objectives import Forward
 
 Seen: TypeAlias = tuple[Tensor, dict[str, Tensor]]
@@ -94,18 +95,40 @@ class Surroundings(NamedTuple):
         buffers: of the online network; updates write to them.
         frozen: parameters of the online network without gradients.
         target_buffers: of the target network; none if it is the online network.
+        noise: of the online network, other numbers in each update.
+        target_noise: of the target network; none if it is the online network.
     """
 
     buffers: dict[str, Tensor]
     frozen: dict[str, Tensor]
     target_buffers: dict[str, Tensor]
+    noise: dict[str, Tensor]
+    target_noise: dict[str, Tensor]
 
     @classmethod
     def of(cls, online: nn.Module, target: nn.Module) -> Surroundings:
         """Give those of two networks, which may be one; they stay the networks' own."""
         frozen = {name: p.detach() for name, p in online.named_parameters() if not p.requires_grad}
-        target_buffers = {} if target is online else dict(target.named_buffers())
-        return cls(dict(online.named_buffers()), frozen, target_buffers)
+        buffers, noise = _buffers_of(online)
+        target_buffers, target_noise = ({}, {}) if target is online else _buffers_of(target)
+        return cls(buffers, frozen, target_buffers, noise, target_noise)
+
+    @property
+    def lasting(self) -> tuple[dict[str, Tensor], ...]:
+        """Give the groups of those that stay from update to update."""
+        return (self.buffers, self.frozen, self.target_buffers)
+
+    @property
+    def drawn(self) -> tuple[dict[str, Tensor], ...]:
+        """Give the groups of those that each update has of its own."""
+        return (self.noise, self.target_noise)
+
+
+def _buffers_of(network: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Give a network's buffers by name, and apart from them its noise."""
+    noise = noise_of(network)
+    buffers = {name: each for name, each in network.named_buffers() if name not in noise}
+    return buffers, noise
 
 
 class Functional(Differentiation):
@@ -122,8 +145,8 @@ class Functional(Differentiation):
     ) -> None:
         self._online = online
         self._target = target
-        own = Surroundings(dict(online.named_buffers()), {}, {})
-        self._buffers, self._frozen, self._target_buffers = surroundings or own
+        own = Surroundings(_buffers_of(online)[0], {}, {}, {}, {})
+        self._around = surroundings or own
 
     def __call__(
         self,
@@ -136,23 +159,24 @@ class Functional(Differentiation):
         def loss_of(weights: dict[str, Tensor]) -> tuple[Tensor, tuple[Seen, dict[str, Tensor]]]:
             # Copies, as what is from outside may not be written to here: a batch normalization
             # writes down its statistics.
-            buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
+            around = self._around
+            buffers = {name: buffer.clone() for name, buffer in around.buffers.items()}
+            besides = {**around.frozen, **buffers, **around.noise}
 
             def online(observations: Tensor) -> Tensor:
-                tensors = {**weights, **self._frozen, **buffers}
+                tensors = {**weights, **besides}
                 return cast(Tensor, functional_call(self._online, tensors, (observations,)))
 
             def target(observations: Tensor) -> Tensor:
-                tensors = {**target_parameters, **self._target_buffers}
+                tensors = {**target_parameters, **around.target_buffers, **around.target_noise}
                 if self._target is self._online:
-                    tensors.update(self._frozen)
-                    tensors.update(buffers)
+                    tensors.update(besides)
                 return cast(Tensor, functional_call(self._target, tensors, (observations,)))
 
             loss, seen = compute_loss(online, target)
             return loss, (seen, buffers)
 
         gradients, (loss, (seen, buffers)) = grad_and_value(loss_of, has_aux=True)(parameters)
-        for name, buffer in self._buffers.items():
+        for name, buffer in self._around.buffers.items():
             buffer.copy_(buffers[name])
         return Descent(gradients, loss, seen)

@@ -8,17 +8,23 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from torch import nn
 
+    from zdqn.rl.distributions import Distribution
+
 
 class LayerDescription(NamedTuple):
     """One step from an observation to action values; ``docs/protocol.md`` has the formulae.
 
     Attributes:
-        op: "flatten", "image", "convolution", "linear" or "dueling".
+        op: "flatten", "image", "convolution", "linear", "noisy_linear", "dueling", "noisy_dueling",
+            "categorical" or "quantiles".
         name: what the names of its parameters begin with.
         activation: one of `zdqn.rl.networks.ACTIVATIONS`, applied to what it gives; "" for none.
         stride: of a convolution, in both directions.
         scale: by which an image is multiplied.
         channels_last: whether they are the last axis of a frame of three.
+        numbers: given for each action, by a distribution.
+        v_min: lowest value of a categorical one.
+        v_max: highest.
     """
 
     op: str
@@ -27,6 +33,9 @@ class LayerDescription(NamedTuple):
     stride: int = 1
     scale: float = 1.0
     channels_last: bool = False
+    numbers: int = 1
+    v_min: float = 0.0
+    v_max: float = 0.0
 
 
 def describe_layers(network: nn.Module) -> tuple[LayerDescription, ...]:
@@ -40,12 +49,33 @@ def describe_layers(network: nn.Module) -> tuple[LayerDescription, ...]:
     """
     from torch import nn
 
-    if type(network) is not nn.Sequential:
+    from zdqn.rl.distributions import DistributionalNetwork
+
+    if type(network) not in (nn.Sequential, DistributionalNetwork):
         return ()
     try:
-        return tuple(_describe(dict(network.named_children())))
+        layers = tuple(_describe(dict(network.named_children())))
+        if isinstance(network, DistributionalNetwork):
+            layers = (*layers, _describe_distribution(network.distribution))
     except _UnknownLayerError:
         return ()
+    return layers
+
+
+def _describe_distribution(distribution: Distribution) -> LayerDescription:
+    from zdqn.rl.categorical import Categorical
+    from zdqn.rl.quantiles import Quantiles
+
+    if isinstance(distribution, Categorical):
+        return LayerDescription(
+            "categorical",
+            numbers=distribution.numbers,
+            v_min=distribution.v_min,
+            v_max=distribution.v_max,
+        )
+    if isinstance(distribution, Quantiles):
+        return LayerDescription("quantiles", numbers=distribution.numbers)
+    raise _UnknownLayerError
 
 
 class _UnknownLayerError(Exception):
@@ -57,6 +87,7 @@ def _describe(layers: dict[str, nn.Module]) -> Iterator[LayerDescription]:
 
     from zdqn.rl.layers import DuelingHead, ImageInput, VectorInput
     from zdqn.rl.networks import ACTIVATIONS
+    from zdqn.rl.noisy import NoisyLinear
 
     names = {kind: name for name, kind in ACTIVATIONS.items()}
     waiting: LayerDescription | None = None  # for an activation, if one follows
@@ -74,11 +105,17 @@ def _describe(layers: dict[str, nn.Module]) -> Iterator[LayerDescription]:
             yield LayerDescription("image", scale=layer.scale, channels_last=layer.channels_last)
         elif type(layer) is nn.Conv2d:
             waiting = LayerDescription("convolution", name, stride=layer.stride[0])
-        elif type(layer) is nn.Linear:
-            waiting = LayerDescription("linear", name)
+        elif type(layer) in (nn.Linear, NoisyLinear):
+            waiting = LayerDescription(f"{_noisy(layer)}linear", name)
         elif type(layer) is DuelingHead:
-            yield LayerDescription("dueling", name)
+            yield LayerDescription(f"{_noisy(layer.value)}dueling", name)
         else:
             raise _UnknownLayerError
     if waiting is not None:
         yield waiting
+
+
+def _noisy(layer: nn.Module) -> str:
+    from zdqn.rl.noisy import NoisyLinear
+
+    return "noisy_" if type(layer) is NoisyLinear else ""

@@ -3,30 +3,51 @@
 from __future__ import annotations
 
 import math
-from typing import cast
+from collections.abc import Callable
+from typing import TypeAlias, cast
 
 import torch
 from torch import Tensor, nn
 
 from zdqn.data import EnvironmentSpec
 
+MakeLinear: TypeAlias = Callable[[int, int], nn.Linear]
+"""Makes a fully connected layer for numbers of inputs and outputs."""
+
 
 class DuelingHead(nn.Module):
     """Combine a state value and advantages: `V + A - mean_a A`.
 
+    Args:
+        features: inputs, F.
+        num_actions: A.
+        numbers: that are given for each action, each combined on its own; 1 for a value.
+        linear: makes both heads.
+
     Reference:
-        Wang et al. 2016, arXiv:1511.06581, equation 9.
+        Wang et al. 2016, arXiv:1511.06581, equation 9; Hessel et al. 2018, arXiv:1710.02298, "The
+        Integrated Agent", for distributions.
     """
 
-    def __init__(self, features: int, num_actions: int) -> None:
+    def __init__(
+        self,
+        features: int,
+        num_actions: int,
+        numbers: int = 1,
+        linear: MakeLinear = nn.Linear,
+    ) -> None:
         super().__init__()
-        self.value = nn.Linear(features, 1)
-        self.advantage = nn.Linear(features, num_actions)
+        self.numbers = numbers
+        self.value = linear(features, numbers)
+        self.advantage = linear(features, num_actions * numbers)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Give action values, shape (B, num_actions), of features (B, F)."""
-        advantage = self.advantage(features)
-        return cast(Tensor, self.value(features) + advantage - advantage.mean(1, keepdim=True))
+        """Give action values, shape (B, num_actions * numbers), of features (B, F)."""
+        value, advantage = self.value(features), self.advantage(features)
+        if self.numbers > 1:
+            value, advantage = value[:, None], advantage.unflatten(1, (-1, self.numbers))
+        combined = value + advantage - advantage.mean(1, keepdim=True)
+        return cast(Tensor, combined if self.numbers == 1 else combined.flatten(1))
 
 
 class VectorInput(nn.Module):

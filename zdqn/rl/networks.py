@@ -2,7 +2,8 @@
 
 A network takes observations of shape (B, *spec.stacked_shape) in the environment's own dtype;
 casting and scaling are its business. What it gives is for its objective to read; those built here
-give action values of shape (B, num_actions), float32. `q_values` gives those of any network.
+give action values of shape (B, num_actions), float32, unless it is a distribution of returns that
+is asked for. `q_values` gives those of any network.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -19,8 +21,10 @@ from torch import Tensor, nn
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
 from zdqn.rl import dense
-from zdqn.rl.layers import DuelingHead, ImageInput, VectorInput
-from zdqn.rl.option_checks import check_choice
+from zdqn.rl.distributions import Distribution, DistributionalNetwork
+from zdqn.rl.layers import DuelingHead, ImageInput, MakeLinear, VectorInput
+from zdqn.rl.noisy import NoisyLinear
+from zdqn.rl.option_checks import check_choice, check_range
 from zdqn.rl.user_networks import NetworkFactory, build_user_network
 from zdqn.rl.weight_checks import describe
 
@@ -48,6 +52,8 @@ def build_network(
     activation: str,
     initialization: str,
     dueling: bool,
+    noisy_sigma: float | None = None,
+    distribution: Distribution | None = None,
     seed: int,
 ) -> nn.Module:
     """Build a Q-network, on the CPU, the same for the same seed.
@@ -57,8 +63,8 @@ def build_network(
         kind: ``"mlp"`` flattens the observation; ``"cnn"`` takes images (H, W) or (H, W, C),
             stacked or not: sides of 36 and more get the convolutions of Mnih et al. 2015, smaller
             ones the single 3x3 convolution of Young & Tian 2019. ``"module:factory"`` or a
-            callable is called with `spec` and gives the whole network; the options below except
-            `seed` then have no effect.
+            callable is called with `spec` and gives the whole network; of the options below only
+            `distribution` and `seed` then have an effect.
         hidden: units of each fully connected hidden layer; empty for a linear read-out.
         activation: one of `ACTIVATIONS`, after each hidden layer and convolution.
         initialization: ``"default"`` is PyTorch's own; ``"xavier"`` is Glorot-uniform with the
@@ -66,6 +72,10 @@ def build_network(
             orthogonal, both with that gain and biases of 0. All layers are treated alike.
         dueling: end in a value and an advantage head, each one linear layer on the last hidden
             features, in place of one linear layer.
+        noisy_sigma: make all fully connected layers noisy, with sigmas that begin with this over
+            the root of a layer's inputs; None makes none so.
+        distribution: what the network's output means, of shape (B, num_actions, numbers); None for
+            action values.
         seed: decides the weights; the global PyTorch generator is left as it was.
 
     Returns:
@@ -77,7 +87,8 @@ def build_network(
 
     Reference:
         Mnih et al. 2015, Nature 518, "Model architecture"; Young & Tian 2019, arXiv:1903.03176;
-        Wang et al. 2016, arXiv:1511.06581, equation 9.
+        Wang et al. 2016, arXiv:1511.06581, equation 9; Fortunato et al. 2018, arXiv:1706.10295;
+        Hessel et al. 2018, arXiv:1710.02298, "The Integrated Agent", for all of it together.
     """
     check_choice("activation", activation, ACTIVATIONS)
     check_choice("initialization", initialization, INITIALIZATIONS)
@@ -87,14 +98,22 @@ def build_network(
         # Not torch.manual_seed: that would also seed the generators of every GPU.
         torch.default_generator.manual_seed(seed)
         if kind in ("mlp", "cnn"):
-            layers = _mlp_input(spec) if kind == "mlp" else _cnn_input(spec, activation)
-            network: nn.Module = _finish(layers, spec, hidden, activation, dueling)
+            begin = _mlp_input(spec) if kind == "mlp" else _cnn_input(spec, activation)
+            layers, features = begin
+            linear: MakeLinear = nn.Linear
+            if noisy_sigma is not None:
+                check_range("noisy_sigma", noisy_sigma, noisy_sigma >= 0, "0 or more")
+                linear = partial(NoisyLinear, sigma=noisy_sigma)
+            features = _add_hidden(layers, features, hidden, activation, linear)
+            network: nn.Module = _add_head(
+                layers, features, spec.num_actions, dueling, linear, distribution
+            )
             _initialize(network, initialization, activation)
             if kind == "cnn":
                 network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         else:
             network = build_user_network(kind, spec)
-            _check_output(network, spec, kind)
+            _check_output(network, spec, kind, distribution)
     return network
 
 
@@ -186,22 +205,38 @@ def _cnn_input(spec: EnvironmentSpec, activation: str) -> tuple[OrderedDict[str,
     return layers, channels * height * width
 
 
-def _finish(
-    start: tuple[OrderedDict[str, nn.Module], int],
-    spec: EnvironmentSpec,
+def _add_hidden(
+    layers: OrderedDict[str, nn.Module],
+    features: int,
     hidden: Sequence[int],
     activation: str,
-    dueling: bool,
-) -> nn.Sequential:
-    """Add hidden layers and the head."""
-    layers, features = start
+    linear: MakeLinear,
+) -> int:
+    """Add hidden layers; give how many features leave them."""
     for index, units in enumerate(hidden):
-        layers[f"hidden_{index}"] = nn.Linear(features, units)
+        layers[f"hidden_{index}"] = linear(features, units)
         layers[f"hidden_activation_{index}"] = ACTIVATIONS[activation]()
         features = units
-    head = DuelingHead if dueling else nn.Linear
-    layers["head"] = head(features, spec.num_actions)
-    return nn.Sequential(layers)
+    return features
+
+
+def _add_head(
+    layers: OrderedDict[str, nn.Module],
+    features: int,
+    num_actions: int,
+    dueling: bool,
+    linear: MakeLinear,
+    distribution: Distribution | None,
+) -> nn.Sequential:
+    """Add the head, and make a network of all layers."""
+    numbers = 1 if distribution is None else distribution.numbers
+    if dueling:
+        layers["head"] = DuelingHead(features, num_actions, numbers, linear)
+    else:
+        layers["head"] = linear(features, num_actions * numbers)
+    if distribution is None:
+        return nn.Sequential(layers)
+    return DistributionalNetwork(layers, distribution)
 
 
 def _initialize(network: nn.Module, initialization: str, activation: str) -> None:
@@ -224,13 +259,19 @@ def _initialize(network: nn.Module, initialization: str, activation: str) -> Non
             nn.init.constant_(layer.bias, 0.01 if initialization == "xavier" else 0.0)
 
 
-def _check_output(network: nn.Module, spec: EnvironmentSpec, kind: str | NetworkFactory) -> None:
+def _check_output(
+    network: nn.Module,
+    spec: EnvironmentSpec,
+    kind: str | NetworkFactory,
+    distribution: Distribution | None,
+) -> None:
     """Run the user's network on zeros; in evaluation mode, so that no statistics are moved."""
     zeros = torch.from_numpy(np.zeros((2, *spec.stacked_shape), spec.dtype))
     modes = [(module, module.training) for module in network.modules()]
     try:
         with torch.no_grad():
             output: object = q_values(network.eval(), zeros)
+            forward: object = None if distribution is None else network(zeros)
     except Exception as error:
         raise ConfigError(
             f"kind = {kind!r}: on observations of shape {tuple(zeros.shape)}, {spec.dtype}, the "
@@ -247,3 +288,12 @@ def _check_output(network: nn.Module, spec: EnvironmentSpec, kind: str | Network
             f"and should give {wanted}, one value an action. If its forward pass gives something "
             "else, such as a distribution, give it a method q_values(observations) as well."
         )
+    if distribution is not None:
+        wanted = f"float32 {(2, spec.num_actions, distribution.numbers)}"
+        found = describe(forward) if isinstance(forward, Tensor) else f"a {type(forward).__name__}"
+        if found != wanted:
+            raise ConfigError(
+                f"kind = {kind!r}: for 2 observations of {spec.describe()} the network's forward "
+                f"pass gave {found} and should give {wanted}, the numbers of a "
+                f"{type(distribution).__name__} for each action (algorithm.distribution)."
+            )

@@ -41,6 +41,7 @@ from torch.nn import functional
 from zdqn.rl.allowed_actions import only_allowed
 from zdqn.rl.option_checks import check_choice, check_range
 from zdqn.rl.training_batch import TrainingBatch
+from zdqn.rl.value_rescaling import ValueRescaling
 
 Forward: TypeAlias = Callable[[Tensor], Tensor]
 """A network: observations (B, *stacked_shape) in, its output out; a module or a function."""
@@ -91,6 +92,7 @@ class QLearning:
         double: double Q-learning targets in place of plain ones.
         loss: ``"huber"`` or ``"squared"``.
         huber_delta: error above which the Huber loss is linear, > 0.
+        rescaling: what the network's values are a function of; None for the returns themselves.
 
     Raises:
         ConfigError: if an option is unknown or out of range.
@@ -102,6 +104,7 @@ class QLearning:
     double: bool
     loss: str
     huber_delta: float
+    rescaling: ValueRescaling | None = None
 
     def __post_init__(self) -> None:
         check_choice("loss", self.loss, ("huber", "squared"))
@@ -113,17 +116,44 @@ class QLearning:
             targets = self._targets(batch, online, target)
         q_values = online(batch.observations)
         errors = td_errors(q_values, batch.actions, targets)
-        losses = huber(errors, self.huber_delta) if self.loss == "huber" else squared(errors)
-        metrics = {"q_mean": only_allowed(q_values.detach(), batch.allowed).amax(1).mean()}
-        return Assessment(losses, errors.detach().abs(), metrics)
+        returns = q_values.detach()
+        if self.rescaling is not None:
+            returns = self.rescaling.inverse(returns)
+        returns = only_allowed(returns, batch.allowed)
+        return assess_errors(errors, returns, self.loss, self.huber_delta)
 
     def _targets(self, batch: TrainingBatch, online: Forward, target: Forward) -> Tensor:
         """Give y, shape (B,)."""
-        next_q_target = only_allowed(target(batch.next_observations), batch.next_allowed)
+        if self.rescaling is None:
+            return self._returns(batch, online, target(batch.next_observations))
+        next_q_target = self.rescaling.inverse(target(batch.next_observations))
+        return self.rescaling(self._returns(batch, online, next_q_target))
+
+    def _returns(self, batch: TrainingBatch, online: Forward, next_q_target: Tensor) -> Tensor:
+        """Give what the actions should have been worth, shape (B,)."""
+        next_q_target = only_allowed(next_q_target, batch.next_allowed)
         if not self.double:
             return q_learning_targets(batch.rewards, batch.discounts, next_q_target)
         next_q_online = only_allowed(online(batch.next_observations), batch.next_allowed)
         return double_q_targets(batch.rewards, batch.discounts, next_q_online, next_q_target)
+
+
+def assess_errors(errors: Tensor, returns: Tensor, loss: str, huber_delta: float) -> Assessment:
+    """Assess a batch by its TD errors.
+
+    Args:
+        errors: shape (B,), float32.
+        returns: action values of the observations, shape (B, num_actions), float32; those of
+            actions that are not allowed below all others.
+        loss: ``"huber"`` or ``"squared"``.
+        huber_delta: error above which the Huber loss is linear, > 0.
+
+    Returns:
+        Their losses, their sizes as priorities, and ``q_mean``.
+    """
+    losses = huber(errors, huber_delta) if loss == "huber" else squared(errors)
+    metrics = {"q_mean": returns.detach().amax(1).mean()}
+    return Assessment(losses, errors.detach().abs(), metrics)
 
 
 def q_learning_targets(rewards: Tensor, discounts: Tensor, next_q_target: Tensor) -> Tensor:

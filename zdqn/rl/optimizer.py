@@ -13,6 +13,7 @@ from zdqn.rl.adam import AdamSettings, FusedAdam, Moments, WrittenAdam
 from zdqn.rl.compiling import compile_method
 from zdqn.rl.gradients import Functional, Surroundings, Taped
 from zdqn.rl.layered_gradients import Layered
+from zdqn.rl.noisy import Noise, noisy_layers
 from zdqn.rl.objectives import Objective
 from zdqn.rl.option_checks import check_range
 from zdqn.rl.training_batch import TrainingBatch, TrainingBatches
@@ -23,6 +24,9 @@ from zdqn.rl.weight_checks import check_schema
 
 GradientHook: TypeAlias = Callable[[dict[str, Tensor]], dict[str, Tensor]]
 """Gradients by parameter in, those to step with out."""
+
+_LEARNING = 2
+"""Tells the noise of learning from whatever else a run draws by its seed."""
 
 
 class Optimizer:
@@ -40,6 +44,7 @@ class Optimizer:
             their mean over several learners; by the same names, of the same shapes. They may be
             written to. It is never compiled, so that it may wait for others: with ``compile`` what
             comes before it is one graph and what comes after it another.
+        noise_seed: decides the noise of noisy layers, of which each update has its own.
 
     Raises:
         ConfigError: if an option is out of range, or the network cannot be trained.
@@ -55,6 +60,7 @@ class Optimizer:
         max_gradient_norm: float,
         compile: bool,  # noqa: A002 - the name that the configuration has
         gradient_hook: GradientHook | None = None,
+        noise_seed: int = 0,
     ) -> None:
         norm = max_gradient_norm
         check_range("max_gradient_norm", norm, norm >= 0, "0 or more")
@@ -66,6 +72,12 @@ class Optimizer:
             target_parameters = {name: p.detach() for name, p in target.named_parameters()}
         self._trained = Trained(parameters, target_parameters, Moments.zeros(parameters))
         self._online, self._target = online, target
+        networks = (online,) if target is online else (online, target)
+        self._noises = [
+            Noise(network, (noise_seed, _LEARNING, place))
+            for place, network in enumerate(networks)
+            if noisy_layers(network)
+        ]
         self._hook = gradient_hook
         self._loop: UpdateLoop | None = None
         self._miscounts = False  # whether Adam knows nothing of updates that a loop made
@@ -166,15 +178,21 @@ class Optimizer:
         """
         if self._loop is not None and self._loop.takes(batches):
             self._miscounts = True
-            corrections = self._written.corrections_of(updates, len(batches))
-            return self._loop.run(TrainingBatches.of(batches).stacked, corrections)
+            count = len(batches)
+            each = [*self._written.corrections_of(updates, count)]
+            for noise in self._noises:
+                each += noise.of_numbers(updates, count)
+            return self._loop.run(TrainingBatches.of(batches).stacked, tuple(each))
         if self._miscounts:
             self._adam.resume(updates)
             self._miscounts = False
-        return [
-            self._update(batch, self._trained, self._adam.corrections(updates + done))
-            for done, batch in enumerate(batches)
-        ]
+        return [self._make(batch, updates + done) for done, batch in enumerate(batches)]
+
+    def _make(self, batch: TrainingBatch, updates: int) -> Update:
+        """Make the update that follows so many."""
+        for noise in self._noises:
+            noise.use(updates)
+        return self._update(batch, self._trained, self._adam.corrections(updates))
 
     def _update_hooked(
         self, batch: TrainingBatch, trained: Trained, corrections: tuple[Tensor, ...]

@@ -57,7 +57,7 @@ class Interface(NamedTuple):
     Attributes:
         state: tensors that stay from update to update, in the order of `state_of`.
         batch: columns of one batch; without importance weights, if there are none.
-        corrections: of Adam, for one step.
+        corrections: of Adam, for one step; and the noise of noisy layers.
         seen: priorities, loss, norm and the objective's metrics.
         metrics: their names.
         moves_target: whether the target network follows within the update.
@@ -95,14 +95,14 @@ def state_of(trained: Trained, surroundings: Surroundings) -> list[Tensor]:
 
     Args:
         trained: parameters and moments.
-        surroundings: the networks' other tensors.
+        surroundings: the networks' other tensors, of which noise does not stay.
     """
     target = trained.target_parameters
     groups = (
         trained.parameters,
         {} if target is trained.parameters else target,
         *trained.moments,
-        *surroundings,
+        *surroundings.lasting,
     )
     return [tensor for group in groups for tensor in group.values()]
 
@@ -138,15 +138,18 @@ def trace_update(
     def update(*tensors: Tensor) -> list[Tensor]:
         nonlocal metrics
         left = iter(tensors)
-        given, around = _regroup(left, trained, surroundings)
+        given, lasting = _regroup(left, trained, surroundings)
         row = TrainingBatch.of_columns(None if each is None else next(left) for each in batch)
-        seen = make_rule(around).update(row, given, tuple(left))
+        corrected = tuple(next(left) for _ in corrections)
+        drawn = (_like(group, left) for group in surroundings.drawn)
+        seen = make_rule(Surroundings(*lasting, *drawn)).update(row, given, corrected)
         if target_rate is not None:
             _follow(given, target_rate)
         metrics = tuple(seen.metrics)
         return [seen.priorities, seen.loss, seen.gradient_norm, *seen.metrics.values()]
 
-    arguments = [*state, *columns, *corrections]
+    noise = [tensor for group in surroundings.drawn for tensor in group.values()]
+    arguments = [*state, *columns, *corrections, *noise]
     try:
         with torch.no_grad():
             module = make_fx(update, tracing_mode="fake", _allow_non_fake_inputs=True)(*arguments)
@@ -158,7 +161,7 @@ def trace_update(
     interface = Interface(
         state=_kinds(state),
         batch=_kinds(columns),
-        corrections=_kinds(corrections),
+        corrections=_kinds([*corrections, *noise]),
         seen=_kinds([node.meta["val"] for node in output.args[0]]),
         metrics=metrics,
         moves_target=target_rate is not None,
@@ -181,18 +184,20 @@ def _follow(trained: Trained, rate: float) -> None:
 
 def _regroup(
     tensors: Iterator[Tensor], trained: Trained, surroundings: Surroundings
-) -> tuple[Trained, Surroundings]:
+) -> tuple[Trained, list[dict[str, Tensor]]]:
     """Take tensors in the order of `state_of`."""
-
-    def like(group: dict[str, Tensor]) -> dict[str, Tensor]:
-        return {name: next(tensors) for name in group}
-
-    parameters = like(trained.parameters)
+    parameters = _like(trained.parameters, tensors)
     target = parameters
     if trained.target_parameters is not trained.parameters:
-        target = like(trained.target_parameters)
-    moments = Moments(like(trained.moments.first), like(trained.moments.second))
-    return Trained(parameters, target, moments), Surroundings(*map(like, surroundings))
+        target = _like(trained.target_parameters, tensors)
+    first, second = (_like(moments, tensors) for moments in trained.moments)
+    lasting = [_like(group, tensors) for group in surroundings.lasting]
+    return Trained(parameters, target, Moments(first, second)), lasting
+
+
+def _like(group: dict[str, Tensor], tensors: Iterator[Tensor]) -> dict[str, Tensor]:
+    """Take as many tensors as a group has, by its names."""
+    return {name: next(tensors) for name in group}
 
 
 def _check(graph: fx.Graph) -> None:

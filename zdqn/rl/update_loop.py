@@ -64,7 +64,7 @@ class UpdateLoop:
 
         Args:
             stacked: K batches, each tensor of shape (K, B, ...).
-            corrections: of Adam, shape (K,) each.
+            corrections: of Adam, shape (K,) each; and noise of noisy layers, shape (K, ...).
 
         Returns:
             What each of them saw.

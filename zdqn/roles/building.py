@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from zdqn.core.rollout import Rollout
     from zdqn.core.trainer import Trainer
+    from zdqn.rl.distributions import Distribution
     from zdqn.rl.greedy import Greedy
     from zdqn.rl.objectives import Objective
 
@@ -29,6 +30,8 @@ EnvironmentFactory = Callable[..., Any]
 """Makes one `gymnasium.Env`; called with ``environment.kwargs``."""
 NetworkFactory = Callable[[EnvironmentSpec], Any]
 """Makes a `torch.nn.Module` for an environment's spec."""
+ACTING = 3
+"""Tells the noise of acting from whatever else a run draws by its seed."""
 
 
 def build_environments(
@@ -118,6 +121,7 @@ def build_rollout(
         n_step=config.algorithm.n_step,
         discount=config.algorithm.discount,
         block_transitions=config.collector.block_transitions,
+        reward_clip=config.algorithm.reward_clip,
         seed=seed,
         label=label,
     )
@@ -129,7 +133,8 @@ def build_network(
     """Build the Q-network as configured; every role builds the same one.
 
     Args:
-        config: its ``network`` section is used, and ``run.seed``.
+        config: its ``network`` section is used, ``run.seed``, and what ``algorithm`` says of
+            distributions.
         factory: makes a network in place of ``network.kind``.
         spec: of the environment.
 
@@ -148,8 +153,28 @@ def build_network(
         activation=section.activation,
         initialization=section.initialization,
         dueling=section.dueling,
+        noisy_sigma=section.noisy_sigma if section.noisy else None,
+        distribution=build_distribution(config),
         seed=config.run.seed,
     )
+
+
+def build_distribution(config: Config) -> Distribution | None:
+    """Say what the network's output means; None for action values.
+
+    Args:
+        config: its ``algorithm`` section is used.
+    """
+    section = config.algorithm
+    if section.distribution == "categorical":
+        from zdqn.rl.categorical import Categorical
+
+        return Categorical(section.atoms, section.v_min, section.v_max)
+    if section.distribution == "quantile":
+        from zdqn.rl.quantiles import Quantiles
+
+        return Quantiles(section.quantiles)
+    return None
 
 
 def build_policy(
@@ -159,6 +184,7 @@ def build_policy(
     count: int,
     *,
     set_threads: bool = True,
+    noise_seed: Sequence[int] | None = None,
 ) -> Greedy:
     """Build what a collector acts with; its weights are still to be loaded.
 
@@ -168,6 +194,7 @@ def build_policy(
         spec: of the environment.
         count: observations that it will act on at once.
         set_threads: set PyTorch's threads in this process to ``collector.threads``.
+        noise_seed: of the noise of noisy layers; None acts by their means.
 
     Returns:
         A network in NumPy where that is the faster (PyTorch is not even loaded then), or else one
@@ -184,7 +211,7 @@ def build_policy(
 
     if set_threads:
         use_threads(config.collector.threads)
-    return TorchPolicy(build_network(config, factory, spec))
+    return TorchPolicy(build_network(config, factory, spec), noise_seed=noise_seed)
 
 
 def build_dense_policy(
@@ -196,6 +223,8 @@ def build_dense_policy(
 
     section = config.network
     if factory is not None or section.kind != "mlp" or section.activation not in ACTIVATIONS:
+        return None
+    if section.noisy or config.algorithm.distribution != "none":
         return None
     network = DenseNetwork.empty(
         spec, hidden=section.hidden, activation=section.activation, dueling=section.dueling
@@ -209,10 +238,35 @@ def build_objective(config: Config) -> Objective:
     Args:
         config: its ``algorithm`` section is used.
     """
+    from zdqn.rl.categorical import Categorical, CategoricalQLearning
+    from zdqn.rl.munchausen import MunchausenQLearning
     from zdqn.rl.objectives import QLearning
+    from zdqn.rl.quantiles import QuantileQLearning, Quantiles
+    from zdqn.rl.value_rescaling import ValueRescaling
 
     section = config.algorithm
-    return QLearning(double=section.double, loss=section.loss, huber_delta=section.huber_delta)
+    distribution = build_distribution(config)
+    if isinstance(distribution, Categorical):
+        return CategoricalQLearning(distribution, section.double)
+    if isinstance(distribution, Quantiles):
+        return QuantileQLearning(distribution, section.double, section.huber_delta)
+    if section.munchausen:
+        return MunchausenQLearning(
+            alpha=section.munchausen_alpha,
+            temperature=section.munchausen_temperature,
+            clip=section.munchausen_clip,
+            loss=section.loss,
+            huber_delta=section.huber_delta,
+        )
+    rescaling = None
+    if section.value_rescaling:
+        rescaling = ValueRescaling(section.value_rescaling_epsilon)
+    return QLearning(
+        double=section.double,
+        loss=section.loss,
+        huber_delta=section.huber_delta,
+        rescaling=rescaling,
+    )
 
 
 def build_trainer(config: Config, factory: NetworkFactory | None, spec: EnvironmentSpec) -> Trainer:
@@ -242,6 +296,7 @@ def build_trainer(config: Config, factory: NetworkFactory | None, spec: Environm
         target_update_rate=section.target_update_rate,
         device=config.learner.device,
         compile=False,  # `zdqn.roles.compiling` has it done
+        noise_seed=config.run.seed,
     )
 
 
@@ -297,6 +352,11 @@ def evaluation_deadline_s(config: Config) -> float:
     """
     wall_s = config.stop.wall_s
     return wall_s + max(wall_s / 10, config.links.dead_after_s) if wall_s else math.inf
+
+
+def acting_seed() -> tuple[int, ...]:
+    """Give a seed for the noise of acting, another one each time: no two collectors share it."""
+    return (int(np.random.SeedSequence().generate_state(1)[0]), ACTING)
 
 
 def use_threads(count: int) -> None:

@@ -22,6 +22,7 @@ def tell_clients(config: Config) -> ClientConfig:
         dead_after_s=min(config.links.dead_after_s, LARGEST),
         discount=config.algorithm.discount,
         n_step=config.algorithm.n_step,
+        reward_clip=min(config.algorithm.reward_clip, LARGEST),
         block_transitions=config.collector.block_transitions,
         block_age_s=min(config.collector.block_age_s, LARGEST),
         high_water_mark=config.transition_high_water_mark,

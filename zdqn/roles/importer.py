@@ -221,6 +221,7 @@ class Importer(Closing):
             n_step=settings.n_step,
             discount=settings.discount,
             block_transitions=settings.block_transitions,
+            reward_clip=settings.reward_clip,
         )
         stream = self._stream = BlockStream(
             source,

@@ -14,6 +14,7 @@ from zdqn.roles.replay_snapshots import SnapshotKeeping
 _SETTINGS = (
     "algorithm.discount",
     "algorithm.n_step",
+    "algorithm.reward_clip",
     "environment",
     "replay.capacity",
     "replay.frames_per_transition",
@@ -23,6 +24,8 @@ _SETTINGS = (
     "replay.samples_per_insert",
 )
 """What transitions, arrays and counts of a replay mean."""
+_NOT_WRITTEN = {"algorithm.reward_clip": 0.0}
+"""Keys that some kept replays are older than, with the values that those were made with."""
 
 
 def keep_replay(config: Config, run_directory: Path | None) -> ReplayKeeping:
@@ -75,6 +78,7 @@ def open_replay_folder(
     settings = {
         key: value
         for key, value in flatten(config).items()
-        if key in _SETTINGS or key.partition(".")[0] in _SETTINGS
+        if (key in _SETTINGS or key.partition(".")[0] in _SETTINGS)
+        and (key not in _NOT_WRITTEN or value != _NOT_WRITTEN[key])
     }
     return ReplayFolder(path / within, settings, anew=anew)

@@ -31,6 +31,7 @@ from zdqn.records.totals import RunTotals
 from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 from zdqn.roles.acting.epsilon import EpsilonSource
 from zdqn.roles.building import (
+    ACTING,
     EnvironmentFactory,
     NetworkFactory,
     build_environments,
@@ -185,6 +186,7 @@ class Single(Closing):
             n_step=config.algorithm.n_step,
             discount=config.algorithm.discount,
             block_transitions=config.collector.block_transitions,
+            reward_clip=config.algorithm.reward_clip,
             seed=int(seeds[0].generate_state(1)[0]),
             label="train",
         )
@@ -195,12 +197,13 @@ class Single(Closing):
         epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"
         self._policy = TorchPolicy(self._trainer.online)
+        acting = (config.run.seed, ACTING, earlier.updates)
         lockstep = Lockstep(
             rollout,
             self._spec,
             self._store,
             self._trainer,
-            self._policy,
+            TorchPolicy(self._trainer.online, noise_seed=acting),
             batch_size=config.algorithm.batch_size,
             prioritized=prioritized,
             estimate=prioritized and config.replay.initial_priority == "collector",

@@ -50,6 +50,7 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
         dead_after_s: silence after which a server takes a client for dead.
         discount: gamma.
         n_step: rewards in a return.
+        reward_clip: largest magnitude of each of them; 0 for no limit.
         block_transitions: most in a block.
         block_age_s: after so long a block goes, full or not.
         high_water_mark: blocks that may wait at each end of the transitions link, >= 1.
@@ -64,6 +65,7 @@ class ClientConfig(msgspec.Struct, frozen=True, kw_only=True):
     dead_after_s: Magnitude
     discount: Share
     n_step: SomeRows
+    reward_clip: Magnitude = 0.0
     block_transitions: SomeRows
     block_age_s: Magnitude
     high_water_mark: SomeRows

@@ -39,12 +39,16 @@ class NetworkLayer(Answer, frozen=True, omit_defaults=True):
     """One step from an observation to action values.
 
     Attributes:
-        op: "flatten", "image", "convolution", "linear" or "dueling".
+        op: "flatten", "image", "convolution", "linear", "noisy_linear", "dueling", "noisy_dueling",
+            "categorical" or "quantiles".
         name: what the names of its tensors begin with; "" for one without.
         activation: applied to what it gives; "" for none.
         stride: of a convolution, in both directions.
         scale: by which an image is multiplied.
         channels_last: whether they are the last axis of a frame of three.
+        numbers: given for each action, by a distribution.
+        v_min: lowest value of a categorical one.
+        v_max: highest.
     """
 
     op: Label
@@ -53,6 +57,9 @@ class NetworkLayer(Answer, frozen=True, omit_defaults=True):
     stride: SomeRows = 1
     scale: float = 1.0
     channels_last: bool = False
+    numbers: SomeRows = 1
+    v_min: float = 0.0
+    v_max: float = 0.0
 
 
 class Weights(Answer, frozen=True):

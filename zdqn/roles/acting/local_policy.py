@@ -16,7 +16,7 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import MismatchError
 from zdqn.rl.action_masks import allowed_values
 from zdqn.rl.exploration import Choice, Exploration
-from zdqn.roles.building import NetworkFactory, build_policy
+from zdqn.roles.building import NetworkFactory, acting_seed, build_policy
 from zdqn.wire import codec, payloads
 from zdqn.wire.asking import Reply, ask, wait_for
 from zdqn.wire.model_messages import Weights, WeightsRequest
@@ -68,7 +68,9 @@ class LocalPolicy:
         run_id: str,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._policy = build_policy(config, network, spec, rows, set_threads=own_process)
+        self._policy = build_policy(
+            config, network, spec, rows, set_threads=own_process, noise_seed=acting_seed()
+        )
         self._estimate = estimate
         self._subscriber = subscriber
         self._clock = clock

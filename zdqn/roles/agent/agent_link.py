@@ -146,6 +146,7 @@ class AgentLink(CollectingClient):
             n_step=config.algorithm.n_step,
             discount=config.algorithm.discount,
             block_transitions=config.collector.block_transitions,
+            reward_clip=config.algorithm.reward_clip,
         )
         self._recording.open(accumulator, self._spec, config.collector.block_transitions)
         return RecordedBlocks(self._recording)

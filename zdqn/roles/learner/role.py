@@ -27,6 +27,7 @@ from zdqn.records.totals import RunTotals
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
+    acting_seed,
     build_dense_policy,
     build_importance_schedule,
     build_limits,
@@ -274,7 +275,7 @@ class Learner(Closing):
         at_once = self._config.launch.collectors * self._config.collector.environments
         policy = build_dense_policy(self._config, self._network, spec, at_once)
         self._server.act_with(
-            policy or TorchPolicy(copy.deepcopy(trainer.online)),
+            policy or TorchPolicy(copy.deepcopy(trainer.online), noise_seed=acting_seed()),
             between_updates=policy is not None or trainer.device.type == "cpu",
         )
         return trainer
