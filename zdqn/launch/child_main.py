@@ -226,9 +226,17 @@ def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: StopEv
 
 
 def _stop_on_signals(stop: StopEvent) -> None:
+    """Ask the role to end at the first signal, and end at once at the second.
+
+    A signal after the end of standard input is the first: a scheduler that ends a job signals all
+    of its processes, while their parent asks them, and must not cut a checkpoint short.
+    """
+    signals: list[int] = []
+
     def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        if signals:
             os._exit(128 + number)
+        signals.append(number)
         stop.set_for(signal.Signals(number).name)
 
     signal.signal(signal.SIGTERM, handle)
