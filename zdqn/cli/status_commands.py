@@ -6,7 +6,7 @@ import getpass
 import json
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from zdqn.cli.closing_words import print_summary, say
-from zdqn.cli.kept_runs import end_kept_run, fetch_kept_results, finish_kept_run
+from zdqn.cli.kept_runs import (
+    describe_jobs,
+    end_kept_run,
+    fetch_kept_results,
+    finish_kept_run,
+    is_kept,
+)
 from zdqn.cli.options import json_option, keys_option
 from zdqn.cli.signals import stop_on_signals
 
@@ -48,22 +54,16 @@ def status(
     TARGET is a run directory or a server's address; by default the newest run in ./runs. Of a run
     that has ended, show how.
     """
-    from zdqn.errors import NotAllowedError
-
     directory = _run_directory(target)
     operator = _operator_keys(keys, directory)
     asked = _ask(target, operator)
     if not asked.answers:
-        refused = [error for error in asked.failures if isinstance(error, NotAllowedError)]
-        if refused:  # somebody is there
-            raise refused[0]
-        if directory is not None:
-            fetch_kept_results(directory)
-            if _show_what_is_left(directory, as_json=as_json):
-                return
-        raise asked.failures[0]
+        _show_without_servers(directory, asked, as_json=as_json)
+        return
     if as_json:
-        click.echo(json.dumps(asked.answers, indent=2, default=str))
+        jobs = describe_jobs(directory)
+        answers = {**asked.answers, **({"slurm": jobs} if jobs else {})}
+        click.echo(json.dumps(answers, indent=2, default=str))
         return
     if everything:
         _show_everything(asked.answers)
@@ -71,10 +71,12 @@ def status(
         over = _watch(target, directory, asked, operator)
         if over and directory is not None:
             _wait_for_the_end(directory)
-            _show_what_is_left(directory, as_json=False)
+            _show_what_is_left(directory, as_json=False, jobs=describe_jobs(directory))
         return
     else:
         _show_once(directory, asked)
+    for line in describe_jobs(directory):
+        click.echo(line)
     for failure in asked.failures:
         say(f"warning: {failure}", err=True)
 
@@ -93,7 +95,7 @@ def stop(target: str | None, keys: Path | None) -> None:
     reason = f"zdqn stop by {getpass.getuser()} on {socket.gethostname()}"
     directory = _run_directory(target)
     operator = _operator_keys(keys, directory)
-    addresses = _server_addresses(target)
+    addresses = _addresses_to_stop(target, directory)
     for server, address in addresses:
         try:
             request_stop(address, reason, _TIMEOUT_S, operator, server)
@@ -105,6 +107,23 @@ def stop(target: str | None, keys: Path | None) -> None:
             break
     if directory is not None:
         finish_kept_run(directory)
+
+
+def _addresses_to_stop(
+    target: str | None, directory: Path | None
+) -> list[tuple[ServerRole | None, str]]:
+    """Give the addresses of a run's servers; of one that waits in a queue, end all and give none.
+
+    Raises: as `_server_addresses` does.
+    """
+    from zdqn.errors import FileError
+
+    try:
+        return _server_addresses(target)
+    except FileError:
+        if not (is_kept(directory) and end_kept_run(directory)):
+            raise
+        return []
 
 
 def _server_addresses(target: str | None) -> list[tuple[ServerRole | None, str]]:
@@ -143,11 +162,14 @@ def _operator_keys(given: Path | None, directory: Path | None) -> RoleKeys | Non
     from zdqn.config import load_config
     from zdqn.errors import ZdqnError
     from zdqn.launch.cluster.cluster_record import is_cluster, own_keys_of, read_record
+    from zdqn.launch.slurm.slurm_record import is_slurm, read_slurm_record
     from zdqn.records.run_files import RunFiles
     from zdqn.wire.keys.role_keys import open_keys
 
     folder: Path | str | None = given
-    if given is None and directory is not None and is_cluster(directory):
+    if given is None and directory is not None and is_slurm(directory):
+        folder = own_keys_of(directory) if read_slurm_record(directory).secure else None
+    elif given is None and directory is not None and is_cluster(directory):
         folder = own_keys_of(directory) if read_record(directory).secure else None
     elif given is None and directory is not None:
         with suppress(ZdqnError):  # it is not there before training begins
@@ -164,15 +186,40 @@ def _run_directory(target: str | None) -> Path | None:
     return Path(target) if target is not None else newest_run_directory(Path("runs"))
 
 
-def _show_what_is_left(directory: Path, *, as_json: bool) -> bool:
-    """Show how a run ended, or who trains it without a server; False if neither is known."""
+def _show_without_servers(directory: Path | None, asked: _Asked, *, as_json: bool) -> None:
+    """Show what is known of a run whose servers do not answer.
+
+    Raises:
+        ZdqnError: why they do not, where nothing is known.
+    """
+    from zdqn.errors import NotAllowedError
+
+    refused = [error for error in asked.failures if isinstance(error, NotAllowedError)]
+    if refused:  # somebody is there
+        raise refused[0]
+    if directory is not None:
+        fetch_kept_results(directory)
+        jobs = describe_jobs(directory)
+        if _show_what_is_left(directory, as_json=as_json, jobs=jobs):
+            return
+    raise asked.failures[0]
+
+
+def _show_what_is_left(directory: Path, *, as_json: bool, jobs: Sequence[str] = ()) -> bool:
+    """Show how a run ended, or who trains it without a server; False if neither is known.
+
+    Args:
+        directory: of the run.
+        as_json: show it as JSON.
+        jobs: lines about its jobs, where it is a run of Slurm.
+    """
     from zdqn.records.run_files import RunFiles, read_summary, was_killed
     from zdqn.records.run_lock import describe_holder
 
     files = RunFiles(directory)
     holder = describe_holder(files.lock) or describe_holder(files.launch_lock)
     summary = {} if holder or was_killed(files) else read_summary(directory)
-    if not (holder or summary):
+    if not (holder or summary or jobs):
         if files.results():
             say(
                 f"{directory}: no process uses it, and its last start left no summary: it was "
@@ -181,14 +228,19 @@ def _show_what_is_left(directory: Path, *, as_json: bool) -> bool:
             )
         return False
     if as_json:
-        click.echo(json.dumps({"held_by": holder} if holder else {"summary": summary}, indent=2))
+        left = {"held_by": holder} if holder else {"summary": summary}
+        click.echo(json.dumps({**left, **({"slurm": jobs} if jobs else {})}, indent=2))
         return True
+    for line in jobs:
+        click.echo(line)
     if holder:
         say(f"{directory} is in use by {holder}, but no server answers there.")
         say(f"Its numbers are in {files.metrics}, if it trains in one process.")
         return True
-    click.echo("the run has ended")
-    print_summary(summary)
+    if not jobs:
+        click.echo("the run has ended")
+    if summary:
+        print_summary(summary)
     return True
 
 
