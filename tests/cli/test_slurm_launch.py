@@ -6,8 +6,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from tests.launch.slurm.fake_slurm import FakeSlurm
+from tests.launch.slurm.fake_slurm import PYTHON_CHECK, FakeSlurm
 from zdqn.cli.application import application
+from zdqn.launch.cluster.preflight import HostFinding
 from zdqn.launch.slurm.run_stage import RunStage, write_stage
 
 LAB = """
@@ -29,6 +30,7 @@ count = 2
 @pytest.fixture
 def slurm(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(PYTHON_CHECK, lambda kind, settings: HostFinding(kind, "good", "fine"))
     (tmp_path / "lab.toml").write_text(LAB.format(python=sys.executable))
     return FakeSlurm(tmp_path / "slurm", monkeypatch)
 

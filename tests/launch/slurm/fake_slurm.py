@@ -9,6 +9,8 @@ import os
 import sys
 from pathlib import Path
 
+PYTHON_CHECK = "zdqn.launch.slurm.slurm_checks._python"
+"""What starts a Python; most tests do without it."""
 COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo")
 
 

@@ -17,6 +17,8 @@ from zdqn.launch.slurm.slurm_record import read_slurm_record
 from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.remote_control import request_stop
 
+pytestmark = pytest.mark.usefixtures("unlooked")
+
 DEADLINE_S = 60.0
 
 
@@ -97,6 +99,7 @@ def test_a_preempted_run_goes_on_and_its_collectors_follow_it(jobs, slurm):
     servers.send_signal(signal.SIGTERM)  # by Slurm, which is about to kill it
     assert jobs.ends(servers) == 0, jobs.logs()
     assert read_stage(jobs.directory).name == "suspended"
+    assert not (jobs.directory / "endpoints.json").exists()
     before = json.loads((jobs.directory / "summary.json").read_text())
     assert list((jobs.directory / "checkpoints").glob("*.pt"))
     record = read_slurm_record(jobs.directory)

@@ -122,16 +122,24 @@ def test_slurm_is_asked_now_and_then_alone(run):
 
 def test_others_are_noticed_by_who_collects(run):
     write_stage(run, RunStage("running", 1))
+    bind(run)
     seen, _ = search(run)
-    assert not seen.has_moved_on(1)
+    found = seen.find(after=0)
+    assert found is not None
+    assert not seen.has_moved_on(found)
+    (run / "endpoints.json").unlink()
+    assert not seen.has_moved_on(found)
+    bind(run, learner="tcp://n:9")  # which a file system had not shown before
+    assert seen.has_moved_on(found)
+    bind(run)
     write_stage(run, RunStage("running", 2))
-    assert seen.has_moved_on(1)
-    write_stage(run, RunStage("ended", 2))
-    assert seen.has_moved_on(2)
+    assert seen.has_moved_on(found)
+    write_stage(run, RunStage("ended", 1))
+    assert seen.has_moved_on(found)
 
 
 def test_a_file_system_that_is_away_moves_nobody(run, caplog):
     seen, _ = search(run)
     stage_file(run).mkdir()
-    assert not seen.has_moved_on(0)
+    assert not seen.has_moved_on(FoundServers(0, "m", "l"))
     assert "Cannot read" in caplog.text

@@ -18,6 +18,8 @@ from zdqn.launch.slurm.slurm_entry import (
 from zdqn.launch.slurm.slurm_record import read_slurm_record
 from zdqn.records.run_lock import RunLock
 
+pytestmark = pytest.mark.usefixtures("unlooked")
+
 
 @pytest.fixture
 def directory(tmp_path):

@@ -11,6 +11,8 @@ from zdqn.launch.slurm.slurm_commands import QueuedJob
 from zdqn.launch.slurm.slurm_entry import Submission, submit_run
 from zdqn.launch.slurm.slurm_visit import SlurmVisit, describe_states
 
+pytestmark = pytest.mark.usefixtures("unlooked")
+
 
 @pytest.fixture
 def visit(slurm, tmp_path, monkeypatch):

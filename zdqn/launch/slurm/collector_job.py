@@ -111,7 +111,7 @@ def _collect(
         os._exit(code)
 
     with (
-        stopped_by(stop, lambda: search.has_moved_on(servers.start)) as attempt,
+        stopped_by(stop, lambda: search.has_moved_on(servers)) as attempt,
         Collector(
             record.plan.config,
             learner=servers.learner,

@@ -51,15 +51,19 @@ def run_servers(directory: Path, say: Callable[[str], None]) -> int:
             f"--resume {directory}` goes on with it.")  # fmt: skip
         return 0
     with stop_on_job_signals() as stop:
-        # whoever waits for servers does not take those of an earlier start for them
-        RunFiles(directory).endpoints.unlink(missing_ok=True)
+        _forget_servers(directory)  # of an earlier start, which nobody is to look for
         stage = RunStage("running", before.start + 1, node=socket.gethostname())
         write_stage(directory, stage)
         end = _serve(record, directory, stop, say)
         write_stage(directory, replace(end, start=stage.start, node=stage.node))
         if end.name == "suspended":
+            _forget_servers(directory)
             leave(reason_of(stop), record.plan.at_time_limit)
     return end.exit_code
+
+
+def _forget_servers(directory: Path) -> None:
+    RunFiles(directory).endpoints.unlink(missing_ok=True)
 
 
 def _serve(

@@ -99,10 +99,15 @@ class ServersSearch:
             self._stop.wait(self._look_s)
         return None
 
-    def has_moved_on(self, start: int) -> bool:
-        """Whether servers other than those of a start are to be looked for, or none any more."""
+    def has_moved_on(self, found: FoundServers) -> bool:
+        """Whether other servers are to be looked for than those that were found, or none any more.
+
+        A network file system may have shown addresses of an earlier start for a while.
+        """
         try:
-            return self.is_over() or read_stage(self._directory).start != start
+            if self.is_over() or read_stage(self._directory).start != found.start:
+                return True
+            return self._look(found.start - 1)[0] not in (None, found)
         except FileError as error:  # a file system that is away for a while
             logger.warning("%s", error)
             return False
