@@ -19,6 +19,9 @@ class KeptRun(Protocol):
     def log_names(self) -> list[str]:
         """Name the logs that there are."""
 
+    def main_logs(self) -> list[str]:
+        """Name those in which each line stands once."""
+
     def read_log(self, name: str, begin: int, tail: int) -> dict[str, Any]:
         """Read what has come to a log; see `zdqn.launch.cluster.rotated_log`."""
 

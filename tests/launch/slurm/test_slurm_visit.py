@@ -49,7 +49,9 @@ def test_a_failure_says_why(visit, slurm, tmp_path):
 
 def test_logs_are_the_files_of_the_run(visit, tmp_path):
     (tmp_path / "run" / "logs" / "servers.log").write_text("a\nb\n")
-    assert visit.log_names() == ["servers"]
+    (tmp_path / "run" / "logs" / "learner.log").write_text("b\n")
+    assert visit.log_names() == ["learner", "servers"]
+    assert visit.main_logs() == ["servers"]  # in which the learner's lines are
     assert visit.read_log("servers", -1, 1)["piece"] == b"b\n"
     visit.collect()
 
@@ -81,6 +83,7 @@ def test_what_cannot_be_restarted_is_refused_with_the_way_out(visit, name, kind,
 
 def test_collectors_are_added_while_the_servers_have_a_job(visit, slurm):
     assert visit.add("collectors=3").startswith("added collector-5 to collector-7, job ")
+    assert visit.add("collectors=1").startswith("added collector-8, job ")
     slurm.set_states("", array=jobs(visit)[0])
     with pytest.raises(PeerUnavailableError, match="no more"):
         visit.add("collectors=3")

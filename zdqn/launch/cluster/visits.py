@@ -63,6 +63,10 @@ class Visit(Closing):
         """Name the logs that there are: of every process."""
         return [process.name for process in self.record.plan.processes]
 
+    def main_logs(self) -> list[str]:
+        """Name those in which each line stands once: all of them."""
+        return self.log_names()
+
     def read_log(self, name: str, begin: int, tail: int) -> dict[str, Any]:
         """Read what has come to the log of a process; see `zdqn.launch.cluster.rotated_log`."""
         host = next(p.host for p in self.record.plan.processes if p.name == name)

@@ -49,6 +49,11 @@ class SlurmVisit(Closing):
         """Name the logs that there are."""
         return sorted(path.stem for path in RunFiles(self._directory).logs.glob("*.log"))
 
+    def main_logs(self) -> list[str]:
+        """Name those of jobs; what roles of the servers log is in that of their job, too."""
+        within = {process.name for process in self.record.plan.processes}
+        return [name for name in self.log_names() if name not in within]
+
     def read_log(self, name: str, begin: int, tail: int) -> dict[str, Any]:
         """Read what has come to a log; see `zdqn.launch.cluster.rotated_log`."""
         return read_log(RunFiles(self._directory).log_of(name), begin, tail)
@@ -121,8 +126,9 @@ class SlurmVisit(Closing):
                 f"queue no more. Go on with the run: --slurm CLUSTER --resume {self._directory}."
             )
         self.record, name = add_collectors(self._directory, int(match[1]))
-        added = self.record.plan.arrays[-1].names
-        return f"added {added[0]} to {added[-1]}, job {self.record.jobs[name]}"
+        first, *more = self.record.plan.arrays[-1].names
+        to = f" to {more[-1]}" if more else ""
+        return f"added {first}{to}, job {self.record.jobs[name]}"
 
     def remove(self, host: str) -> str:
         """Refuse it: Slurm chooses nodes.
