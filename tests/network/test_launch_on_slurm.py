@@ -176,6 +176,7 @@ def test_a_run_outlives_the_preemption_of_all_its_jobs(person, laboratory):
     updates = person.waits_for_training(beyond=person.summary()["updates"] + 500)
     assert person.states(collectors) == ["RUNNING", "RUNNING"]
     assert "resuming from" in person.log_of("learner")
+    assert "gave no last numbers" not in person.logs()  # SIGTERM has not ended the memory first
 
     said = person.types("stop", person.run)
     assert "asked tcp://beta:" in said

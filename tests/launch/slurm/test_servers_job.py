@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -56,6 +57,13 @@ class Jobs:
             assert all(process.poll() is None for process in processes), self.logs()
             time.sleep(0.02)
 
+    def signals(self, process, number):
+        """Signal all processes of a job, those that it has started before itself."""
+        children = Path(f"/proc/{process.pid}/task").glob("*/children")
+        for child in " ".join(path.read_text() for path in children).split():
+            os.kill(int(child), number)
+        process.send_signal(number)
+
     def ends(self, process):
         """Wait for the end of a job; gives its exit code."""
         try:
@@ -96,8 +104,9 @@ def test_a_preempted_run_goes_on_and_its_collectors_follow_it(jobs, slurm):
     servers, collector = jobs.starts("servers"), jobs.starts("collector", "0")
     jobs.waits_for(lambda: len(jobs.metrics()) > 2, servers, collector)
 
-    servers.send_signal(signal.SIGTERM)  # by Slurm, which is about to kill it
+    jobs.signals(servers, signal.SIGTERM)  # as Slurm does, which is about to kill it
     assert jobs.ends(servers) == 0, jobs.logs()
+    assert "gave no last numbers" not in jobs.logs()  # the memory has ended after the learner
     assert read_stage(jobs.directory).name == "suspended"
     assert not (jobs.directory / "endpoints.json").exists()
     before = json.loads((jobs.directory / "summary.json").read_text())

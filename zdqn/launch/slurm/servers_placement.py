@@ -65,7 +65,7 @@ class ServersPlacement:
         if arguments.get("bind"):  # started again, it takes its port, on every interface
             port = parse_address(arguments["bind"], parameter=process.role).port
             arguments["bind"] = str(Address("tcp", "0.0.0.0", port))  # noqa: S104 - with keys
-        return Assignment(self.config, arguments, log_level)
+        return Assignment(self.config, arguments, log_level, ended_by_parent=True)
 
     def go_on(self) -> None:
         """Have a learner that is started from now on go on from its newest checkpoint."""
