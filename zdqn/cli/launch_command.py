@@ -92,7 +92,7 @@ def launch(
         return
     if keys is not None:
         raise UsageError(
-            f"--keys is {keys}, but over ssh each host makes its own keys, and no secret travels. "
+            f"--keys is {keys}, but a run over ssh, or of Slurm, makes keys of its own. "
             f"Leave it out; it is for --kubernetes."
         )
     if add is not None or remove is not None:
@@ -126,8 +126,8 @@ def launch(
 def _refuse_beside_kubernetes() -> None:
     """Refuse the options that are about hosts, or about what is started: nothing is."""
     context = click.get_current_context()
-    about_hosts = ("run_dir", "resume", "slurm", "check", "dry_run", "local", "detach", "add", "remove",
-                   "verbose")  # fmt: skip
+    about_hosts = ("run_dir", "resume", "slurm", "check", "dry_run", "local", "detach", "add",
+                   "remove", "verbose")  # fmt: skip
     for name in about_hosts:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             option = name.replace("_", "-")

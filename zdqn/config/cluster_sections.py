@@ -77,7 +77,10 @@ class ClientsSection(Section, frozen=True, kw_only=True):
     each: Annotated[int, key("Processes on each of these hosts.", ge=1, le=1024)] = 1
     count: Annotated[
         int,
-        key("Processes in all where no hosts are named, as for Slurm, which chooses them.", ge=0),
+        key(
+            "Processes in all where no hosts are named: for Slurm and Kubernetes alone.",
+            ge=0,
+        ),
     ] = 0
     environment: Annotated[dict[str, str], key("Variables of these roles alone.")] = {}  # noqa: RUF012
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.launch.slurm.plans import asking, slurm_cluster, slurm_plan
+from zdqn.config import Config
 from zdqn.config.cluster_sections import (
     ClientsSection,
     HostDefaults,
@@ -148,6 +149,11 @@ def test_what_cannot_be_is_refused(changes, words):
 )  # fmt: skip
 def test_a_time_limit_is_read_as_sbatch_does(text, seconds):
     assert time_limit_s(text) == seconds
+
+
+def test_keys_are_the_runs_own():
+    with pytest.raises(ConfigError, match=r"security\.keys.*makes keys of its own"):
+        slurm_plan(Config().replace("security.keys", "/keys"))
 
 
 def test_another_array_counts_on():

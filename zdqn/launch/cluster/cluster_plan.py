@@ -253,7 +253,7 @@ def _clients(
             raise ConfigError(
                 f"{parameter} names no hosts, or a count besides them, and over ssh each process "
                 f'needs one: give hosts = ["NAME"], and each for several on it; count is for '
-                f"`zdqn launch --slurm`."
+                f"--slurm and --kubernetes."
             )
         for host in expand_hosts(section.hosts, parameter=f"{parameter}.hosts"):
             planned = plan_clients(

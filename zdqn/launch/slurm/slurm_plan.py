@@ -14,7 +14,7 @@ from zdqn.config import Config
 from zdqn.config.cluster_sections import ClientsSection, Cluster, HostDefaults
 from zdqn.config.slurm_sections import AtTimeLimit, SlurmJobSection, SlurmSection
 from zdqn.errors import ConfigError
-from zdqn.launch.cluster.host_ranges import expand_hosts
+from zdqn.launch.cluster.host_ranges import count_clients
 from zdqn.launch.plan import PlannedProcess
 
 ValueT = TypeVar("ValueT")
@@ -133,6 +133,11 @@ def plan_slurm(cluster: Cluster, config: Config, *, source: Path) -> SlurmPlan:
         ConfigError: for a value that no batch file can hold, or that would not work.
     """
     slurm = cluster.slurm
+    if config.security.keys:
+        raise ConfigError(
+            f'{source}: the configuration has security.keys = "{config.security.keys}", and a run '
+            f"of Slurm makes keys of its own in its folder. Leave it out."
+        )
     arrays = tuple(_arrays(cluster.collectors, source))
     if not arrays:
         raise ConfigError(
@@ -142,7 +147,8 @@ def plan_slurm(cluster: Cluster, config: Config, *, source: Path) -> SlurmPlan:
     evaluators = [
         environment
         for place, section in enumerate(cluster.evaluators)
-        for environment in [section.environment] * _count(section, f"{source}: evaluators[{place}]")
+        for environment in [section.environment]
+        * count_clients(section, parameter=f"{source}: evaluators[{place}]")
     ]
     plan = SlurmPlan(
         config=_prepared(config, cluster, arrays, len(evaluators)),
@@ -241,23 +247,9 @@ def _first(own: ValueT | None, default: ValueT) -> ValueT:
 def _arrays(sections: Sequence[ClientsSection], source: Path) -> Iterator[PlannedArray]:
     first = 0
     for place, section in enumerate(sections):
-        count = _count(section, f"{source}: collectors[{place}]")
+        count = count_clients(section, parameter=f"{source}: collectors[{place}]")
         yield PlannedArray(first, count, section.environment)
         first += count
-
-
-def _count(section: ClientsSection, parameter: str) -> int:
-    """Give how many processes a file wants, whether it names hosts or not."""
-    if section.hosts and section.count:
-        raise ConfigError(
-            f"{parameter} has hosts and count = {section.count}: give hosts with each for ssh (of "
-            f"which Slurm takes the number of processes), or count alone."
-        )
-    if not section.hosts:
-        if not section.count:
-            raise ConfigError(f"{parameter} has neither count nor hosts. Write count = 8.")
-        return section.count
-    return len(expand_hosts(section.hosts, parameter=f"{parameter}.hosts")) * section.each
 
 
 def _prepared(
