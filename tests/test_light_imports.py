@@ -27,6 +27,8 @@ def loaded_by(statement: str) -> set[str]:
         ("import zdqn.launch.child_main", {"cloudpickle"}),
         ("import zdqn.launch.cluster.host_agent", {"zmq", "numpy", "cloudpickle"}),
         ("import zdqn.launch.cluster.dry_run", set()),
+        ("import zdqn.launch.slurm.batch_files", set()),
+        ("import zdqn.launch.slurm.collector_job", {"zmq", "numpy"}),
         ("import zdqn.cli", {"click"}),
         ("import zdqn.experiments.plots", set()),
         ("import zdqn; zdqn.Memory", {"zmq", "numpy"}),

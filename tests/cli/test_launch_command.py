@@ -188,7 +188,7 @@ def test_keys_may_be_kept_elsewhere_or_not_be(kubernetes, tmp_path):
         (["--kubernetes", "--detach"], "--detach"),
         (["--kubernetes", "--add", "collectors=1@h"], "--add"),
         (["--kubernetes", "--insecure", "--keys", "own"], "--insecure"),
-        (["--keys", "own"], "each host makes its own"),
+        (["--keys", "own"], "makes keys of its own"),
     ],
 )
 def test_what_says_nothing_beside_it_is_refused(kubernetes, words, says):

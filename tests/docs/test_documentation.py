@@ -35,6 +35,7 @@ from zdqn.config import (
     to_dict,
     to_toml,
 )
+from zdqn.config.slurm_sections import SlurmJobSection, SlurmSection
 from zdqn.launch.cluster.cluster_file import load_cluster
 from zdqn.launch.cluster.cluster_plan import plan_cluster
 from zdqn.launch.kubernetes.kubernetes_plan import plan_kubernetes
@@ -304,6 +305,13 @@ def test_every_file_that_the_developers_page_names_is_there():
     places |= {f"zdqn/{place}.py" for place in re.findall(r"`((?:\w+/)+\w+)`", walks)}
     assert len(places) > 50
     assert [place for place in sorted(places) if not (ROOT / place).exists()] == []
+
+
+def test_every_key_of_slurm_is_explained():
+    text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
+    rows = text[text.index("### What Slurm is asked for") : text.index("### What happens to a job")]
+    keys = {*SlurmSection.__struct_fields__, *SlurmJobSection.__struct_fields__}
+    assert [key for key in sorted(keys) if f"`{key}`" not in rows] == ["collectors", "servers"]
 
 
 def test_everything_that_is_exported_is_in_the_table_of_the_python_page():

@@ -3,10 +3,11 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -216,25 +217,78 @@ def test_a_report_to_a_dead_parent_is_no_error(monkeypatch):
     os.close(write_end)
 
 
-def test_a_real_memory_lives_as_long_as_its_standard_input():
-    child = subprocess.Popen(
-        [sys.executable, "-m", "zdqn.launch", "memory", "memory"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    assert child.stdin is not None
-    assert child.stdout is not None
-    child.stdin.write(encode_assignment(assignment(bind="tcp://127.0.0.1:0")))
-    child.stdin.flush()
-    bound = json.loads(child.stdout.readline())["bound"]
-    assert set(bound) == {"samples", "transitions"}
+@pytest.fixture
+def memory_process():
+    """Starts a memory in a process of its own, and gives it once it is up."""
+    started = []
+
+    def start(**how):
+        child = subprocess.Popen(
+            [sys.executable, "-m", "zdqn.launch", "memory", "memory"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        started.append(child)
+        assert child.stdin is not None
+        assert child.stdout is not None
+        told = replace(assignment(bind="tcp://127.0.0.1:0"), **how)
+        child.stdin.write(encode_assignment(told))
+        child.stdin.flush()
+        bound = json.loads(child.stdout.readline())["bound"]
+        assert set(bound) == {"samples", "transitions"}
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.communicate()
+
+
+def test_a_real_memory_lives_as_long_as_its_standard_input(memory_process):
+    child = memory_process()
     child.stdin.close()
     assert child.wait(20) == 0
-    child.stdout.close()
-    assert child.stderr is not None
     assert b"serving samples" in child.stderr.read()
-    child.stderr.close()
+    child.stdin = None  # which `communicate` would flush
+
+
+def last_word(child):
+    """Wait for the end of a process, and give what it reported when it ended well."""
+    assert child.wait(20) == 0
+    reports, _ = child.communicate()
+    return json.loads(reports.splitlines()[-1])["ended"]
+
+
+def test_a_signal_ends_it_unless_that_is_its_parents_to_answer(memory_process):
+    child = memory_process()
+    child.send_signal(signal.SIGTERM)
+    assert last_word(child)["signal"] == "SIGTERM"
+    child = memory_process(ended_by_parent=True)
+    for _ in range(3):
+        child.send_signal(signal.SIGTERM)
+    child.stdin.write(b"enough")
+    child.stdin.close()
+    child.stdin = None
+    assert last_word(child)["signal"] == "enough"
+
+
+def test_the_second_signal_ends_it_at_once_whoever_asked_before():
+    script = """
+import os, signal
+from zdqn.launch.child_main import _stop_on_signals
+from zdqn.stopping import StopEvent
+stop = StopEvent()
+_stop_on_signals(stop)
+stop.set_for("asked by its parent")
+os.kill(os.getpid(), signal.SIGTERM)
+print(stop.reason, flush=True)
+os.kill(os.getpid(), signal.SIGTERM)
+print("not ended")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, timeout=60)
+    assert done.stdout == b"asked by its parent\n"
+    assert done.returncode == 128 + signal.SIGTERM
 
 
 def test_why_its_parent_asks_it_to_stop_comes_before_the_end_of_its_input():

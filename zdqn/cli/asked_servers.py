@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -73,11 +74,14 @@ def operator_keys(given: Path | None, directory: Path | None) -> RoleKeys | None
     from zdqn.config import load_config
     from zdqn.errors import ZdqnError
     from zdqn.launch.cluster.cluster_record import is_cluster, own_keys_of, read_record
+    from zdqn.launch.slurm.slurm_record import is_slurm, read_slurm_record
     from zdqn.records.run_files import RunFiles
     from zdqn.wire.keys.role_keys import open_keys
 
     folder: Path | str | None = given
-    if given is None and directory is not None and is_cluster(directory):
+    if given is None and directory is not None and is_slurm(directory):
+        folder = own_keys_of(directory) if read_slurm_record(directory).secure else None
+    elif given is None and directory is not None and is_cluster(directory):
         folder = own_keys_of(directory) if read_record(directory).secure else None
     elif given is None and directory is not None:
         with suppress(ZdqnError):  # it is not there before training begins
@@ -144,15 +148,21 @@ def take(watch: RunWatch, asked: Asked) -> None:
         watch.take_memory(MemoryStatus.read(memory))
 
 
-def show_what_is_left(directory: Path, *, as_json: bool) -> bool:
-    """Show how a run ended, or who trains it without a server; False if neither is known."""
+def show_what_is_left(directory: Path, *, as_json: bool, jobs: Sequence[str] = ()) -> bool:
+    """Show how a run ended, or who trains it without a server; False if neither is known.
+
+    Args:
+        directory: of the run.
+        as_json: show it as JSON.
+        jobs: lines about its jobs, where it is a run of Slurm.
+    """
     from zdqn.records.run_files import RunFiles, read_summary, was_killed
     from zdqn.records.run_lock import describe_holder
 
     files = RunFiles(directory)
     holder = describe_holder(files.lock) or describe_holder(files.launch_lock)
     summary = {} if holder or was_killed(files) else read_summary(directory)
-    if not (holder or summary):
+    if not (holder or summary or jobs):
         if files.results():
             say(
                 f"{directory}: no process uses it, and its last start left no summary: it was "
@@ -161,14 +171,19 @@ def show_what_is_left(directory: Path, *, as_json: bool) -> bool:
             )
         return False
     if as_json:
-        click.echo(json.dumps({"held_by": holder} if holder else {"summary": summary}, indent=2))
+        left = {"held_by": holder} if holder else {"summary": summary}
+        click.echo(json.dumps({**left, **({"slurm": jobs} if jobs else {})}, indent=2))
         return True
+    for line in jobs:
+        click.echo(line)
     if holder:
         say(f"{directory} is in use by {holder}, but no server answers there.")
         say(f"Its numbers are in {files.metrics}, if it trains in one process.")
         return True
-    click.echo("the run has ended")
-    print_summary(summary)
+    if not jobs:
+        click.echo("the run has ended")
+    if summary:
+        print_summary(summary)
     return True
 
 

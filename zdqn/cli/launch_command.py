@@ -1,9 +1,8 @@
-"""``zdqn launch``: a run on several machines, over ssh."""
+"""``zdqn launch``: a run on several machines, over ssh or as jobs of Slurm."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,15 +10,15 @@ import click
 from click.core import ParameterSource
 
 from zdqn.cli.closing_words import print_summary, say
-from zdqn.cli.findings_page import show_finding, sum_up
+from zdqn.cli.host_findings import show_findings
 from zdqn.cli.options import FOLDER, log_level_option, set_option, settings_folder
 from zdqn.cli.signals import stop_on_signals
+from zdqn.cli.slurm_launch import SlurmLaunch, launch_on_slurm, refuse_with_slurm
 from zdqn.errors import UsageError
 
 if TYPE_CHECKING:
     from zdqn.launch.cluster.cluster_entry import LaunchOptions
     from zdqn.launch.cluster.cluster_plan import ClusterPlan
-    from zdqn.launch.cluster.preflight import HostFinding
 
 
 @click.command()
@@ -32,6 +31,7 @@ if TYPE_CHECKING:
     metavar="RUN_DIR",
     help="Go on with a run that was launched, from the newest checkpoint on its learner's host.",
 )
+@click.option("--slurm", is_flag=True, help="Submit jobs to Slurm, instead of using ssh.")
 @click.option("--check", is_flag=True, help="Look at every host, and start nothing.")
 @click.option("--dry-run", is_flag=True, help="Print the commands, and run none.")
 @click.option("--local", is_flag=True, help="Play every host with a process of this machine.")
@@ -58,6 +58,7 @@ def launch(
     overrides: tuple[str, ...],
     run_dir: Path | None,
     resume: Path | None,
+    slurm: bool,
     check: bool,
     dry_run: bool,
     local: bool,
@@ -70,10 +71,12 @@ def launch(
     log_level: str,
     verbose: bool,
 ) -> None:
-    """Train on the hosts that a file names, over ssh; or print what Kubernetes needs for it.
+    """Train on the hosts that a file names, over ssh, or as jobs of Slurm.
 
-    CLUSTER is a TOML file that says which host runs what; see docs/deploy.md. With --add or
-    --remove it is the folder of a run that goes on.
+    With --kubernetes it prints what Kubernetes needs for it.
+
+    CLUSTER is a TOML file that says which host runs what, or what Slurm is asked for; see
+    docs/deploy.md. With --add or --remove it is the folder of a run that goes on.
 
     Ctrl-C ends the run cleanly; twice ends it at once. `zdqn status`, `logs`, `restart` and `stop`
     of its folder work from any other terminal of this machine.
@@ -89,18 +92,23 @@ def launch(
         return
     if keys is not None:
         raise UsageError(
-            f"--keys is {keys}, but over ssh each host makes its own keys, and no secret travels. "
+            f"--keys is {keys}, but a run over ssh, or of Slurm, makes keys of its own. "
             f"Leave it out; it is for --kubernetes."
         )
     if add is not None or remove is not None:
         _change(path, add, remove)
+        return
+    if slurm:
+        refuse_with_slurm(local=local, detach=detach, verbose=verbose)
+        asked = SlurmLaunch(path, overrides, run_dir, resume, log_level, secure=not insecure)
+        launch_on_slurm(asked, check=check, dry_run=dry_run)
         return
     plan = _plan(path, overrides)
     if dry_run:
         _print_commands(plan, local=local)
         return
     if check:
-        _print_findings(look(plan, local=local))
+        show_findings(look(plan, local=local))
         return
     with chosen_folder(plan, run_dir, resume, stem=path.stem) as directory:
         click.echo(f"run directory: {directory}", err=True)
@@ -118,8 +126,8 @@ def launch(
 def _refuse_beside_kubernetes() -> None:
     """Refuse the options that are about hosts, or about what is started: nothing is."""
     context = click.get_current_context()
-    about_hosts = ("run_dir", "resume", "check", "dry_run", "local", "detach", "add", "remove",
-                   "verbose")  # fmt: skip
+    about_hosts = ("run_dir", "resume", "slurm", "check", "dry_run", "local", "detach", "add",
+                   "remove", "verbose")  # fmt: skip
     for name in about_hosts:
         if context.get_parameter_source(name) is not ParameterSource.DEFAULT:
             option = name.replace("_", "-")
@@ -197,13 +205,3 @@ def _print_commands(plan: ClusterPlan, *, local: bool) -> None:
         plan = on_this_machine(plan, python=sys.executable, directory=Path.cwd())
     for line in describe_launch(plan, None if local else describe_use(plan)):
         click.echo(line)
-
-
-def _print_findings(findings: Sequence[HostFinding]) -> None:
-    """Print what was found of each host; the exit code is that of the first that is bad."""
-    width = max(len(finding.host) for finding in findings) + 2
-    for finding in findings:
-        show_finding(finding.verdict, finding.host, finding.text, finding.remedy, width)
-    click.echo(sum_up([finding.verdict for finding in findings], "thing"))
-    codes = [finding.exit_code for finding in findings if finding.exit_code]
-    click.get_current_context().exit(codes[0] if codes else 0)

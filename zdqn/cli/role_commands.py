@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import click
 
 from zdqn.cli.closing_words import print_summary
-from zdqn.cli.grace import ending_in_time
 from zdqn.cli.options import (
     FOLDER,
     address_option,
@@ -30,6 +29,7 @@ from zdqn.cli.options import (
 )
 from zdqn.cli.signals import read_on_hangup, stop_on_signals
 from zdqn.cli.sink_options import sink_options
+from zdqn.launch.grace import ending_in_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,8 +30,8 @@ def logs(run_dir: Path | None, roles: tuple[str, ...], follow: bool, lines: int)
     """
     directory = _directory(run_dir)
     with ExitStack() as stack:
-        names, read = _logs_of(directory, stack)
-        chosen = [_known(role, names) for role in roles] or names
+        names, main, read = _logs_of(directory, stack)
+        chosen = [_known(role, names) for role in roles] or main
         ends = {name: _show(name, read(name, -1, lines), chosen) for name in chosen}
         if follow:
             stop = stack.enter_context(stop_on_signals())
@@ -39,26 +39,26 @@ def logs(run_dir: Path | None, roles: tuple[str, ...], follow: bool, lines: int)
                 ends = {name: _show(name, read(name, end, 0), chosen) for name, end in ends.items()}
 
 
-def _logs_of(directory: Path, stack: ExitStack) -> tuple[list[str], ReadLog]:
-    """Give the names of the roles of a run, and what reads the log of one."""
+def _logs_of(directory: Path, stack: ExitStack) -> tuple[list[str], list[str], ReadLog]:
+    """Give the names of a run's logs, those to show if none is named, and what reads one."""
     from zdqn.errors import UsageError
-    from zdqn.launch.cluster.cluster_record import is_cluster, read_record
+    from zdqn.launch import keepers
     from zdqn.launch.cluster.rotated_log import read_log
     from zdqn.records.run_files import RunFiles
 
-    if is_cluster(directory) and read_record(directory).detached:
-        from zdqn.launch.cluster.visits import Visit
-
-        visit = stack.enter_context(Visit(directory, _say))
-        return [process.name for process in visit.record.plan.processes], visit.read_log
+    if keepers.is_kept(directory):
+        visit = stack.enter_context(keepers.visit(directory, _say))
+        if names := visit.log_names():
+            return names, visit.main_logs(), visit.read_log
     files = RunFiles(directory)
     names = sorted(path.stem for path in files.logs.glob("*.log"))
     if not names:
         raise UsageError(
             f"{files.logs} holds no logs. Give the folder of a run of `zdqn run` or `zdqn launch`; "
-            f"a role that was started alone logs to its own terminal."
+            f"a role that was started alone logs to its own terminal, and jobs of Slurm from when "
+            f"they begin (`zdqn status {directory}`)."
         )
-    return names, lambda name, begin, tail: read_log(files.log_of(name), begin, tail)
+    return names, names, lambda name, begin, tail: read_log(files.log_of(name), begin, tail)
 
 
 def _known(role: str, names: Sequence[str]) -> str:

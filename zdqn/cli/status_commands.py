@@ -25,12 +25,19 @@ from zdqn.cli.asked_servers import (
     watch_of,
 )
 from zdqn.cli.closing_words import say
-from zdqn.cli.kept_runs import end_kept_run, fetch_kept_results, finish_kept_run
+from zdqn.cli.kept_runs import (
+    describe_jobs,
+    end_kept_run,
+    fetch_kept_results,
+    finish_kept_run,
+    is_kept,
+)
 from zdqn.cli.options import json_option, keys_option
 from zdqn.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
     from zdqn.wire.keys.role_keys import RoleKeys
+    from zdqn.wire.protocol import ServerRole
 
 _WATCH_PERIOD_S = 1.0
 
@@ -49,22 +56,16 @@ def status(
     TARGET is a run directory or a server's address; by default the newest run in ./runs. Of a run
     that has ended, show how.
     """
-    from zdqn.errors import NotAllowedError
-
     directory = run_directory_of(target)
     operator = operator_keys(keys, directory)
     asked = ask(target, operator)
     if not asked.answers:
-        refused = [error for error in asked.failures if isinstance(error, NotAllowedError)]
-        if refused:  # somebody is there
-            raise refused[0]
-        if directory is not None:
-            fetch_kept_results(directory)
-            if show_what_is_left(directory, as_json=as_json):
-                return
-        raise asked.failures[0]
+        _show_without_servers(directory, asked, as_json=as_json)
+        return
     if as_json:
-        click.echo(json.dumps(asked.answers, indent=2, default=str))
+        jobs = describe_jobs(directory)
+        answers = {**asked.answers, **({"slurm": jobs} if jobs else {})}
+        click.echo(json.dumps(answers, indent=2, default=str))
         return
     if everything:
         _show_everything(asked.answers)
@@ -72,10 +73,12 @@ def status(
         over = _watch(target, directory, asked, operator)
         if over and directory is not None:
             wait_for_the_end(directory)
-            show_what_is_left(directory, as_json=False)
+            show_what_is_left(directory, as_json=False, jobs=describe_jobs(directory))
         return
     else:
         _show_once(directory, asked)
+    for line in describe_jobs(directory):
+        click.echo(line)
     for failure in asked.failures:
         say(f"warning: {failure}", err=True)
 
@@ -94,7 +97,7 @@ def stop(target: str | None, keys: Path | None) -> None:
     reason = f"zdqn stop by {getpass.getuser()} on {socket.gethostname()}"
     directory = run_directory_of(target)
     operator = operator_keys(keys, directory)
-    addresses = server_addresses(target)
+    addresses = _addresses_to_stop(target, directory)
     for server, address in addresses:
         try:
             request_stop(address, reason, TIMEOUT_S, operator, server)
@@ -106,6 +109,42 @@ def stop(target: str | None, keys: Path | None) -> None:
             break
     if directory is not None:
         finish_kept_run(directory)
+
+
+def _addresses_to_stop(
+    target: str | None, directory: Path | None
+) -> list[tuple[ServerRole | None, str]]:
+    """Give the addresses of a run's servers; of one that waits in a queue, end all and give none.
+
+    Raises: as `server_addresses` does.
+    """
+    from zdqn.errors import FileError
+
+    try:
+        return server_addresses(target)
+    except FileError:
+        if not (is_kept(directory) and end_kept_run(directory)):
+            raise
+        return []
+
+
+def _show_without_servers(directory: Path | None, asked: Asked, *, as_json: bool) -> None:
+    """Show what is known of a run whose servers do not answer.
+
+    Raises:
+        ZdqnError: why they do not, where nothing is known.
+    """
+    from zdqn.errors import NotAllowedError
+
+    refused = [error for error in asked.failures if isinstance(error, NotAllowedError)]
+    if refused:  # somebody is there
+        raise refused[0]
+    if directory is not None:
+        fetch_kept_results(directory)
+        jobs = describe_jobs(directory)
+        if show_what_is_left(directory, as_json=as_json, jobs=jobs):
+            return
+    raise asked.failures[0]
 
 
 def _show_once(directory: Path | None, asked: Asked) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from zdqn.config.kubernetes_sections import KubernetesSection
 from zdqn.config.section import Section, key
+from zdqn.config.slurm_sections import SlurmSection
 
 
 class SyncSection(Section, frozen=True, kw_only=True):
@@ -72,8 +73,15 @@ class ServerSection(Section, frozen=True, kw_only=True):
 class ClientsSection(Section, frozen=True, kw_only=True):
     """Where clients run: collectors or evaluators."""
 
-    hosts: Annotated[tuple[str, ...], key("Hosts, with ranges such as `cpu[01-16]`.")]
+    hosts: Annotated[tuple[str, ...], key("Hosts, with ranges such as `cpu[01-16]`.")] = ()
     each: Annotated[int, key("Processes on each of these hosts.", ge=1, le=1024)] = 1
+    count: Annotated[
+        int,
+        key(
+            "Processes in all where no hosts are named: for Slurm and Kubernetes alone.",
+            ge=0,
+        ),
+    ] = 0
     environment: Annotated[dict[str, str], key("Variables of these roles alone.")] = {}  # noqa: RUF012
 
 
@@ -97,7 +105,7 @@ class SshSection(Section, frozen=True, kw_only=True):
 
 
 class Cluster(Section, frozen=True, kw_only=True):
-    """A run on several hosts.
+    """A run on several hosts, which are named, or which Slurm chooses.
 
     Raises:
         ConfigError: for a wrong value.
@@ -113,6 +121,7 @@ class Cluster(Section, frozen=True, kw_only=True):
     defaults: HostDefaults = HostDefaults()
     hosts: Annotated[tuple[HostsSection, ...], key("Hosts that differ from `[defaults]`.")] = ()
     ssh: SshSection = SshSection()
+    slurm: SlurmSection = SlurmSection()
     memory: ServerSection = ServerSection()
     learner: ServerSection = ServerSection()
     collectors: Annotated[tuple[ClientsSection, ...], key("Where collectors run.")] = ()

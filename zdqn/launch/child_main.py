@@ -54,12 +54,15 @@ class Assignment:
         log_level: of its log.
         elsewhere: whether the child is on another machine, with a Python and paths of its own; its
             arguments are text, numbers and paths then.
+        ended_by_parent: whether signals are its parent's to answer: a scheduler sends them to all
+            processes of a job, and a memory is to end after its learner.
     """
 
     config: Config
     arguments: dict[str, Any]
     log_level: str
     elsewhere: bool = False
+    ended_by_parent: bool = False
 
 
 def encode_assignment(assignment: Assignment) -> bytes:
@@ -226,9 +229,17 @@ def run_role(role: str, assignment: Assignment, report: ReportPipe, stop: StopEv
 
 
 def _stop_on_signals(stop: StopEvent) -> None:
+    """Ask the role to end at the first signal, and end at once at the second.
+
+    A signal after the end of standard input is the first: a scheduler that ends a job signals all
+    of its processes, while their parent asks them, and must not cut a checkpoint short.
+    """
+    signals: list[int] = []
+
     def handle(number: int, _frame: FrameType | None) -> None:
-        if stop.is_set():
+        if signals:
             os._exit(128 + number)
+        signals.append(number)
         stop.set_for(signal.Signals(number).name)
 
     signal.signal(signal.SIGTERM, handle)
@@ -259,5 +270,7 @@ def main() -> int:
     if assignment is None:
         return 0
     configure_logging(assignment.log_level)
+    if assignment.ended_by_parent:
+        signal.signal(signal.SIGTERM, lambda _number, _frame: None)
     threading.Thread(target=_stop_at_end_of_input, args=(stop,), daemon=True).start()
     return run_role(role, assignment, report, stop)

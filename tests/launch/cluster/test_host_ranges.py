@@ -2,8 +2,9 @@
 
 import pytest
 
+from zdqn.config.cluster_sections import ClientsSection
 from zdqn.errors import ConfigError
-from zdqn.launch.cluster.host_ranges import expand_hosts
+from zdqn.launch.cluster.host_ranges import count_clients, expand_hosts
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,14 @@ def test_what_is_no_host_is_refused_by_name(pattern, words):
         expand_hosts([pattern], parameter="collectors[0].hosts")
     assert words in str(error.value)
     assert f'"{pattern}"' in str(error.value)
+
+
+def test_processes_are_counted_whether_hosts_are_named_or_not():
+    assert count_clients(ClientsSection(hosts=("c[1-2]", "d"), each=4), parameter="x") == 12
+    assert count_clients(ClientsSection(count=5), parameter="x") == 5
+    for section, words in (
+        (ClientsSection(), "x has neither count nor hosts"),
+        (ClientsSection(hosts=("d",), count=1), "x has hosts and count = 1"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            count_clients(section, parameter="x")

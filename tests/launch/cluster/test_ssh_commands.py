@@ -9,16 +9,15 @@ import pytest
 from zdqn.config.cluster_sections import SshSection, SyncSection
 from zdqn.launch.cluster.cluster_plan import PlannedHost
 from zdqn.launch.cluster.ssh_commands import (
-    SETUP_FAILED,
     SshUse,
     agent_command,
     agent_script,
     hostname_argv,
     hostname_from,
     rsync_argv,
-    shell_path,
     ssh_argv,
 )
+from zdqn.launch.shell_words import SETUP_FAILED, shell_path
 
 USE = SshUse(SshSection(), "/run/user/7/zdqn/%C", Path("/lab"))
 OPTIONS = [

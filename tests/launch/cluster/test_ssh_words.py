@@ -3,8 +3,8 @@
 import pytest
 
 from zdqn.errors import ConfigError, MismatchError, NotAllowedError, PeerUnavailableError
-from zdqn.launch.cluster.ssh_commands import SETUP_FAILED
 from zdqn.launch.cluster.ssh_words import explain_ssh
+from zdqn.launch.shell_words import SETUP_FAILED
 
 
 @pytest.mark.parametrize(

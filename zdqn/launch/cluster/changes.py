@@ -6,9 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zdqn.errors import UsageError
-from zdqn.launch.cluster.cluster_record import is_cluster, read_record
+from zdqn.launch import keepers
+from zdqn.launch.cluster.cluster_record import is_cluster
 from zdqn.launch.cluster.order_box import OrderBox
-from zdqn.launch.cluster.visits import Visit
 
 _ORDER_S = 180.0
 """Seconds that a launcher may take: a host that is added is connected to first."""
@@ -29,13 +29,13 @@ def change_run(directory: Path, kind: str, what: str, say: Callable[[str], None]
     Raises:
         ZdqnError: why it cannot be done.
     """
-    if not is_cluster(directory):
+    if not (is_cluster(directory) or keepers.is_kept(directory)):
         raise UsageError(
             f"{directory} is no run of `zdqn launch`. Give the folder that it printed; what `zdqn "
             f"run` started is restarted by itself, as far as it can be."
         )
-    if not read_record(directory).detached:
+    if not keepers.is_kept(directory):
         return OrderBox(directory).post({"order": kind, "what": what}, _ORDER_S)
-    with Visit(directory, say) as visit:
+    with keepers.visit(directory, say) as visit:
         actions = {"restart": visit.restart, "add": visit.add, "remove": visit.remove}
         return actions[kind](what)

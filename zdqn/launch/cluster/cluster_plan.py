@@ -248,7 +248,14 @@ def _clients(
 ) -> Iterator[PlannedProcess]:
     taken: set[str] = set()
     for place, section in enumerate(sections):
-        for host in expand_hosts(section.hosts, parameter=f"{source}: {role}s[{place}].hosts"):
+        parameter = f"{source}: {role}s[{place}]"
+        if section.count or not section.hosts:
+            raise ConfigError(
+                f"{parameter} names no hosts, or a count besides them, and over ssh each process "
+                f'needs one: give hosts = ["NAME"], and each for several on it; count is for '
+                f"--slurm and --kubernetes."
+            )
+        for host in expand_hosts(section.hosts, parameter=f"{parameter}.hosts"):
             planned = plan_clients(
                 role, section.each, host, taken=taken, environment=section.environment
             )

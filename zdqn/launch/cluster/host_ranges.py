@@ -6,6 +6,7 @@ import itertools
 import re
 from collections.abc import Iterable, Iterator
 
+from zdqn.config.cluster_sections import ClientsSection
 from zdqn.errors import ConfigError
 
 MOST_HOSTS = 1_000
@@ -35,6 +36,28 @@ def expand_hosts(patterns: Iterable[str], *, parameter: str) -> tuple[str, ...]:
                     f"hosts. Write a shorter range."
                 )
     return tuple(hosts)
+
+
+def count_clients(section: ClientsSection, *, parameter: str) -> int:
+    """Give how many processes a file wants where hosts are not its to choose.
+
+    Args:
+        section: which names hosts, for ssh, or a count.
+        parameter: what to call it in messages, such as ``collectors[0]``.
+
+    Raises:
+        ConfigError: when it has neither, or both.
+    """
+    if section.hosts and section.count:
+        raise ConfigError(
+            f"{parameter} has hosts and count = {section.count}: give hosts with each for ssh (of "
+            f"which Slurm and Kubernetes take the number of processes), or count alone."
+        )
+    if not section.hosts:
+        if not section.count:
+            raise ConfigError(f"{parameter} has neither count nor hosts. Write count = 8.")
+        return section.count
+    return len(expand_hosts(section.hosts, parameter=f"{parameter}.hosts")) * section.each
 
 
 def _expand(pattern: str, parameter: str) -> Iterator[str]:

@@ -13,10 +13,9 @@ from pathlib import Path
 
 from zdqn.config.cluster_sections import SshSection, SyncSection
 from zdqn.launch.cluster.cluster_plan import PlannedHost
+from zdqn.launch.shell_words import setup_line, shell_path
 
 AGENT_MODULE = "zdqn.launch.cluster"
-SETUP_FAILED = 113
-"""Exit code of a start that ended in a setup line."""
 _BEATS = 3
 
 
@@ -115,21 +114,9 @@ def agent_command(host: PlannedHost, *arguments: str) -> str:
 
 def agent_script(host: PlannedHost, *arguments: str) -> str:
     """Give the lines that set a host up and become the agent."""
-    lines = [_or_give_up(line) for line in host.setup]
+    lines = [setup_line(line) for line in host.setup]
     module = shlex.join(["-P", "-m", AGENT_MODULE, *arguments])
     return "\n".join([*lines, f"exec {shell_path(host.python)} {module}"])
-
-
-def _or_give_up(line: str) -> str:
-    said = shlex.quote(f"setup failed: {line}")
-    return f"{{ {line}\n}} || {{ echo {said} >&2; exit {SETUP_FAILED}; }}"
-
-
-def shell_path(path: str) -> str:
-    """Quote a path for a shell; ``~/`` at its beginning stays the home folder there."""
-    if path.startswith("~/"):
-        return f'"$HOME"/{shlex.quote(path[2:])}' if path[2:] else '"$HOME"'
-    return shlex.quote(path)
 
 
 def as_text(argv: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ from zdqn.errors import (
     PeerUnavailableError,
     ZdqnError,
 )
-from zdqn.launch.cluster.ssh_commands import SETUP_FAILED
+from zdqn.launch.shell_words import SETUP_FAILED
 
 _SSH_FAILED = 255
 _NOT_FOUND = 127

@@ -59,6 +59,14 @@ class Visit(Closing):
             raise
         return hosts
 
+    def log_names(self) -> list[str]:
+        """Name the logs that there are: of every process."""
+        return [process.name for process in self.record.plan.processes]
+
+    def main_logs(self) -> list[str]:
+        """Name those in which each line stands once: all of them."""
+        return self.log_names()
+
     def read_log(self, name: str, begin: int, tail: int) -> dict[str, Any]:
         """Read what has come to the log of a process; see `zdqn.launch.cluster.rotated_log`."""
         host = next(p.host for p in self.record.plan.processes if p.name == name)
@@ -176,10 +184,11 @@ class Visit(Closing):
 
     # --- the end --------------------------------------------------------------------------------
 
-    def end_agents(self) -> None:
-        """Have every agent end what it keeps: for a run whose servers do not answer."""
+    def end_agents(self) -> str:
+        """Have every agent end what it keeps, for a run whose servers do not answer; say so."""
         for host in self.record.plan.hosts:
             self._signal(host, _AGENT, signal.SIGTERM)
+        return "its servers do not answer; asked its hosts to end what they keep"
 
     def wait_for_the_end(self, timeout_s: float) -> bool:
         """Wait until no agent keeps anything any more; whether that came to be."""

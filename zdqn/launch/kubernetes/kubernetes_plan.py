@@ -19,7 +19,7 @@ from zdqn.config.kubernetes_sections import (
 )
 from zdqn.errors import ConfigError
 from zdqn.launch.cluster.cluster_plan import DEFAULT_PORTS
-from zdqn.launch.cluster.host_ranges import expand_hosts
+from zdqn.launch.cluster.host_ranges import count_clients
 
 _ANY_HOST = "0.0.0.0"  # noqa: S104 - with keys, or with --insecure
 _STORAGE = "10Gi"
@@ -195,11 +195,11 @@ def _clients(
         chosen = _CHOSEN_REPLICAS[role] if pods.replicas < 0 else pods.replicas
         yield ClientPods(role, f"{role}s", chosen, pods, defaults)
     for place, section in enumerate(sections):
-        hosts = expand_hosts(section.hosts, parameter=f"{source}: {role}s[{place}].hosts")
+        wanted = count_clients(section, parameter=f"{source}: {role}s[{place}]")
         yield ClientPods(
             role=role,
             component=f"{role}s-{place + 1}" if place else f"{role}s",
-            replicas=len(hosts) * section.each if pods.replicas < 0 else pods.replicas,
+            replicas=wanted if pods.replicas < 0 else pods.replicas,
             pods=pods,
             environment={**defaults, **section.environment},
         )
@@ -244,8 +244,8 @@ def _unused(cluster: Cluster) -> Iterator[str]:
     """Name what the file says for hosts, and why it says nothing here."""
     hosts = [
         *(f"{role}.host" for role in ("memory", "learner") if getattr(cluster, role).host),
-        *(["collectors.hosts"] if cluster.collectors else []),
-        *(["evaluators.hosts"] if cluster.evaluators else []),
+        *(["collectors.hosts"] if any(some.hosts for some in cluster.collectors) else []),
+        *(["evaluators.hosts"] if any(some.hosts for some in cluster.evaluators) else []),
         *(["[[hosts]]"] if cluster.hosts else []),
     ]
     if hosts:

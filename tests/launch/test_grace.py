@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from zdqn.cli.grace import ending_in_time
+from zdqn.launch.grace import ending_in_time
 
 DEADLINE_S = 10.0
 
