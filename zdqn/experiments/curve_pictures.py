@@ -90,7 +90,8 @@ def draw_intervals(
         axes.plot(
             list(values), [index + 0.22] * len(values), "o", color=colour, alpha=0.45, markersize=4
         )
-        axes.plot([low, high], [index] * 2, color=colour, linewidth=7, alpha=0.35, zorder=2)
+        bar = {"linewidth": 7, "alpha": 0.35, "solid_capstyle": "butt"}  # no longer than it is
+        axes.plot([low, high], [index] * 2, color=colour, zorder=2, **bar)
         axes.plot([figure], [index], "|", color=colour, markersize=15, markeredgewidth=2.5)
     if mark is not None:
         axes.axvline(mark, color="#3a3f44", linewidth=0.9, linestyle=(0, (1, 2)))
@@ -103,6 +104,9 @@ def draw_intervals(
 
 def finish_axes(axes: Axes) -> None:
     """Write plain numbers, and leave out what only takes room."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(5))  # so that numbers do not meet
     make_ticks_plain(axes.xaxis)
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)

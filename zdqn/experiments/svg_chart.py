@@ -15,9 +15,9 @@ from zdqn.experiments.plain_numbers import plain_tick
 Column = NDArray[np.float64]
 
 WIDTH, HEIGHT = 640, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 12, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 30, 12, 40
 _MOST_POINTS = 500
-_TICKS = 5
+_TICKS = 6
 
 
 @dataclass(frozen=True)

@@ -102,6 +102,7 @@ def test_without_a_threshold_there_is_no_table_of_it(tmp_path):
         (Estimate(187.25, UNKNOWN), "", "187.2"),
         (Estimate(12_345.6, Interval(9_000.0, math.inf)), "", "12,346 (9,000 to not reached)"),
         (Estimate(math.inf, Interval(10.0, math.inf)), "", "not reached (10 to not reached)"),
+        (Estimate(math.inf, Interval(math.inf, math.inf)), "", "not reached"),
         (Estimate(0.5, Interval(0.25, 0.875)), "{:.2f}", "0.50 (0.25 to 0.88)"),
     ],
 )

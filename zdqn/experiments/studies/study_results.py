@@ -236,7 +236,7 @@ def estimate(what: Estimate, form: str = "") -> str:
     if math.isnan(what.value):
         return _NONE
     low, high = what.interval
-    if math.isnan(low):
+    if math.isnan(low) or math.isinf(low):
         return _written(what.value, form)
     return f"{_written(what.value, form)} ({_interval(Interval(low, high), form)})"
 
