@@ -106,7 +106,7 @@ def test_of_five_runs_an_interval_is_too_narrow_and_of_forty_it_is_not():
         held = 0
         for _ in range(400):
             low, high = bootstrap_interval(drawing.normal(size=runs), drawing, resamples=300)
-            held += low <= 0 <= high
+            held += int(low <= 0 <= high)
         return held / 400
 
     assert 0.75 < coverage(5) < 0.9
