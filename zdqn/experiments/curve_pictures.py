@@ -90,7 +90,8 @@ def draw_intervals(
         axes.plot(
             list(values), [index + 0.22] * len(values), "o", color=colour, alpha=0.45, markersize=4
         )
-        bar: dict[str, Any] = {"linewidth": 7, "alpha": 0.35, "solid_capstyle": "butt"}  # no longer than it is
+        # its ends are not drawn further than it reaches
+        bar: dict[str, Any] = {"linewidth": 7, "alpha": 0.35, "solid_capstyle": "butt"}
         axes.plot([low, high], [index] * 2, color=colour, zorder=2, **bar)
         axes.plot([figure], [index], "|", color=colour, markersize=15, markeredgewidth=2.5)
     if mark is not None:
