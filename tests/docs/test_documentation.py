@@ -36,6 +36,7 @@ from zdqn.config import (
     to_toml,
 )
 from zdqn.config.slurm_sections import SlurmJobSection, SlurmSection
+from zdqn.experiments.studies.study_plan import load_study, plan_study
 from zdqn.launch.cluster.cluster_file import load_cluster
 from zdqn.launch.cluster.cluster_plan import plan_cluster
 from zdqn.launch.kubernetes.kubernetes_plan import plan_kubernetes
@@ -257,6 +258,9 @@ def test_toml_loads(document, tmp_path):
                     assert plan_cluster(cluster, Config(), source=path).processes
                 if cluster.kubernetes.image:
                     assert plan_kubernetes(cluster, Config(), source=path).clients
+            elif snippet.marker == "study":
+                (tmp_path / "configs").symlink_to(ROOT / "configs")
+                assert plan_study(load_study(path), path).runs()
             else:
                 assert isinstance(load_config(path), Config)
 

@@ -37,6 +37,11 @@ _COMMANDS = {
     "play": "zdqn.cli.checkpoint_commands",
     "export": "zdqn.cli.checkpoint_commands",
     "plot": "zdqn.cli.plot_command",
+    "compare": "zdqn.cli.compare_command",
+    "report": "zdqn.cli.report_command",
+    "study": "zdqn.cli.study_commands",
+    "ablate": "zdqn.cli.study_commands",
+    "scale": "zdqn.cli.study_commands",
     "config": "zdqn.cli.config_commands",
     "bench": "zdqn.cli.bench_commands",
 }

@@ -1,19 +1,61 @@
-"""``zdqn plot``: a run's learning curve, at any time."""
+"""``zdqn plot``: a run's learning curve, at any time, and several runs in one picture."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from zdqn.experiments.return_curves import Axis
+
 
 @click.command()
-@click.argument("run_dir", type=click.Path(path_type=Path))
-def plot(run_dir: Path) -> None:
-    """Draw learning_curve.png of a run, which may go on still.
+@click.argument(
+    "run_dirs", metavar="RUN_DIR...", nargs=-1, required=True, type=click.Path(path_type=Path)
+)
+@click.option(
+    "--by",
+    metavar="SECTION.KEY",
+    help="Draw runs with one value of this key together: interquartile mean and 95 % interval.",
+)
+@click.option(
+    "--smooth",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Make each point the mean of N returns of its run.",
+)
+@click.option(
+    "--x",
+    "axis",
+    type=click.Choice(("steps", "time", "episodes")),
+    help="What lies under the curves.  [default: steps]",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the picture here: .png, .svg or .pdf.  [default: runs.png]",
+)
+def plot(
+    run_dirs: tuple[Path, ...],
+    by: str | None,
+    smooth: int | None,
+    axis: Axis | None,
+    out: Path | None,
+) -> None:
+    """Draw learning_curve.png of a run, or several runs in one picture; they may go on still.
 
-    RUN_DIR is the folder that `zdqn run` or `zdqn train` printed.
+    RUN_DIR is the folder that `zdqn run` or `zdqn train` printed. One alone, without an option, is
+    drawn into its folder, with loss and epsilon.
     """
-    from zdqn.experiments import plots
+    if len(run_dirs) == 1 and (by, smooth, axis, out) == (None, None, None, None):
+        from zdqn.experiments import plots
 
-    click.echo(plots.plot(run_dir))
+        click.echo(plots.plot(run_dirs[0]))
+        return
+    from zdqn.experiments.several_runs import plot_runs
+
+    picture = out or Path("runs.png")
+    click.echo(plot_runs(run_dirs, picture, by=by, smooth=smooth or 1, axis=axis or "steps"))

@@ -133,7 +133,7 @@ def alternatives(kind: type[msgspec.Struct], section: str, key: str) -> tuple[An
 
 def name_of(owner: type[msgspec.Struct], key: str) -> str:
     """Give ``section.key``; what has sections itself has no name: theirs stand alone."""
-    is_whole = owner.__name__ in ("Config", "Cluster")
+    is_whole = owner.__name__ in ("Config", "Cluster", "Study")
     section = "" if is_whole else owner.__name__.removesuffix("Section").lower()
     return f"{section}.{key}" if section else key
 

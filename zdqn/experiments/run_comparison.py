@@ -1,0 +1,155 @@
+"""Two runs side by side: in what they were configured differently, and what came of each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from zdqn.config import flatten
+from zdqn.experiments.plain_numbers import plain_number
+from zdqn.experiments.run_statistics import UNKNOWN, Interval
+from zdqn.records.run_result import RunResult
+
+_NORMAL_95 = 1.96
+_NONE = "-"
+
+_COMPARED = {
+    "stop_reason": "ended by",
+    "environment_steps": "environment steps",
+    "updates": "updates",
+    "episodes": "episodes",
+    "wall_s": "wall time, s",
+    "environment_steps_per_s": "environment steps/s",
+    "updates_per_s": "updates/s",
+    "best_evaluation_return": "best evaluation",
+    "best_rescored_return": "the same network again",
+    "samples_per_insert": "samples per insert",
+    "staleness_mean": "staleness, versions",
+    "blocks_lost": "blocks lost",
+    "verdict": "bottleneck",
+}
+"""Key of a summary to what it is called here."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs side by side; each row is what it is about, and what each run has.
+
+    Attributes:
+        names: of the runs.
+        configuration: values in which they differ.
+        results: what came of each.
+        note: what the intervals say, and what they do not.
+    """
+
+    names: tuple[str, str]
+    configuration: list[tuple[str, str, str]]
+    results: list[tuple[str, str, str]]
+    note: str
+
+
+def compare_runs(one: str | Path, other: str | Path) -> Comparison:
+    """Compare two runs, which may go on.
+
+    Args:
+        one: folder of a run.
+        other: likewise.
+
+    Raises:
+        FileError: when there is no run, or its files cannot be read.
+    """
+    runs = RunResult.open(one), RunResult.open(other)
+    ours, theirs = (flatten(run.config()) for run in runs)
+    keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
+    scores = [_final_score(run) for run in runs]
+    results = [
+        (name, _shown(runs[0].summary.get(key)), _shown(runs[1].summary.get(key)))
+        for key, name in _COMPARED.items()
+        if any(run.summary.get(key) not in (None, "") for run in runs)
+    ]
+    results.append(("last evaluation", _score(scores[0]), _score(scores[1])))
+    difference = _difference(scores[0], scores[1])
+    if difference is not None:
+        results.append(("  second less first", "", _score(difference)))
+    return Comparison(
+        names=(str(one), str(other)),
+        configuration=[(key, _shown(ours.get(key)), _shown(theirs.get(key))) for key in keys],
+        results=results,
+        note="In brackets: 95 % for the mean return of this network, from the episodes of its last "
+        "evaluation (normal approximation). Another seed gives another network: what a change of "
+        "the configuration does takes several of each, as `zdqn study` trains them.",
+    )
+
+
+@dataclass(frozen=True)
+class Score:
+    """The mean of some episodes.
+
+    Attributes:
+        mean: their mean return.
+        error: standard error of it; NaN for a single episode.
+    """
+
+    mean: float
+    error: float
+
+    @property
+    def interval(self) -> Interval:
+        """Where the mean of very many episodes may well be, with 95 %."""
+        if math.isnan(self.error):
+            return UNKNOWN
+        reach = _NORMAL_95 * self.error
+        return Interval(self.mean - reach, self.mean + reach)
+
+
+def score_of(mean: float, deviation: float, episodes: float) -> Score:
+    """Give the mean of some episodes and how sure it is.
+
+    Args:
+        mean: of their returns.
+        deviation: of their returns, that of the population.
+        episodes: how many they were.
+    """
+    if not episodes > 1:
+        return Score(mean, math.nan)
+    return Score(mean, deviation / math.sqrt(episodes - 1))
+
+
+def _final_score(run: RunResult) -> Score | None:
+    table = run.evaluations()
+    if not len(table["mean"]):
+        return None
+    mean, deviation, episodes = (
+        float(table[name][-1]) for name in ("mean", "deviation", "episodes")
+    )
+    return score_of(mean, deviation, episodes)
+
+
+def _difference(one: Score | None, other: Score | None) -> Score | None:
+    if one is None or other is None:
+        return None
+    return Score(other.mean - one.mean, math.hypot(one.error, other.error))
+
+
+def _score(score: Score | None) -> str:
+    if score is None:
+        return _NONE
+    low, high = score.interval
+    if math.isnan(low):
+        return plain_number(score.mean)
+    return f"{plain_number(score.mean)} ({plain_number(low)} to {plain_number(high)})"
+
+
+def _shown(value: Any) -> str:
+    if value is None:
+        return _NONE
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int | float):
+        return plain_number(value)
+    if isinstance(value, Mapping | list | tuple):
+        return str(value)
+    return str(value) or '""'

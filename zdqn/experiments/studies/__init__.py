@@ -1,0 +1,1 @@
+"""Experiments: variants of a configuration, trained with several seeds, and what they show."""
