@@ -34,6 +34,7 @@ TESTED_ELSEWHERE = {
     "zdqn/config/run_sections.py": "keys alone: tests/config/test_section.py, test_loading.py",
     "zdqn/config/slurm_sections.py": "keys alone: tests/launch/slurm/test_slurm_plan.py",
     "zdqn/config/study_sections.py": "keys alone: tests/experiments/studies/test_study_plan.py",
+    "zdqn/experiments/dashboard/seen.py": "values alone: test_page_state.py, test_observer.py",
     "zdqn/records/sinks.py": "a protocol alone: tests/records/test_recorder.py",
     "zdqn/roles/agent/agent_status.py": "numbers alone: tests/roles/agent/test_agent.py",
     "zdqn/wire/client_config.py": "structs alone: tests/roles/test_client_settings.py",

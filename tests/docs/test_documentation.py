@@ -238,7 +238,11 @@ def check_zdqn(arguments):
         found = command.get_command(click.Context(command), name)
         assert found is not None, f"there is no command {name}"
         command = found
-    flags = {flag for parameter in command.params for flag in parameter.opts}
+    flags = {
+        flag
+        for parameter in command.params
+        for flag in (*parameter.opts, *parameter.secondary_opts)
+    }
     given = {word for word in arguments if word.startswith("--")}
     assert given <= flags, f"{command.name} has no {sorted(given - flags)}"
     for flag, value in pairwise(arguments):

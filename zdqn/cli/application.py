@@ -28,6 +28,7 @@ _COMMANDS = {
     "keys": "zdqn.cli.keys_commands",
     "status": "zdqn.cli.status_commands",
     "top": "zdqn.cli.top_command",
+    "dashboard": "zdqn.cli.dashboard_command",
     "logs": "zdqn.cli.run_commands",
     "restart": "zdqn.cli.run_commands",
     "stop": "zdqn.cli.status_commands",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from zdqn.cli.closing_words import print_summary
+from zdqn.cli.dashboard_command import dashboard_beside
 from zdqn.cli.options import (
     FOLDER,
     insecure_option,
@@ -52,6 +53,7 @@ _seed_option = click.option("--seed", type=click.IntRange(min=0), help="Sets run
 @log_level_option
 @_verbose_option
 @sink_options
+@click.option("--dashboard", is_flag=True, help="Show it as a page in a browser too.")
 def run(
     config_path: Path | None,
     overrides: tuple[str, ...],
@@ -65,6 +67,7 @@ def run(
     keys: Path | None,
     log_level: str,
     verbose: bool,
+    dashboard: bool,
 ) -> None:
     """Train with all roles as processes of this machine.
 
@@ -85,6 +88,7 @@ def run(
     with (
         _chosen(config, config_path, run_dir, resume) as run_dir,
         stop_on_signals(sys.exit) as stop,
+        dashboard_beside(dashboard, run_dir, keys or config.security.keys),
     ):
         result = entry.run(
             config,

@@ -6,7 +6,7 @@ import itertools
 import logging
 import re
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -200,7 +200,8 @@ def _film(
     config, section = policy.config, policy.config.environment
     video.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=video, prefix=".film-") as unfinished:
-        environments = _filmed_environments(config, environment, Path(unfinished))
+        film = {"name": "RecordVideo", "kwargs": {"video_folder": unfinished}}
+        environments = rendered_environments(config, environment, film)
         try:
             found = environment_spec(environments, section.frame_stack, section.action_masks)
             _check_spec(policy, found)
@@ -239,17 +240,10 @@ def _play(
     """Play as in an evaluation of the run with this seed."""
     from zdqn.core.evaluation import evaluate as play_episodes
 
-    epsilon, rng = policy.config.evaluator.epsilon, np.random.default_rng(seed)
-    count = policy.spec.num_actions
-
-    def choose(observations: NDArray[Any], allowed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
-        greedy = policy.actions(observations, allowed)
-        return epsilon_greedy(greedy, count, epsilon, rng, allowed)
-
     scores = play_episodes(
         environments,
         policy.spec,
-        choose,
+        evaluators_choice(policy, seed),
         episodes=episodes,
         seed=seed,
         label=label,
@@ -260,13 +254,42 @@ def _play(
     return scores
 
 
-def _filmed_environments(
-    config: Config, environment: EnvironmentFactory | None, folder: Path
+def evaluators_choice(
+    policy: TrainedPolicy, seed: int
+) -> Callable[[NDArray[Any], NDArray[np.bool_] | None], NDArray[np.int64]]:
+    """Give what chooses actions as an evaluator does: greedily but for a few that are random.
+
+    Args:
+        policy: of the run.
+        seed: of what is random.
+    """
+    epsilon, rng = policy.config.evaluator.epsilon, np.random.default_rng(seed)
+    count = policy.spec.num_actions
+
+    def choose(observations: NDArray[Any], allowed: NDArray[np.bool_] | None) -> NDArray[np.int64]:
+        greedy = policy.actions(observations, allowed)
+        return epsilon_greedy(greedy, count, epsilon, rng, allowed)
+
+    return choose
+
+
+def rendered_environments(
+    config: Config, environment: EnvironmentFactory | None, film: Mapping[str, Any]
 ) -> VectorEnv[Any, Any, Any]:
+    """Make one environment of a run that draws itself, as evaluators have it otherwise.
+
+    Args:
+        config: of the run.
+        environment: makes the environment; None for that of the configuration.
+        film: the wrapper that takes what is drawn, as `zdqn.envs.make_environments` takes it.
+
+    Raises:
+        ConfigError: when it cannot be made, or draws no pictures.
+        EnvironmentFailedError: when it breaks.
+    """
     from zdqn.envs import make_environments
 
     section = config.environment
-    film = {"name": "RecordVideo", "kwargs": {"video_folder": str(folder)}}
     wrappers = [{"name": item.name, "kwargs": item.kwargs} for item in section.wrappers]
     return make_environments(
         environment or section.id,

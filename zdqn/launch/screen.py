@@ -135,7 +135,7 @@ def _way(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
     text = joined(
         [
             Part(share(end.share), "bold", 9),
-            Part(_how_far(end), "", 7),
+            Part(how_far(end), "", 7),
             Part(_left(view, end), "cyan", 8),
         ],
         width,
@@ -153,7 +153,8 @@ def _left(view: RunView, end: NearestEnd) -> str:
     return time_left(end.left_s) if end.left_s and goes_on else ""
 
 
-def _how_far(end: NearestEnd) -> str:
+def how_far(end: NearestEnd) -> str:
+    """Say how much of the way to an end condition is done, such as ``7,488 of 500,000 steps``."""
     if end.name == "wall_s":
         return f"of {duration(end.limit)}"
     return f"{end.done:,.0f} of {end.limit:,.0f} {_UNITS[end.name]}"

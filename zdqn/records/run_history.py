@@ -11,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 
+from zdqn.records.file_tail import FileTail
 from zdqn.records.run_files import RunFiles
 
 _MOST_POINTS = 512
@@ -93,45 +94,6 @@ def _mean(points: Sequence[tuple[float, float]]) -> tuple[float, float]:
     return points[-1][0], sum(y for _, y in points) / len(points)
 
 
-class _Tail:
-    """Gives the whole lines that were added to a file since the last look.
-
-    Args:
-        path: of the file; it need not be there yet.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._identity: tuple[int, int] | None = None
-        self._offset = 0
-
-    def is_another(self) -> bool:
-        """Whether another file has taken its place, or some of it is no more."""
-        try:
-            stat = self._path.stat()
-        except OSError:
-            return self._identity is not None
-        now = (stat.st_dev, stat.st_ino)
-        before, self._identity = self._identity, now
-        return before is not None and (before != now or stat.st_size < self._offset)
-
-    def start_again(self) -> None:
-        """Read it from its beginning."""
-        self._identity, self._offset = None, 0
-
-    def lines(self) -> list[str]:
-        """Give the new lines, without their ends."""
-        try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except OSError:
-            return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return whole.decode(errors="replace").splitlines()
-
-
 class HistoryReader:
     """Reads metrics and evaluations of a run as they are added.
 
@@ -143,7 +105,7 @@ class HistoryReader:
 
     def __init__(self, run_directory: Path) -> None:
         files = RunFiles(run_directory)
-        self._metrics, self._evaluations = _Tail(files.metrics), _Tail(files.evaluations)
+        self._metrics, self._evaluations = FileTail(files.metrics), FileTail(files.evaluations)
         self._decode = msgspec.json.Decoder(_MetricsPoint).decode
         self._forget()
 

@@ -1,0 +1,70 @@
+"""Which run is meant, where its servers are, and what they answer."""
+
+from pathlib import Path
+
+import pytest
+
+from zdqn.errors import FileError, PeerUnavailableError, UsageError
+from zdqn.launch.run_inquiry import (
+    ask_servers,
+    directory_of_target,
+    operator_keys,
+    plan_of,
+    server_addresses,
+)
+from zdqn.launch.run_view import RunPlan
+from zdqn.records.endpoints import record_endpoints
+from zdqn.records.run_files import RunFiles
+
+
+def test_an_address_is_no_directory_and_nothing_means_the_newest(tmp_path, monkeypatch):
+    assert directory_of_target("tcp://l:1") is None
+    assert directory_of_target("runs/first") == Path("runs/first")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="no run under"):
+        directory_of_target(None)
+    (tmp_path / "runs/second").mkdir(parents=True)
+    record_endpoints(tmp_path / "runs/second", "learner", {"model": "tcp://l:1"})
+    assert directory_of_target(None) == Path("runs/second")
+
+
+def test_the_learner_is_asked_first(tmp_path):
+    record_endpoints(tmp_path, "memory", {"samples": "tcp://m:2", "transitions": "tcp://m:1"})
+    record_endpoints(tmp_path, "learner", {"model": "tcp://l:1"})
+    found = server_addresses(str(tmp_path), tmp_path)
+    assert found == [("learner", "tcp://l:1"), ("memory", "tcp://m:2")]
+    assert server_addresses("tcp://x:1", None) == [(None, "tcp://x:1")]
+
+
+def test_a_folder_without_servers_is_refused(tmp_path):
+    with pytest.raises(FileError):
+        server_addresses(str(tmp_path), tmp_path)
+
+
+def test_who_answers_and_who_does_not(monkeypatch):
+    def fetch(address, *_):
+        if address == "tcp://m:2":
+            raise PeerUnavailableError("nobody")
+        return {"role": "learner", "verdict": "x"}
+
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", fetch)
+    asked = ask_servers([("learner", "tcp://l:1"), ("memory", "tcp://m:2")], None)
+    assert asked.answers == {"learner": {"address": "tcp://l:1", "role": "learner", "verdict": "x"}}
+    assert [str(error) for error in asked.failures] == ["nobody"]
+    assert asked.in_vain == ("memory",)
+
+
+def test_keys_and_plan_come_from_the_runs_own_configuration(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr("zdqn.wire.keys.role_keys.open_keys", lambda *args: asked.append(args))
+    operator_keys(None, tmp_path)
+    assert plan_of(tmp_path) == plan_of(None) == RunPlan()
+    RunFiles(tmp_path).config.write_text(
+        '[security]\nkeys = "/lab/keys"\n[environment]\nid = "Acrobot-v1"\n'
+    )
+    operator_keys(None, tmp_path)
+    operator_keys(Path("other"), tmp_path)
+    assert asked == [
+        (None, "operator"), ("/lab/keys", "operator"), (Path("other"), "operator")
+    ]  # fmt: skip
+    assert plan_of(tmp_path).environment == "Acrobot-v1"
