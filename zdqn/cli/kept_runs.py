@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -22,12 +23,34 @@ def is_kept(directory: Path | None) -> bool:
     return directory is not None and is_cluster(directory) and read_record(directory).detached
 
 
-def fetch_kept_results(directory: Path) -> None:
-    """Copy the files of a run here that its hosts keep, if they can be reached."""
+def fetch_kept_results(directory: Path) -> dict[str, int]:
+    """Copy the files of a run here that its hosts keep, if they can be reached.
+
+    Returns:
+        Name of each of its processes that has ended to its exit code.
+    """
     from zdqn.launch.cluster.visits import try_to_collect
 
-    if is_kept(directory):
-        try_to_collect(directory, _say)
+    if not is_kept(directory):
+        return {}
+    ends = try_to_collect(directory, _say)
+    if ends is None:
+        _say(
+            f"warning: not all hosts of {directory} answer: what follows is what was copied here "
+            f"before, and the exit code does not tell how its roles ended."
+        )
+    return ends or {}
+
+
+def exit_with_the_worst(ends: Mapping[str, int]) -> NoReturn:
+    """End this command with the worst exit code of some processes, and name those that failed."""
+    from zdqn.launch.cluster.visits import worst_code
+    from zdqn.launch.plan import describe_exit
+
+    for name, code in ends.items():
+        if code:
+            _say(f"{name} {describe_exit(code)}")
+    click.get_current_context().exit(worst_code(ends))
 
 
 def end_kept_run(directory: Path | None) -> bool:
@@ -52,11 +75,11 @@ def finish_kept_run(directory: Path) -> None:
     if not is_kept(directory):
         return
     with Visit(directory, _say) as visit:
-        code = _finish(visit, directory)
-    click.get_current_context().exit(code)
+        ends = _finish(visit, directory)
+    exit_with_the_worst(ends)
 
 
-def _finish(visit: Visit, directory: Path) -> int:
+def _finish(visit: Visit, directory: Path) -> dict[str, int]:
     from zdqn.errors import PeerUnavailableError
     from zdqn.launch.cluster.cluster_entry import here
     from zdqn.launch.entry import finish
@@ -68,7 +91,7 @@ def _finish(visit: Visit, directory: Path) -> int:
         )
     visit.collect()
     print_summary(here(finish(directory)).to_dict())
-    return visit.worst_code()
+    return visit.ends()
 
 
 def _say(line: str) -> None:

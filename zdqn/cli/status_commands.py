@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from zdqn.cli.closing_words import print_summary, say
-from zdqn.cli.kept_runs import end_kept_run, fetch_kept_results, finish_kept_run
+from zdqn.cli.kept_runs import (
+    end_kept_run,
+    exit_with_the_worst,
+    fetch_kept_results,
+    finish_kept_run,
+)
 from zdqn.cli.options import json_option, keys_option
 from zdqn.cli.signals import stop_on_signals
 
@@ -58,9 +63,9 @@ def status(
         if refused:  # somebody is there
             raise refused[0]
         if directory is not None:
-            fetch_kept_results(directory)
+            ends = fetch_kept_results(directory)
             if _show_what_is_left(directory, as_json=as_json):
-                return
+                exit_with_the_worst(ends)
         raise asked.failures[0]
     if as_json:
         click.echo(json.dumps(asked.answers, indent=2, default=str))
