@@ -3,13 +3,16 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
+import click
 import pytest
 from click.testing import CliRunner
 
 from tests.launch.cluster.clusters import agents_of, tiny_plan
+from tests.roles.conftest import eventually
 from zdqn.cli.application import application
-from zdqn.cli.kept_runs import is_kept
+from zdqn.cli.kept_runs import exit_with_the_worst, is_kept
 from zdqn.launch.cluster.cluster_entry import LaunchOptions, launch_detached
 
 
@@ -48,7 +51,41 @@ def test_one_whose_servers_are_dead_is_ended_by_its_hosts(kept):
     stopped = invoke("stop", kept)
     assert "asked its hosts to end what they keep" in stopped.output
     assert stopped.exit_code == 137, stopped.output
+    assert "learner ended with SIGKILL" in stopped.output
     assert agents_of(kept) == []
+
+
+def test_one_whose_role_stays_dead_tells_so_when_it_has_ended(tmp_path):
+    directory, plan = tmp_path / "run", tiny_plan(hosts=("a",))
+    plan = replace(plan, config=plan.config.replace("launch.max_restarts", 0))
+    launch_detached(plan, LaunchOptions(directory, local=True, progress=False))
+    try:
+        eventually(lambda: (directory / "metrics.jsonl").exists(), "training")
+        place = directory / "hosts" / "a" / "agent.json"
+        os.kill(json.loads(place.read_text())["processes"]["evaluator-0@a"][0], signal.SIGKILL)
+        eventually(lambda: "evaluator-0@a" in json.loads(place.read_text())["ends"], "its end")
+        for command in ("stop", "status"):
+            ended = invoke(command, directory)
+            assert ended.exit_code == 137, ended.output
+            assert "evaluator-0@a ended with SIGKILL" in ended.output
+            assert "zdqn stop by" in ended.output
+    finally:
+        for identity in agents_of(directory):
+            os.kill(identity[0], signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("ends", "code", "said"),
+    [
+        ({}, 0, ""),
+        ({"learner": 0, "memory": 0}, 0, ""),
+        ({"learner": 0, "collector-0@a": 70}, 70, "collector-0@a ended with exit code 70\n"),
+        ({"a": -9, "b": 78}, 137, "a ended with SIGKILL\nb ended with exit code 78\n"),
+    ],
+)
+def test_the_exit_code_is_the_worst_of_all_that_have_ended(ends, code, said):
+    found = CliRunner().invoke(click.Command("ended", callback=lambda: exit_with_the_worst(ends)))
+    assert (found.exit_code, found.output) == (code, said)
 
 
 def test_another_run_is_not_kept(tmp_path):

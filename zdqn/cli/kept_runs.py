@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -36,13 +37,39 @@ def describe_jobs(directory: Path | None) -> list[str]:
         return [f"Slurm: {error}"]
 
 
-def fetch_kept_results(directory: Path) -> None:
-    """Copy the files of a run here that its hosts keep, if they can be reached."""
+def fetch_kept_results(directory: Path) -> dict[str, int]:
+    """Copy the files of a run here that its hosts keep, if they can be reached.
+
+    Returns:
+        Name of each of its processes that has ended to its exit code.
+    """
+    from zdqn.launch import keepers
     from zdqn.launch.cluster.visits import try_to_collect
     from zdqn.launch.slurm.slurm_record import is_slurm
 
-    if is_kept(directory) and not is_slurm(directory):
-        try_to_collect(directory, _say)
+    if not is_kept(directory):
+        return {}
+    if is_slurm(directory):  # its files are here
+        with keepers.visit(directory, _say) as visit:
+            return visit.ends()
+    ends = try_to_collect(directory, _say)
+    if ends is None:
+        _say(
+            f"warning: not all hosts of {directory} answer: what follows is what was copied here "
+            f"before, and the exit code does not tell how its roles ended."
+        )
+    return ends or {}
+
+
+def exit_with_the_worst(ends: Mapping[str, int]) -> NoReturn:
+    """End this command with the worst exit code of some processes, and name those that failed."""
+    from zdqn.launch.cluster.visits import worst_code
+    from zdqn.launch.plan import describe_exit
+
+    for name, code in ends.items():
+        if code:
+            _say(f"{name} {describe_exit(code)}")
+    click.get_current_context().exit(worst_code(ends))
 
 
 def end_kept_run(directory: Path | None) -> bool:
@@ -66,11 +93,11 @@ def finish_kept_run(directory: Path) -> None:
     if not is_kept(directory):
         return
     with keepers.visit(directory, _say) as visit:
-        code = _finish(visit, directory)
-    click.get_current_context().exit(code)
+        ends = _finish(visit, directory)
+    exit_with_the_worst(ends)
 
 
-def _finish(visit: KeptRun, directory: Path) -> int:
+def _finish(visit: KeptRun, directory: Path) -> dict[str, int]:
     from zdqn.errors import PeerUnavailableError
     from zdqn.launch.cluster.cluster_entry import here
     from zdqn.launch.entry import finish
@@ -82,7 +109,7 @@ def _finish(visit: KeptRun, directory: Path) -> int:
         )
     visit.collect()
     print_summary(here(finish(directory)).to_dict())
-    return visit.worst_code()
+    return visit.ends()
 
 
 def _say(line: str) -> None:

@@ -28,6 +28,7 @@ from zdqn.cli.closing_words import say
 from zdqn.cli.kept_runs import (
     describe_jobs,
     end_kept_run,
+    exit_with_the_worst,
     fetch_kept_results,
     finish_kept_run,
     is_kept,
@@ -140,10 +141,10 @@ def _show_without_servers(directory: Path | None, asked: Asked, *, as_json: bool
     if refused:  # somebody is there
         raise refused[0]
     if directory is not None:
-        fetch_kept_results(directory)
+        ends = fetch_kept_results(directory)
         jobs = describe_jobs(directory)
         if show_what_is_left(directory, as_json=as_json, jobs=jobs):
-            return
+            exit_with_the_worst(ends)
     raise asked.failures[0]
 
 

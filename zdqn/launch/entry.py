@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -80,7 +80,8 @@ def run(
         keys: folder of keys, instead of ``security.keys``.
         log_level: "debug", "info", "warning" or "error".
         sinks: told of each row of metrics, each evaluation, each checkpoint and the summary, in the
-            thread that called. What one raises, but for a `FileError`, ends the run cleanly.
+            thread that called. False, returned by one, ends the run cleanly; so does what one
+            raises, but for a `FileError`.
         stop: set it to end the run cleanly.
         progress: show how it goes: a screen on a terminal or in a notebook, lines elsewhere.
         verbose: show on the screen all that is logged, and not warnings and errors alone.
@@ -93,6 +94,7 @@ def run(
         NotAllowedError: when a key is missing, or others can read it.
         RunDirectoryTakenError: when another run, or another process, has the run directory.
         ZdqnError: what ended the run, if it did not end well; `zdqn.errors` lists them.
+        KeyboardInterrupt: if it came, once the run has ended cleanly.
     """
     if log_level not in LEVELS:
         raise UsageError(f"log_level is {log_level!r}. {did_you_mean(str(log_level), LEVELS)}")
@@ -180,9 +182,9 @@ def run_processes(
                 companion=companion,
                 sinks=sinks,
             ) as local,
+            _concluded(display),
         ):
             local.run()
-            display.conclude()
         return finish(directory)
 
 
@@ -210,7 +212,8 @@ def train(
         resume: as for `run`; the run may have been one of several processes.
         overwrite: as for `run`.
         insecure: allow ``sinks.prometheus`` an address that other machines can reach.
-        sinks: told of each row of metrics, each evaluation and the summary, as they come.
+        sinks: told of each row of metrics, each evaluation and the summary, as they come. False,
+            returned by one, ends the training cleanly.
         stop: set it, from another thread, to end the training cleanly.
         progress: as for `run`.
         verbose: as for `run`.
@@ -222,6 +225,8 @@ def train(
         ConfigError: when the configuration, or what it names, cannot work.
         RunDirectoryTakenError: when another run, or another process, has the run directory.
         ZdqnError: what ended the training, if it did not end well; `zdqn.errors` lists them.
+        KeyboardInterrupt: if it came, once the summary is written; the newest checkpoint is from
+            before it.
     """
     from zdqn.roles.single import Single
 
@@ -244,9 +249,20 @@ def train(
         ) as single,
     ):
         display.follow_training(single.status)
-        single.run()
-        display.conclude()
+        with _concluded(display):
+            single.run()
         return finish(directory)
+
+
+@contextmanager
+def _concluded(display: Display) -> Iterator[None]:
+    """Have a display show how a run has ended; that it was interrupted is an end too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        display.conclude()
+        raise
+    display.conclude()
 
 
 def finish(run_directory: Path) -> RunResult:

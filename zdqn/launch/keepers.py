@@ -43,8 +43,8 @@ class KeptRun(Protocol):
     def living(self) -> list[str]:
         """Name what goes on."""
 
-    def worst_code(self) -> int:
-        """Give the exit code of what has ended."""
+    def ends(self) -> dict[str, int]:
+        """Give the exit code of each that has ended, by name; minus the signal that ended it."""
 
     def collect(self) -> None:
         """Copy the files of the run here, where they are not."""

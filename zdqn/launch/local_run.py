@@ -30,13 +30,14 @@ from zdqn.launch.starting import ProcessStarter, start_locally
 from zdqn.launch.telling import pass_on
 from zdqn.records.endpoints import Endpoints, record_endpoints
 from zdqn.records.run_files import RunFiles, open_run_directory
-from zdqn.records.sinks import Sink
+from zdqn.records.sinks import ENDED_BY_SINK, Sink
 from zdqn.roles.farewell import RUN_IS_OVER
 from zdqn.stopping import reason_of
 
 _MEANWHILE = {
     "memory": ". Learner and collectors wait for it; what it held is lost",
     "memory on disk": ". Learner and collectors wait for it; it comes back with what it held",
+    "learner": ". All wait for it; once its host is back it goes on from its newest checkpoint",
     "evaluator": ". The snapshot that it was scoring is given out again",
 }
 """What the end of a process means for the others, until it has been started again."""
@@ -83,8 +84,8 @@ class LocalRun(Closing):
         restarts: which processes are to be started; others may add to them.
         stop: set it to end the run cleanly.
         companion: told as time goes by.
-        sinks: told what the learner tells, in the thread of `run`, if `given` has it tell. What one
-            raises ends the run cleanly, and is raised then.
+        sinks: told what the learner tells, in the thread of `run`, if `given` has it tell. One that
+            returns False ends the run cleanly; so does what one raises, which is raised then.
 
     Attributes:
         living: processes by name; those that are being started again are missing.
@@ -200,7 +201,8 @@ class LocalRun(Closing):
             self._take_endpoints(event)
         elif isinstance(event, SinksTold):
             try:
-                pass_on(event.method, event.what, self._sinks)
+                if pass_on(event.method, event.what, self._sinks):
+                    self._ask_to_stop(ENDED_BY_SINK)
             except Exception as error:  # noqa: BLE001 - raised when the run has ended
                 self._sinks = ()
                 self._fail(error)
@@ -222,7 +224,7 @@ class LocalRun(Closing):
         del self.living[child.name]
         child.close()
         role, asked = child.planned.role, self._stop_by_s is not None
-        ending = ending_of(exit_code, child.last_word)
+        ending = ending_of(exit_code, child.last_word, lost=child.lost)
         if asked and exit_code == 0:  # one that had nothing to do yet ends without a word
             ending = Ending.OVER
         others, stop = self._others(role), self._config.stop
@@ -267,6 +269,8 @@ class LocalRun(Closing):
         count, role = self._restarts.count(child.name), child.planned.role
         if role == "memory" and self._config.replay.storage == "disk":
             role += " on disk"
+        if role == "learner":
+            self._placement.go_on()
         meanwhile = _MEANWHILE.get(role, "")
         tally = "as was asked" if wanted else f"{count} of {self._restarts.most}"
         again = f"starting it again ({tally})"

@@ -226,6 +226,7 @@ class Single(Closing):
         Raises:
             EnvironmentFailedError: when the environment raises or misbehaves.
             RoleFailedError: when a loss or priority is no number any more.
+            KeyboardInterrupt: if it came, once the summary is written.
         """
         from zdqn.rl.torch_seeding import seeded
 
@@ -235,7 +236,11 @@ class Single(Closing):
         self._claim.clear_servers()  # this run has none
         self._recorder.begin(self._claim)
         with seeded(self._config.run.seed, self._trainer.device):
-            return self._train()
+            try:
+                return self._train()
+            except KeyboardInterrupt:  # within an update, perhaps: what that left is not saved
+                self._sum_up("SIGINT")
+                raise
 
     def status(self) -> LearnerStatus:
         """Say how training goes; any thread may ask, at any time."""
@@ -252,7 +257,9 @@ class Single(Closing):
     def _train(self) -> RunResult:
         self._phase = "training"
         self._do_what_is_due()
-        while not (reason := self._end()) and not self._stop.is_set():
+        while not (reason := self._agenda.end(self._recorder.metrics.wall_s, self._counters)):
+            if self._stop.is_set() or self._recorder.told_to_end:
+                break
             self._lockstep.collect(self._is_interrupted)
             episodes = self._rollout.take_episodes()
             self._returns = [*self._returns, *(episode.total_reward for episode in episodes)][
@@ -276,13 +283,11 @@ class Single(Closing):
             evaluation_return=self._recorder.metrics.last_return,
         )
 
-    def _end(self) -> str:
-        return self._agenda.end(self._recorder.metrics.wall_s, self._counters)
-
     def _is_interrupted(self) -> bool:
         """Whether somebody, or the clock, ends what would otherwise be finished first."""
         wall_s = self._config.stop.wall_s
-        return self._stop.is_set() or 0 < wall_s <= self._recorder.metrics.wall_s
+        told = self._stop.is_set() or bool(self._recorder.told_to_end)
+        return told or 0 < wall_s <= self._recorder.metrics.wall_s
 
     def _do_what_is_due(self) -> None:
         due = self._agenda.due(self._recorder.metrics.wall_s, self._counters)
@@ -318,8 +323,9 @@ class Single(Closing):
         if evaluation is not None:
             self._recorder.add_evaluation(evaluation, self._spec)
         else:  # who stops the run need not be warned of what that costs
+            told = self._stop.is_set() or self._recorder.told_to_end
             logger.log(
-                logging.INFO if self._stop.is_set() else logging.WARNING,
+                logging.INFO if told else logging.WARNING,
                 "evaluation %d at %d environment steps was given up, as the run ends",
                 snapshot.number,
                 snapshot.environment_steps,
@@ -358,7 +364,8 @@ class Single(Closing):
         )
 
     def _finish(self, limit: str) -> RunResult:
-        reason = limit or reason_of(self._stop) or "stopped"
+        asked = reason_of(self._stop) if self._stop.is_set() else self._recorder.told_to_end
+        reason = limit or asked or "stopped"
         logger.info("training is over: %s", reason)
         self._phase = "finishing"
         if self._recorder.snapshots and self._agenda.takes_last_snapshot(
@@ -370,6 +377,9 @@ class Single(Closing):
         self._save_checkpoint()
         if limit:
             self._evaluate_best_again()
+        return self._sum_up(reason)
+
+    def _sum_up(self, reason: str) -> RunResult:
         limiter = self._store.limiter
         summary = self._recorder.write_summary(
             self._counters,

@@ -11,7 +11,7 @@ from zdqn.errors import UsageError
 from zdqn.launch.cluster.changes import change_run
 from zdqn.launch.cluster.cluster_entry import LaunchOptions, launch_detached
 from zdqn.launch.cluster.cluster_record import own_keys_of, read_record
-from zdqn.launch.cluster.visits import Visit, try_to_collect
+from zdqn.launch.cluster.visits import Visit, try_to_collect, worst_code
 from zdqn.records.endpoints import read_endpoints
 from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.remote_control import fetch_status, request_stop
@@ -56,8 +56,10 @@ def test_it_is_changed_and_ended(kept, until):
     with Visit(kept, silent) as visit:
         assert visit.wait_for_the_end(60)
         assert visit.living() == []
-        assert visit.worst_code() == 0
-    assert try_to_collect(kept, silent)
+        ends = visit.ends()
+        assert set(ends.values()) == {0}
+        assert {"memory", "learner", "collector-0@a"} <= set(ends)
+    assert try_to_collect(kept, silent) == ends
     assert json.loads((kept / "summary.json").read_text())["stop_reason"] == "the test"
     assert agents_of(kept) == []
 
@@ -68,3 +70,13 @@ def test_agents_can_be_told_to_end(kept, until):
         visit.end_agents()
         assert visit.wait_for_the_end(60)
     assert agents_of(kept) == []
+
+
+def test_of_several_ends_the_highest_code_is_the_worst_and_a_signal_beats_most():
+    assert worst_code({}) == worst_code({"a": 0}) == 0
+    assert worst_code({"a": 70, "b": 0, "c": 78}) == 78
+    assert worst_code({"a": 78, "b": -9}) == 137
+
+
+def test_hosts_that_do_not_answer_tell_nothing(tmp_path):
+    assert try_to_collect(tmp_path, silent) is None

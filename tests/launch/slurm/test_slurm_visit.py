@@ -44,7 +44,7 @@ def test_jobs_are_shown_with_how_far_the_run_is(visit, slurm, tmp_path):
 def test_a_failure_says_why(visit, slurm, tmp_path):
     write_stage(tmp_path / "run", RunStage("failed", 1, "it broke", exit_code=70))
     assert visit.describe()[0] == "Slurm: the run is failed (it broke), start 1 of its servers"
-    assert visit.worst_code() == 70
+    assert visit.ends() == {"servers": 70}
 
 
 def test_logs_are_the_files_of_the_run(visit, tmp_path):

@@ -205,14 +205,13 @@ class Visit(Closing):
         """Name the hosts whose agents keep something."""
         return [host for host in self.record.plan.hosts if self._look(host)["lives"]]
 
-    def worst_code(self) -> int:
-        """Give the worst exit code of what has ended: 0, or the highest, a signal as 128 and it."""
-        ends = [
-            int(code)
+    def ends(self) -> dict[str, int]:
+        """Give the exit code of each process that has ended, minus the signal that ended it."""
+        return {
+            name: int(code)
             for host in self.record.plan.hosts
-            for code in self._look(host)["ends"].values()
-        ]
-        return max((128 - code if code < 0 else code for code in ends), default=0)
+            for name, code in self._look(host)["ends"].items()
+        }
 
     def _look(self, host: str) -> dict[str, Any]:
         planned = self.record.plan.hosts[host]
@@ -234,11 +233,20 @@ class Visit(Closing):
         self._hosts.close()
 
 
-def try_to_collect(directory: Path, say: Callable[[str], None]) -> bool:
-    """Copy the files of a run here that its agents keep, or kept; whether its hosts answered."""
+def worst_code(ends: Mapping[str, int]) -> int:
+    """Give the worst exit code of processes: 0, or the highest, that of a signal as 128 and it."""
+    return max((128 - code if code < 0 else code for code in ends.values()), default=0)
+
+
+def try_to_collect(directory: Path, say: Callable[[str], None]) -> dict[str, int] | None:
+    """Copy the files of a run here that its agents keep, or kept.
+
+    Returns:
+        The `Visit.ends` of its processes; None if its hosts do not answer.
+    """
     try:
         with Visit(directory, say) as visit:
             visit.collect()
+            return visit.ends()
     except ZdqnError:
-        return False
-    return True
+        return None

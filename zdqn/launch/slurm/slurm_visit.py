@@ -168,9 +168,10 @@ class SlurmVisit(Closing):
             waited_s += _TICK_S
         return True
 
-    def worst_code(self) -> int:
-        """Give the exit code of the servers."""
-        return read_stage(self._directory).exit_code
+    def ends(self) -> dict[str, int]:
+        """Give the exit code of the servers, once they have ended for good."""
+        stage = read_stage(self._directory)
+        return {"servers": stage.exit_code} if stage.is_over else {}
 
     def collect(self) -> None:
         """Do nothing: the files of the run are here."""
