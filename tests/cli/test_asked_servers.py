@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from zdqn.cli.asked_servers import Asked, ask, run_directory_of, server_addresses
+from zdqn.cli.asked_servers import ask, run_directory_of, server_addresses
 from zdqn.errors import FileError, PeerUnavailableError, UsageError
+from zdqn.launch.run_inquiry import Asked
 from zdqn.records.endpoints import record_endpoints
 
 

@@ -7,20 +7,17 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING
 
 import click
 
 from zdqn.cli.closing_words import print_summary, say
 
 if TYPE_CHECKING:
-    from zdqn.errors import ZdqnError
+    from zdqn.launch.run_inquiry import Asked, ServerAddress
     from zdqn.launch.run_watch import RunWatch
     from zdqn.wire.keys.role_keys import RoleKeys
-    from zdqn.wire.protocol import ServerRole
 
-_LINKS: dict[ServerRole, str] = {"learner": "model", "memory": "samples"}
-"""Server to the link on which it answers questions."""
 TIMEOUT_S = 2.0
 """For which a server is waited for."""
 _LAST_FILES_S = 10.0
@@ -31,38 +28,21 @@ target_argument = click.argument("target", metavar="[RUN_DIR|ADDR]", required=Fa
 
 def run_directory_of(target: str | None) -> Path | None:
     """Give the run directory that is meant; None when an address is given."""
-    from zdqn.records.endpoints import newest_run_directory
+    from zdqn.launch.run_inquiry import directory_of_target
 
-    if target is not None and "://" in target:
-        return None
-    return Path(target) if target is not None else newest_run_directory(Path("runs"))
+    return directory_of_target(target)
 
 
-def server_addresses(target: str | None) -> list[tuple[ServerRole | None, str]]:
+def server_addresses(target: str | None) -> list[ServerAddress]:
     """Give the addresses of a run's servers, the learner's first, each with which one it is.
 
     Raises:
         UsageError: when there is no run to be found.
         FileError: when the run directory names no servers.
     """
-    from zdqn.errors import FileError
-    from zdqn.records.endpoints import read_endpoints
-    from zdqn.records.run_files import RunFiles
+    from zdqn.launch import run_inquiry
 
-    directory = run_directory_of(target)
-    if directory is None:
-        return [(None, str(target))]
-    endpoints = read_endpoints(directory)
-    addresses: list[tuple[ServerRole | None, str]] = [
-        (server, endpoints[server][link])
-        for server, link in _LINKS.items()
-        if link in endpoints.get(server, {})
-    ]
-    if not addresses:
-        raise FileError(
-            f"{RunFiles(directory).endpoints} names no server. Give an address instead."
-        )
-    return addresses
+    return run_inquiry.server_addresses(target, run_directory_of(target))
 
 
 def operator_keys(given: Path | None, directory: Path | None) -> RoleKeys | None:
@@ -71,70 +51,29 @@ def operator_keys(given: Path | None, directory: Path | None) -> RoleKeys | None
     Raises:
         NotAllowedError: when one is missing, or others can read it.
     """
-    from zdqn.config import load_config
-    from zdqn.errors import ZdqnError
-    from zdqn.launch.cluster.cluster_record import is_cluster, own_keys_of, read_record
-    from zdqn.launch.slurm.slurm_record import is_slurm, read_slurm_record
-    from zdqn.records.run_files import RunFiles
-    from zdqn.wire.keys.role_keys import open_keys
+    from zdqn.launch import run_inquiry
 
-    folder: Path | str | None = given
-    if given is None and directory is not None and is_slurm(directory):
-        folder = own_keys_of(directory) if read_slurm_record(directory).secure else None
-    elif given is None and directory is not None and is_cluster(directory):
-        folder = own_keys_of(directory) if read_record(directory).secure else None
-    elif given is None and directory is not None:
-        with suppress(ZdqnError):  # it is not there before training begins
-            folder = load_config(RunFiles(directory).config).security.keys
-    return open_keys(folder, "operator")
-
-
-class Asked(NamedTuple):
-    """What servers have answered, by role, and why others have not."""
-
-    answers: dict[str, dict[str, Any]]
-    failures: list[ZdqnError]
-
-    @property
-    def in_vain(self) -> tuple[str, ...]:
-        """Servers that did not answer, if any server did."""
-        return tuple(role for role in _LINKS if self.failures and role not in self.answers)
+    return run_inquiry.operator_keys(given, directory)
 
 
 def ask(target: str | None, keys: RoleKeys | None) -> Asked:
     """Ask every server that the target names."""
-    from zdqn.errors import FileError, ZdqnError
-    from zdqn.wire.remote_control import fetch_status
+    from zdqn.errors import FileError
+    from zdqn.launch.run_inquiry import Asked, ask_servers
 
-    asked = Asked({}, [])
     try:
         addresses = server_addresses(target)
     except FileError as error:
-        addresses = []
-        asked.failures.append(error)
-    for server, address in addresses:
-        try:
-            answer = fetch_status(address, TIMEOUT_S, keys, server)
-        except ZdqnError as error:
-            asked.failures.append(error)
-        else:
-            asked.answers[str(answer.pop("role"))] = {"address": address, **answer}
-    return asked
+        return Asked({}, [error])
+    return ask_servers(addresses, keys)
 
 
 def watch_of(directory: Path | None) -> RunWatch:
     """Give who puts answers together, with what the run's own configuration says of it."""
-    from zdqn.config import load_config
-    from zdqn.errors import ZdqnError
-    from zdqn.launch.run_view import RunPlan
+    from zdqn.launch.run_inquiry import plan_of
     from zdqn.launch.run_watch import RunWatch
-    from zdqn.records.run_files import RunFiles
 
-    plan = RunPlan()
-    if directory is not None:
-        with suppress(ZdqnError):  # it is not there before training begins
-            plan = RunPlan.named(load_config(RunFiles(directory).config))
-    return RunWatch(plan, directory)
+    return RunWatch(plan_of(directory), directory)
 
 
 def take(watch: RunWatch, asked: Asked) -> None:

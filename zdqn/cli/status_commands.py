@@ -13,7 +13,6 @@ import click
 
 from zdqn.cli.asked_servers import (
     TIMEOUT_S,
-    Asked,
     ask,
     operator_keys,
     run_directory_of,
@@ -37,6 +36,7 @@ from zdqn.cli.options import json_option, keys_option
 from zdqn.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
+    from zdqn.launch.run_inquiry import Asked
     from zdqn.wire.keys.role_keys import RoleKeys
     from zdqn.wire.protocol import ServerRole
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from zdqn.cli.asked_servers import (
-    Asked,
     ask,
     operator_keys,
     run_directory_of,
@@ -25,6 +24,7 @@ from zdqn.cli.options import keys_option
 from zdqn.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
+    from zdqn.launch.run_inquiry import Asked
     from zdqn.launch.run_watch import RunWatch
     from zdqn.launch.top_screen import Sight
 
