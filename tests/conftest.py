@@ -1,5 +1,6 @@
 """Fixtures that several test files share. Every wait has a deadline: a hang is a failure."""
 
+import logging
 import socket
 import threading
 import time
@@ -44,6 +45,16 @@ def keys_on_links(request: pytest.FixtureRequest) -> Iterator[None]:
     """With `--keys`, puts them on every link of this test."""
     with keys_for_all.on_links_of(request.node):
         yield
+
+
+@pytest.fixture(autouse=True)
+def log_as_it_was() -> Iterator[None]:
+    """A command that a test calls leaves neither its level nor its handler to the next test."""
+    logger = logging.getLogger("zdqn")
+    level, handlers = logger.level, list(logger.handlers)
+    yield
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
 
 
 @pytest.fixture(autouse=True, scope="session")
