@@ -1,5 +1,7 @@
 """`zdqn.run` and `zdqn.train`: what they hand on, and what they give back."""
 
+import asyncio
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -201,6 +203,29 @@ def test_sinks_go_to_whoever_trains(made, tmp_path):
     assert made[0].made[1]["sinks"] == [sink]
 
 
+@pytest.mark.parametrize("function", [entry.run, entry.train])
+def test_it_works_in_any_thread_and_in_a_running_loop_and_touches_no_signal(tmp_path, function):
+    def handlers():
+        return [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+
+    seen, results = [], []
+
+    async def main():
+        config = quick_config("launch.collectors=1", "launch.evaluators=1")
+        told = Callbacks(on_metrics=lambda row: seen.append(handlers()))
+        results.append(function(config, sinks=[told], run_directory=tmp_path, progress=False))
+        await asyncio.sleep(0)  # the loop still turns
+
+    before = handlers()
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    thread.join()
+    assert [result.stop_reason for result in results] == ["updates"]
+    assert seen == [before] * len(seen)
+    assert seen
+    assert handlers() == before
+
+
 class Sinking(Sink):
     """Takes the summary alone."""
 
@@ -283,6 +308,54 @@ def test_what_a_sink_raises_ends_a_run_of_processes_cleanly(tmp_path):
             evaluators=0, run_directory=tmp_path, progress=False,
         )  # fmt: skip
     assert RunResult.open(tmp_path).stop_reason == "a sink raised CallbackFailedError"
+
+
+def test_false_from_a_function_ends_a_training_as_stop_does(tmp_path, caplog):
+    means: list[float] = []
+
+    def judge(evaluation):
+        means.append(evaluation.scores.mean)
+        return len(means) < 2
+
+    summed = Sinking()
+    result = entry.train(
+        quick_config("evaluator.period_updates=10", "stop.updates=0", "stop.wall_s=100"),
+        sinks=[Callbacks(on_evaluation=judge), summed], run_directory=tmp_path, progress=False,
+    )  # fmt: skip
+    assert result.stop_reason == "sink"
+    assert result.evaluations()["mean"].tolist() == means
+    assert len(means) == 2
+    assert result.updates == result.evaluations()["updates"][-1], "no update was made after it"
+    assert result.best_rescored_return is None
+    assert result.best_checkpoint is not None
+    assert summed.summaries == [result.summary]
+    assert [record for record in caplog.records if record.levelname != "INFO"] == []
+    assert [*(tmp_path / "checkpoints").iterdir()]
+
+
+def test_false_ends_a_training_whose_stop_is_not_touched_and_not_one_that_ends(tmp_path):
+    stop, told = threading.Event(), Callbacks(on_update=lambda updates: updates < 60)
+    result = entry.train(
+        quick_config("stop.updates=0", "stop.wall_s=100"), sinks=[told], stop=stop,
+        run_directory=tmp_path / "ended",
+    )  # fmt: skip
+    assert (result.stop_reason, stop.is_set()) == ("sink", False)
+    assert 60 <= result.updates < 70
+    result = entry.train(
+        quick_config("evaluator.period_updates=60"), sinks=[told], run_directory=tmp_path / "over"
+    )
+    assert (result.stop_reason, result.updates) == ("updates", 60)
+    assert result.best_rescored_return is not None
+
+
+def test_false_from_a_function_ends_a_run_of_processes(tmp_path):
+    result = entry.run(
+        quick_config("evaluator.period_updates=30", "stop.updates=0"), collectors=1, evaluators=1,
+        sinks=[Callbacks(on_evaluation=lambda evaluation: False)], run_directory=tmp_path,
+        progress=False,
+    )  # fmt: skip
+    assert result.stop_reason == "sink"
+    assert result.evaluations()["mean"].size >= 1
 
 
 @pytest.mark.parametrize("function", [entry.run, entry.train])

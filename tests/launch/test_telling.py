@@ -93,3 +93,15 @@ def test_what_else_one_raises_is_raised():
 
     with pytest.raises(ZeroDivisionError):
         pass_on("add_checkpoint", "here", (Broken(),))
+
+
+def test_one_that_returns_false_ends_the_training_and_keeps_nothing_from_the_others():
+    class Ending(Sink):
+        def add_checkpoint(self, path):
+            return False
+
+    for sinks in ([Ending(), taking := Taking()], [taking, Ending()]):
+        assert pass_on("add_checkpoint", "here", sinks)
+    assert taking.taken == [Path("here")] * 2
+    assert not pass_on("add_checkpoint", "here", [taking])
+    assert not pass_on("add_checkpoint", "here", [])

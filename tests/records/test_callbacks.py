@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 
 from zdqn.errors import CallbackFailedError
@@ -10,10 +11,8 @@ from zdqn.records.callbacks import Callbacks, call
 
 
 def test_who_is_there_is_told_and_who_is_not_is_not_missed():
-    told = []
-    call("on_episode", lambda *words: told.append(words), 1, 2)
-    call("on_episode", None, 3)
-    assert told == [(1, 2)]
+    assert call("on_episode", lambda *words: words, 1, 2) == (1, 2)
+    assert call("on_episode", None, 3) is None
 
 
 def test_what_it_raises_is_named_as_the_users_with_its_cause():
@@ -60,3 +59,18 @@ def test_what_it_raises_is_in_its_name(name):
     method, what = TOLD[name]
     with pytest.raises(CallbackFailedError, match=f"given as {name} raised ValueError"):
         getattr(Callbacks(**cast("Any", {name: fail})), method)(what)
+
+
+@pytest.mark.parametrize("name", TOLD)
+def test_false_ends_a_training_and_nothing_else_does(name):
+    method, what = TOLD[name]
+
+    def ends(answer):
+        sink = Callbacks(**cast("Any", {name: lambda what: answer}))
+        return getattr(sink, method)(what) is False
+
+    others: list[Any] = [True, None, 0, 0.0, "", [], np.True_]
+    assert ends(False)
+    assert ends(np.False_)
+    assert [answer for answer in others if ends(answer)] == []
+    assert getattr(Callbacks(), method)(what) is None

@@ -347,3 +347,26 @@ def test_the_last_values_are_looked_at_as_the_run_ends(clock, tmp_path, caplog):
     assert not caplog.text
     recorder.write_summary(Counters(updates=400), "updates", {})
     assert "after 400 updates q_mean is 1e+09" in caplog.text
+
+
+def test_a_sink_that_returns_false_ends_training_and_keeps_nothing_from_the_others(tmp_path):
+    class Ending(sinks.Sink):
+        def __init__(self, method):
+            setattr(self, method, lambda _: False)
+
+    tell = {
+        "add_metrics": lambda recorder: report(recorder, 7),
+        "add_evaluation": lambda recorder: recorder.add_evaluation(evaluation(recorder, 1.0), SPEC),
+        "add_updates": lambda recorder: recorder.note_updates(3),
+        "add_checkpoint": lambda recorder: recorder.save_checkpoint(
+            SPEC, Counters(), trainer={"online": {}}, totals={}, version=0
+        ),
+    }
+    for number, (method, act) in enumerate(tell.items()):
+        taking = Sink()
+        folder = RunDirectory(tmp_path / str(number))
+        recorder = Recorder(quick_config(), folder, (Ending(method), taking))
+        assert recorder.told_to_end == ""
+        act(recorder)
+        assert recorder.told_to_end == "sink"
+        assert len(taking.taken) == 1

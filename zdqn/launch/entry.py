@@ -80,7 +80,8 @@ def run(
         keys: folder of keys, instead of ``security.keys``.
         log_level: "debug", "info", "warning" or "error".
         sinks: told of each row of metrics, each evaluation, each checkpoint and the summary, in the
-            thread that called. What one raises, but for a `FileError`, ends the run cleanly.
+            thread that called. False, returned by one, ends the run cleanly; so does what one
+            raises, but for a `FileError`.
         stop: set it to end the run cleanly.
         progress: show how it goes: a screen on a terminal or in a notebook, lines elsewhere.
         verbose: show on the screen all that is logged, and not warnings and errors alone.
@@ -210,7 +211,8 @@ def train(
         resume: as for `run`; the run may have been one of several processes.
         overwrite: as for `run`.
         insecure: allow ``sinks.prometheus`` an address that other machines can reach.
-        sinks: told of each row of metrics, each evaluation and the summary, as they come.
+        sinks: told of each row of metrics, each evaluation and the summary, as they come. False,
+            returned by one, ends the training cleanly.
         stop: set it, from another thread, to end the training cleanly.
         progress: as for `run`.
         verbose: as for `run`.

@@ -30,7 +30,7 @@ from zdqn.launch.starting import ProcessStarter, start_locally
 from zdqn.launch.telling import pass_on
 from zdqn.records.endpoints import Endpoints, record_endpoints
 from zdqn.records.run_files import RunFiles, open_run_directory
-from zdqn.records.sinks import Sink
+from zdqn.records.sinks import ENDED_BY_SINK, Sink
 from zdqn.roles.farewell import RUN_IS_OVER
 from zdqn.stopping import reason_of
 
@@ -83,8 +83,8 @@ class LocalRun(Closing):
         restarts: which processes are to be started; others may add to them.
         stop: set it to end the run cleanly.
         companion: told as time goes by.
-        sinks: told what the learner tells, in the thread of `run`, if `given` has it tell. What one
-            raises ends the run cleanly, and is raised then.
+        sinks: told what the learner tells, in the thread of `run`, if `given` has it tell. One that
+            returns False ends the run cleanly; so does what one raises, which is raised then.
 
     Attributes:
         living: processes by name; those that are being started again are missing.
@@ -200,7 +200,8 @@ class LocalRun(Closing):
             self._take_endpoints(event)
         elif isinstance(event, SinksTold):
             try:
-                pass_on(event.method, event.what, self._sinks)
+                if pass_on(event.method, event.what, self._sinks):
+                    self._ask_to_stop(ENDED_BY_SINK)
             except Exception as error:  # noqa: BLE001 - raised when the run has ended
                 self._sinks = ()
                 self._fail(error)

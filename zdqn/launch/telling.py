@@ -12,7 +12,7 @@ import msgspec
 from zdqn.config import Config, from_dict, to_dict
 from zdqn.data import EvaluationScores
 from zdqn.errors import FileError
-from zdqn.records.sinks import Sink
+from zdqn.records.sinks import Sink, ends_training
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.wire.status import MetricsRow
 
@@ -54,7 +54,7 @@ class TellingSink(Sink):
         self._tell("write_summary", dict(summary))
 
 
-def pass_on(method: str, what: Any, sinks: Sequence[Sink]) -> None:
+def pass_on(method: str, what: Any, sinks: Sequence[Sink]) -> bool:
     """Tell sinks what a `TellingSink` of another process was told.
 
     A `FileError` is logged, as where sinks are told by a learner; other errors are raised.
@@ -63,13 +63,18 @@ def pass_on(method: str, what: Any, sinks: Sequence[Sink]) -> None:
         method: of a sink.
         what: it was given.
         sinks: to be told.
+
+    Returns:
+        Whether one of them has said that training should end.
     """
     given = _READ[method](what)
+    end = False
     for sink in sinks:
         try:
-            getattr(sink, method)(given)
+            end |= ends_training(getattr(sink, method)(given))
         except FileError as error:
             logger.warning("%s Training goes on; what was to be written will have a gap.", error)
+    return end
 
 
 def _read_evaluation(what: dict[str, Any]) -> Evaluation:

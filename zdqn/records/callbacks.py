@@ -6,12 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from zdqn.errors import CallbackFailedError
-from zdqn.records.sinks import Sink
+from zdqn.records.sinks import Sink, ends_training
 from zdqn.records.snapshots import Evaluation
 from zdqn.wire.status import MetricsRow
 
 
-def call(name: str, callback: Callable[..., object] | None, *arguments: object) -> None:
+def call(name: str, callback: Callable[..., object] | None, *arguments: object) -> object:
     """Call a function of the user's, if there is one.
 
     Args:
@@ -19,13 +19,16 @@ def call(name: str, callback: Callable[..., object] | None, *arguments: object) 
         callback: the function, or None.
         arguments: what it is told.
 
+    Returns:
+        What it returns; None if there is none.
+
     Raises:
         CallbackFailedError: when it raises.
     """
     if callback is None:
-        return
+        return None
     try:
-        callback(*arguments)
+        return callback(*arguments)
     except Exception as error:
         raise CallbackFailedError(
             f"The function that was given as {name} raised {type(error).__name__}: {error}. It is "
@@ -36,8 +39,9 @@ def call(name: str, callback: Callable[..., object] | None, *arguments: object) 
 class Callbacks(Sink):
     """Functions that are told what a training brings, as a sink.
 
-    They are called in the process and the thread that trains, which waits for them. What one raises
-    is a `zdqn.errors.CallbackFailedError`, and ends the training.
+    They are called in the process and the thread that trains, which waits for them. One that
+    returns False ends the training cleanly, with ``stop_reason`` "sink"; whatever else it returns
+    is not looked at. What one raises is a `zdqn.errors.CallbackFailedError`, and ends the training.
 
     Args:
         on_update: told how many updates have been made, after one or several.
@@ -59,18 +63,21 @@ class Callbacks(Sink):
         self._on_evaluation = on_evaluation
         self._on_checkpoint = on_checkpoint
 
-    def add_updates(self, updates: int) -> None:
+    def add_updates(self, updates: int) -> bool | None:
         """Tell `on_update`."""
-        call("on_update", self._on_update, updates)
+        return self._tell("on_update", self._on_update, updates)
 
-    def add_metrics(self, row: MetricsRow) -> None:
+    def add_metrics(self, row: MetricsRow) -> bool | None:
         """Tell `on_metrics`."""
-        call("on_metrics", self._on_metrics, row)
+        return self._tell("on_metrics", self._on_metrics, row)
 
-    def add_evaluation(self, evaluation: Evaluation) -> None:
+    def add_evaluation(self, evaluation: Evaluation) -> bool | None:
         """Tell `on_evaluation`."""
-        call("on_evaluation", self._on_evaluation, evaluation)
+        return self._tell("on_evaluation", self._on_evaluation, evaluation)
 
-    def add_checkpoint(self, path: Path) -> None:
+    def add_checkpoint(self, path: Path) -> bool | None:
         """Tell `on_checkpoint`."""
-        call("on_checkpoint", self._on_checkpoint, path)
+        return self._tell("on_checkpoint", self._on_checkpoint, path)
+
+    def _tell(self, name: str, callback: Callable[..., object] | None, what: object) -> bool | None:
+        return False if ends_training(call(name, callback, what)) else None

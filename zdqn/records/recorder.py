@@ -28,7 +28,7 @@ from zdqn.records.configured_sinks import make_sinks
 from zdqn.records.metrics import Metrics
 from zdqn.records.rescoring import Rescoring
 from zdqn.records.run_directory import RunDirectory
-from zdqn.records.sinks import Sink, TakesRows
+from zdqn.records.sinks import ENDED_BY_SINK, Sink, TakesRows, ends_training
 from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.rl.update_means import UpdateMeans
 from zdqn.wire.status import CollectorStatistics, MetricsRow
@@ -54,6 +54,7 @@ class Recorder(Closing):
         divergence: told of what is learned from.
         rescoring: of the best network, at the end.
         snapshots: taken so far.
+        told_to_end: "sink" once a sink has said that training should end; "" before.
 
     Raises:
         ConfigError: when a package is missing that the configuration asks for.
@@ -83,6 +84,7 @@ class Recorder(Closing):
         self._unseen: tuple[Counters, Update] | None = None
         self._looked_s = -inf
         self.snapshots = 0
+        self.told_to_end = ""
         self.rescoring = Rescoring(directory.best)
 
     def count_on(
@@ -250,13 +252,18 @@ class Recorder(Closing):
     def note_updates(self, updates: int) -> None:
         """Tell who listens, but for the directory, that so many updates have been made."""
         for listener in self._listeners:
-            listener.add_updates(updates)
+            self._hear(listener.add_updates(updates))
 
-    def _tell(self, write: Callable[[TakesRows], None]) -> None:
+    def _hear(self, answer: bool | None) -> None:
+        """Take note of it if a sink says that training should end."""
+        if ends_training(answer):
+            self.told_to_end = ENDED_BY_SINK
+
+    def _tell(self, write: Callable[[TakesRows], bool | None]) -> None:
         """Tell every sink, or say once in a row why not: a full disk must not end the training."""
         for number, sink in enumerate(self._sinks):
             try:
-                write(sink)
+                self._hear(write(sink))
             except FileError as error:
                 if number not in self._complained:
                     logger.warning("%s Training goes on; the file will have a gap.", error)
@@ -350,7 +357,7 @@ class Recorder(Closing):
             logger.warning("no checkpoint was saved: %s", error)
             return
         for listener in self._listeners:
-            listener.add_checkpoint(path)
+            self._hear(listener.add_checkpoint(path))
 
     def close(self) -> None:
         """Close the sinks that the configuration asked for."""

@@ -6,19 +6,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from zdqn.closing import Closing
 from zdqn.config import Config
 from zdqn.records.snapshots import Evaluation
 from zdqn.wire.status import MetricsRow
 
+ENDED_BY_SINK = "sink"
+"""Why a run has ended whose sink has said that it should."""
+
 
 class TakesRows(Protocol):
     """Takes what a run writes down, as a `zdqn.records.run_directory.RunDirectory` does."""
 
-    def add_metrics(self, row: MetricsRow) -> None:
+    def add_metrics(self, row: MetricsRow) -> bool | None:
         """Take a row of metrics."""
 
-    def add_evaluation(self, evaluation: Evaluation) -> None:
+    def add_evaluation(self, evaluation: Evaluation) -> bool | None:
         """Take the scores of a snapshot."""
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
@@ -31,6 +36,10 @@ class Sink(TakesRows, Protocol):
     Subclass it and write the methods that you want; the others do nothing. They are called in the
     process and the thread that trains, which waits for them.
 
+    A method that returns False, other than that of `write_summary`, ends the training cleanly, as
+    ``stop=`` of `zdqn.train` does; ``stop_reason`` is "sink" then. Anything else that it returns,
+    None above all, changes nothing; nor does False once the training is ending.
+
     A method may raise `zdqn.errors.FileError`: it is logged, training goes on, and what it did not
     take is missing there. That of `write_summary` is raised once all have been told. Any other
     error ends the training.
@@ -40,21 +49,21 @@ class Sink(TakesRows, Protocol):
         """Take note that training begins, with this configuration."""
         return
 
-    def add_metrics(self, row: MetricsRow) -> None:
+    def add_metrics(self, row: MetricsRow) -> bool | None:
         """Take a row of metrics."""
-        return
+        return None
 
-    def add_evaluation(self, evaluation: Evaluation) -> None:
+    def add_evaluation(self, evaluation: Evaluation) -> bool | None:
         """Take the scores of a snapshot."""
-        return
+        return None
 
-    def add_updates(self, updates: int) -> None:
+    def add_updates(self, updates: int) -> bool | None:
         """Take note that so many updates have been made; one or several since the last time."""
-        return
+        return None
 
-    def add_checkpoint(self, path: Path) -> None:
+    def add_checkpoint(self, path: Path) -> bool | None:
         """Take note of a checkpoint that was written."""
-        return
+        return None
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Take what there is to say at the end."""
@@ -69,3 +78,8 @@ class OwnSink(Sink, Closing):
 
     def close(self) -> None:
         """Let go of what it holds."""
+
+
+def ends_training(answer: object) -> bool:
+    """Whether what a sink's method has returned is False, Python's or NumPy's."""
+    return isinstance(answer, bool | np.bool_) and not answer

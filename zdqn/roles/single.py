@@ -252,7 +252,7 @@ class Single(Closing):
     def _train(self) -> RunResult:
         self._phase = "training"
         self._do_what_is_due()
-        while not (reason := self._end()) and not self._stop.is_set():
+        while not (reason := self._end()) and not self._is_stopped():
             self._lockstep.collect(self._is_interrupted)
             episodes = self._rollout.take_episodes()
             self._returns = [*self._returns, *(episode.total_reward for episode in episodes)][
@@ -279,10 +279,14 @@ class Single(Closing):
     def _end(self) -> str:
         return self._agenda.end(self._recorder.metrics.wall_s, self._counters)
 
+    def _is_stopped(self) -> bool:
+        """Whether somebody has said that training should end."""
+        return self._stop.is_set() or bool(self._recorder.told_to_end)
+
     def _is_interrupted(self) -> bool:
         """Whether somebody, or the clock, ends what would otherwise be finished first."""
         wall_s = self._config.stop.wall_s
-        return self._stop.is_set() or 0 < wall_s <= self._recorder.metrics.wall_s
+        return self._is_stopped() or 0 < wall_s <= self._recorder.metrics.wall_s
 
     def _do_what_is_due(self) -> None:
         due = self._agenda.due(self._recorder.metrics.wall_s, self._counters)
@@ -319,7 +323,7 @@ class Single(Closing):
             self._recorder.add_evaluation(evaluation, self._spec)
         else:  # who stops the run need not be warned of what that costs
             logger.log(
-                logging.INFO if self._stop.is_set() else logging.WARNING,
+                logging.INFO if self._is_stopped() else logging.WARNING,
                 "evaluation %d at %d environment steps was given up, as the run ends",
                 snapshot.number,
                 snapshot.environment_steps,
@@ -358,7 +362,8 @@ class Single(Closing):
         )
 
     def _finish(self, limit: str) -> RunResult:
-        reason = limit or reason_of(self._stop) or "stopped"
+        asked = reason_of(self._stop) if self._stop.is_set() else self._recorder.told_to_end
+        reason = limit or asked or "stopped"
         logger.info("training is over: %s", reason)
         self._phase = "finishing"
         if self._recorder.snapshots and self._agenda.takes_last_snapshot(

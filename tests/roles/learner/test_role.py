@@ -386,3 +386,21 @@ def test_sinks_are_told_what_the_run_directory_is_told(system):
     means = sorted(evaluation.scores.mean for evaluation in sink.evaluations)
     assert means == sorted(result.evaluations()["mean"])
     assert sink.summaries == [result.summary]
+
+
+def test_a_sink_that_returns_false_ends_the_run_for_all(system):
+    class Ending(Told):
+        def add_evaluation(self, evaluation):
+            super().add_evaluation(evaluation)
+            return False
+
+    config, sink = quick_config("evaluator.period_updates=20", "stop.updates=0"), Ending()
+    memory = system.memory(config)
+    learner = system.learner(config, memory, sinks=[sink])
+    others = [system.collector(config, learner), system.evaluator(config, learner)]
+    result = learner.result()
+    assert result.stop_reason == "sink"
+    assert sink.summaries == [result.summary], "it is told of the end"
+    assert sink.evaluations
+    for role in (memory, *others):
+        role.result()

@@ -167,6 +167,7 @@ class FakeRecorder:
         self.checkpoints = []
         self.frozen = 0
         self.updates = []
+        self.told_to_end = ""
 
     def note_updates(self, updates):
         self.updates.append(updates)
@@ -331,6 +332,18 @@ def test_a_stop_ends_it_within_a_reply():
     setting.model.at_turn = lambda turn: setting.stop.set() if turn == 2 else None
     assert setting.run() == ""
     assert setting.trainer.updates == 2
+
+
+def test_a_sink_that_says_so_ends_it_within_a_reply():
+    setting = Setting(batch(5))
+
+    def tell(turn):
+        setting.recorder.told_to_end = "sink" if turn == 2 else ""
+
+    setting.model.at_turn = tell
+    assert setting.run() == ""
+    assert setting.trainer.updates == 2
+    assert not setting.stop.is_set(), "which may be somebody else's"
 
 
 # --- several updates at once ----------------------------------------------------------------------

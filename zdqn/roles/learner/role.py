@@ -334,7 +334,8 @@ class Learner(Closing):
 
     def _reason(self) -> str:
         """Say who ended training, where it was no limit."""
-        return self._stop_reason or self._memory.said_over or reason_of(self._stop) or "stopped"
+        said = self._stop_reason or self._memory.said_over or reason_of(self._stop)
+        return said or self._recorder.told_to_end or "stopped"
 
     def _check_failures(self) -> None:
         self._memory.raise_failure()
