@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -346,6 +347,46 @@ def test_false_ends_a_training_whose_stop_is_not_touched_and_not_one_that_ends(t
     )
     assert (result.stop_reason, result.updates) == ("updates", 60)
     assert result.best_rescored_return is not None
+
+
+def test_a_training_that_is_interrupted_is_summed_up(tmp_path):
+    def interrupt(updates):
+        if updates > 20:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        entry.train(
+            quick_config("evaluator.period_updates=10", "learner.checkpoint_period_updates=10"),
+            sinks=[Callbacks(on_update=interrupt)], run_directory=tmp_path, progress=False,
+        )  # fmt: skip
+    result = RunResult.open(tmp_path)
+    assert result.stop_reason == "SIGINT"
+    assert result.updates > 20
+    newest = max((tmp_path / "checkpoints").iterdir()).name
+    assert newest < f"update-{result.updates:09}.pt", "it may have come within an update"
+
+
+@pytest.mark.parametrize("function", [entry.run, entry.train])
+def test_how_it_ended_is_shown_if_it_was_interrupted_and_not_if_it_failed(
+    made, tmp_path, monkeypatch, function
+):
+    class Concluding(NoDisplay):
+        def conclude(self):
+            concluded.append(error)
+
+    concluded: list[BaseException | None] = []
+    monkeypatch.setattr(entry, "choose_display", lambda *_, **__: Concluding())
+    for error in (None, KeyboardInterrupt(), FileError("a full disk")):
+        end = nullcontext() if error is None else pytest.raises(type(error))
+        monkeypatch.setattr(StandIn, "run", lambda self, error=error: raise_if(error))
+        with end:
+            function(Config(), run_directory=tmp_path)
+    assert list(map(type, concluded)) == [type(None), KeyboardInterrupt]
+
+
+def raise_if(error):
+    if error is not None:
+        raise error
 
 
 def test_false_from_a_function_ends_a_run_of_processes(tmp_path):

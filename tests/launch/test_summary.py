@@ -74,7 +74,8 @@ def test_on_a_terminal_no_word_is_broken_and_a_path_stays_whole():
 
 @pytest.mark.parametrize(
     ("reason", "said"),
-    [("SIGINT", "stopped by SIGINT"), ("wall_s", "stop.wall_s was reached"),
+    [("SIGINT", "stopped by SIGINT"), ("sink", "a sink or callback returned False"),
+     ("wall_s", "stop.wall_s was reached"),
      ("zdqn stop by me", "zdqn stop by me"), ("\x1b[2Ja\nb", "?[2Ja b")],
 )  # fmt: skip
 def test_why_it_ended(reason, said):

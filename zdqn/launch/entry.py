@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,6 +94,7 @@ def run(
         NotAllowedError: when a key is missing, or others can read it.
         RunDirectoryTakenError: when another run, or another process, has the run directory.
         ZdqnError: what ended the run, if it did not end well; `zdqn.errors` lists them.
+        KeyboardInterrupt: if it came, once the run has ended cleanly.
     """
     if log_level not in LEVELS:
         raise UsageError(f"log_level is {log_level!r}. {did_you_mean(str(log_level), LEVELS)}")
@@ -181,9 +182,9 @@ def run_processes(
                 companion=companion,
                 sinks=sinks,
             ) as local,
+            _concluded(display),
         ):
             local.run()
-            display.conclude()
         return finish(directory)
 
 
@@ -224,6 +225,8 @@ def train(
         ConfigError: when the configuration, or what it names, cannot work.
         RunDirectoryTakenError: when another run, or another process, has the run directory.
         ZdqnError: what ended the training, if it did not end well; `zdqn.errors` lists them.
+        KeyboardInterrupt: if it came, once the summary is written; the newest checkpoint is from
+            before it.
     """
     from zdqn.roles.single import Single
 
@@ -246,9 +249,20 @@ def train(
         ) as single,
     ):
         display.follow_training(single.status)
-        single.run()
-        display.conclude()
+        with _concluded(display):
+            single.run()
         return finish(directory)
+
+
+@contextmanager
+def _concluded(display: Display) -> Iterator[None]:
+    """Have a display show how a run has ended; that it was interrupted is an end too."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        display.conclude()
+        raise
+    display.conclude()
 
 
 def finish(run_directory: Path) -> RunResult:

@@ -7,6 +7,7 @@ from typing import Any
 
 from zdqn.launch.lines import printable, width_of, wrapped
 from zdqn.launch.wording import duration, number
+from zdqn.records.sinks import ENDED_BY_SINK
 from zdqn.wire.status import LimitsStatus
 
 _NAMES = 18
@@ -64,6 +65,8 @@ def describe_end(summary: Mapping[str, Any]) -> str:
     reason = str(summary.get("stop_reason") or "")
     if reason == "evaluation_return":
         return "the goal was reached (stop.evaluation_return)"
+    if reason == ENDED_BY_SINK:
+        return "a sink or callback returned False"
     if reason in LimitsStatus.__struct_fields__:
         return f"stop.{reason} was reached"
     return f"stopped by {reason}" if reason.startswith("SIG") else reason

@@ -226,6 +226,7 @@ class Single(Closing):
         Raises:
             EnvironmentFailedError: when the environment raises or misbehaves.
             RoleFailedError: when a loss or priority is no number any more.
+            KeyboardInterrupt: if it came, once the summary is written.
         """
         from zdqn.rl.torch_seeding import seeded
 
@@ -235,7 +236,11 @@ class Single(Closing):
         self._claim.clear_servers()  # this run has none
         self._recorder.begin(self._claim)
         with seeded(self._config.run.seed, self._trainer.device):
-            return self._train()
+            try:
+                return self._train()
+            except KeyboardInterrupt:  # within an update, perhaps: what that left is not saved
+                self._sum_up("SIGINT")
+                raise
 
     def status(self) -> LearnerStatus:
         """Say how training goes; any thread may ask, at any time."""
@@ -375,6 +380,9 @@ class Single(Closing):
         self._save_checkpoint()
         if limit:
             self._evaluate_best_again()
+        return self._sum_up(reason)
+
+    def _sum_up(self, reason: str) -> RunResult:
         limiter = self._store.limiter
         summary = self._recorder.write_summary(
             self._counters,
