@@ -1,5 +1,7 @@
 """An agent with a real memory and a real learner: with keys, killed, and back."""
 
+import subprocess
+import sys
 import threading
 
 import gymnasium
@@ -7,7 +9,7 @@ import pytest
 
 from tests.roles.agent.hosts import play
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
-from tests.roles.processes import Processes
+from tests.roles.processes import ENVIRONMENT, Processes, updates_of
 from zdqn.data import WeightVersion
 from zdqn.errors import NotAllowedError
 from zdqn.roles.agent.agent import Agent
@@ -126,6 +128,65 @@ def test_learner_and_memory_are_killed_and_an_agent_plays_on_and_finds_them_agai
     assert summary["blocks_refused"] == 0
     counted = ("blocks", "blocks_lost", "blocks_in_flight")
     assert summary["blocks_sent"] == sum(summary[name] for name in counted)
+
+
+PROGRAM = """
+import sys, gymnasium, zdqn
+world = gymnasium.make("CartPole-v1", max_episode_steps=20)
+spaces = {"observation_space": world.observation_space, "action_space": world.action_space}
+with zdqn.Agent(None, learner=sys.argv[1], name=sys.argv[2], **spaces) as agent:
+    while not agent.over:
+        observation, _ = world.reset()
+        over = False
+        while not (over or agent.over):
+            action = agent.act(observation)
+            observation, reward, terminated, truncated, _ = world.step(action)
+            agent.observe(reward, observation, terminated, truncated)
+            over = terminated or truncated
+"""
+
+
+@pytest.fixture
+def program(processes):
+    """Starts programs with an agent; whatever is left is killed."""
+    started = []
+
+    def start(learner, name):
+        with (processes.folder / f"{name}.out").open("w") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-c", PROGRAM, learner, name], env=ENVIRONMENT,
+                stdout=output, stderr=output,
+            )  # fmt: skip
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait(DEADLINE_S)
+
+
+@pytest.mark.keyless("the programs are given none")
+def test_a_program_with_an_agent_is_killed_and_its_place_taken(processes, program):
+    memory, samples = processes.memory()
+    learner, model = processes.learner(samples)
+    first, second = program(model, "first"), program(model, "second")
+    updates_of(model)
+    learner.says("second has joined")
+    index = learner.says(r"first has joined as collector (\d)")[1]
+    first.kill()
+    learner.says("first has been silent for .* taken for dead")
+    updates = updates_of(model)
+    updates_of(model, more_than=updates + 20)  # the other one goes on
+    third = program(model, "third")
+    learner.says(f"third has joined as collector {index}")
+    request_stop(model, "enough", 5)
+    assert learner.end() == memory.end() == 0
+    assert second.wait(DEADLINE_S) == third.wait(DEADLINE_S) == 0
+    summary = processes.summary()
+    counted = ("blocks", "blocks_lost", "blocks_refused", "blocks_in_flight")
+    assert summary["blocks_sent"] == sum(summary[name] for name in counted)
+    assert summary["blocks_duplicated"] == 0
 
 
 def test_a_greedy_play_beside_the_run_is_not_counted(system):
