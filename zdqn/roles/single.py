@@ -257,7 +257,9 @@ class Single(Closing):
     def _train(self) -> RunResult:
         self._phase = "training"
         self._do_what_is_due()
-        while not (reason := self._end()) and not self._is_stopped():
+        while not (reason := self._agenda.end(self._recorder.metrics.wall_s, self._counters)):
+            if self._stop.is_set() or self._recorder.told_to_end:
+                break
             self._lockstep.collect(self._is_interrupted)
             episodes = self._rollout.take_episodes()
             self._returns = [*self._returns, *(episode.total_reward for episode in episodes)][
@@ -281,17 +283,11 @@ class Single(Closing):
             evaluation_return=self._recorder.metrics.last_return,
         )
 
-    def _end(self) -> str:
-        return self._agenda.end(self._recorder.metrics.wall_s, self._counters)
-
-    def _is_stopped(self) -> bool:
-        """Whether somebody has said that training should end."""
-        return self._stop.is_set() or bool(self._recorder.told_to_end)
-
     def _is_interrupted(self) -> bool:
         """Whether somebody, or the clock, ends what would otherwise be finished first."""
         wall_s = self._config.stop.wall_s
-        return self._is_stopped() or 0 < wall_s <= self._recorder.metrics.wall_s
+        told = self._stop.is_set() or bool(self._recorder.told_to_end)
+        return told or 0 < wall_s <= self._recorder.metrics.wall_s
 
     def _do_what_is_due(self) -> None:
         due = self._agenda.due(self._recorder.metrics.wall_s, self._counters)
@@ -327,8 +323,9 @@ class Single(Closing):
         if evaluation is not None:
             self._recorder.add_evaluation(evaluation, self._spec)
         else:  # who stops the run need not be warned of what that costs
+            told = self._stop.is_set() or self._recorder.told_to_end
             logger.log(
-                logging.INFO if self._is_stopped() else logging.WARNING,
+                logging.INFO if told else logging.WARNING,
                 "evaluation %d at %d environment steps was given up, as the run ends",
                 snapshot.number,
                 snapshot.environment_steps,

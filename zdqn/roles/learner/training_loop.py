@@ -191,7 +191,7 @@ class TrainingLoop:
             RoleFailedError: when a loss or priority is no number any more.
         """
         self._board.begin(self._ask_collectors())
-        while not self._is_stopped():
+        while not (self._stop.is_set() or self._recorder.told_to_end):
             self.take_evaluations()
             self._do_what_is_due()
             limit = self._agenda.end(self._recorder.metrics.wall_s, self.counters)
@@ -207,9 +207,6 @@ class TrainingLoop:
             else:
                 self._learn(batch)
         return ""
-
-    def _is_stopped(self) -> bool:
-        return self._stop.is_set() or bool(self._recorder.told_to_end)
 
     def _count(self) -> None:
         progress = self._samples.progress
@@ -246,7 +243,9 @@ class TrainingLoop:
             prepared if self._trainer.loops_over(prepared) else list(prepared)
         )
         done = 0
-        while done < len(batches) and not (done and self._is_stopped()):
+        while done < len(batches):
+            if done and (self._stop.is_set() or self._recorder.told_to_end):
+                break
             part = batches[done : done + self._updates_at_once()]
             self._update_with(part, sampled.keys[done * size :], write_back=weights is not None)
             done += len(part)
