@@ -26,6 +26,7 @@ ENDINGS = {
     "a signal told it to, code 0": Ending.SIGNALLED,
     CURABLE: Ending.CURABLE,
     "any other code": Ending.INCURABLE,
+    "its host is lost": Ending.LOST,
 }
 
 

@@ -152,6 +152,16 @@ def test_the_error_that_it_reported_is_the_failure(scene):
     assert "Traceback ..." in scene.log.read_text()
 
 
+def test_one_that_is_lost_with_its_host_says_so(scene):
+    assert not scene.child.lost
+    failed = {"kind": "PeerUnavailableError", "message": "The cable.", "traceback": ""}
+    scene.process.output.put(json.dumps({"failed": failed, "lost": True}).encode())
+    scene.end(69)
+    assert scene.child.lost
+    assert scene.child.describe_end(69) == "was lost with its host"
+    assert scene.child.reason() == "The cable."
+
+
 @pytest.mark.parametrize("kind", ["RoleFailedError", "EnvironmentFailedError", "ConfigError"])
 def test_where_given_code_raised_the_log_is_named(scene, kind):
     failed = {"kind": kind, "message": "It broke.", "traceback": "Trace", "by_given_code": True}

@@ -143,6 +143,7 @@ RESTART, GO_ON, END, FAIL, NOTHING = (
 )
 def test_how_an_end_is_judged(exit_code, word, ending):
     assert ending_of(exit_code, word) is ending
+    assert ending_of(exit_code, word, lost=True) is Ending.LOST
 
 
 TABLE = {
@@ -151,18 +152,22 @@ TABLE = {
     ("learner", Ending.SIGNALLED): (END, END, END),
     ("learner", Ending.CURABLE): (FAIL, FAIL, FAIL),
     ("learner", Ending.INCURABLE): (FAIL, FAIL, FAIL),
+    ("learner", Ending.LOST): (RESTART, FAIL, FAIL),
     ("memory", Ending.OVER): (END, END, END),
     ("memory", Ending.SIGNALLED): (RESTART, FAIL, FAIL),
     ("memory", Ending.CURABLE): (RESTART, FAIL, FAIL),
     ("memory", Ending.INCURABLE): (FAIL, FAIL, FAIL),
+    ("memory", Ending.LOST): (RESTART, FAIL, FAIL),
     ("collector", Ending.OVER): (NOTHING, NOTHING, NOTHING),
     ("collector", Ending.SIGNALLED): (RESTART, FAIL, GO_ON),
     ("collector", Ending.CURABLE): (RESTART, FAIL, GO_ON),
     ("collector", Ending.INCURABLE): (FAIL, FAIL, GO_ON),
+    ("collector", Ending.LOST): (RESTART, FAIL, GO_ON),
     ("evaluator", Ending.OVER): (NOTHING, NOTHING, NOTHING),
     ("evaluator", Ending.SIGNALLED): (RESTART, FAIL, GO_ON),
     ("evaluator", Ending.CURABLE): (RESTART, FAIL, GO_ON),
     ("evaluator", Ending.INCURABLE): (FAIL, FAIL, GO_ON),
+    ("evaluator", Ending.LOST): (RESTART, FAIL, GO_ON),
 }
 
 
@@ -188,7 +193,7 @@ def test_the_table_is_whole():
 @pytest.mark.parametrize("needed", [True, False])
 def test_once_the_run_is_to_end_nothing_but_the_learners_end_counts(role, ending, left, needed):
     given = consequence(role, ending, restarts_left=left, needed=needed, asked=True)
-    assert given is (TABLE[role, ending][0] if role == "learner" else NOTHING)
+    assert given is (TABLE[role, ending][1] if role == "learner" else NOTHING)
 
 
 @pytest.mark.parametrize(("role", "ending"), TABLE)

@@ -337,7 +337,7 @@ def test_a_host_that_is_killed_comes_back(person):
     terminal = person.begins("launch", "cluster.toml", "-v")
     eventually_in(terminal, r"collector-0@beta *\| \S+ info collecting")
     person.laboratory.kill_host("far")
-    eventually_in(terminal, r"run +\| collector-0@beta ended .*starting it again")
+    eventually_in(terminal, r"run +\| collector-0@beta was lost with its host; starting it again")
     eventually_in(terminal, r"run +\| waiting for beta, to start collector-0@beta there")
     person.laboratory.start_sshd("far")
     eventually_in(terminal, r"run +\| beta is back")

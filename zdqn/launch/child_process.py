@@ -68,6 +68,7 @@ class ChildProcess:
         error: why it failed, as far as it said so.
         last_word: why it ended without failing, as far as it said so.
         struck: `strike` has ended it, or is about to.
+        lost: its host is, and nothing will be heard of it any more.
 
     Raises:
         OSError: when it cannot be started, or its log file not be opened.
@@ -88,6 +89,7 @@ class ChildProcess:
         self.error: ZdqnError | None = None
         self.last_word: LastWord | None = None
         self.struck = False
+        self.lost = False
         self._show = show
         self._events = events
         self._tail: deque[str] = deque(maxlen=_TAIL_LINES)
@@ -161,6 +163,8 @@ class ChildProcess:
 
     def describe_end(self, exit_code: int) -> str:
         """Say how it ended, such as ``ended with SIGKILL``."""
+        if self.lost:
+            return "was lost with its host"
         return describe_exit(exit_code, self.last_word)
 
     def _relay_log(self) -> None:
@@ -191,6 +195,7 @@ class ChildProcess:
         told: dict[str, Any] | None = None,
         ended: dict[str, str] | None = None,
         failed: dict[str, Any] | None = None,
+        lost: bool = False,
     ) -> None:
         if bound is not None:
             self._events.put(Bound(self, bound))
@@ -200,6 +205,7 @@ class ChildProcess:
             self.last_word = LastWord(**ended)
         if failed is not None:
             self._take_failure(**failed)
+        self.lost = self.lost or lost
 
     def _take_failure(
         self, kind: str, message: str, traceback: str, *, by_given_code: bool = False

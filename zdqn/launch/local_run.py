@@ -37,6 +37,7 @@ from zdqn.stopping import reason_of
 _MEANWHILE = {
     "memory": ". Learner and collectors wait for it; what it held is lost",
     "memory on disk": ". Learner and collectors wait for it; it comes back with what it held",
+    "learner": ". All wait for it; once its host is back it goes on from its newest checkpoint",
     "evaluator": ". The snapshot that it was scoring is given out again",
 }
 """What the end of a process means for the others, until it has been started again."""
@@ -223,7 +224,7 @@ class LocalRun(Closing):
         del self.living[child.name]
         child.close()
         role, asked = child.planned.role, self._stop_by_s is not None
-        ending = ending_of(exit_code, child.last_word)
+        ending = ending_of(exit_code, child.last_word, lost=child.lost)
         if asked and exit_code == 0:  # one that had nothing to do yet ends without a word
             ending = Ending.OVER
         others, stop = self._others(role), self._config.stop
@@ -268,6 +269,8 @@ class LocalRun(Closing):
         count, role = self._restarts.count(child.name), child.planned.role
         if role == "memory" and self._config.replay.storage == "disk":
             role += " on disk"
+        if role == "learner":
+            self._placement.go_on()
         meanwhile = _MEANWHILE.get(role, "")
         tally = "as was asked" if wanted else f"{count} of {self._restarts.most}"
         again = f"starting it again ({tally})"

@@ -164,6 +164,8 @@ class Ending(Enum):
     """So that starting again can help: broken, killed, or with code 0 and without a word."""
     INCURABLE = auto()
     """So that it would fail again."""
+    LOST = auto()
+    """With its host, of which nothing is heard any more."""
 
 
 class Consequence(Enum):
@@ -208,24 +210,28 @@ OUTCOMES: Mapping[str, Mapping[Ending, Outcomes]] = {
         Ending.SIGNALLED: _END,
         Ending.CURABLE: _FAIL,
         Ending.INCURABLE: _FAIL,
+        Ending.LOST: _AGAIN_OR_FAIL,  # it did nothing wrong, and goes on from its checkpoint
     },
     "memory": {
         Ending.OVER: _END,
         Ending.SIGNALLED: _AGAIN_OR_FAIL,
         Ending.CURABLE: _AGAIN_OR_FAIL,
         Ending.INCURABLE: _FAIL,
+        Ending.LOST: _AGAIN_OR_FAIL,
     },
     "collector": {
         Ending.OVER: _NOTHING,  # the learner, or the memory, told it so
         Ending.SIGNALLED: _AGAIN,
         Ending.CURABLE: _AGAIN,
         Ending.INCURABLE: _NOT_AGAIN,
+        Ending.LOST: _AGAIN,
     },
     "evaluator": {
         Ending.OVER: _NOTHING,
         Ending.SIGNALLED: _AGAIN,
         Ending.CURABLE: _AGAIN,
         Ending.INCURABLE: _NOT_AGAIN,
+        Ending.LOST: _AGAIN,
     },
 }
 """Role and how it ended to what happens, while nobody has asked the run to end."""
@@ -251,13 +257,16 @@ def signal_of(exit_code: int) -> str:
     return name or (f"signal {number}" if exit_code < 0 else "")
 
 
-def ending_of(exit_code: int, word: LastWord | None) -> Ending:
+def ending_of(exit_code: int, word: LastWord | None, *, lost: bool = False) -> Ending:
     """Judge how a process ended.
 
     Args:
         exit_code: its own, or minus the signal that ended it.
         word: its last, or None.
+        lost: whether its host is, so that neither is its own.
     """
+    if lost:
+        return Ending.LOST
     if exit_code == 0 and word is not None:
         return Ending.SIGNALLED if word.signal else Ending.OVER
     if exit_code == 0 or exit_code in RESTARTABLE_EXIT_CODES or signal_of(exit_code):
@@ -280,7 +289,7 @@ def consequence(
     if asked and role != "learner":
         return Consequence.NOTHING
     outcomes = OUTCOMES[role][ending]
-    if restarts_left and outcomes.restarts_left is not None:
+    if restarts_left and not asked and outcomes.restarts_left is not None:
         return outcomes.restarts_left
     return outcomes.needed if needed else outcomes.spare
 

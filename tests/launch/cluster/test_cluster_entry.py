@@ -1,12 +1,27 @@
 """A whole launch with real processes, every host played by this machine."""
 
 import json
+import os
+import re
+import signal
+import threading
+from concurrent.futures import Future
+from dataclasses import replace
 
 import pytest
 
 from tests.launch.cluster.clusters import agents_of, tiny_plan
-from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError
+from tests.roles.conftest import eventually
+from zdqn.errors import (
+    ConfigError,
+    FileError,
+    PeerUnavailableError,
+    RunDirectoryTakenError,
+    ZdqnError,
+)
 from zdqn.launch.cluster.cluster_entry import LaunchOptions, check, chosen_folder, launch
+from zdqn.launch.cluster.host_connector import HostConnector
+from zdqn.records.run_result import RunResult
 from zdqn.stopping import StopEvent
 
 
@@ -80,6 +95,76 @@ def test_a_stop_ends_it_well(tmp_path, in_thread, until):
     assert results[0].stop_reason == "SIGINT"
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["stop_reason"] == "SIGINT"
     assert agents_of(tmp_path) == []
+
+
+@pytest.fixture
+def begun(tmp_path):
+    """A launch whose learner has a checkpoint, on a host whose agent can be killed."""
+    made = Begun(tmp_path / "run")
+    yield made
+    made.stop.set_for("SIGINT")
+    made.thread.join(60)
+    assert not made.thread.is_alive()
+    eventually(lambda: agents_of(tmp_path) == [], "the end of roles whose agent was killed")
+
+
+class Begun:
+    def __init__(self, run):
+        self.run, self.stop = run, StopEvent()
+        self.ended: Future[RunResult] = Future()
+        plan = tiny_plan()
+        self._plan = replace(
+            plan, config=plan.config.replace("learner.checkpoint_period_updates", 20)
+        )
+        self.thread = threading.Thread(target=self._launch)
+        self.thread.start()
+        self.wait_for(lambda: list((run / "checkpoints").glob("update-*.pt")), "a checkpoint")
+
+    def _launch(self):
+        options = LaunchOptions(self.run, local=True, progress=False)
+        try:
+            self.ended.set_result(launch(self._plan, options, stop=self.stop))
+        except ZdqnError as error:
+            self.ended.set_exception(error)
+
+    def wait_for(self, condition, what):
+        eventually(lambda: self.ended.done() or condition(), what, 90)
+        assert not self.ended.done(), self.ended.result()
+
+    def kill_agent(self):
+        """Kill the agent of the host of both servers, with which its roles end."""
+        told = json.loads((self.run / "hosts" / "a" / "agent.json").read_text())
+        os.kill(told["agent"][0], signal.SIGKILL)
+
+
+@pytest.mark.timeout(300)
+def test_a_learner_whose_host_was_lost_goes_on_when_that_is_back(begun):
+    begun.kill_agent()
+
+    def since_it_resumed():
+        return (begun.run / "logs" / "learner.log").read_text().partition("resuming from ")[2]
+
+    begun.wait_for(lambda: re.search(r"evaluation [1-9]", since_it_resumed()), "it goes on")
+    begun.stop.set_for("SIGINT")
+    result = begun.ended.result(60)
+    assert result.stop_reason == "SIGINT"
+    assert result.summary["learner_epoch"] == 2
+
+
+@pytest.mark.timeout(300)
+def test_a_run_that_is_ended_while_that_is_away_says_where_what_it_learned_is(begun, monkeypatch):
+    tried = threading.Event()
+
+    def fail(*_):
+        tried.set()
+        raise PeerUnavailableError("a: it is down")
+
+    monkeypatch.setattr(HostConnector, "connect", fail)
+    begun.kill_agent()
+    begun.wait_for(tried.is_set, "an attempt to connect")
+    begun.stop.set_for("SIGINT")
+    with pytest.raises(PeerUnavailableError, match=r"as a, the host of its learner, .*--resume"):
+        begun.ended.result(60)
 
 
 def test_a_look_starts_nothing(tmp_path, monkeypatch):

@@ -38,6 +38,8 @@ def test_what_looks_at_hosts_leaves_nothing_there(tmp_path):
     with make(tmp_path, errand="look", secure=False) as hosts:
         hosts.open()
         assert hosts.ask("m", "who", {})["python"]
+        assert hosts.answers("m")
+    assert not hosts.answers("m")
     assert not list(tmp_path.iterdir())
 
 

@@ -78,6 +78,7 @@ def test_with_the_connection_all_is_lost_and_says_why(session, road):
     assert process.wait() == PeerUnavailableError.exit_code
     (report,) = process.output_lines()
     assert b'"failed"' in report
+    assert b'"lost": true' in report
     assert b"h: the connection broke" in report
 
 

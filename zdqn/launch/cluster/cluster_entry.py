@@ -7,14 +7,14 @@ import secrets
 import shutil
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from zdqn.closing import Closing
-from zdqn.errors import FileError, ZdqnError
+from zdqn.errors import FileError, PeerUnavailableError, ZdqnError
 from zdqn.launch.cluster.agent_place import LAUNCH_ID
 from zdqn.launch.cluster.cluster_hosts import ClusterHosts
 from zdqn.launch.cluster.cluster_placement import ClusterPlacement
@@ -31,7 +31,7 @@ from zdqn.launch.local_run import LocalRun
 from zdqn.launch.restarts import Restarts
 from zdqn.launch.run_view import RunPlan
 from zdqn.records.run_claim import RunClaim
-from zdqn.records.run_files import chosen_run_directory
+from zdqn.records.run_files import RunFiles, chosen_run_directory, read_summary
 from zdqn.records.run_result import RunResult
 from zdqn.wire.keys.role_keys import RoleKeys, open_keys
 
@@ -160,7 +160,7 @@ def launch(
     """
     with Launching(plan, options, detached=False) as ready:
         directory = ready.placement.directory
-        restarts = Restarts(plan.config.launch.max_restarts)
+        restarts, before = Restarts(plan.config.launch.max_restarts), read_summary(directory)
         with (
             choose_display(
                 RunPlan.of(plan.config),
@@ -186,9 +186,14 @@ def launch(
             ):
                 try:
                     run.run()
+                except PeerUnavailableError as error:
+                    if not ready.hosts.answers(plan.host_of("learner").name):
+                        _check_nothing_is_left_behind(plan, directory, before, f"{error} ")
+                    raise
                 finally:
                     _take_the_rest(mirror)
                 display.conclude()
+        _check_nothing_is_left_behind(plan, directory, before)
         return here(finish(directory))
 
 
@@ -264,6 +269,24 @@ def _marked(directory: Path) -> Iterator[None]:
         if not is_cluster(directory):  # nothing has begun
             mark.unlink(missing_ok=True)
             shutil.rmtree(own_keys_of(directory), ignore_errors=True)
+
+
+def _check_nothing_is_left_behind(
+    plan: ClusterPlan, directory: Path, before: Mapping[str, Any], why: str = ""
+) -> None:
+    """Say where what was learned is, if the learner's host was away as the run ended.
+
+    Raises:
+        PeerUnavailableError: when training had begun, and no summary has come since.
+    """
+    if not RunFiles(directory).metrics.exists() or read_summary(directory) != before:
+        return
+    host = plan.host_of("learner")
+    raise PeerUnavailableError(
+        f"{why}The run has ended without a summary, as {host.name}, the host of its learner, is "
+        f"away. Its checkpoints are there, in {host.directory}/{directory.name}: when that host is "
+        f"back, --resume {directory} goes on from the newest."
+    )
 
 
 def _take_the_rest(mirror: RunMirror) -> None:

@@ -125,6 +125,14 @@ class ClusterHosts(Closing):
         """
         return self._sessions[host].ask(question, arguments, ANSWER_S)
 
+    def answers(self, host: str) -> bool:
+        """Whether the agent of a host answers now."""
+        try:
+            self.ask(host, "who", {})
+        except ZdqnError:
+            return False
+        return True
+
     def signal(self, host: str, name: str, number: int) -> None:
         """Send a signal to a process of a host."""
         self._sessions[host].tell(SignalOrder(name, number))

@@ -94,7 +94,7 @@ class RemoteProcess:
     def lose(self, error: ZdqnError) -> None:
         """Take note that nothing will be heard of it any more: for this run it has ended."""
         failed = {"kind": type(error).__name__, "message": str(error), "traceback": ""}
-        self._output.put(json.dumps({"failed": failed}).encode())
+        self._output.put(json.dumps({"failed": failed, "lost": True}).encode())
         self.take_end(PeerUnavailableError.exit_code)
 
 
