@@ -12,6 +12,7 @@ from zdqn.launch.cluster.preflight import (
     ports_on,
     refuse_what_is_bad,
 )
+from zdqn.launch.cluster.replay_need import ReplayNeed
 
 
 class FakeHosts:
@@ -23,10 +24,11 @@ class FakeHosts:
         self._problems = problems or {}
         self._unreachable = unreachable
         self.left = []
+        self.asked = {}
 
     def ask(self, host, question, arguments):
         if question == "look":
-            self.asked_ports = arguments["ports"]
+            self.asked[host] = arguments
             problems = self._problems.get(host, [])
             return {"zdqn": "1", "python": "3", "facts": ["2 cores"], "problems": problems}
         if question == "listen":
@@ -40,8 +42,8 @@ class FakeHosts:
         return None
 
 
-def look(plan, hosts):
-    return look_at_cluster(plan, hosts)
+def look(plan, hosts, replay=None):
+    return look_at_cluster(plan, hosts, replay)
 
 
 def test_all_well_is_a_line_for_each_host():
@@ -81,6 +83,16 @@ def test_a_run_that_would_fail_does_not_begin():
         refuse_what_is_bad(bad)
     with pytest.raises(PeerUnavailableError):
         refuse_what_is_bad(bad[1:])
+
+
+def test_the_host_of_the_memory_is_asked_for_room_for_the_replay():
+    hosts = FakeHosts(plan := small_plan())
+    look(plan, hosts, need := ReplayNeed(5, False, "a replay"))
+    asked = {host: arguments["replay"] for host, arguments in hosts.asked.items()}
+    assert asked == {"m": need._asdict(), "g": None, "c1": None, "c2": None}
+    assert hosts.asked["g"]["roles"] == ["learner", "collector"]
+    look(plan, hosts)
+    assert hosts.asked["m"]["replay"] is None, "it is not looked at"
 
 
 def test_servers_need_the_port_below_theirs_too():

@@ -13,6 +13,7 @@ from zdqn.errors import ProtocolError, RoleFailedError
 from zdqn.launch.cluster.agent_place import AgentPlace
 from zdqn.launch.cluster.host_checks import Doorkeeper, look_at_host, try_to_reach
 from zdqn.launch.cluster.host_keys import make_host_keys, put_host_keys
+from zdqn.launch.cluster.replay_need import ReplayNeed
 from zdqn.launch.cluster.rotated_log import read_log
 from zdqn.launch.cluster.run_mirror import read_news
 from zdqn.launch.cluster.versions import zdqn_version
@@ -67,8 +68,11 @@ class AgentAnswers:
             "user": getpass.getuser(),
         }
 
-    def _look(self, directory: str, ports: list[int], processes: int) -> dict[str, Any]:
-        found = look_at_host(absolute_there(directory), ports, processes)
+    def _look(
+        self, directory: str, ports: list[int], roles: list[str], replay: dict[str, Any] | None
+    ) -> dict[str, Any]:
+        need = ReplayNeed(**replay) if replay is not None else None
+        found = look_at_host(absolute_there(directory), ports, roles, need)
         return {**self._who(), **found}
 
     def _visit_at(self, directory: str, host: str) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from zdqn.launch.cluster.cluster_record import ClusterRecord, is_cluster, own_ke
 from zdqn.launch.cluster.connecting import use_for
 from zdqn.launch.cluster.detaching import check_detachable, start_all
 from zdqn.launch.cluster.preflight import HostFinding, look_at_cluster, refuse_what_is_bad
+from zdqn.launch.cluster.replay_need import find_replay_need
 from zdqn.launch.cluster.run_mirror import RunMirror, mirror_of
 from zdqn.launch.cluster.run_orders import RunOrders
 from zdqn.launch.display import choose_display
@@ -244,7 +245,7 @@ def check(plan: ClusterPlan, *, local: bool = False) -> list[HostFinding]:
         say=_say_first,
     ) as hosts:
         hosts.open_what_can_be()
-        return look_at_cluster(plan, hosts)
+        return look_at_cluster(plan, hosts, find_replay_need(plan.config))
 
 
 def here(result: RunResult) -> RunResult:

@@ -7,28 +7,36 @@ import os
 import shutil
 import socket
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from zdqn.launch.cluster.replay_need import ReplayNeed
 from zdqn.roles.free_memory import available_bytes
 
 _FULL_BYTES, _LOW_BYTES = 50e6, 1e9
 """Room on a disk for a few checkpoints of small networks; and for weeks of them."""
-_PROCESS_BYTES = 150e6
-"""Memory of a process of a run, without what it holds."""
+_PROCESS_BYTES = {"memory": 60e6, "learner": 300e6, "collector": 60e6, "evaluator": 250e6}
+"""Memory of a process of each role, of a small network on the CPU, without the replay: those of
+``configs/cartpole.toml`` take 50, 245, 51 and 238 MB. A larger network takes more."""
 _REACH_S = 5.0
 _ACCEPT_S = 0.2
 _DOOR = "zdqn-door"
 
 
-def look_at_host(directory: Path, ports: Iterable[int], processes: int) -> dict[str, Any]:
+def look_at_host(
+    directory: Path,
+    ports: Iterable[int],
+    roles: Sequence[str],
+    replay: ReplayNeed | None = None,
+) -> dict[str, Any]:
     """Look at folder, disk, memory and ports of this host.
 
     Args:
         directory: in which runs are to keep their files.
         ports: that servers are to listen on.
-        processes: that are to run here.
+        roles: of the processes that are to run here.
+        replay: what the memory takes besides, if it is to run here and that is to be looked at.
 
     Returns:
         ``facts``, a few words each, and ``problems``: subject, whether a run would fail, what is
@@ -48,14 +56,33 @@ def look_at_host(directory: Path, ports: Iterable[int], processes: int) -> dict[
             ["disk", disk < _FULL_BYTES, f"{disk / 1e9:.2f} GB free in {there}",
              "Make room, or give a directory on another disk."]
         )  # fmt: skip
-    if memory < processes * _PROCESS_BYTES:
-        problems.append(
-            ["memory", False, f"{memory / 1e9:.2f} GB free for {processes} processes",
-             "Run fewer of them here, or end what else runs."]
-        )  # fmt: skip
+    problems += _room(roles, replay, memory=memory, disk=disk)
     problems += [["ports", True, f"port {port} is taken", _OTHER_PORT] for port in taken(ports)]
     facts = [f"{cores} cores", f"{memory / 1e9:.1f} GB memory", f"{disk / 1e9:.0f} GB disk"]
+    if replay is not None:
+        facts.append(replay.text)
     return {"facts": facts, "problems": problems}
+
+
+def _room(
+    roles: Sequence[str], replay: ReplayNeed | None, *, memory: float, disk: float
+) -> Iterator[list[Any]]:
+    """Hold what processes and replay will take against what is free."""
+    need = sum(_PROCESS_BYTES[role] for role in roles)
+    if replay is not None:
+        free, where = (disk, "the disk") if replay.on_disk else (memory, "memory")
+        if replay.nbytes > free:  # as the memory will refuse it
+            yield ["memory", True, f"{free / 1e9:.2f} GB of {where} free, and the replay takes "
+                   f"{replay.nbytes / 1e9:.2f} GB",
+                   "Lower replay.capacity, or give the memory another host."]  # fmt: skip
+            return
+        need += 0 if replay.on_disk else replay.nbytes
+    if memory < need:
+        with_replay = " with the replay" if replay is not None and not replay.on_disk else ""
+        several = "es" if len(roles) > 1 else ""
+        yield ["memory", False, f"{memory / 1e9:.2f} GB free for {len(roles)} process{several}"
+               f"{with_replay}, which take {need / 1e9:.2f} GB or more",
+               "Run fewer of them here, or end what else runs."]  # fmt: skip
 
 
 _OTHER_PORT = (

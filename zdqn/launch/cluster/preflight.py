@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from zdqn.errors import AddressInUseError, FileError, PeerUnavailableError, ZdqnError
 from zdqn.launch.cluster.cluster_hosts import ClusterHosts, for_each
 from zdqn.launch.cluster.cluster_plan import ClusterPlan
+from zdqn.launch.cluster.replay_need import ReplayNeed
 
 _KINDS: Mapping[str, type[ZdqnError]] = {"ports": AddressInUseError, "reach": PeerUnavailableError}
 
@@ -30,15 +31,19 @@ class HostFinding(NamedTuple):
     exit_code: int = 0
 
 
-def look_at_cluster(plan: ClusterPlan, hosts: ClusterHosts) -> list[HostFinding]:
+def look_at_cluster(
+    plan: ClusterPlan, hosts: ClusterHosts, replay: ReplayNeed | None = None
+) -> list[HostFinding]:
     """Look at every host at the same time, and at who reaches whom.
 
     Args:
         plan: of the run.
         hosts: that have been opened, as far as they could be.
+        replay: what the memory will take for its replay; None where that is not looked at.
     """
     failed = dict(hosts.failed)
     answers: dict[str, dict[str, Any]] = {}
+    memory = plan.host_of("memory").name
 
     def look(host: str) -> None:
         answers[host] = hosts.ask(
@@ -47,7 +52,8 @@ def look_at_cluster(plan: ClusterPlan, hosts: ClusterHosts) -> list[HostFinding]
             {
                 "directory": plan.hosts[host].directory,
                 "ports": ports_on(plan, host),
-                "processes": len(plan.on(host)),
+                "roles": [process.role for process in plan.on(host)],
+                "replay": replay.to_dict() if replay is not None and host == memory else None,
             },
         )
 
