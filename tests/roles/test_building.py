@@ -19,6 +19,7 @@ from zdqn.rl.torch_policy import TorchPolicy
 from zdqn.rl.value_rescaling import ValueRescaling
 from zdqn.roles.building import (
     acting_seed,
+    build_copied_policy,
     build_environments,
     build_importance_schedule,
     build_limits,
@@ -144,6 +145,20 @@ def test_every_number_of_an_objective_is_the_configured_one():
     assert build_objective(config) == MunchausenQLearning(0.5, 0.25, -2.0, "squared", 3.0)
     config = quick_config("algorithm.value_rescaling=true", "algorithm.value_rescaling_epsilon=0.5")
     assert build_objective(config) == QLearning(False, "huber", 1.0, ValueRescaling(0.5))
+
+
+def test_a_copied_policy_keeps_the_weights_that_a_network_had_and_has_noise_of_its_own():
+    network = build_network(quick_config(), None, SPEC)
+    observations = np.ones((2, 4), np.float32)
+    policy = build_copied_policy(network)
+    before = policy.q_values(observations)
+    with torch.no_grad():
+        np.testing.assert_allclose(before, network(torch.from_numpy(observations)), atol=1e-6)
+        for parameter in network.parameters():
+            parameter.zero_()
+    np.testing.assert_array_equal(policy.q_values(observations), before)
+    noisy = build_copied_policy(build_network(quick_config("network.noisy=true"), None, SPEC))
+    assert not np.array_equal(noisy.q_values(observations), noisy.q_values(observations))
 
 
 @pytest.mark.parametrize("overrides", [(), ("network.dueling=true",)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -230,6 +231,13 @@ def build_dense_policy(
         spec, hidden=section.hidden, activation=section.activation, dueling=section.dueling
     )
     return DensePolicy(network) if count <= network.most_rows else None
+
+
+def build_copied_policy(network: nn.Module) -> Greedy:
+    """Build what explores with a network as it is now, on its device; noisy layers have noise."""
+    from zdqn.rl.torch_policy import TorchPolicy
+
+    return TorchPolicy(copy.deepcopy(network), noise_seed=acting_seed())
 
 
 def build_objective(config: Config) -> Objective:

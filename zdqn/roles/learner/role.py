@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import logging
 import threading
 import time
@@ -27,7 +26,7 @@ from zdqn.records.totals import RunTotals
 from zdqn.roles.building import (
     EnvironmentFactory,
     NetworkFactory,
-    acting_seed,
+    build_copied_policy,
     build_dense_policy,
     build_importance_schedule,
     build_limits,
@@ -266,8 +265,6 @@ class Learner(Closing):
         return None
 
     def _make_trainer(self, spec: EnvironmentSpec) -> Trainer:
-        from zdqn.rl.torch_policy import TorchPolicy
-
         trainer = build_trainer(self._config, self._network, spec)
         if self._resumption is not None:
             trainer.load_state_dict(self._resumption.training.trainer)
@@ -275,7 +272,7 @@ class Learner(Closing):
         at_once = self._config.launch.collectors * self._config.collector.environments
         policy = build_dense_policy(self._config, self._network, spec, at_once)
         self._server.act_with(
-            policy or TorchPolicy(copy.deepcopy(trainer.online), noise_seed=acting_seed()),
+            policy or build_copied_policy(trainer.online),
             between_updates=policy is not None or trainer.device.type == "cpu",
         )
         return trainer
