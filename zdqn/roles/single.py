@@ -39,6 +39,7 @@ from zdqn.roles.building import (
     build_limits,
     build_periods,
     build_policy,
+    build_rollout,
     build_trainer,
     evaluation_deadline_s,
     use_threads,
@@ -174,22 +175,13 @@ class Single(Closing):
 
     def _build(self) -> tuple[Rollout, Lockstep]:
         from zdqn.core.lockstep import Lockstep
-        from zdqn.core.rollout import Rollout
         from zdqn.rl.torch_policy import TorchPolicy
 
         config = self._config
         earlier = self._earlier  # other draws than those that the run began with
         seeds = np.random.SeedSequence((config.run.seed, 0, earlier.updates)).spawn(2)
-        rollout = Rollout(
-            self._environments,
-            self._spec,
-            n_step=config.algorithm.n_step,
-            discount=config.algorithm.discount,
-            block_transitions=config.collector.block_transitions,
-            reward_clip=config.algorithm.reward_clip,
-            seed=int(seeds[0].generate_state(1)[0]),
-            label="train",
-        )
+        seed = int(seeds[0].generate_state(1)[0])
+        rollout = build_rollout(config, self._environments, self._spec, seed=seed, label="train")
         self._store = build_store(config, allocate=self._allocate)
         available, where = self._available
         room = self._store.make_room(self._spec, available, where=where)
