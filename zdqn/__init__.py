@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     )
     from zdqn.experiments.exporting import Exported, export
     from zdqn.experiments.plots import plot
-    from zdqn.experiments.scoring import FilmedEpisode, evaluate, play
+    from zdqn.experiments.scoring import evaluate
+    from zdqn.experiments.showing import FilmedEpisode, play, show
     from zdqn.experiments.trained_policy import TrainedPolicy, load_policy
     from zdqn.launch.entry import run, train
     from zdqn.records.callbacks import Callbacks
@@ -131,6 +132,7 @@ __all__ = [
     "play",
     "plot",
     "run",
+    "show",
     "train",
 ]
 
@@ -158,7 +160,8 @@ _HOMES = {
     "zdqn.data": ("EnvironmentSpec", "EpisodeStatistics", "EvaluationScores", "WeightVersion"),
     "zdqn.experiments.exporting": ("Exported", "export"),
     "zdqn.experiments.plots": ("plot",),
-    "zdqn.experiments.scoring": ("FilmedEpisode", "evaluate", "play"),
+    "zdqn.experiments.scoring": ("evaluate",),
+    "zdqn.experiments.showing": ("FilmedEpisode", "play", "show"),
     "zdqn.experiments.trained_policy": ("TrainedPolicy", "load_policy"),
     "zdqn.launch.entry": ("run", "train"),
     "zdqn.records.callbacks": ("Callbacks",),

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from zdqn.cli import checkpoint_commands
 from zdqn.cli.application import application
 from zdqn.data import EvaluationScores
-from zdqn.experiments import scoring
+from zdqn.experiments import scoring, showing
 from zdqn.experiments.exporting import Exported
 
 SCORES = EvaluationScores((1.0, 3.0), (10, 20))
@@ -31,7 +31,8 @@ def invoke(monkeypatch):
             return score(path, **options), options["video"] / "film.mp4"
 
         monkeypatch.setattr("zdqn.experiments.scoring.evaluate", score)
-        monkeypatch.setattr("zdqn.experiments.scoring.play", record)
+        monkeypatch.setattr("zdqn.experiments.showing.play", record)
+        monkeypatch.setattr("zdqn.experiments.showing.show", score)
         result = CliRunner().invoke(application, list(words))
         assert result.exit_code == 0, result.output
         (call,) = calls
@@ -80,11 +81,14 @@ def test_evaluate_says_how_many_episodes_were_cut_off(invoke, monkeypatch):
     assert ", 1 of them cut off after 20 steps\n" in invoke("evaluate", "best.pt")[1]
 
 
-@pytest.mark.parametrize("command", ["evaluate", "play"])
-def test_the_commands_have_the_defaults_of_the_functions(command):
+@pytest.mark.parametrize(
+    ("command", "function"),
+    [("evaluate", scoring.evaluate), ("play", showing.play), ("play", showing.show)],
+)
+def test_the_commands_have_the_defaults_of_the_functions(command, function):
     parameters = getattr(checkpoint_commands, command).params
     options = {parameter.name: parameter.default for parameter in parameters}
-    for name, parameter in inspect.signature(getattr(scoring, command)).parameters.items():
+    for name, parameter in inspect.signature(function).parameters.items():
         if name in options and parameter.default is not parameter.empty:
             assert options[name] == parameter.default, name
 
@@ -93,6 +97,18 @@ def test_play(invoke, tmp_path):
     (path, options), printed = invoke("play", "best.pt", "--video", str(tmp_path))
     assert (path, told_of(options)) == (Path("best.pt"), {"video": tmp_path, "seed": 0})
     assert printed == f"return 2 in 10 steps: {tmp_path / 'film.mp4'}\n"
+
+
+def test_play_in_a_window(invoke):
+    (path, options), printed = invoke("play", "best.pt", "--episodes", "2", "--seed", "3")
+    assert (path, options) == (Path("best.pt"), {"episodes": 2, "seed": 3})
+    assert printed == "episode 0: return 1 in 10 steps\nepisode 1: return 3 in 20 steps\n"
+
+
+def test_a_film_is_of_one_episode():
+    result = CliRunner().invoke(application, ["play", "b.pt", "--video", "x", "--episodes", "2"])
+    assert result.exit_code == 2
+    assert "--episodes is 2, but a film is of one" in result.output
 
 
 def test_export_writes_what_is_asked_for_and_says_what_was_compared(monkeypatch):

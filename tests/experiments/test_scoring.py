@@ -14,7 +14,8 @@ from tests.roles.conftest import Corridor, quick_config
 from zdqn.core.agenda import Counters
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, EnvironmentFailedError, MismatchError, UsageError
-from zdqn.experiments.scoring import evaluate, play
+from zdqn.experiments.scoring import evaluate
+from zdqn.experiments.showing import play
 from zdqn.records.checkpoints import Checkpoint, save_checkpoint
 from zdqn.records.run_result import RunResult
 from zdqn.roles.building import evaluation_seed

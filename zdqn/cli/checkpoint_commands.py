@@ -84,18 +84,33 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, seeds: int, as_json: bo
 
 @click.command()
 @_checkpoint_argument
-@click.option("--video", type=FOLDER, required=True, help="Folder for the film.")
+@click.option("--video", type=FOLDER, help="Film one episode into this folder, without a window.")
+@click.option(
+    "--episodes",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Episodes to play in a window.",
+)
 @_seed_option
-def play(checkpoint: Path, video: Path, seed: int) -> None:
-    """Film one episode of the policy that evaluators play.
+def play(checkpoint: Path, video: Path | None, episodes: int, seed: int) -> None:
+    """Show the policy that evaluators play, in a window or as a film.
 
     CHECKPOINT is a file such as best.pt, or a run directory that has one.
     """
-    from zdqn.experiments import scoring
+    from zdqn.errors import UsageError
+    from zdqn.experiments import showing
     from zdqn.launch.progress_bar import shown_progress
 
+    if video is None:
+        scores = showing.show(checkpoint, episodes=episodes, seed=seed)
+        for number, (total, length) in enumerate(zip(scores.returns, scores.lengths, strict=True)):
+            click.echo(f"episode {number}: return {total:.6g} in {length} steps")
+        return
+    if episodes > 1:
+        raise UsageError(f"--episodes is {episodes}, but a film is of one. Leave out --video.")
     with shown_progress("filming", None, "steps") as filmed:
-        scores, film = scoring.play(checkpoint, video=video, seed=seed, on_step=filmed)
+        scores, film = showing.play(checkpoint, video=video, seed=seed, on_step=filmed)
     click.echo(f"return {scores.mean:.6g} in {scores.lengths[0]} steps: {film}")
 
 

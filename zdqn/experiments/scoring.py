@@ -1,24 +1,19 @@
-"""Scoring and showing a stored network, without any other role."""
+"""Scoring a stored network, without any other role."""
 
 from __future__ import annotations
 
-import itertools
 import logging
-import re
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from zdqn.config import Config
 from zdqn.data import EnvironmentSpec, EvaluationScores
-from zdqn.errors import ConfigError, FileError, MismatchError, UsageError
+from zdqn.errors import MismatchError, UsageError
 from zdqn.experiments.trained_policy import TrainedPolicy, load_policy
-from zdqn.records.given_functions import check_environment_is_given, other_functions
+from zdqn.records.given_functions import other_functions
 from zdqn.records.run_result import RunResult
 from zdqn.rl.exploration import epsilon_greedy
 from zdqn.roles.building import (
@@ -32,18 +27,6 @@ if TYPE_CHECKING:
     from gymnasium.vector import VectorEnv
 
 logger = logging.getLogger("zdqn")
-
-
-class FilmedEpisode(NamedTuple):
-    """An episode that was filmed.
-
-    Attributes:
-        scores: of the one episode.
-        film: the file.
-    """
-
-    scores: EvaluationScores
-    film: Path
 
 
 def evaluate(
@@ -85,19 +68,19 @@ def evaluate(
     """
     from zdqn.envs import close_environments
 
-    _check_least(episodes=(episodes, 1), seed=(seed, 0), seeds=(seeds, 1))
+    check_least(episodes=(episodes, 1), seed=(seed, 0), seeds=(seeds, 1))
     with one_thread():
-        policy = _load(run, environment, network)
+        policy = load_to_play(run, environment, network)
         environments, found = build_evaluation_environments(
             policy.config, environment, episodes=episodes
         )
         try:
-            _check_spec(policy, found)
+            check_environment_fits(policy, found)
             scores = []
             for number in range(seeds):
                 tell = _counting_from(number * episodes, on_episode)
                 scores.append(
-                    _play(
+                    play_as_evaluated(
                         policy,
                         environments,
                         episodes=episodes,
@@ -136,87 +119,7 @@ def _together(scores: Sequence[EvaluationScores]) -> EvaluationScores:
     )
 
 
-def play(
-    run: RunResult | str | Path,
-    *,
-    video: str | Path,
-    seed: int = 0,
-    environment: EnvironmentFactory | None = None,
-    network: NetworkFactory | None = None,
-    on_step: Callable[[int], object] | None = None,
-) -> FilmedEpisode:
-    """Play one episode and film it, with the share of random actions of an evaluation.
-
-    The film is named after the run, the checkpoint and the seed; it replaces no other. It is there
-    once it is whole. This is what ``zdqn play`` calls.
-
-    Args:
-        run: as for `evaluate`.
-        video: folder for the film; made if it is missing.
-        seed: of the environment, >= 0.
-        environment: makes an environment, also with ``render_mode="rgb_array"``; the one that the
-            run was given, if it was.
-        network: makes the network; the one that the run was given, if it was.
-        on_step: told how many steps have been filmed, at each.
-
-    Returns:
-        The episode's score, and the film's path.
-
-    Raises:
-        ConfigError: when the environment draws no pictures, or ``zdqn[video]`` is not installed.
-        ZdqnError: as for `evaluate`.
-    """
-    from gymnasium.error import DependencyNotInstalled
-
-    _check_least(seed=(seed, 0))
-    video = Path(video)
-    made = [folder for folder in (video, *video.parents) if not folder.exists()]
-    try:
-        with one_thread():
-            policy = _load(run, environment, network)
-            check_environment_is_given(policy.config, environment)
-            return _film(policy, environment, video, seed, on_step)
-    except DependencyNotInstalled as error:
-        raise ConfigError(
-            f'Filming needs the video extra: pip install "zdqn[video]" ({error}).'
-        ) from error
-    except OSError as error:
-        raise FileError(f"Cannot write a film to {video}: {error.strerror or error}.") from error
-    finally:
-        for folder in made:
-            with suppress(OSError):  # the film is in it
-                folder.rmdir()
-
-
-def _film(
-    policy: TrainedPolicy,
-    environment: EnvironmentFactory | None,
-    video: Path,
-    seed: int,
-    on_step: Callable[[int], object] | None,
-) -> FilmedEpisode:
-    from zdqn.envs import close_environments, environment_spec
-
-    config, section = policy.config, policy.config.environment
-    video.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=video, prefix=".film-") as unfinished:
-        film = {"name": "RecordVideo", "kwargs": {"video_folder": unfinished}}
-        environments = rendered_environments(config, environment, film)
-        try:
-            found = environment_spec(environments, section.frame_stack, section.action_masks)
-            _check_spec(policy, found)
-            tell = (lambda _, steps: on_step(steps)) if on_step is not None else None
-            scores = _play(policy, environments, episodes=1, seed=seed, label="play", tell=tell)
-        finally:
-            close_environments(environments)
-        films = sorted(Path(unfinished).glob("*.mp4"))
-        if not films:
-            raise FileError(f"No film was written to {video}.")
-        name = f"{_name_of(policy.checkpoint)}-seed-{seed}"
-        return FilmedEpisode(scores, _place(films[-1], video, name))
-
-
-def _load(
+def load_to_play(
     run: RunResult | str | Path,
     environment: EnvironmentFactory | None,
     network: NetworkFactory | None,
@@ -228,7 +131,7 @@ def _load(
     return policy
 
 
-def _play(
+def play_as_evaluated(
     policy: TrainedPolicy,
     environments: VectorEnv[Any, Any, Any],
     *,
@@ -273,56 +176,12 @@ def evaluators_choice(
     return choose
 
 
-def rendered_environments(
-    config: Config, environment: EnvironmentFactory | None, film: Mapping[str, Any]
-) -> VectorEnv[Any, Any, Any]:
-    """Make one environment of a run that draws itself, as evaluators have it otherwise.
-
-    Args:
-        config: of the run.
-        environment: makes the environment; None for that of the configuration.
-        film: the wrapper that takes what is drawn, as `zdqn.envs.make_environments` takes it.
+def check_environment_fits(policy: TrainedPolicy, found: EnvironmentSpec) -> None:
+    """Require the environment that a policy was trained in.
 
     Raises:
-        ConfigError: when it cannot be made, or draws no pictures.
-        EnvironmentFailedError: when it breaks.
+        MismatchError: if `found` is another; both are described.
     """
-    from zdqn.envs import make_environments
-
-    section = config.environment
-    wrappers = [{"name": item.name, "kwargs": item.kwargs} for item in section.wrappers]
-    return make_environments(
-        environment or section.id,
-        kwargs={**section.kwargs, "render_mode": "rgb_array"},
-        wrappers=[*wrappers, film],
-        max_episode_steps=section.max_episode_steps,
-        count=1,
-        vectorization="sync",
-        cut_after_steps=config.evaluator.max_episode_steps,
-        action_masks=section.action_masks,
-    )
-
-
-def _name_of(path: Path) -> str:
-    """Give run and checkpoint as a file name, such as ``first-best``."""
-    folder = path.resolve().parent
-    run = folder.parent if folder.name == "checkpoints" else folder
-    return re.sub(r"[^\w.-]+", "-", f"{run.name}-{path.stem}")
-
-
-def _place(film: Path, folder: Path, name: str) -> Path:
-    """Put a film into a folder, beside any of the same name."""
-    for number in itertools.count(1):
-        place = folder / (f"{name}.mp4" if number == 1 else f"{name}-{number}.mp4")
-        try:
-            place.touch(exist_ok=False)
-        except FileExistsError:
-            continue
-        return film.replace(place)
-    raise AssertionError("unreachable")
-
-
-def _check_spec(policy: TrainedPolicy, found: EnvironmentSpec) -> None:
     if policy.spec != found:
         raise MismatchError(
             f"{policy.checkpoint} was trained on {policy.spec.describe()}, but its environment now "
@@ -330,7 +189,12 @@ def _check_spec(policy: TrainedPolicy, found: EnvironmentSpec) -> None:
         )
 
 
-def _check_least(**given: tuple[int, int]) -> None:
+def check_least(**given: tuple[int, int]) -> None:
+    """Require arguments, each given with the least that it may be.
+
+    Raises:
+        UsageError: if one is smaller.
+    """
     for name, (value, least) in given.items():
         if value < least:
             raise UsageError(f"{name} is {value}; it must be {least} or more.")

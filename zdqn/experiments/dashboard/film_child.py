@@ -21,7 +21,8 @@ from gymnasium.error import DependencyNotInstalled
 from zdqn.errors import ConfigError, ZdqnError
 from zdqn.experiments.dashboard.filming import FilmHeader
 from zdqn.experiments.dashboard.sprite_sheet import Reel, SpriteSheet, encode_png
-from zdqn.experiments.scoring import evaluators_choice, rendered_environments
+from zdqn.experiments.scoring import evaluators_choice
+from zdqn.experiments.showing import rendered_environments
 from zdqn.experiments.trained_policy import load_policy
 from zdqn.roles.building import one_thread
 
@@ -103,7 +104,7 @@ def play_episode(checkpoint: Path, *, seed: int, plays_for_s: float = PLAYS_FOR_
         check_environment_is_given(policy.config, None)
         reel = Reel()
         tap = {"name": _WRAPPER, "kwargs": {"reel": reel}}
-        environments = rendered_environments(policy.config, None, tap)
+        environments = rendered_environments(policy.config, None, "rgb_array", tap)
         try:
             until_s = time.monotonic() + plays_for_s
             scores = evaluate(

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
-import sys
 import threading
 import webbrowser
 from pathlib import Path
@@ -15,6 +13,7 @@ from zdqn.errors import AddressInUseError, ConfigError
 from zdqn.experiments.dashboard.admission import new_token
 from zdqn.experiments.dashboard.filming import FilmMaker
 from zdqn.experiments.dashboard.observer import RunObserver
+from zdqn.experiments.own_display import has_display
 from zdqn.wire.addresses import Address, parse_address
 from zdqn.wire.keys.role_keys import RoleKeys
 
@@ -142,7 +141,4 @@ def open_browser(url: str) -> bool:
     Returns:
         Whether one was asked to.
     """
-    has_display = sys.platform == "darwin" or any(
-        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
-    )
-    return has_display and webbrowser.open(url)
+    return has_display() and webbrowser.open(url)

@@ -1,12 +1,19 @@
-"""Films of a stored network: named by run, checkpoint and seed; whole, or not there."""
+"""Films of a stored network: named by run, checkpoint and seed; whole, or not there. Windows."""
 
 import gymnasium
 import numpy as np
 import pytest
 
 from tests.roles.conftest import Corridor, quick_config
-from zdqn.errors import ConfigError, EnvironmentFailedError, FileError, MismatchError
-from zdqn.experiments.scoring import evaluate, play
+from zdqn.errors import (
+    ConfigError,
+    EnvironmentFailedError,
+    FileError,
+    MismatchError,
+    UsageError,
+)
+from zdqn.experiments.scoring import evaluate
+from zdqn.experiments.showing import play, show
 from zdqn.roles.single import Single
 
 
@@ -128,5 +135,51 @@ def test_a_place_that_is_no_folder_is_named(run, films, tmp_path):
 
 
 def test_scoring_names_the_function_that_is_missing(run):
-    with pytest.raises(ConfigError, match=r"test_films:Drawn.*zdqn\.evaluate"):
+    with pytest.raises(ConfigError, match=r"test_showing:Drawn.*zdqn\.evaluate"):
         evaluate(run / "best.pt", episodes=1, seed=0)
+
+
+# --- in a window ----------------------------------------------------------------------------------
+
+
+class Windowed(Drawn):
+    """Counts what a window would show; gymnasium's own draw in `step` and `reset` themselves."""
+
+    metadata = {"render_modes": ["human"]}  # noqa: RUF012 - as gymnasium's have it
+    shown = 0
+
+    def step(self, action):
+        type(self).shown += self.render_mode == "human"
+        return super().step(action)
+
+
+@pytest.fixture
+def display(monkeypatch):
+    monkeypatch.setenv("DISPLAY", ":0")
+
+
+def test_episodes_are_shown_and_scored_as_an_evaluation_scores_them(run, display, monkeypatch):
+    monkeypatch.setattr(Windowed, "shown", 0)
+    scores = show(run, episodes=2, seed=4, environment=Windowed)
+    assert scores == evaluate(run, episodes=2, seed=4, environment=Windowed)
+    assert Windowed.shown == sum(scores.lengths)
+
+
+def test_an_environment_without_a_window_is_refused_with_the_way_out(run, display):
+    with pytest.raises(ConfigError, match=r'has no render_mode "human".*--video DIR'):
+        show(run, environment=Drawn)
+
+
+def test_a_window_needs_a_display(run, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    with pytest.raises(UsageError, match="no display here for a window"):
+        show(run, environment=Windowed)
+
+
+@pytest.mark.parametrize("wrong", [{"episodes": 0}, {"seed": -1}])
+def test_numbers_for_a_window_that_are_too_small_are_refused(run, display, wrong):
+    (name,) = wrong
+    with pytest.raises(UsageError, match=f"{name} is {wrong[name]}; it must be"):
+        show(run, environment=Windowed, **wrong)
