@@ -8,12 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from zdqn.experiments import run_statistics
 from zdqn.experiments.run_statistics import (
     UNKNOWN,
     Wait,
     bootstrap_interval,
     improvement_interval,
     interquartile_mean,
+    mean_interval,
     median_wait,
     median_wait_interval,
     probability_of_improvement,
@@ -73,6 +75,15 @@ def test_the_bootstrap_interval_is_that_of_runs_drawn_one_by_one(values):
     assert float(high) == pytest.approx(slow_quantile(means, 0.975))
 
 
+def test_what_is_drawn_does_not_depend_on_how_much_is_drawn_at_once(monkeypatch):
+    values = np.random.default_rng(5).normal(size=(3, 7))
+    whole = bootstrap_interval(values, generator(), resamples=100)
+    for at_once in (1, 21, 200, 21 * 99):
+        monkeypatch.setattr(run_statistics, "_AT_ONCE", at_once)
+        parts = bootstrap_interval(values, generator(), resamples=100)
+        np.testing.assert_array_equal(parts, whole)
+
+
 def test_of_a_curve_the_same_runs_are_drawn_at_every_place():
     runs = np.array([1.0, 5, 2, 9])
     low, high = bootstrap_interval(np.stack([runs, runs + 100]), generator())
@@ -96,6 +107,25 @@ def test_runs_that_agree_leave_no_doubt_and_a_single_one_leaves_all():
     assert low.shape == high.shape == (4,)
     assert np.isnan(low).all()
     assert np.isnan(high).all()
+
+
+@pytest.mark.parametrize("values", [(), (3.0,)])
+def test_one_value_has_no_interval_of_its_mean(values):
+    assert mean_interval(values) is None
+
+
+def test_the_interval_of_a_mean_of_many_is_that_of_the_normal_distribution():
+    values = np.random.default_rng(0).normal(10.0, 2.0, 400)
+    low, high = mean_interval(list(values))
+    half = 1.96 * values.std() / 20
+    assert low == pytest.approx(values.mean() - half, abs=0.05)
+    assert high == pytest.approx(values.mean() + half, abs=0.05)
+
+
+def test_the_interval_of_a_mean_is_not_that_of_its_middle_half():
+    values = [0.0] * 9 + [100.0]
+    assert mean_interval(values).high >= 20
+    assert mean_interval(values) == mean_interval(values)
 
 
 def test_of_five_runs_an_interval_is_too_narrow_and_of_forty_it_is_not():

@@ -46,7 +46,7 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, seeds: int, as_json: bo
     (bootstrap). Of other networks, trained with other seeds, it says nothing.
     """
     from zdqn.experiments import scoring
-    from zdqn.experiments.mean_interval import CONFIDENCE, mean_interval
+    from zdqn.experiments.run_statistics import CONFIDENCE, mean_interval
     from zdqn.launch.progress_bar import shown_progress
 
     with shown_progress("evaluating", episodes * seeds, "episodes") as played:

@@ -1,7 +1,7 @@
 """What several runs say together: interquartile means, bootstrap intervals, times not reached.
 
 The aggregates are those of Agarwal et al. 2021, "Deep Reinforcement Learning at the Edge of the
-Statistical Precipice", arXiv:2108.13264. Every function takes its random numbers from outside.
+Statistical Precipice", arXiv:2108.13264. What draws is seeded from outside.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ Values = NDArray[np.float64]
 
 RESAMPLES = 2_000
 CONFIDENCE = 0.95
+_AT_ONCE = 4_000_000
+"""Values that are drawn before their statistics are taken: a bound on memory, not on results."""
 
 
 class Interval(NamedTuple):
@@ -84,8 +86,31 @@ def bootstrap_interval(
     if runs < 2:
         nothing = np.full(values.shape[:-1], math.nan)
         return nothing, nothing.copy()
-    drawn = generator.integers(0, runs, size=(resamples, runs))
-    return _ends(statistic(values[..., drawn]), confidence)
+    rows = max(_AT_ONCE // max(values.size, 1), 1)
+    statistics = [
+        statistic(values[..., generator.integers(0, runs, size=(min(rows, resamples - row), runs))])
+        for row in range(0, resamples, rows)
+    ]
+    return _ends(np.concatenate(statistics, axis=-1), confidence)
+
+
+def mean_interval(values: Sequence[float], *, seed: int = 0) -> Interval | None:
+    """Give the bootstrap interval of the mean of what a single network has returned.
+
+    Args:
+        values: finite, independent of each other.
+        seed: of what is drawn; the same values have the same interval.
+
+    Returns:
+        The interval, of `CONFIDENCE`; None of fewer than two values, which say nothing of others.
+    """
+    if len(values) < 2:
+        return None
+    generator = np.random.default_rng(seed)
+    low, high = bootstrap_interval(
+        np.asarray(values, np.float64), generator, statistic=lambda drawn: drawn.mean(axis=-1)
+    )
+    return Interval(float(low), float(high))
 
 
 def probability_of_improvement(ours: Values, theirs: Values) -> float:
