@@ -137,3 +137,17 @@ def test_ctrl_c_is_quiet(failing):
 def test_clicks_own_errors_stay_its_own(failing):
     failing(click.UsageError("odd"))
     assert invoke("stop").exit_code == 2
+
+
+def test_help_has_every_command_once_in_its_group():
+    result = invoke("--help")
+    assert result.exit_code == 0, result.output
+    blocks = [block.splitlines() for block in result.output.split("\n\n")]
+    groups = {block[0].strip(): [line.split()[0] for line in block[1:]] for block in blocks}
+    assert groups["Training:"] == ["run", "train", "launch", "chaos"]
+    assert groups["Studies of several runs:"] == ["study", "ablate", "scale"]
+    titles = list(groups)
+    listed = [name for title in titles[titles.index("Training:") :] for name in groups[title]]
+    assert listed == application.list_commands(click.Context(application))
+    assert len(set(listed)) == len(listed)
+    assert max(map(len, result.output.splitlines())) <= 80

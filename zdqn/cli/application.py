@@ -16,37 +16,51 @@ import click
 
 from zdqn.errors import EnvironmentFailedError, ZdqnError
 
-_COMMANDS = {
-    "run": "zdqn.cli.train_commands",
-    "train": "zdqn.cli.train_commands",
-    "launch": "zdqn.cli.launch_command",
-    "chaos": "zdqn.cli.chaos_command",
-    "memory": "zdqn.cli.role_commands",
-    "learner": "zdqn.cli.role_commands",
-    "collector": "zdqn.cli.role_commands",
-    "evaluator": "zdqn.cli.role_commands",
-    "keys": "zdqn.cli.keys_commands",
-    "status": "zdqn.cli.status_commands",
-    "top": "zdqn.cli.top_command",
-    "dashboard": "zdqn.cli.dashboard_command",
-    "logs": "zdqn.cli.run_commands",
-    "restart": "zdqn.cli.run_commands",
-    "stop": "zdqn.cli.status_commands",
-    "import": "zdqn.cli.import_command",
-    "doctor": "zdqn.cli.doctor_command",
-    "evaluate": "zdqn.cli.checkpoint_commands",
-    "play": "zdqn.cli.checkpoint_commands",
-    "export": "zdqn.cli.checkpoint_commands",
-    "plot": "zdqn.cli.plot_command",
-    "compare": "zdqn.cli.compare_command",
-    "report": "zdqn.cli.report_command",
-    "study": "zdqn.cli.study_commands",
-    "ablate": "zdqn.cli.study_commands",
-    "scale": "zdqn.cli.study_commands",
-    "config": "zdqn.cli.config_commands",
-    "bench": "zdqn.cli.bench_commands",
+_GROUPS = {
+    "Training": {
+        "run": "zdqn.cli.train_commands",
+        "train": "zdqn.cli.train_commands",
+        "launch": "zdqn.cli.launch_command",
+        "chaos": "zdqn.cli.chaos_command",
+    },
+    "Roles, one by one": {
+        "memory": "zdqn.cli.role_commands",
+        "learner": "zdqn.cli.role_commands",
+        "collector": "zdqn.cli.role_commands",
+        "evaluator": "zdqn.cli.role_commands",
+        "import": "zdqn.cli.import_command",
+    },
+    "A run that goes on": {
+        "status": "zdqn.cli.status_commands",
+        "top": "zdqn.cli.top_command",
+        "dashboard": "zdqn.cli.dashboard_command",
+        "logs": "zdqn.cli.run_commands",
+        "restart": "zdqn.cli.run_commands",
+        "stop": "zdqn.cli.status_commands",
+    },
+    "What runs have learned": {
+        "evaluate": "zdqn.cli.checkpoint_commands",
+        "play": "zdqn.cli.checkpoint_commands",
+        "export": "zdqn.cli.checkpoint_commands",
+        "plot": "zdqn.cli.plot_command",
+        "compare": "zdqn.cli.compare_command",
+        "report": "zdqn.cli.report_command",
+    },
+    "Studies of several runs": {
+        "study": "zdqn.cli.study_commands",
+        "ablate": "zdqn.cli.study_commands",
+        "scale": "zdqn.cli.study_commands",
+    },
+    "Before and besides": {
+        "config": "zdqn.cli.config_commands",
+        "keys": "zdqn.cli.keys_commands",
+        "doctor": "zdqn.cli.doctor_command",
+        "bench": "zdqn.cli.bench_commands",
+    },
 }
-"""Name of a command to the module that defines it, in the order of ``--help``."""
+"""Commands by the groups of ``--help``, in its order: name to the module that defines it."""
+
+_COMMANDS = {name: module for group in _GROUPS.values() for name, module in group.items()}
 
 _INTERNAL_ERROR = 70
 _INTERRUPTED = 130
@@ -67,6 +81,21 @@ class Application(click.Group):
         command = getattr(importlib.import_module(_COMMANDS[cmd_name]), function)
         assert isinstance(command, click.Command)
         return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by their groups, all with their texts in one column."""
+        longest = max(map(len, _COMMANDS))
+        room = formatter.width - longest - 4  # an indentation and a gap, of two each
+        for title, names in _GROUPS.items():
+            commands = {name: self.get_command(ctx, name) for name in names}
+            with formatter.section(title):
+                formatter.write_dl(
+                    [
+                        (name.ljust(longest), command.get_short_help_str(room))
+                        for name, command in commands.items()
+                        if command is not None
+                    ]
+                )
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; a user's mistake is one paragraph, not a traceback."""
