@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +12,12 @@ from numpy.typing import NDArray
 
 from zdqn.benchmarks.page import describe_machine
 from zdqn.config import Config, flatten
-from zdqn.errors import FileError
 from zdqn.experiments.learning_curve import LearningCurve, read_learning_curve
 from zdqn.experiments.plain_numbers import plain_duration, plain_number
 from zdqn.experiments.svg_chart import ChartLine, line_chart
+from zdqn.records.replaced_files import replace_text
 from zdqn.records.run_result import RunResult
+from zdqn.records.whole_lines import unwritable
 
 NAME = "report.html"
 
@@ -91,15 +90,11 @@ def write_report(run: str | Path, path: Path | None = None) -> Path:
     result = RunResult.open(run)
     page = report_page(result, read_learning_curve(result.run_directory))
     target = path or result.run_directory / NAME
-    temporary = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(page, encoding="utf-8", errors="replace")
-        temporary.replace(target)
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
-        raise FileError(f"Cannot write {target}: {error.strerror}.") from error
+        raise unwritable(target, error) from error
+    replace_text(target, page.encode("utf-8", "replace").decode())
     return target
 
 

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zdqn.errors import FileError, UsageError
+from zdqn.records.replaced_files import replace_text
 from zdqn.records.run_files import RunFiles
+from zdqn.records.whole_lines import unwritable
 
 Endpoints = dict[str, dict[str, str]]
 """Role to link to address, such as ``{"memory": {"samples": "tcp://127.0.0.1:5556"}}``."""
@@ -27,11 +29,9 @@ def record_endpoints(run_directory: Path, role: str, endpoints: Mapping[str, str
         with (path.with_name(f".{path.name}.lock")).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             known = read_endpoints(run_directory) if path.exists() else {}
-            temporary = path.with_name(f".{path.name}.new")
-            temporary.write_text(json.dumps({**known, role: dict(endpoints)}, indent=2) + "\n")
-            temporary.replace(path)
+            replace_text(path, json.dumps({**known, role: dict(endpoints)}, indent=2) + "\n")
     except OSError as error:
-        raise FileError(f"Cannot write {path}: {error.strerror}.") from error
+        raise unwritable(path, error) from error
 
 
 def read_endpoints(run_directory: Path) -> Endpoints:

@@ -8,16 +8,16 @@ import os
 import re
 import secrets
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from zdqn.errors import FileError
+from zdqn.records.replaced_files import replace_text
 from zdqn.records.run_files import RunFiles, open_run_directory
 from zdqn.records.snapshots import Evaluation
-from zdqn.records.whole_lines import append_line, csv_line, unwritable
+from zdqn.records.whole_lines import append_line, csv_line
 from zdqn.wire.status import MetricsRow
 
 _RUN_ID = re.compile(r"[\w.-]{1,100}-[0-9a-f]{8}", re.ASCII)
@@ -57,7 +57,7 @@ class RunDirectory(RunFiles):
 
     def write_config(self, toml: str) -> None:
         """Write the resolved configuration."""
-        self._replace(self.config, toml)
+        replace_text(self.config, toml)
 
     def add_metrics(self, row: MetricsRow) -> None:
         """Append a line to ``metrics.jsonl``."""
@@ -95,7 +95,7 @@ class RunDirectory(RunFiles):
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Write ``summary.json``."""
-        self._replace(self.summary, json.dumps(summary, indent=2) + "\n")
+        replace_text(self.summary, json.dumps(summary, indent=2) + "\n")
 
     def run_id(self, *, anew: bool = False) -> str:
         """Give the run's identity: made once, by chance, and kept with the run.
@@ -126,7 +126,7 @@ class RunDirectory(RunFiles):
         if not known:
             name = re.sub(r"[^\w.-]+", "-", self.path.resolve().name, flags=re.ASCII)[:100]
             known = f"{name or 'run'}-{secrets.token_hex(4)}"
-            self._replace(path, f"{known}\n")
+            replace_text(path, f"{known}\n")
         return known
 
     def next_learner_epoch(self) -> int:
@@ -139,15 +139,5 @@ class RunDirectory(RunFiles):
                 f"Cannot read {path}, which counts the starts of this run's learner: {error}. "
                 f"Restore it, or start a new run directory."
             ) from error
-        self._replace(path, f"{epoch}\n")
+        replace_text(path, f"{epoch}\n")
         return epoch
-
-    def _replace(self, path: Path, text: str) -> None:
-        temporary = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            temporary.write_text(text, encoding="utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            with suppress(OSError):
-                temporary.unlink()
-            raise unwritable(path, error) from error

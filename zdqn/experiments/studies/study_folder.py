@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from typing import Any
 from zdqn.config import to_toml
 from zdqn.errors import FileError, MismatchError, RunDirectoryTakenError
 from zdqn.experiments.studies.study_plan import PlannedRun, StudyPlan, describe_change
+from zdqn.records.replaced_files import replace_text
 from zdqn.records.run_files import RunFiles, open_run_directory, read_summary, was_killed
 from zdqn.records.run_lock import RunLock, describe_holder
 from zdqn.wire.status import LimitsStatus
@@ -127,12 +127,7 @@ def _check_new(files: StudyFiles) -> None:
 
 
 def _write_record(files: StudyFiles, values: Mapping[str, Any]) -> None:
-    temporary = files.record.with_name(f".{files.record.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-        temporary.replace(files.record)
-    except OSError as error:
-        raise FileError(f"Cannot write {files.record}: {error.strerror}.") from error
+    replace_text(files.record, json.dumps(values, indent=1) + "\n")
 
 
 def _read_record(files: StudyFiles) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import Any
 from zdqn.benchmarks.page import describe_machine, table_lines
 from zdqn.config import flatten
 from zdqn.config.explaining import show_value
-from zdqn.errors import FileError
 from zdqn.experiments.plain_numbers import plain_number
 from zdqn.experiments.run_statistics import Interval
 from zdqn.experiments.studies.study_folder import StudyFiles
@@ -22,6 +21,7 @@ from zdqn.experiments.studies.study_outcomes import (
     VariantOutcome,
 )
 from zdqn.experiments.studies.study_plan import StudyPlan
+from zdqn.records.replaced_files import replace_text
 
 _NONE = "-"
 _GOAL = "evaluation_return"
@@ -43,7 +43,7 @@ def write_tables(outcome: StudyOutcome, files: StudyFiles) -> list[Path]:
     for name, (columns, rows) in tables.items():
         text = io.StringIO()
         csv.writer(text).writerows([columns, *rows])
-        write_text(files.table(name), text.getvalue())
+        replace_text(files.table(name), text.getvalue())
     return [files.table(name) for name in tables]
 
 
@@ -125,7 +125,7 @@ def write_results(
     Raises:
         FileError: when it cannot be written.
     """
-    write_text(files.results, "\n".join(results_lines(outcome, pictures, jobs=jobs)) + "\n")
+    replace_text(files.results, "\n".join(results_lines(outcome, pictures, jobs=jobs)) + "\n")
     return files.results
 
 
@@ -271,18 +271,6 @@ def _shown(value: Any) -> str:
         "none" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     )
     return text.replace("|", "\\|").replace("\n", " ")
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file.
-
-    Raises:
-        FileError: when it cannot be written.
-    """
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise FileError(f"Cannot write {path}: {error.strerror}.") from error
 
 
 def score_lines(outcome: StudyOutcome) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from zdqn.errors import FileError
+from zdqn.records.replaced_files import replace_text
 from zdqn.records.run_files import RunFiles, open_run_directory
 
 LAUNCH_ID = ".launch_id"
@@ -91,13 +91,7 @@ class AgentPlace:
         known = {name: identify(number) for name, number in processes.items()}
         living = {name: identity for name, identity in known.items() if identity is not None}
         told = {"agent": identify(os.getpid()), "processes": living, "ends": ends or {}}
-        text = json.dumps(told)
-        beside = self._record.with_name(f".{self._record.name}.new")
-        try:
-            beside.write_text(text)
-            beside.replace(self._record)
-        except OSError as error:
-            raise FileError(f"Cannot write {self._record}: {error.strerror}.") from error
+        replace_text(self._record, json.dumps(told))
 
     def vanish(self) -> None:
         """Leave nothing of a place that was new, as nothing has begun there."""
