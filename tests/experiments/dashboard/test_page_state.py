@@ -6,33 +6,13 @@ from dataclasses import replace
 import msgspec
 import pytest
 
+from tests.experiments.dashboard.moments import LIVE, row, seen
 from tests.launch import views
 from zdqn.experiments.dashboard.page_state import describe_page
-from zdqn.experiments.dashboard.seen import Contact, Film, Seen
+from zdqn.experiments.dashboard.seen import Contact, Film
 from zdqn.launch.run_view import RunView, read_members
-from zdqn.records.run_series import EvaluationRow, Series
+from zdqn.records.run_series import Series
 from zdqn.wire.status import LearnerStatus, MemoryStatus
-
-LIVE = Contact("live", "Live: learner and memory answer.")
-
-
-def row(steps, mean):
-    return EvaluationRow(
-        environment_steps=steps, mean=mean, deviation=1.0, minimum=1.0, maximum=9.0, episodes=5
-    )
-
-
-def seen(view=None, **changes):
-    base = Seen(
-        view=views.training() if view is None else view,
-        contact=LIVE,
-        name="first",
-        series=Series(version=3, newest=(row(10, 4.0), row(20, 3.0)), best=row(10, 4.0), count=2),
-        rates={"inserts": 3_000.4, "samples": 96_000.0, "holding": 0.25},
-        samples_per_insert=32.0,
-        endpoints={"learner": "tcp://beta:5558", "memory": "tcp://alpha:5556"},
-    )
-    return replace(base, **changes)
 
 
 def page(*args, **changes):
@@ -69,29 +49,6 @@ def test_nothing_is_known_yet():
 
 def test_nothing_at_all_is_no_error():
     assert page(RunView(), series=Series(), rates={}, endpoints={})["tiles"]
-
-
-def test_the_picture_has_each_role_as_a_terminal_has_it():
-    nodes = page()["picture"]["nodes"]
-    assert [node["role"] for node in nodes] == ["collector", "memory", "learner", "evaluator"]
-    assert [node["health"] for node in nodes] == ["good"] * 4
-    assert nodes[0]["title"] == "2 collectors"
-    assert "3,000 steps/s" in nodes[0]["lines"]
-
-
-def test_links_have_the_rates_that_are():
-    links = {link["name"]: link for link in page()["picture"]["links"]}
-    assert links["transitions"]["per_s"] == 3_000.4
-    assert links["transitions"]["text"] == "3,000/s"
-    assert links["samples"]["per_s"] == 96_000.0
-    assert links["weights"]["text"] == "12.5 versions old when used"
-    assert links["snapshots"]["count"] == 2
-
-
-def test_a_rate_of_nothing_is_told_and_not_taken_for_unknown():
-    links = {link["name"]: link for link in page(rates={"inserts": 0.0})["picture"]["links"]}
-    assert links["transitions"]["per_s"] == 0
-    assert links["samples"]["per_s"] is None
 
 
 @pytest.mark.parametrize("kind", ["away", "over"])
@@ -132,32 +89,6 @@ def test_without_a_limiter_there_is_no_ratio_to_keep():
     gauges = {gauge["name"]: gauge for gauge in page(samples_per_insert=None)["gauges"]}
     assert gauges["limiter: samples per insert"]["text"] == "31.9"
     assert gauges["limiter: samples per insert"]["share"] is None
-
-
-def test_members_with_their_health():
-    rows = (
-        views.collector(0),
-        views.collector(1, state="gone", last_seen_s=30.0),
-        views.collector(2, last_seen_s=9.0),
-        views.collector(3, idle_s=20.0),
-        views.evaluator(),
-    )
-    members = page(views.training(*rows))["members"]
-    assert [member["health"] for member in members] == ["good", "bad", "odd", "odd", "good"]
-    assert members[1]["state"] == "gone for 30 s"
-    assert members[2]["state"] == "silent for 9 s"
-    assert members[4]["doing"] == "waiting for a snapshot"
-
-
-def test_hosts_by_address_and_by_name_with_the_health_of_the_worst():
-    rows = [
-        {**views.collector(0), "name": "collector-0@gamma"},
-        {**views.collector(1, state="gone"), "name": "collector-1@gamma"},
-    ]
-    hosts = page(views.training(members=read_members(rows)))["hosts"]
-    assert [host["name"] for host in hosts] == ["beta", "alpha", "gamma"]
-    assert hosts[0] == {"name": "beta", "health": "good", "roles": "learner"}
-    assert hosts[2] == {"name": "gamma", "health": "bad", "roles": "2 collectors"}
 
 
 def test_evaluations_newest_first_and_the_best_is_never_missing():

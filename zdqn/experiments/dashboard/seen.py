@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from zdqn.launch.run_view import RunView
 from zdqn.records.run_series import Series
+from zdqn.wire.status import ProgressStatus
 
 ContactKind = Literal["live", "files", "waiting", "away", "over"]
 
@@ -86,3 +87,19 @@ class Seen:
     film: Film | None = None
     film_why: str = ""
     now_s: float = 0.0
+
+    @property
+    def is_told(self) -> bool:
+        """Whether what was told last still holds."""
+        return self.contact.kind in ("live", "files", "waiting")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended."""
+        return self.contact.kind == "over"
+
+    @property
+    def progress(self) -> ProgressStatus:
+        """What the learner tells of its progress; of one that is not known, nothing."""
+        learner = self.view.learner
+        return learner.progress if learner is not None else ProgressStatus()
