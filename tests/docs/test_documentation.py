@@ -315,6 +315,24 @@ def test_every_file_that_the_developers_page_names_is_there():
     assert [place for place in sorted(places) if not (ROOT / place).exists()] == []
 
 
+def test_a_bare_name_on_the_developers_page_is_a_file_of_a_folder_that_its_row_names():
+    text = (ROOT / "docs" / "developing.md").read_text(encoding="utf-8")
+    looked_at = 0
+    for row in re.findall(r"^\| .* \|$", text, re.MULTILINE):
+        folders = re.findall(r"`((?:zdqn|tests|docs)/(?:\w+/)*)\w*(?:\.py)?`", row)
+        for name in re.findall(r"`(\w+\.py)`", row):
+            looked_at += 1
+            assert any((ROOT / folder / name).exists() for folder in folders), (name, row)
+    assert looked_at > 50
+
+
+def test_every_folder_of_the_package_has_its_place_on_the_developers_page():
+    text = (ROOT / "docs" / "developing.md").read_text(encoding="utf-8")
+    folders = {path.parent.relative_to(ROOT) for path in (ROOT / "zdqn").rglob("*.py")}
+    named = [folder for folder in folders if len(folder.parts) > 1]
+    assert [str(folder) for folder in named if f"`{folder}/" not in text] == []
+
+
 def test_every_key_of_slurm_is_explained():
     text = (ROOT / "docs" / "deploy.md").read_text(encoding="utf-8")
     rows = text[text.index("### What Slurm is asked for") : text.index("### What happens to a job")]
