@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 
 import msgspec
 
-from zdqn.records.file_tail import FileTail
-from zdqn.records.run_files import RunFiles
+from zdqn.records.table_tails import TableTails
 
 _MOST_POINTS = 512
 _MOST_ROWS = 20
@@ -104,31 +101,24 @@ class HistoryReader:
     """
 
     def __init__(self, run_directory: Path) -> None:
-        files = RunFiles(run_directory)
-        self._metrics, self._evaluations = FileTail(files.metrics), FileTail(files.evaluations)
-        self._decode = msgspec.json.Decoder(_MetricsPoint).decode
+        self._tails = TableTails(run_directory, metrics=_MetricsPoint, evaluations=ScoreRow)
         self._forget()
 
     def _forget(self) -> None:
         self._returns, self._scores = BoundedCurve(), BoundedCurve()
-        self._columns: list[str] = []
         self._newest: list[ScoreRow] = []
         self._best: ScoreRow | None = None
         self._count = 0
 
     def read(self) -> History:
         """Take what has been added, and give everything."""
-        tails = (self._metrics, self._evaluations)
-        others = [tail.is_another() for tail in tails]  # all are asked
-        if any(others):
+        if self._tails.begin_again():
             self._forget()
-            for tail in tails:
-                tail.start_again()
-        for line in self._metrics.lines():
-            self._add_metrics(line)
-        with suppress(csv.Error):
-            for row in csv.reader(self._evaluations.lines()):
-                self._add_evaluation(row)
+        for point in self._tails.metrics():
+            if point.episode_return_mean is not None:
+                self._returns.add(point.environment_steps, point.episode_return_mean)
+        for row in self._tails.evaluations():
+            self._add_evaluation(row)
         return History(
             returns=self._returns.points(),
             scores=self._scores.points(),
@@ -137,23 +127,7 @@ class HistoryReader:
             evaluations=self._count,
         )
 
-    def _add_metrics(self, line: str) -> None:
-        try:
-            point = self._decode(line)
-        except msgspec.MsgspecError:
-            return
-        if point.episode_return_mean is not None:
-            self._returns.add(point.environment_steps, point.episode_return_mean)
-
-    def _add_evaluation(self, values: list[str]) -> None:
-        if not self._columns:
-            self._columns = values
-            return
-        try:
-            named = dict(zip(self._columns, values, strict=True))
-            row = msgspec.convert(named, ScoreRow, strict=False)
-        except (ValueError, msgspec.ValidationError):
-            return
+    def _add_evaluation(self, row: ScoreRow) -> None:
         if not isfinite(row.mean):
             return
         self._count += 1

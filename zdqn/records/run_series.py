@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
 import msgspec
 
-from zdqn.records.file_tail import FileTail
-from zdqn.records.run_files import RunFiles
 from zdqn.records.run_history import ScoreRow
+from zdqn.records.table_tails import TableTails
 from zdqn.wire.status import MetricsRow
 
 PROGRESS = ("environment_steps", "wall_s", "updates")
@@ -197,37 +194,20 @@ class SeriesReader:
     """
 
     def __init__(self, run_directory: Path) -> None:
-        files = RunFiles(run_directory)
-        self._metrics, self._evaluations = FileTail(files.metrics), FileTail(files.evaluations)
-        self._decode = msgspec.json.Decoder(MetricsRow).decode
-        self._names: list[str] = []
+        self._tails = TableTails(run_directory, metrics=MetricsRow, evaluations=EvaluationRow)
         self._tables = SeriesTables()
         self._series = self._tables.series()
 
     def read(self) -> Series:
         """Take what has been added, and give everything."""
-        tails = (self._metrics, self._evaluations)
-        others = [tail.is_another() for tail in tails]  # all are asked
-        if any(others):
+        if self._tails.begin_again():
             began = self._tables.version + 1
-            self._names, self._tables = [], SeriesTables()
+            self._tables = SeriesTables()
             self._tables.version = began
-            for tail in tails:
-                tail.start_again()
-        for line in self._metrics.lines():
-            with suppress(msgspec.MsgspecError):
-                self._tables.add_metrics(self._decode(line))
-        with suppress(csv.Error):
-            for values in csv.reader(self._evaluations.lines()):
-                self._add_evaluation(values)
+        for metrics in self._tails.metrics():
+            self._tables.add_metrics(metrics)
+        for evaluation in self._tails.evaluations():
+            self._tables.add_evaluation(evaluation)
         if self._tables.version != self._series.version:
             self._series = self._tables.series()
         return self._series
-
-    def _add_evaluation(self, values: list[str]) -> None:
-        if not self._names:
-            self._names = values
-            return
-        with suppress(ValueError, msgspec.ValidationError):
-            named = dict(zip(self._names, values, strict=True))
-            self._tables.add_evaluation(msgspec.convert(named, EvaluationRow, strict=False))
