@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
 from zdqn.errors import FileError
 from zdqn.launch.cluster.cluster_plan import ClusterPlan
-from zdqn.wire.keys.private_files import read_private, replace_private
+from zdqn.launch.private_records import read_private_record, write_private_record
 
 _NAME = "cluster.json"
 
@@ -50,12 +49,7 @@ def write_record(directory: Path, record: ClusterRecord) -> None:
     Raises:
         FileError: when it cannot be written.
     """
-    path = directory / _NAME
-    text = msgspec.json.format(msgspec.json.encode(record, enc_hook=str)).decode() + "\n"
-    try:
-        replace_private(path, text)
-    except OSError as error:
-        raise FileError(f"Cannot write {path}: {error.strerror}.") from error
+    write_private_record(directory / _NAME, record)
 
 
 def read_record(directory: Path) -> ClusterRecord:
@@ -66,19 +60,11 @@ def read_record(directory: Path) -> ClusterRecord:
         NotAllowedError: when others could have changed it.
     """
     path = directory / _NAME
+    missing = (
+        f"{directory} is no run of `zdqn launch`: it has no {_NAME}. Give the folder that it "
+        f"printed."
+    )
     try:
-        text = read_private(path)
-        return msgspec.json.decode(text, type=ClusterRecord, dec_hook=_decode)
-    except FileNotFoundError as error:
-        raise FileError(
-            f"{directory} is no run of `zdqn launch`: it has no {_NAME}. Give the folder that it "
-            f"printed."
-        ) from error
-    except (OSError, msgspec.MsgspecError) as error:
+        return read_private_record(path, ClusterRecord, missing=missing)
+    except msgspec.MsgspecError as error:
         raise FileError(f"Cannot read {path}: {error}.") from error
-
-
-def _decode(kind: type, value: Any) -> Any:
-    if kind is Path:
-        return Path(value)
-    raise NotImplementedError(kind)

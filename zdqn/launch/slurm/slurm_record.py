@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from zdqn.errors import FileError, MismatchError
+from zdqn.errors import MismatchError
+from zdqn.launch.private_records import read_private_record, write_private_record
 from zdqn.launch.slurm.batch_files import SERVERS, RunPlace
 from zdqn.launch.slurm.slurm_plan import SlurmPlan
-from zdqn.wire.keys.private_files import read_private, replace_private
 
 _NAME = "slurm.json"
 
@@ -65,12 +64,7 @@ def write_slurm_record(directory: Path, record: SlurmRecord) -> None:
     Raises:
         FileError: when it cannot be written.
     """
-    path = record_file(directory)
-    text = msgspec.json.format(msgspec.json.encode(record, enc_hook=str)).decode() + "\n"
-    try:
-        replace_private(path, text)
-    except OSError as error:
-        raise FileError(f"Cannot write {path}: {error.strerror}.") from error
+    write_private_record(record_file(directory), record)
 
 
 def read_slurm_record(directory: Path) -> SlurmRecord:
@@ -82,23 +76,14 @@ def read_slurm_record(directory: Path) -> SlurmRecord:
         NotAllowedError: when others could have changed it.
     """
     path = record_file(directory)
+    missing = (
+        f"{directory} is no run of `zdqn launch --slurm`: it has no {_NAME}. Give the folder that "
+        f"it printed."
+    )
     try:
-        return msgspec.json.decode(read_private(path), type=SlurmRecord, dec_hook=_decode)
-    except FileNotFoundError as error:
-        raise FileError(
-            f"{directory} is no run of `zdqn launch --slurm`: it has no {_NAME}. Give the folder "
-            f"that it printed."
-        ) from error
-    except OSError as error:
-        raise FileError(f"Cannot read {path}: {error.strerror}.") from error
+        return read_private_record(path, SlurmRecord, missing=missing)
     except msgspec.MsgspecError as error:
         raise MismatchError(
             f"Cannot read {path}: {error}. It was written by another version of zdqn: have the "
             f"same one where you submit and in the jobs (python in the cluster's file)."
         ) from error
-
-
-def _decode(kind: type, value: Any) -> Any:
-    if kind is Path:
-        return Path(value)
-    raise NotImplementedError(kind)
