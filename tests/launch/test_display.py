@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from tests.launch.sheets import Sheet
 from tests.launch.views import PLAN
 from zdqn.errors import PeerUnavailableError
 from zdqn.launch.display import Display, ScreenDisplay, choose_display, progress_line
-from zdqn.launch.lines import UNICODE, text_of
 from zdqn.launch.logs import configure_logging
 from zdqn.stopping import StopEvent
 from zdqn.wire.status import LearnerStatus
@@ -69,34 +69,6 @@ def test_a_log_gets_lines_and_progress_now_and_then():
     lines = stream.getvalue().splitlines()
     assert lines[0] == "collector-0 | hello"
     assert len(lines) == 2
-
-
-class Sheet:
-    """A canvas that keeps what is drawn on it."""
-
-    glyphs = UNICODE
-
-    def __init__(self, width=80, *, keeps=False):
-        self.width = width
-        self.keeps = keeps
-        self.open = 0
-        self.drawn: list[list[str]] = []
-        self.said: list[str] = []
-
-    def size(self):
-        return self.width, 40
-
-    def begin(self):
-        self.open += 1
-
-    def draw(self, lines):
-        self.drawn.append([text_of(line) for line in lines])
-
-    def say(self, line):
-        self.said.append(text_of(line))
-
-    def end(self):
-        self.open -= 1
 
 
 @pytest.fixture

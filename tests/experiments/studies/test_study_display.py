@@ -2,6 +2,7 @@
 
 import io
 
+from tests.launch.sheets import Sheet
 from zdqn.experiments.studies import study_display
 from zdqn.experiments.studies.study_display import (
     StudyLines,
@@ -9,32 +10,9 @@ from zdqn.experiments.studies.study_display import (
     choose_study_display,
 )
 from zdqn.experiments.studies.study_view import StudyView
-from zdqn.launch.lines import ASCII, text_of
+from zdqn.launch.lines import ASCII
 
 VIEW = StudyView(title="Parts", directory="here", total=4, finished=1, elapsed_s=5.0)
-
-
-class FakeCanvas:
-    glyphs = ASCII
-    keeps = False
-
-    def __init__(self):
-        self.drawn, self.said, self.open = [], [], 0
-
-    def size(self):
-        return 60, 3
-
-    def begin(self):
-        self.open += 1
-
-    def draw(self, lines):
-        self.drawn.append([text_of(line) for line in lines])
-
-    def say(self, line):
-        self.said.append(text_of(line))
-
-    def end(self):
-        self.open -= 1
 
 
 def test_lines_come_now_and_then():
@@ -53,7 +31,7 @@ def test_a_sentence_comes_at_once():
 
 
 def test_a_screen_is_drawn_when_it_changes_and_no_higher_than_the_terminal():
-    canvas = FakeCanvas()
+    canvas = Sheet(60, height=3, glyphs=ASCII)
     screen = StudyScreen(canvas)
     screen.show(VIEW)
     screen.show(VIEW)
@@ -65,7 +43,7 @@ def test_a_screen_is_drawn_when_it_changes_and_no_higher_than_the_terminal():
 
 
 def test_where_there_is_a_canvas_it_is_given_back(monkeypatch):
-    canvas = FakeCanvas()
+    canvas = Sheet(60, height=3, glyphs=ASCII)
     monkeypatch.setattr(study_display, "choose_canvas", lambda: canvas)
     with choose_study_display() as display:
         assert isinstance(display, StudyScreen)
