@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.rl.masked_targets import check_only_allowed_count
 from zdqn.errors import ConfigError
 from zdqn.rl.categorical import Categorical, CategoricalQLearning
 from zdqn.rl.training_batch import TrainingBatch
@@ -155,22 +156,5 @@ def test_numbers_out_of_range_are_refused(numbers, words):
 
 @pytest.mark.parametrize("double", [False, True])
 def test_what_is_not_allowed_is_never_the_best(generator, double):
-    """With one of three actions allowed, no other can have had a part in a target."""
-    batch = make_batch(generator, 6, 3)
-    pair = networks(generator, 3, 11)
-    objective = CategoricalQLearning(ATOMS, double)
-    every = torch.ones((6, 3), dtype=torch.bool)
-    free = objective(batch, *pair)
-    same = objective(batch._replace(allowed=every, next_allowed=every), *pair)
-    assert torch.equal(free.losses, same.losses)
-    only = torch.zeros((6, 3), dtype=torch.bool)
-    only[:, 1] = True
-    found = objective(batch._replace(allowed=every, next_allowed=only), *pair)
-    second = [lambda x, network=network: network(x)[:, 1:2].expand(-1, 3, -1) for network in pair]
-    expected = objective(batch, lambda x: pair[0](x) if x is batch.observations else second[0](x),
-                         second[1])  # fmt: skip
-    torch.testing.assert_close(found.losses, expected.losses)
-    assert not torch.equal(found.losses, free.losses)
-    nothing = torch.zeros((6, 3), dtype=torch.bool)
-    over = batch._replace(allowed=only, next_allowed=nothing, discounts=torch.zeros(6))
-    assert objective(over, *pair).losses.isfinite().all()
+    batch, pair = make_batch(generator, 6, 3), networks(generator, 3, 11)
+    check_only_allowed_count(CategoricalQLearning(ATOMS, double), batch, pair)
