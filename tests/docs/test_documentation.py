@@ -306,6 +306,16 @@ def test_every_extra_is_explained():
     assert [name for name in project["optional-dependencies"] if f"`{name}`" not in text] == []
 
 
+def test_every_page_and_every_program_is_listed_on_the_first_page():
+    docs = ROOT / "docs"
+    text = (docs / "index.md").read_text(encoding="utf-8")
+    pages = [path.relative_to(docs) for path in docs.rglob("*.md") if path.name != "index.md"]
+    programs = [path.relative_to(docs) for path in (docs / "examples").glob("*.[cpi]*")]
+    assert len(pages) > 15
+    assert len(programs) > 5
+    assert [str(path) for path in (*pages, *programs) if f"({path})" not in text] == []
+
+
 def test_every_file_that_the_developers_page_names_is_there():
     text = (ROOT / "docs" / "developing.md").read_text(encoding="utf-8")
     walks = text[text.index("## Five walks") : text.index("## Where what comes would go")]
