@@ -61,6 +61,11 @@ def test_readers_are_told_how_values_follow_from_them(publications, publisher):
     )  # fmt: skip
 
 
+def test_a_layer_is_described_alike_where_it_is_computed_and_where_it_travels():
+    assert LayerDescription._fields == NetworkLayer.__struct_fields__
+    assert tuple(LayerDescription._field_defaults.values()) == NetworkLayer.__struct_defaults__
+
+
 def test_what_was_published_stays_as_it_was_when_the_network_learns_on(publications):
     live = {"weight": np.arange(3, dtype=np.float32)}
     published = publications.publish(live, Counters())
