@@ -61,6 +61,7 @@ class Dashboard(Closing):
         try:
             import uvicorn
 
+            from zdqn.experiments.dashboard.bounded_connections import BoundedConnection
             from zdqn.experiments.dashboard.live import LiveRun
             from zdqn.experiments.dashboard.web_app import build_app
         except ImportError as error:
@@ -87,7 +88,7 @@ class Dashboard(Closing):
                 access_log=False,  # it would hold the token
                 server_header=False,
                 loop="asyncio",
-                http="h11",
+                http=BoundedConnection,
                 ws="none",
                 lifespan="on",
                 timeout_graceful_shutdown=_GRACE_S,
