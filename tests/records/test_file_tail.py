@@ -66,9 +66,8 @@ def test_what_is_no_file_is_empty_and_not_waited_for(path, kind):
 def test_a_look_reads_so_much_and_the_next_goes_on(path, monkeypatch):
     monkeypatch.setattr(file_tail, "MOST_BYTES", 8)
     add(path, "one\ntwo\nthree\n" + 20 * "x" + "\nlast\n")
-    tail, looks = FileTail(path), []
-    for _ in range(8):
-        looks.append(tail.lines())
+    tail = FileTail(path)
+    looks = [tail.lines() for _ in range(8)]
     assert looks[:2] == [["one", "two"], ["three"]]
     assert looks[-2:] == [[], []]
     told = [line for lines in looks for line in lines]

@@ -10,8 +10,8 @@ from zdqn.errors import FileError
 from zdqn.records.run_files import (
     RunFiles,
     chosen_run_directory,
-    make_run_directory,
     is_plain,
+    make_run_directory,
     read_summary,
 )
 

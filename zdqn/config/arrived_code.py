@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator
 from zdqn.config.schema import Config
 from zdqn.errors import ConfigError
 
+
 def check_code_allowed(
     config: Config,
     modules: Collection[str],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -133,7 +134,7 @@ class BoundedServer(ThreadingMixIn, WSGIServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say where it can be looked for what went wrong; who asked has gone, mostly."""
-        logger.debug("a question for metrics was not answered", exc_info=True)
+        logger.debug("a question for metrics was not answered: %r", sys.exception())
 
 
 class MetricsEndpoint(Closing):

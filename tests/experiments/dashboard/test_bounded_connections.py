@@ -83,7 +83,7 @@ def test_of_too_many_the_last_is_ended_and_there_is_room_again(serve, monkeypatc
     one.close()
     two.close()
     while True:
-        connection = http.client.HTTPConnection(*place, timeout=DEADLINE_S)
+        connection = http.client.HTTPConnection(place[0], place[1], timeout=DEADLINE_S)
         try:
             connection.request("GET", "/icon.svg")
             assert connection.getresponse().status == 200

@@ -93,7 +93,9 @@ def test_a_folder_of_somebody_else_makes_nobody_wait(make, name, kind):
         assert runs.series(row["key"]) is not None
 
 
-@pytest.mark.parametrize("summary", ["[]", "null", '{"wall_s": NaN}', f'{{"wall_s": 1{"0" * 400}}}'])
+@pytest.mark.parametrize(
+    "summary", ["[]", "null", '{"wall_s": NaN}', f'{{"wall_s": 1{"0" * 400}}}']
+)
 def test_a_summary_that_no_run_has_written_hides_no_other_run(make, summary):
     own, other = make("own"), RunFiles(make("other"))
     make("third")

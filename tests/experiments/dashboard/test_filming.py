@@ -66,9 +66,7 @@ def play(maker):
         maker.advance()
 
 
-def test_what_plays_takes_no_module_from_where_it_begins_and_is_told_what_is_allowed(
-    maker, files
-):
+def test_what_plays_takes_no_module_from_where_it_begins_and_is_told_what_is_allowed(maker, files):
     files.best.write_bytes(b"1")
     maker._allow_code = ("my_envs",)
     play(maker)

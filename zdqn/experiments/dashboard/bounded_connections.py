@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -45,7 +46,8 @@ class BoundedConnection(H11Protocol):
 
     def _wait(self) -> None:
         """Have a question come in time, if none is being answered; what came of it buys no time."""
-        if self.cycle is not None and not self.cycle.response_complete:
+        cycle: Any = self.cycle  # None before the first question
+        if cycle is not None and not cycle.response_complete:
             self._be_patient()
         elif self._patience is None:
             self._patience = self.loop.call_later(ASKS_WITHIN_S, self.transport.abort)
