@@ -57,12 +57,16 @@ def invoke(*arguments):
 
 
 def test_the_url_is_printed_and_a_browser_asked(made, opened, tmp_path):
-    result = invoke("dashboard", tmp_path, "--bind", "127.0.0.1:0", "--no-film")
+    result = invoke(
+        "dashboard", tmp_path, "--bind", "127.0.0.1:0", "--no-film", "--allow-code", "my_envs"
+    )
     assert result.exit_code == 0
     assert "dashboard: http://127.0.0.1:1/" in result.stderr
     (shown,) = made
     assert (shown.directory, shown.is_closed) == (tmp_path, True)
-    assert shown.given == {"bind": "127.0.0.1:0", "keys": None, "film": False}
+    assert shown.given == {
+        "bind": "127.0.0.1:0", "keys": None, "film": False, "allow_code": ("my_envs",)
+    }  # fmt: skip
     assert opened == [shown.url]
 
 
@@ -114,7 +118,7 @@ def test_a_run_has_a_dashboard_beside_it_for_as_long_as_it_goes_on(
 
     monkeypatch.setattr("zdqn.launch.entry.run", run)
     config = tmp_path / "a.toml"
-    config.write_text("")
+    config.write_text('[environment]\nid = "my_envs:make"\n')
     handlers = signal.getsignal(signal.SIGINT)
     flag = ["--dashboard"] if wanted else []
     result = invoke("run", config, "--run-dir", tmp_path / "run", *flag)
@@ -122,6 +126,7 @@ def test_a_run_has_a_dashboard_beside_it_for_as_long_as_it_goes_on(
     assert [(shown.directory, shown.is_closed) for shown in made] == [
         (tmp_path / "run", True)
     ] * wanted
+    assert [shown.given["allow_code"] for shown in made] == [["my_envs"]] * wanted
     assert ("dashboard:" in result.stderr) == wanted
     assert signal.getsignal(signal.SIGINT) is handlers
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from zdqn.config import Config, check_code_allowed
+from zdqn.config import Config, check_code_allowed, named_modules
 from zdqn.errors import ConfigError
 
 NAMED = {
@@ -38,3 +38,33 @@ def test_registered_environments_and_known_wrappers_need_no_leave():
     wrappers = [{"name": "ClipReward", "kwargs": {"min_reward": -1}}]
     config = Config().replace({"environment.id": "ALE/Pong-v5", "environment.wrappers": wrappers})
     check_code_allowed(config, [])
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("environment.id", "zdqn.envs:make_environments"),
+        ("environment.id", "gymnasium.wrappers.common:deepcopy"),
+        ("network.kind", "zdqn.envs.resolving:resolve"),
+        ("environment.wrappers", [{"name": "gymnasium.wrappers.utils:singledispatch"}]),
+    ],
+)
+def test_no_package_is_trusted_unasked_as_some_of_its_functions_run_whatever_they_are_told(
+    key, value
+):
+    """`make_environments(identifier="os:system", kwargs={...})` was a way around the list."""
+    with pytest.raises(ConfigError, match="--allow-code"):
+        check_code_allowed(Config().replace(key, value), [])
+
+
+def test_whose_configuration_it_is_and_another_way_out_are_said():
+    config = Config().replace("network.kind", "my_nets:build")
+    with pytest.raises(ConfigError, match=r"^That in x has network\.kind .*; or look first\.$"):
+        check_code_allowed(config, [], whose="That in x", instead="look first")
+
+
+def test_who_trusts_a_configuration_allows_what_it_names():
+    config = Config().replace(NAMED)
+    assert sorted(named_modules(config)) == ["my_envs.maze", "my_nets", "my_wrappers.all"]
+    check_code_allowed(config, named_modules(config))
+    assert named_modules(Config()) == []

@@ -76,9 +76,9 @@ def test_a_network_of_ones_own_goes_too(tmp_path, suffix):
     path = stored(tmp_path, factory=Scaled)
     file = tmp_path / f"network{suffix}"
     export(path, file, observations=50, network=Scaled)
-    given = {"network": Scaled} if suffix == ".safetensors" else {}
+    network = Scaled if suffix == ".safetensors" else None
     observation = np.ones(4, np.float32)
-    assert np.allclose(load_policy(file, **given).q_values(observation),
+    assert np.allclose(load_policy(file, network=network).q_values(observation),
                        load_policy(path, network=Scaled).q_values(observation))  # fmt: skip
 
 

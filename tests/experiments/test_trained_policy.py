@@ -194,6 +194,20 @@ def test_a_function_that_is_missing_is_named_with_the_way_out(tmp_path):
         load_policy(tmp_path / "a.pt")
 
 
+def test_code_that_a_file_names_is_run_unless_it_is_said_what_may_be(tmp_path):
+    config, kind = quick_config(), "tests.experiments.told_network:build"
+    spec = EnvironmentSpec((4,), "float32", 2)
+    online = build_network(config, None, spec).state_dict()
+    config = config.replace("network.kind", kind)
+    save_checkpoint(tmp_path / "a.pt", Checkpoint(config, spec, online, Counters()))
+    with pytest.raises(ConfigError, match=r"a\.pt has network\.kind.*--allow-code tests"):
+        load_policy(tmp_path / "a.pt", allow_code=[])
+    with pytest.raises(ConfigError, match="no module"):  # so it was looked for
+        load_policy(tmp_path / "a.pt", allow_code=["tests.experiments"])
+    with pytest.raises(ConfigError, match="no module"):
+        load_policy(tmp_path / "a.pt")
+
+
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(FileError, match=r"none\.pt"):
         load_policy(tmp_path / "none.pt")

@@ -19,13 +19,16 @@ from zdqn.launch.wording import (
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [(0, "0 s"), (59.9, "59 s"), (60, "1:00 min"), (3725, "1:02:05 h"), (86_399, "23:59:59 h"),
-     (200_000, "2 d 7:33 h"), (None, ""), (True, "")],
+     (200_000, "2 d 7:33 h"), (None, ""), (True, ""), (math.nan, ""), (math.inf, ""),
+     (10**400, "")],
 )  # fmt: skip
 def test_duration(seconds, text):
     assert duration(seconds) == text
 
 
-@pytest.mark.parametrize(("value", "text"), [(0, "0"), (None, "-"), (True, "-"), ("x", "-")])
+@pytest.mark.parametrize(
+    ("value", "text"), [(0, "0"), (None, "-"), (True, "-"), ("x", "-"), (10**400, "-")]
+)
 def test_number(value, text):
     assert number(value, absent="-") == text
 
@@ -33,7 +36,7 @@ def test_number(value, text):
 @pytest.mark.parametrize(
     ("value", "text"),
     [(None, ""), (True, ""), (0, "0"), (187.25, "187.2"), (-20.6, "-20.6"), (9999.4, "9999"),
-     (1_234_567.8, "1,234,568"), (1.5e15, "1.5e+15")],
+     (1_234_567.8, "1,234,568"), (1.5e15, "1.5e+15"), (10**400, "")],
 )  # fmt: skip
 def test_score(value, text):
     assert score(value) == text

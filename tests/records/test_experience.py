@@ -209,3 +209,51 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path, content):
 def test_an_episode_counts_its_steps():
     episode = LoggedEpisode(np.zeros((3, 1)), np.zeros(2, int), np.zeros(2), terminated=True)
     assert len(episode) == 2
+
+
+def write_parts(path, compression=zipfile.ZIP_STORED, **parts):
+    """Write a .npz file of parts as they are given."""
+    with zipfile.ZipFile(path, "w", compression) as archive:
+        for name, data in parts.items():
+            archive.writestr(f"{name}.npy", data)
+    return path
+
+
+def header_of(shape):
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {"descr": "<f4", "fortran_order": False, "shape": shape}
+    )
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("how", ["a shape", "a header", "a method", "a password", "its packing"])
+def test_a_file_that_was_made_to_break_its_reader_is_refused_in_words(tmp_path, how):
+    path = tmp_path / "hostile.npz"
+    if how == "a shape":
+        write_parts(path, actions=header_of((2**60,)))
+    elif how == "a header":
+        write_parts(path, actions=b"\x93NUMPY\x01\x00\x76\x00" + b"[" * 118)
+    else:
+        write_parts(path, zipfile.ZIP_DEFLATED, actions=header_of((500,)) + bytes(range(200)) * 10)
+        data = bytearray(path.read_bytes())
+        central = data.rfind(b"PK\x01\x02")
+        if how == "a method":
+            data[central + 10] = data[8] = 99
+        elif how == "a password":
+            data[central + 8] = data[6] = 1
+        else:
+            data[50:80] = b"\xff" * 30
+        path.write_bytes(data)
+    with pytest.raises(FileError, match=r"Cannot read .*hostile\.npz"):
+        read_npz(path)
+
+
+def test_a_small_file_that_unpacks_to_more_than_there_is_room_for_is_not_unpacked(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("os.sysconf", lambda name: 1_000 if name == "SC_PHYS_PAGES" else 10)
+    path = write_parts(tmp_path / "a.npz", zipfile.ZIP_DEFLATED, actions=bytes(100_000))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(FileError, match=r"unpacks to 100,000 bytes.*10,000 bytes of memory"):
+        read_npz(path)

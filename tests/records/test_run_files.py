@@ -1,5 +1,6 @@
 """Run directories never collide, and their files have names that no other place knows."""
 
+import os
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from zdqn.errors import FileError
 from zdqn.records.run_files import (
     RunFiles,
     chosen_run_directory,
+    is_plain,
     make_run_directory,
     read_summary,
 )
@@ -40,12 +42,25 @@ def test_only_run_files_knows_what_they_are_called():
     assert knowing == {"zdqn/records/run_files.py"}
 
 
-@pytest.mark.parametrize("text", ["", "{", "half"])
+@pytest.mark.parametrize("text", ["", "{", "half", "[]", "5", "null", "[" * 100_000])
 def test_a_spoiled_summary_is_named_and_a_missing_one_is_empty(tmp_path, text):
     assert read_summary(tmp_path) == {}
     RunFiles(tmp_path).summary.write_text(text)
     with pytest.raises(FileError, match=r"summary\.json"):
         read_summary(tmp_path)
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path):
+    """A folder of somebody else may hold a pipe, or a link to what has no end."""
+    os.mkfifo(RunFiles(tmp_path).summary)
+    with pytest.raises(FileError, match="no plain file"):
+        read_summary(tmp_path)
+    RunFiles(tmp_path).summary.unlink()
+    RunFiles(tmp_path).summary.symlink_to("/dev/zero")
+    with pytest.raises(FileError, match="no plain file"):
+        read_summary(tmp_path)
+    assert is_plain(Path(__file__))
+    assert not is_plain(Path(__file__), most_bytes=10)
 
 
 def test_run_directories_never_collide(tmp_path):

@@ -4,7 +4,9 @@ import logging
 import re
 import socket
 import urllib.request
+from contextlib import ExitStack
 from http.client import HTTPException
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,6 +16,7 @@ from zdqn.config import Config
 from zdqn.errors import AddressInUseError, ConfigError
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_files import RunFiles
+from zdqn.roles import metrics_endpoint
 from zdqn.roles.learner.role import Learner
 from zdqn.roles.metrics_endpoint import open_endpoint, parse_place
 from zdqn.roles.single import Single
@@ -66,6 +69,31 @@ def test_it_is_over_when_it_is_left():
         assert "zdqn_loss" in ask(endpoints["metrics"])
     with pytest.raises(NOBODY_THERE):
         ask(endpoints["metrics"])
+
+
+def test_who_connects_and_asks_nothing_takes_no_more_than_its_room(monkeypatch):
+    """Each would be a thread and an open file of the learner's, for as long as it likes."""
+    monkeypatch.setattr(metrics_endpoint, "MOST_AT_ONCE", 2)
+    monkeypatch.setattr(metrics_endpoint._Question, "timeout", 60)
+    with open_endpoint(at("127.0.0.1:0"), status, run="first", insecure=False) as endpoints:
+        place = "127.0.0.1", urlsplit(endpoints["metrics"]).port
+        with ExitStack() as stack:
+            links = [stack.enter_context(socket.create_connection(place, 60)) for _ in range(3)]
+            assert links[2].recv(1) == b""
+            for link in links[:2]:
+                link.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+                assert b" 200 " in link.makefile("rb").readline()
+
+
+def test_a_question_that_does_not_come_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr(metrics_endpoint._Question, "timeout", 0.2)
+    with (
+        open_endpoint(at("127.0.0.1:0"), status, run="first", insecure=False) as endpoints,
+        socket.create_connection(
+            ("127.0.0.1", urlsplit(endpoints["metrics"]).port), timeout=60
+        ) as link,
+    ):
+        assert link.recv(1) == b""
 
 
 def test_a_port_that_is_taken_is_refused_with_a_way_out():

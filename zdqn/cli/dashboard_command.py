@@ -14,6 +14,7 @@ from zdqn.cli.options import keys_option
 from zdqn.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
+    from zdqn.config import Config
     from zdqn.experiments.dashboard.server import Dashboard
 
 
@@ -33,9 +34,20 @@ if TYPE_CHECKING:
 @click.option(
     "--open/--no-open", "opens", default=None, help="Open a browser; by default if there is one."
 )
+@click.option(
+    "--allow-code",
+    metavar="MODULE",
+    multiple=True,
+    help="Let the run's configuration name code of this module, to play the episode; repeatable.",
+)
 @keys_option
 def dashboard(
-    target: str | None, bind: str | None, film: bool, opens: bool | None, keys: Path | None
+    target: str | None,
+    bind: str | None,
+    film: bool,
+    opens: bool | None,
+    allow_code: tuple[str, ...],
+    keys: Path | None,
 ) -> None:
     """Show a run as a page in a browser, while it trains and afterwards.
 
@@ -50,7 +62,9 @@ def dashboard(
     operator = operator_keys(keys, directory)
     with (
         stop_on_signals() as stop,
-        Dashboard(target, directory, bind=bind, keys=operator, film=film) as shown,
+        Dashboard(
+            target, directory, bind=bind, keys=operator, film=film, allow_code=allow_code
+        ) as shown,
     ):
         announce(shown, opens=opens)
         stop.wait()
@@ -68,20 +82,29 @@ def announce(shown: Dashboard, *, opens: bool | None) -> None:
 
 
 @contextmanager
-def dashboard_beside(wanted: bool, run_directory: Path, keys: Path | str) -> Iterator[None]:
+def dashboard_beside(
+    wanted: bool, run_directory: Path, keys: Path | str, config: Config
+) -> Iterator[None]:
     """Serve the page of a run that this process starts, for as long as it goes on.
 
     Args:
         wanted: whether there shall be one.
         run_directory: of the run.
         keys: folder of its keys; "" if it has none.
+        config: of the run, whose code is trusted with playing too.
     """
     if not wanted:
         yield
         return
+    from zdqn.config import named_modules
     from zdqn.experiments.dashboard.server import Dashboard
     from zdqn.wire.keys.role_keys import open_keys
 
-    with Dashboard(str(run_directory), run_directory, keys=open_keys(keys, "operator")) as shown:
+    with Dashboard(
+        str(run_directory),
+        run_directory,
+        keys=open_keys(keys, "operator"),
+        allow_code=named_modules(config),
+    ) as shown:
         announce(shown, opens=None)
         yield

@@ -88,7 +88,7 @@ def run(
     with (
         _chosen(config, config_path, run_dir, resume) as run_dir,
         stop_on_signals(sys.exit) as stop,
-        dashboard_beside(dashboard, run_dir, keys or config.security.keys),
+        dashboard_beside(dashboard, run_dir, keys or config.security.keys, config),
     ):
         result = entry.run(
             config,

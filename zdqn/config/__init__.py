@@ -14,7 +14,7 @@ from zdqn.config.agreement import (
     describe_difference,
     shared_values,
 )
-from zdqn.config.arrived_code import check_code_allowed
+from zdqn.config.arrived_code import check_code_allowed, named_modules
 from zdqn.config.learning_sections import (
     AlgorithmSection,
     EnvironmentSection,
@@ -73,6 +73,7 @@ __all__ = [
     "from_dict",
     "load_config",
     "load_config_with_origins",
+    "named_modules",
     "parse_override",
     "shared_values",
     "to_dict",

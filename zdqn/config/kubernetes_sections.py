@@ -6,8 +6,8 @@ from typing import Annotated
 
 from zdqn.config.section import Section, key
 
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?$"
-_LABEL = r"^([a-z]([-a-z0-9]*[a-z0-9])?)?$"
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti|P|Pi)?\Z"
+_LABEL = r"^([a-z]([-a-z0-9]*[a-z0-9])?)?\Z"  # where $ would let the end of a line pass
 _MOST_NAME = 40
 """Kubernetes makes names of at most 63 letters of it: of pods, and labels with a hash."""
 
@@ -64,7 +64,7 @@ class StoringPodsSection(PodsSection, frozen=True, kw_only=True):
         key(
             "Size of its volume, such as `50Gi`. Empty chooses 10Gi: of the learner always, of the "
             "memory where the replay is kept (`replay.storage`, `replay.snapshot_period_s`).",
-            pattern=rf"^$|{_QUANTITY}",
+            pattern=rf"^\Z|{_QUANTITY}",
         ),
     ] = ""
     storage_class: Annotated[
@@ -95,7 +95,9 @@ class KubernetesSection(Section, frozen=True, kw_only=True):
     ] = ""
     pull_policy: Annotated[
         str,
-        key("`Always`, `IfNotPresent` or `Never`. Empty: as Kubernetes chooses.", pattern=r"^\w*$"),
+        key(
+            "`Always`, `IfNotPresent` or `Never`. Empty: as Kubernetes chooses.", pattern=r"^\w*\Z"
+        ),
     ] = ""
     pull_secrets: Annotated[
         tuple[str, ...], key("Names of Secrets by which the image may be pulled.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from zdqn.config import Config
+from zdqn.config import Config, check_code_allowed
 from zdqn.core.mask_arguments import as_masks
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FileError, UsageError
@@ -23,6 +24,8 @@ from zdqn.records.run_files import RunFiles
 from zdqn.records.run_result import RunResult, run_directory_of
 from zdqn.rl.greedy import Greedy
 from zdqn.roles.building import NetworkFactory, build_network, build_policy
+
+_LOOK = "look first at what it names"
 
 
 class TrainedPolicy:
@@ -189,11 +192,16 @@ class TrainedPolicy:
 
 
 def load_policy(
-    run: RunResult | str | Path, *, network: NetworkFactory | None = None
+    run: RunResult | str | Path,
+    *,
+    network: NetworkFactory | None = None,
+    allow_code: Collection[str] | None = None,
 ) -> TrainedPolicy:
     """Load a trained network to act with.
 
-    Reading a checkpoint takes PyTorch, which is loaded for it; nothing in it is executed. PyTorch's
+    Reading a checkpoint takes PyTorch, which is loaded for it; nothing in it is executed. But a
+    configuration may name code (``network.kind = "module:factory"``), which is run here as it was
+    in training: of a file that is not your own say with `allow_code` what may be. PyTorch's
     threads and random numbers are left as they are. What `zdqn.export` wrote is read without it, if
     it is ONNX, or a small fully connected network.
 
@@ -201,6 +209,8 @@ def load_policy(
         run: what a run gave back, or its folder, for its best network (``best.pt``); a file of
             ``checkpoints/``; or a file that was exported.
         network: makes the network; the one that the run was given, if it was.
+        allow_code: modules of which the run's configuration may name code, for its network or its
+            environment; None trusts it with any.
 
     Returns:
         The policy, which no later training changes.
@@ -208,29 +218,42 @@ def load_policy(
     Raises:
         FileError: when there is no such file, or it cannot be read.
         MismatchError: when it is no checkpoint of this zdqn, or does not fit the network.
-        ConfigError: when a function made the network that is not given.
+        ConfigError: when a function made the network that is not given, or it names code that is
+            not allowed.
     """
+
+    def trust(config: Config) -> None:
+        if allow_code is not None:
+            given = () if network is None else ("network.kind",)
+            whose = f"The configuration in {path}"
+            check_code_allowed(config, allow_code, given=given, whose=whose, instead=_LOOK)
+
     path = checkpoint_of(run)
     if path.suffix in (ONNX, SAFETENSORS):
-        return _load_exported(path, network)
+        return _load_exported(path, network, trust)
     from zdqn.records.checkpoints import load_checkpoint
     from zdqn.rl.torch_policy import TorchPolicy
 
     checkpoint = load_checkpoint(path)
     config, spec = checkpoint.config, checkpoint.spec
+    trust(config)
     policy = TorchPolicy(build_network(config, network, spec))
     policy.load({name: tensor.cpu().numpy() for name, tensor in checkpoint.online.items()})
     return TrainedPolicy(policy, config=config, spec=spec, checkpoint=path)
 
 
-def _load_exported(path: Path, network: NetworkFactory | None) -> TrainedPolicy:
+def _load_exported(
+    path: Path, network: NetworkFactory | None, trust: Callable[[Config], None]
+) -> TrainedPolicy:
     """Load what `zdqn.export` wrote."""
     if path.suffix == ONNX:
         exported = OnnxPolicy(path)
         config, spec = read_about(path, exported.metadata)
+        trust(config)
         return TrainedPolicy(exported, config=config, spec=spec, checkpoint=path)
     arrays, metadata = read_safetensors(path)
     config, spec = read_about(path, metadata)
+    trust(config)
     policy = build_policy(config, network, spec, 1)
     policy.load(arrays)
     return TrainedPolicy(policy, config=config, spec=spec, checkpoint=path)

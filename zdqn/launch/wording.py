@@ -8,18 +8,28 @@ from typing import Any
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3_600, 86_400
 
 
+_LARGEST = 1e300
+"""What a whole number may be to be written as a float: files hold any."""
+
+
 def number(value: Any, form: str = "{:,.0f}", absent: str = "") -> str:
     """Write a number; what is none (yet) becomes `absent`."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         return absent
     return form.format(value)
 
 
 def score(value: Any, form: str = "{}") -> str:
     """Write a return, an evaluation or a goal, such as ``187.2``, ``-21`` or ``1,234,567``."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         return ""
     return form.format(f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}")
+
+
+def _is_number(value: Any) -> bool:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return isinstance(value, float) or abs(value) < _LARGEST
 
 
 def alike(values: Sequence[float]) -> str:
@@ -55,7 +65,7 @@ def rate(per_s: float | None, form: str = "{}/s") -> str:
 
 def duration(seconds: Any) -> str:
     """Write a duration, such as ``12 s``, ``3:05 min``, ``1:02:05 h`` or ``2 d 3:04 h``."""
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float):
+    if not _is_number(seconds) or not abs(seconds) < _LARGEST:
         return ""
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -264,12 +265,29 @@ def read_npz(path: Path) -> ArrayExperience:
             file = np.load(stream, allow_pickle=False)
             if isinstance(file, np.lib.npyio.NpzFile):
                 with file:
+                    _check_size(file.zip)
                     arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except Exception as error:  # noqa: BLE001 - of what is damaged each part has errors of its own
         objects = "it holds Python objects, which are not read, or nothing of NumPy's"
-        arrays, wrong = {}, objects if "pickle" in str(error) else str(error).rstrip(".")
+        said = str(error).rstrip(".") or type(error).__name__
+        arrays, wrong = {}, objects if "pickle" in said else said
     if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise FileError(
             f"Cannot read {path}: {wrong}. It must be a file of numpy.savez, of plain arrays."
         )
     return ArrayExperience(arrays, str(path))
+
+
+def _check_size(archive: zipfile.ZipFile | None) -> None:
+    """Refuse an archive that unpacks to more than this machine can hold: it may be a small file.
+
+    Raises:
+        ValueError: naming both.
+    """
+    there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    unpacked = sum(part.file_size for part in archive.infolist()) if archive is not None else 0
+    if unpacked > there:
+        raise ValueError(
+            f"it unpacks to {unpacked:,} bytes, and this machine has {there:,} bytes of memory; "
+            f"import it in several files"
+        )

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
+
+MOST_BYTES = 64 * 2**20
+"""That one look reads: what is more comes with the next, and a line that is longer is left out."""
 
 
 class FileTail:
@@ -32,13 +37,26 @@ class FileTail:
         self._identity, self._offset = None, 0
 
     def lines(self) -> list[str]:
-        """Give the new lines, without their ends."""
+        """Give the new lines, without their ends; those of `MOST_BYTES` at most."""
         try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
+            data = self._read()
         except OSError:
             return []
         whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
+        self._offset += len(whole) if whole or len(data) < MOST_BYTES else len(data)
         return whole.decode(errors="replace").splitlines()
+
+    def _read(self) -> bytes:
+        """Read what was added; nothing of what is no file, as a folder may be somebody else's.
+
+        A pipe is not waited for, and a device, which may have no end, not read.
+        """
+        descriptor = os.open(self._path, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                return b""
+            with os.fdopen(descriptor, "rb", closefd=False) as file:
+                file.seek(self._offset)
+                return file.read(MOST_BYTES)
+        finally:
+            os.close(descriptor)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -122,6 +123,26 @@ class RunFiles:
         return [*there, *self.event_files(), *sorted(self.checkpoints.glob("update-*.pt"))]
 
 
+_MOST_BYTES = 16 * 2**20
+"""That a file of a run may have which is read as a whole, with room to spare."""
+
+
+def is_plain(path: Path, most_bytes: int = _MOST_BYTES) -> bool:
+    """Whether a file can be read as a whole: a folder may be somebody else's.
+
+    A pipe would be waited for, for ever, and a device may have no end.
+
+    Args:
+        path: of the file.
+        most_bytes: that it may have.
+
+    Raises:
+        OSError: when it is not there.
+    """
+    found = path.stat()
+    return stat.S_ISREG(found.st_mode) and found.st_size <= most_bytes
+
+
 def read_summary(run_directory: Path) -> dict[str, Any]:
     """Read a run's ``summary.json``.
 
@@ -133,10 +154,14 @@ def read_summary(run_directory: Path) -> dict[str, Any]:
     """
     path = RunFiles(run_directory).summary
     try:
-        summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if not is_plain(path):
+            raise ValueError(f"it is no plain file of at most {_MOST_BYTES:,} bytes")
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(summary, dict):
+            raise ValueError("it holds no JSON object")
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise FileError(f"Cannot read {path}: {error}.") from error
     return summary
 

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
+import socket
+import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from socketserver import ThreadingMixIn
 from typing import TYPE_CHECKING, Any
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from zdqn.closing import Closing
 from zdqn.config import Config
@@ -24,6 +29,11 @@ logger = logging.getLogger("zdqn.learner")
 _KEY = "sinks.prometheus"
 _EXAMPLE = "127.0.0.1:9464"
 _LARGEST_PORT = 65_535
+
+MOST_AT_ONCE = 16
+"""Questions that are answered at the same time; who asks beyond that is turned away."""
+PATIENCE_S = 5.0
+"""Seconds in which something of a question has to come."""
 
 
 def parse_place(text: str, *, insecure: bool) -> Address:
@@ -82,6 +92,51 @@ def open_endpoint(
         yield {"metrics": endpoint.url}
 
 
+class _Question(WSGIRequestHandler):
+    timeout = PATIENCE_S
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing: it is asked every few seconds."""
+
+
+class BoundedServer(ThreadingMixIn, WSGIServer):
+    """Answers `MOST_AT_ONCE` at a time, each in a thread, and nobody who takes long to ask.
+
+    It lives in the process that learns, whose threads and open files are not for whoever connects.
+
+    Args:
+        place: where it listens.
+
+    Raises:
+        OSError: when it cannot.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, place: Address) -> None:
+        self.address_family = socket.AF_INET6 if place.is_ipv6 else socket.AF_INET
+        self._room = threading.BoundedSemaphore(MOST_AT_ONCE)
+        super().__init__((place.host, place.port), _Question)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread; or end the connection, where enough are answered already."""
+        if self._room.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, in the thread that is there for it."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._room.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say where it can be looked for what went wrong; who asked has gone, mostly."""
+        logger.debug("a question for metrics was not answered: %r", sys.exception())
+
+
 class MetricsEndpoint(Closing):
     """Serves ``/metrics`` in a thread.
 
@@ -98,14 +153,19 @@ class MetricsEndpoint(Closing):
     """
 
     def __init__(self, place: Address, metrics: Callable[[], Iterator[Metric]]) -> None:
-        from prometheus_client import CollectorRegistry, start_http_server
+        from prometheus_client import CollectorRegistry, make_wsgi_app
 
         registry = CollectorRegistry()
         registry.register(_Telling(metrics))
         try:
-            self._server, self._thread = start_http_server(place.port, place.host, registry)
+            self._server = BoundedServer(place)
         except OSError as error:
             raise _refused(place, error) from error
+        self._server.set_app(make_wsgi_app(registry))
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, name="zdqn-metrics", daemon=True
+        )
+        self._thread.start()
         port = self._server.server_port
         host = f"[{place.host}]" if place.is_ipv6 else place.host
         self.url = f"http://{host}:{port}/metrics"

@@ -77,3 +77,27 @@ def test_of_too_many_runs_the_newest_are_shown(make, monkeypatch):
     for age in range(4):
         make(f"run-{age}", age=age)
     assert [row["name"] for row in EarlierRuns(own).describe()] == ["run-0", "run-1"]
+
+
+@pytest.mark.parametrize("name", ["config.toml", "summary.json", "metrics.jsonl"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_folder_of_somebody_else_makes_nobody_wait(make, name, kind):
+    own, other = make("own"), make("other")
+    (other / name).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(other / name)
+    else:
+        (other / name).symlink_to("/dev/zero")
+    runs = EarlierRuns(own)
+    for row in runs.describe():
+        assert runs.series(row["key"]) is not None
+
+
+@pytest.mark.parametrize(
+    "summary", ["[]", "null", '{"wall_s": NaN}', f'{{"wall_s": 1{"0" * 400}}}']
+)
+def test_a_summary_that_no_run_has_written_hides_no_other_run(make, summary):
+    own, other = make("own"), RunFiles(make("other"))
+    make("third")
+    other.summary.write_text(summary)
+    assert len(EarlierRuns(own).describe()) == 2

@@ -18,6 +18,12 @@ from zdqn.experiments.dashboard.sprite_sheet import Reel
 from zdqn.records.run_files import RunFiles
 
 ROOT = Path(__file__).parents[3]
+OURS = "tests.experiments.dashboard.drawn"
+
+
+def film(checkpoint, *words, cwd=ROOT):
+    argv = [sys.executable, "-P", "-m", "zdqn.experiments.dashboard.film_child", str(checkpoint)]
+    return subprocess.run([*argv, *words], capture_output=True, check=True, cwd=cwd, timeout=100)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +46,7 @@ def trained(tmp_path_factory):
 
 
 def test_an_episode_is_played_and_each_frame_kept(trained):
-    played = play_episode(trained.best, seed=0)
+    played = play_episode(trained.best, seed=0, allow_code=[OURS])
     sheet = played.sheet
     assert sheet.frames == DrawnEnv.STEPS + 1
     assert (sheet.height, sheet.width) == (6, 8)
@@ -52,14 +58,13 @@ def test_an_episode_is_played_and_each_frame_kept(trained):
 
 
 def test_an_episode_that_takes_too_long_is_shown_as_far_as_it_went(trained):
-    played = play_episode(trained.best, seed=0, plays_for_s=-1.0)
+    played = play_episode(trained.best, seed=0, allow_code=[OURS], plays_for_s=-1.0)
     assert played.sheet.frames >= 1
     assert "cut there" in played.told
 
 
 def test_the_process_gives_a_header_and_a_picture_though_the_environment_prints(trained):
-    argv = [sys.executable, "-m", "zdqn.experiments.dashboard.film_child", str(trained.best), "0"]
-    done = subprocess.run(argv, capture_output=True, check=True, cwd=ROOT, timeout=100)
+    done = film(trained.best, "0", OURS)
     line, _, image = done.stdout.partition(b"\n")
     header = json.loads(line)
     assert header["frames"] == DrawnEnv.STEPS + 1
@@ -69,9 +74,23 @@ def test_the_process_gives_a_header_and_a_picture_though_the_environment_prints(
 
 
 def test_the_process_says_why_it_cannot_play(tmp_path):
-    argv = [sys.executable, "-m", "zdqn.experiments.dashboard.film_child", str(tmp_path / "x"), "0"]
-    done = subprocess.run(argv, capture_output=True, check=True, cwd=ROOT, timeout=100)
+    done = film(tmp_path / "x", "0")
     assert "x" in json.loads(done.stdout)["why"]
+
+
+def test_whose_code_nobody_has_allowed_is_not_run_by_who_looks(trained):
+    done = film(trained.best, "0")
+    assert f"--allow-code {OURS}" in json.loads(done.stdout)["why"]
+    assert b"printed by the environment" not in done.stderr
+
+
+def test_no_file_where_it_begins_stands_for_a_library(trained, tmp_path):
+    """A folder that one looks at from within may hold a `gymnasium.py`."""
+    for library in ("gymnasium", "numpy", "msgspec", "torch"):
+        (tmp_path / f"{library}.py").write_text("raise SystemExit('run from a run\\'s folder')\n")
+    done = film(trained.best, "0", cwd=tmp_path)
+    assert "--allow-code" in json.loads(done.stdout)["why"]
+    assert b"run from a run" not in done.stderr
 
 
 def test_an_environment_that_draws_nothing_is_refused():

@@ -66,6 +66,14 @@ def play(maker):
         maker.advance()
 
 
+def test_what_plays_takes_no_module_from_where_it_begins_and_is_told_what_is_allowed(maker, files):
+    files.best.write_bytes(b"1")
+    maker._allow_code = ("my_envs",)
+    play(maker)
+    assert maker.begun[0][1:3] == ["-P", "-m"]
+    assert maker.begun[0][-1] == "my_envs"
+
+
 def test_nothing_is_played_before_there_are_weights(maker):
     play(maker)
     assert maker.film is None

@@ -4,6 +4,7 @@ import re
 import tomllib
 
 import click
+import msgspec
 import pytest
 
 from tests.launch.kubernetes.plans import SECRETS, container_of, plan, pod_of, printed
@@ -11,6 +12,7 @@ from zdqn import errors
 from zdqn.cli.application import application
 from zdqn.config import load_config, to_toml
 from zdqn.config.cluster_sections import ClientsSection, ServerSection
+from zdqn.config.kubernetes_sections import KubernetesSection
 from zdqn.launch.kubernetes.manifests import HOPELESS, write_manifests
 from zdqn.launch.plan import RESTARTABLE_EXIT_CODES
 
@@ -289,3 +291,10 @@ def test_the_configuration_stands_there_to_be_read():
     text = write_manifests(plan(), None, log_level="info")
     assert "  run.toml: |\n    [run]\n    seed = 0\n" in text
     assert tomllib.loads(to_toml(plan().config))["run"]["seed"] == 0
+
+
+@pytest.mark.parametrize("key", ["name", "namespace", "pull_policy"])
+def test_the_end_of_a_line_is_no_part_of_a_name(key):
+    """It would end the comment in which the name stands, and be YAML from there on."""
+    with pytest.raises(msgspec.ValidationError, match="regex"):
+        msgspec.convert({"image": "zdqn:1", key: "prod\n"}, KubernetesSection)

@@ -97,3 +97,15 @@ def test_a_file_system_is_that_of_the_nearest_mount(tmp_path):
     assert file_system_of(tmp_path / "a b" / "x", mounts) == "lustre"
     assert file_system_of(Path("/"), mounts) == "ext4"
     assert file_system_of(Path("/"), tmp_path / "no") == ""
+
+
+def test_a_folder_that_others_can_write_to_is_refused_for_what_they_could_put_there(
+    slurm, tmp_path
+):
+    directory = tmp_path / "run"
+    directory.mkdir(mode=0o700)
+    assert bad(look(tmp_path)) == []
+    directory.chmod(0o777)
+    (folder,) = (one for one in look(tmp_path) if one.host == "folder")
+    assert (folder.verdict, folder.exit_code) == ("bad", 77)
+    assert f"chmod go-w {directory}" in folder.remedy

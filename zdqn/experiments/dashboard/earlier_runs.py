@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import stat
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,12 @@ from zdqn.launch.lines import printable
 from zdqn.launch.run_view import RunPlan
 from zdqn.launch.summary import describe_end
 from zdqn.launch.wording import duration, number, score
-from zdqn.records.run_files import RunFiles, read_summary
+from zdqn.records.run_files import RunFiles, is_plain, read_summary
 from zdqn.records.run_series import Series, SeriesReader
 
 MOST_RUNS = 100
+_MOST_LOOKS = 16
+"""At the files of a run, each of which has an end."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,15 @@ class EarlierRuns:
     def series(self, key: str) -> Series | None:
         """Read the curves of a run; None if no run that was described has this key."""
         known = self._known.get(key)
-        return None if known is None else SeriesReader(known.path).read()
+        if known is None:
+            return None
+        reader = SeriesReader(known.path)
+        series = reader.read()
+        for _ in range(_MOST_LOOKS - 1):
+            before, series = series, reader.read()
+            if series.version == before.version:
+                break
+        return series
 
 
 def _changed_ns(path: Path) -> int | None:
@@ -71,14 +82,17 @@ def _changed_ns(path: Path) -> int | None:
     files = RunFiles(path)
     for file in (files.metrics, files.summary):
         with suppress(OSError):
-            return file.stat().st_mtime_ns
+            found = file.stat()
+            if stat.S_ISREG(found.st_mode):
+                return found.st_mtime_ns
     return None
 
 
 def _row(path: Path) -> dict[str, Any]:
     environment, summary = "", {}
-    with suppress(ZdqnError):
-        environment = RunPlan.named(load_config(RunFiles(path).config)).environment
+    with suppress(ZdqnError, OSError):
+        if is_plain(RunFiles(path).config):
+            environment = RunPlan.named(load_config(RunFiles(path).config)).environment
     with suppress(ZdqnError):
         summary = read_summary(path)
     return {

@@ -1,8 +1,8 @@
 """A process that plays one episode with stored weights, and gives its frames as one picture.
 
 It has the least claim to the processor that there is, ends by itself after a while, and never
-writes to the run's folder: ``python -m zdqn.experiments.dashboard.film_child CHECKPOINT SEED``
-writes a line of JSON to standard output, and the picture as PNG behind it.
+writes to the run's folder: ``python -P -m zdqn.experiments.dashboard.film_child CHECKPOINT SEED
+MODULE...`` writes a line of JSON to standard output, and the picture as PNG behind it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -84,23 +85,31 @@ class PlayedEpisode(NamedTuple):
     told: str
 
 
-def play_episode(checkpoint: Path, *, seed: int, plays_for_s: float = PLAYS_FOR_S) -> PlayedEpisode:
+def play_episode(
+    checkpoint: Path,
+    *,
+    seed: int,
+    allow_code: Collection[str] = (),
+    plays_for_s: float = PLAYS_FOR_S,
+) -> PlayedEpisode:
     """Play one episode as an evaluator of the run does, and keep its frames.
 
     Args:
         checkpoint: a file with weights.
         seed: of the environment.
+        allow_code: modules of which the run's configuration may name code.
         plays_for_s: after which it is cut.
 
     Raises:
-        ZdqnError: when it cannot be played, or is not drawn.
+        ZdqnError: when it cannot be played, is not drawn, or names code that is not allowed: who
+            looks at a run has not asked for its code to be run.
     """
     from zdqn.core.evaluation import evaluate
     from zdqn.envs import close_environments
     from zdqn.records.given_functions import check_environment_is_given
 
     with one_thread():
-        policy = load_policy(checkpoint)
+        policy = load_policy(checkpoint, allow_code=allow_code)
         check_environment_is_given(policy.config, None)
         reel = Reel()
         tap = {"name": _WRAPPER, "kwargs": {"reel": reel}}
@@ -132,14 +141,15 @@ def _without(why: str) -> FilmHeader:
 
 def main() -> None:
     """Play what the command line names, and write it to standard output."""
-    checkpoint, seed = Path(sys.argv[1]), int(sys.argv[2])
+    checkpoint, seed, *allow_code = Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]
+    sys.path.append("")  # behind all others, so that no file of a run's folder stands for a library
     signal.alarm(ENDS_AFTER_S)
     os.nice(_LEAST_CLAIM)
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # environments print
     image = b""
     try:
-        played = play_episode(checkpoint, seed=seed)
+        played = play_episode(checkpoint, seed=seed, allow_code=allow_code)
         sheet = played.sheet
         image = encode_png(sheet.pixels)
         header = FilmHeader(

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -53,6 +53,7 @@ class FilmMaker(Closing):
 
     Args:
         directory: of the run.
+        allow_code: modules of which the run's configuration may name code.
         clock: seconds that never go back.
 
     Attributes:
@@ -60,8 +61,15 @@ class FilmMaker(Closing):
         why: why there is none, or no newer one; "" if there is.
     """
 
-    def __init__(self, directory: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        allow_code: Collection[str] = (),
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._files = RunFiles(directory)
+        self._allow_code = tuple(allow_code)
         self._clock = clock
         self.film: Film | None = None
         self.why = _BEGINS
@@ -96,7 +104,7 @@ class FilmMaker(Closing):
             self.why = "An episode is being played. Training comes first, so it may take a while."
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own module, and a path
-                [sys.executable, "-m", _MODULE, str(path.absolute()), "0"],
+                [sys.executable, "-P", "-m", _MODULE, str(path.absolute()), "0", *self._allow_code],
                 stdin=subprocess.DEVNULL,
                 stdout=self._output,
                 stderr=subprocess.DEVNULL,

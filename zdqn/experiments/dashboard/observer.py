@@ -21,7 +21,7 @@ from zdqn.launch.run_view import RunPlan, RunView
 from zdqn.launch.run_watch import RunWatch
 from zdqn.launch.summary import describe_end
 from zdqn.launch.wording import duration, number
-from zdqn.records.run_files import RunFiles, read_summary, was_killed
+from zdqn.records.run_files import RunFiles, is_plain, read_summary, was_killed
 from zdqn.records.run_history import History
 from zdqn.records.run_lock import describe_holder
 from zdqn.records.run_series import Series, SeriesReader, SeriesTables
@@ -168,6 +168,8 @@ class RunObserver:
         path = RunFiles(self.directory).config
         try:
             stat = path.stat()
+            if not is_plain(path):
+                return
         except OSError:
             return
         key = stat.st_mtime_ns, stat.st_size

@@ -6,6 +6,7 @@ import errno
 import socket
 import threading
 import webbrowser
+from collections.abc import Collection
 from pathlib import Path
 
 from zdqn.closing import Closing
@@ -36,6 +37,7 @@ class Dashboard(Closing):
         bind: ``HOST:PORT``, port 0 for a free one; None for `USUAL_BIND`.
         keys: an operator's, where servers have keys.
         film: whether an episode is played now and then.
+        allow_code: modules of which the run's configuration may name code, to play it.
 
     Attributes:
         url: to open, with the token if there is one.
@@ -54,10 +56,12 @@ class Dashboard(Closing):
         bind: str | None = None,
         keys: RoleKeys | None = None,
         film: bool = True,
+        allow_code: Collection[str] = (),
     ) -> None:
         try:
             import uvicorn
 
+            from zdqn.experiments.dashboard.bounded_connections import BoundedConnection
             from zdqn.experiments.dashboard.live import LiveRun
             from zdqn.experiments.dashboard.web_app import build_app
         except ImportError as error:
@@ -68,7 +72,9 @@ class Dashboard(Closing):
         self.has_token = token is not None
         self.url = str(address.advertised()).replace("tcp://", "http://") + "/"
         self.url += f"?token={token}" if token is not None else ""
-        films = FilmMaker(directory) if film and directory is not None else None
+        films = None
+        if film and directory is not None:
+            films = FilmMaker(directory, allow_code=allow_code)
         self._observer = RunObserver(target, directory, keys=keys, films=films)
         self._live = LiveRun(self._observer)
         app = build_app(
@@ -82,7 +88,7 @@ class Dashboard(Closing):
                 access_log=False,  # it would hold the token
                 server_header=False,
                 loop="asyncio",
-                http="h11",
+                http=BoundedConnection,
                 ws="none",
                 lifespan="on",
                 timeout_graceful_shutdown=_GRACE_S,

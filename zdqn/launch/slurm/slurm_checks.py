@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from zdqn.errors import ConfigError, FileError, MismatchError, ZdqnError, did_you_mean
+from zdqn.errors import (
+    ConfigError,
+    FileError,
+    MismatchError,
+    NotAllowedError,
+    ZdqnError,
+    did_you_mean,
+)
 from zdqn.launch.cluster.preflight import HostFinding
 from zdqn.launch.cluster.versions import zdqn_version
 from zdqn.launch.shell_words import setup_line, shell_path
@@ -136,6 +144,17 @@ def _folder(directory: Path) -> Iterator[HostFinding]:
             f"{there} is not writable, and {directory} would be there",
             "Give another --run-dir, on a file system that all nodes see.",
             FileError.exit_code,
+        )
+        return
+    found = directory.stat() if directory.exists() else None
+    if found is not None and (found.st_uid != os.geteuid() or found.st_mode & stat.S_IWOTH):
+        yield HostFinding(
+            "folder",
+            "bad",
+            f"{directory} is another user's, or others can write to it: what they put in the place "
+            f"of its batch files would run as yours",
+            f"`chmod go-w {directory}` if it is yours, or give another --run-dir.",
+            NotAllowedError.exit_code,
         )
         return
     kind = file_system_of(there, Path("/proc/self/mounts"))
