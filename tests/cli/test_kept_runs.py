@@ -49,7 +49,7 @@ def test_one_whose_servers_are_dead_is_ended_by_its_hosts(kept):
     os.kill(told["processes"]["learner"][0], signal.SIGKILL)
     (kept / "endpoints.json").write_text('{"learner": {"model": "tcp://127.0.0.1:9"}}')
     stopped = invoke("stop", kept)
-    assert "asked its hosts to end what they keep" in stopped.output
+    assert "asked a to end what they keep" in stopped.output
     assert stopped.exit_code == 137, stopped.output
     assert "learner ended with SIGKILL" in stopped.output
     assert agents_of(kept) == []
@@ -69,6 +69,7 @@ def test_one_whose_role_stays_dead_tells_so_when_it_has_ended(tmp_path):
             assert ended.exit_code == 137, ended.output
             assert "evaluator-0@a ended with SIGKILL" in ended.output
             assert "zdqn stop by" in ended.output
+            assert f"run directory     {directory}" in ended.output
     finally:
         for identity in agents_of(directory):
             os.kill(identity[0], signal.SIGKILL)

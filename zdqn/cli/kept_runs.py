@@ -55,8 +55,8 @@ def fetch_kept_results(directory: Path) -> dict[str, int]:
     ends = try_to_collect(directory, _say)
     if ends is None:
         _say(
-            f"warning: not all hosts of {directory} answer: what follows is what was copied here "
-            f"before, and the exit code does not tell how its roles ended."
+            f"warning: not all hosts of {directory} answer: what follows is what could be copied "
+            f"here, and the exit code does not tell how its roles ended."
         )
     return ends or {}
 

@@ -13,6 +13,7 @@ from zdqn.cli.closing_words import say
 from zdqn.cli.signals import stop_on_signals
 
 ReadLog: TypeAlias = Callable[[str, int, int], dict[str, Any]]
+MainLogs: TypeAlias = Callable[[], list[str]]
 _PERIOD_S = 0.5
 
 
@@ -31,7 +32,7 @@ def logs(run_dir: Path | None, roles: tuple[str, ...], follow: bool, lines: int)
     directory = _directory(run_dir)
     with ExitStack() as stack:
         names, main, read = _logs_of(directory, stack)
-        chosen = [_known(role, names) for role in roles] or main
+        chosen = [_known(role, names) for role in roles] or main()
         ends = {name: _show(name, read(name, -1, lines), chosen) for name in chosen}
         if follow:
             stop = stack.enter_context(stop_on_signals())
@@ -39,8 +40,8 @@ def logs(run_dir: Path | None, roles: tuple[str, ...], follow: bool, lines: int)
                 ends = {name: _show(name, read(name, end, 0), chosen) for name, end in ends.items()}
 
 
-def _logs_of(directory: Path, stack: ExitStack) -> tuple[list[str], list[str], ReadLog]:
-    """Give the names of a run's logs, those to show if none is named, and what reads one."""
+def _logs_of(directory: Path, stack: ExitStack) -> tuple[list[str], MainLogs, ReadLog]:
+    """Give the names of a run's logs, what names those to show, and what reads one."""
     from zdqn.errors import UsageError
     from zdqn.launch import keepers
     from zdqn.launch.cluster.rotated_log import read_log
@@ -49,7 +50,7 @@ def _logs_of(directory: Path, stack: ExitStack) -> tuple[list[str], list[str], R
     if keepers.is_kept(directory):
         visit = stack.enter_context(keepers.visit(directory, _say))
         if names := visit.log_names():
-            return names, visit.main_logs(), visit.read_log
+            return names, visit.main_logs, visit.read_log
     files = RunFiles(directory)
     names = sorted(path.stem for path in files.logs.glob("*.log"))
     if not names:
@@ -58,7 +59,7 @@ def _logs_of(directory: Path, stack: ExitStack) -> tuple[list[str], list[str], R
             f"a role that was started alone logs to its own terminal, and jobs of Slurm from when "
             f"they begin (`zdqn status {directory}`)."
         )
-    return names, names, lambda name, begin, tail: read_log(files.log_of(name), begin, tail)
+    return names, lambda: names, lambda name, begin, tail: read_log(files.log_of(name), begin, tail)
 
 
 def _known(role: str, names: Sequence[str]) -> str:

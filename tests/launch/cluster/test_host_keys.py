@@ -3,7 +3,7 @@
 import pytest
 
 from zdqn.errors import NotAllowedError
-from zdqn.launch.cluster.host_keys import lists_of, make_host_keys, put_host_keys
+from zdqn.launch.cluster.host_keys import hosts_in, lists_of, make_host_keys, put_host_keys
 from zdqn.wire.keys.allow_list import KeyRole
 from zdqn.wire.keys.key_folder import KeyFolder
 from zdqn.wire.keys.role_keys import open_keys
@@ -42,6 +42,17 @@ def test_every_role_finds_what_it_needs_and_no_secret_has_travelled(tmp_path):
     assert not any(secret.split()[1] in told for secret in secrets)
     for path in tmp_path.rglob("*"):
         assert path.stat().st_mode & 0o077 == 0
+
+
+def test_what_hosts_have_made_is_read_back_from_the_lists_of_a_server(tmp_path):
+    roles: dict[str, list[KeyRole]] = {"m": ["learner", "collector"], "c.lab": ["collector"]}
+    lines = {host: make_host_keys(tmp_path / host, asked) for host, asked in roles.items()}
+    put_host_keys(tmp_path / "m", {}, lists_of(lines))
+    found = hosts_in(tmp_path / "m")
+    assert lists_of(found) == lists_of(lines)
+    assert {host: set(told) for host, told in found.items()} == {
+        host: set(asked) for host, asked in roles.items()
+    }
 
 
 def test_keys_that_are_there_stay(tmp_path):

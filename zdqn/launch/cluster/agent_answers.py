@@ -12,7 +12,7 @@ from typing import Any
 from zdqn.errors import ProtocolError, RoleFailedError
 from zdqn.launch.cluster.agent_place import AgentPlace
 from zdqn.launch.cluster.host_checks import Doorkeeper, look_at_host, try_to_reach
-from zdqn.launch.cluster.host_keys import make_host_keys, put_host_keys
+from zdqn.launch.cluster.host_keys import hosts_in, make_host_keys, put_host_keys
 from zdqn.launch.cluster.replay_need import ReplayNeed
 from zdqn.launch.cluster.rotated_log import read_log
 from zdqn.launch.cluster.run_mirror import read_news
@@ -47,6 +47,7 @@ class AgentAnswers:
             "keep": keep,
             "make_keys": self._make_keys,
             "put_keys": self._put_keys,
+            "let_in": self._let_in,
             "read_news": self._read_news,
         }
 
@@ -109,6 +110,9 @@ class AgentAnswers:
 
     def _put_keys(self, publics: dict[str, str], allowed: dict[str, list[str]]) -> None:
         put_host_keys(self._here().keys, publics, allowed)
+
+    def _let_in(self) -> dict[str, dict[str, str]]:
+        return hosts_in(self._here().keys)
 
     def _read_news(self, known: dict[str, list[int]]) -> dict[str, dict[str, Any]]:
         return read_news(self._here().directory, known)

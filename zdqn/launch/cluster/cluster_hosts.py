@@ -121,8 +121,10 @@ class ClusterHosts(Closing):
         """Ask the agent of a host.
 
         Raises:
-            ZdqnError: what it says instead.
+            ZdqnError: what it says instead, or why the host could not be opened.
         """
+        if host in self.failed:
+            raise self.failed[host]
         return self._sessions[host].ask(question, arguments, ANSWER_S)
 
     def answers(self, host: str) -> bool:

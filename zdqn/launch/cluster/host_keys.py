@@ -81,6 +81,19 @@ def lists_of(lines: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
     }
 
 
+def hosts_in(folder: Path) -> dict[str, dict[str, str]]:
+    """Read from a server's lists what hosts have made: what `lists_of` was given.
+
+    Raises:
+        ZdqnError: when they cannot be read.
+    """
+    found: dict[str, dict[str, str]] = {}
+    for public, caller in KeyFolder(folder).allowed().callers.items():
+        role, _, host = caller.name.partition("@")
+        found.setdefault(host, {})[role] = format_line(public, caller.name)
+    return found
+
+
 def _named(line: str, name: str) -> str:
     """Give a line of a list under a name by which a host can be found again."""
     return format_line(bytes.fromhex(line.split()[0]), name)

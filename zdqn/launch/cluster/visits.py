@@ -11,7 +11,7 @@ from typing import Any
 
 from zdqn.closing import Closing
 from zdqn.errors import PeerUnavailableError, UsageError, ZdqnError
-from zdqn.launch.cluster.cluster_hosts import ClusterHosts
+from zdqn.launch.cluster.cluster_hosts import ClusterHosts, together
 from zdqn.launch.cluster.cluster_placement import ClusterPlacement
 from zdqn.launch.cluster.cluster_record import ClusterRecord, read_record, write_record
 from zdqn.launch.cluster.connecting import use_for
@@ -27,45 +27,55 @@ _AGENT = "agent"
 class Visit(Closing):
     """A look at the hosts of a run that its agents keep.
 
+    A host that cannot be reached hinders only what is asked of it.
+
     Args:
         directory: of the run on this machine.
         say: told what a person should know.
 
     Raises:
         FileError: when it is no run of `zdqn launch`.
-        ZdqnError: when a host cannot be reached.
+        ZdqnError: when no host can be reached.
     """
 
     def __init__(self, directory: Path, say: Callable[[str], None]) -> None:
         self._directory = directory.absolute()
         self._say = say
         self.record = read_record(self._directory)
-        self._hosts = self._open(self.record, "visit")
+        self._hosts = self._open(self.record)
 
-    def _open(self, record: ClusterRecord, errand: Any) -> ClusterHosts:
+    def _open(self, record: ClusterRecord) -> ClusterHosts:
         hosts = ClusterHosts(
             record.plan,
             run=record.run,
             directory=self._directory,
             use=use_for(record.plan, local=record.local),
             secure=record.secure,
-            errand=errand,
+            errand="visit",
             say=self._say,
         )
         try:
-            hosts.open()
+            hosts.open_what_can_be()
+            if len(hosts.failed) == len(record.plan.hosts):
+                raise together(hosts.failed)
         except BaseException:
             hosts.close()
             raise
         return hosts
+
+    def _is_away(self, host: str) -> bool:
+        return host in self._hosts.failed
 
     def log_names(self) -> list[str]:
         """Name the logs that there are: of every process."""
         return [process.name for process in self.record.plan.processes]
 
     def main_logs(self) -> list[str]:
-        """Name those in which each line stands once: all of them."""
-        return self.log_names()
+        """Name those in which each line stands once: all that can be read."""
+        for error in self._hosts.failed.values():
+            self._say(f"warning: {error}")
+        plan = self.record.plan
+        return [process.name for process in plan.processes if not self._is_away(process.host)]
 
     def read_log(self, name: str, begin: int, tail: int) -> dict[str, Any]:
         """Read what has come to the log of a process; see `zdqn.launch.cluster.rotated_log`."""
@@ -107,7 +117,8 @@ class Visit(Closing):
         if addition.host in before.hosts:
             raise UsageError(
                 f"--add is {text}, but the agent of {addition.host} keeps what it has, as the run "
-                f"was launched with --detach. Give another host, or another name of this one."
+                f"was launched with --detach. Give another host, or take this one out first: "
+                f"`zdqn launch --remove {addition.host} {self._directory}`."
             )
         plan = extend_plan(before, addition)
         more = plan.processes[len(before.processes) :]
@@ -148,16 +159,18 @@ class Visit(Closing):
         return hosts
 
     def _lines(self) -> dict[str, dict[str, str]]:
-        """Read which keys the hosts have made."""
+        """Read which keys the hosts have made; of one that is away, which are let in."""
         if not self.record.secure:
             return {}
         plan = self.record.plan
+        learner = plan.host_of("learner").name
+        let_in = self._hosts.ask(learner, "let_in", {}) if self._hosts.failed else {}
         return {
-            host: self._hosts.ask(
+            host: let_in.get(host, {}) if self._is_away(host) else self._hosts.ask(
                 host, "make_keys", {"roles": sorted({p.role for p in plan.on(host)})}
             )
             for host in plan.hosts
-        }
+        }  # fmt: skip
 
     def _put_lists(self, lines: Mapping[str, Mapping[str, str]]) -> None:
         self._hosts.put_lists(lines)
@@ -171,12 +184,17 @@ class Visit(Closing):
         plan = self.record.plan
         less = plan.without(host)
         names = ", ".join(process.name for process in plan.on(host))
-        self._signal(host, _AGENT, signal.SIGTERM)
+        away = self._is_away(host)
+        if not away:
+            self._signal(host, _AGENT, signal.SIGTERM)
         if self.record.secure:
             lines = {name: told for name, told in self._lines().items() if name != host}
             self._put_lists(lines)
         self._remember(replace(self.record, plan=less))
-        return f"removed {host}, with {names}; its keys are let in no more"
+        said = f"removed {host}, with {names}"
+        if away:
+            said += "; it does not answer: what goes on there was not told to end"
+        return f"{said}; its keys are let in no more" if self.record.secure else said
 
     def _remember(self, record: ClusterRecord) -> None:
         self.record = record
@@ -186,12 +204,15 @@ class Visit(Closing):
 
     def end_agents(self) -> str:
         """Have every agent end what it keeps, for a run whose servers do not answer; say so."""
-        for host in self.record.plan.hosts:
+        hosts = self.living()
+        for host in hosts:
             self._signal(host, _AGENT, signal.SIGTERM)
-        return "its servers do not answer; asked its hosts to end what they keep"
+        if not hosts:
+            return "its servers do not answer, and no host that does keeps anything of it any more"
+        return f"its servers do not answer; asked {', '.join(hosts)} to end what they keep"
 
     def wait_for_the_end(self, timeout_s: float) -> bool:
-        """Wait until no agent keeps anything any more; whether that came to be."""
+        """Wait until no agent that answers keeps anything; whether that came to be."""
         pause = threading.Event()
         waited_s = 0.0
         while self.living():
@@ -202,11 +223,22 @@ class Visit(Closing):
         return True
 
     def living(self) -> list[str]:
-        """Name the hosts whose agents keep something."""
-        return [host for host in self.record.plan.hosts if self._look(host)["lives"]]
+        """Name the hosts that answer, and whose agents keep something."""
+        hosts = [host for host in self.record.plan.hosts if not self._is_away(host)]
+        return [host for host in hosts if self._look(host)["lives"]]
 
     def ends(self) -> dict[str, int]:
-        """Give the exit code of each process that has ended, minus the signal that ended it."""
+        """Give the exit code of each process that has ended, minus the signal that ended it.
+
+        Raises:
+            ZdqnError: when a host cannot be reached: what goes on there is not known.
+        """
+        if away := self._hosts.failed:
+            error = together(away)
+            raise type(error)(
+                f"{error} Whether something of the run goes on there is not known. `zdqn stop "
+                f"{self._directory}` ends it, when it can be reached."
+            )
         return {
             name: int(code)
             for host in self.record.plan.hosts
