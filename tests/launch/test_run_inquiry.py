@@ -1,10 +1,13 @@
 """Which run is meant, where its servers are, and what they answer."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.launch.cluster.clusters import small_plan
 from zdqn.errors import FileError, PeerUnavailableError, UsageError
+from zdqn.launch.cluster.cluster_record import ClusterRecord, write_record
 from zdqn.launch.run_inquiry import (
     ask_servers,
     directory_of_target,
@@ -67,4 +70,11 @@ def test_keys_and_plan_come_from_the_runs_own_configuration(tmp_path, monkeypatc
     assert asked == [
         (None, "operator"), ("/lab/keys", "operator"), (Path("other"), "operator")
     ]  # fmt: skip
+    assert plan_of(tmp_path).environment == "Acrobot-v1"
+
+
+def test_what_hosts_keep_has_a_plan_before_its_files_are_here(tmp_path):
+    plan = small_plan()
+    config = plan.config.replace("environment.id", "Acrobot-v1")
+    write_record(tmp_path, ClusterRecord(replace(plan, config=config), "run", detached=True))
     assert plan_of(tmp_path).environment == "Acrobot-v1"

@@ -13,6 +13,7 @@ from zdqn.launch.lines import ASCII, text_of, width_of
 from zdqn.launch.run_view import RunView
 from zdqn.launch.screen import LEAST_WIDTH
 from zdqn.launch.top_page import draw_top
+from zdqn.records.run_history import History
 from zdqn.wire.status import MemoryStatus
 
 
@@ -91,6 +92,13 @@ def test_two_curves_are_beside_each_other_where_there_is_room(width, beside):
     lines = drawn(training(), width, height=70)
     assert any("return  " in line and "evaluation  " in line for line in lines) == beside
     assert sum("█" in line for line in lines) >= 3
+
+
+def test_curves_without_a_past_leave_no_empty_lines():
+    lines = drawn(replace(training(), history=History()), height=70)
+    at = [number for number, line in enumerate(lines) if line.startswith(("return", "evaluation"))]
+    assert at == [at[0], at[0] + 1]
+    assert "187.2" in lines[at[0]]
 
 
 def test_curves_become_a_line_each_where_the_terminal_is_low():

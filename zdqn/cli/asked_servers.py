@@ -122,7 +122,7 @@ def show_what_is_left(directory: Path, *, as_json: bool, jobs: Sequence[str] = (
     if not jobs:
         click.echo("the run has ended")
     if summary:
-        print_summary(summary)
+        print_summary({**summary, "run_directory": str(directory)})  # not the learner's own name
     return True
 
 

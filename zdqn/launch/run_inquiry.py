@@ -112,8 +112,15 @@ def ask_servers(addresses: Sequence[ServerAddress], keys: RoleKeys | None) -> As
 
 
 def plan_of(directory: Path | None) -> RunPlan:
-    """Give what a run's own configuration says of it; nothing before training begins."""
+    """Give what a run's own configuration says of it; nothing before training begins.
+
+    What hosts keep by themselves has its files there until it is fetched: the launch's record says
+    it then.
+    """
     if directory is not None:
         with suppress(ZdqnError):
             return RunPlan.named(load_config(RunFiles(directory).config))
+        if is_cluster(directory):
+            with suppress(ZdqnError):
+                return RunPlan.named(read_record(directory).plan.config)
     return RunPlan()

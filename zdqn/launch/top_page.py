@@ -104,7 +104,8 @@ def _curves(view: RunView, width: int, room: int, glyphs: Glyphs) -> list[Line]:
     beside = width >= _WIDE
     scores = draw_scores(view, width, most=_MOST_SCORES)
     each = (room - 2 - (len(scores) + 1 if scores else 0)) // (1 if beside else 2) - 1
-    if each < _LEAST_ROWS:
+    no_past = not (view.history.returns or view.history.scores)
+    if no_past or each < _LEAST_ROWS:
         small = draw_curves(view, width, glyphs)
         return stacked(small, scores) if room >= len(small) + len(scores) + 2 else small
     rows = min(each, _MOST_ROWS)
