@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from zdqn.cli.asked_servers import ask, run_directory_of, server_addresses
+from zdqn.cli.asked_servers import ask, run_directory_of, server_addresses, show_what_is_left
 from zdqn.errors import FileError, PeerUnavailableError, UsageError
 from zdqn.launch.run_inquiry import Asked
 from zdqn.records.endpoints import record_endpoints
+from zdqn.records.run_files import RunFiles
 
 
 @pytest.fixture
@@ -51,3 +52,13 @@ def test_who_did_not_answer_is_known_if_anybody_is(run_directory, monkeypatch):
     assert asked.answers["memory"]["size"] == 3
     assert asked.in_vain == ("learner",)
     assert Asked({"learner": {}}, []).in_vain == ()
+
+
+def test_a_run_that_has_ended_is_called_as_it_is_here(run_directory, capsys):
+    RunFiles(run_directory).summary.write_text('{"updates": 5, "run_directory": "/there/one"}')
+    assert show_what_is_left(Path("runs/one"), as_json=False)
+    assert capsys.readouterr().out.splitlines() == [
+        "the run has ended",
+        "updates           5",
+        "run directory     runs/one",
+    ]

@@ -122,7 +122,9 @@ def show_what_is_left(directory: Path, *, as_json: bool, jobs: Sequence[str] = (
     if not jobs:
         click.echo("the run has ended")
     if summary:
-        print_summary({**summary, "run_directory": str(directory)})  # not the learner's own name
+        if "run_directory" in summary:  # as it is called here, not where the learner was
+            summary["run_directory"] = str(directory)
+        print_summary(summary)
     return True
 
 

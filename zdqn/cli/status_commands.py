@@ -107,6 +107,8 @@ def stop(target: str | None, keys: Path | None) -> None:
                 raise
         else:
             click.echo(f"asked {address} to stop")
+            if address != addresses[0][1]:  # evaluators hear of an end from the learner alone
+                end_kept_run(directory)
             break
     if directory is not None:
         finish_kept_run(directory)

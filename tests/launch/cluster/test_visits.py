@@ -83,7 +83,8 @@ def let_in(directory, server_host):
 def test_a_host_that_is_away_hinders_only_what_is_asked_of_it(kept, until):
     until(lambda: "collector-0@b" in names_of(kept))
     before = let_in(kept, "a")
-    comes_back, said = has_lost(kept, "b"), []
+    comes_back = has_lost(kept, "b")
+    said: list[str] = []
     with Visit(kept, said.append) as visit:
         assert visit.read_log("learner", -1, 5)["piece"]
         with pytest.raises(ConfigError, match="b: its python cannot be run"):

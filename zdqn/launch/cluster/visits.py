@@ -152,7 +152,7 @@ class Visit(Closing):
         try:
             hosts.open()
             if hosts.keys is not None:
-                self._put_lists(hosts.keys.lines)
+                self._hosts.put_lists(hosts.keys.lines)
         except BaseException:
             hosts.close()
             raise
@@ -172,9 +172,6 @@ class Visit(Closing):
             for host in plan.hosts
         }  # fmt: skip
 
-    def _put_lists(self, lines: Mapping[str, Mapping[str, str]]) -> None:
-        self._hosts.put_lists(lines)
-
     def remove(self, host: str) -> str:
         """End what runs on a host, and let its keys in no more.
 
@@ -189,7 +186,7 @@ class Visit(Closing):
             self._signal(host, _AGENT, signal.SIGTERM)
         if self.record.secure:
             lines = {name: told for name, told in self._lines().items() if name != host}
-            self._put_lists(lines)
+            self._hosts.put_lists(lines)
         self._remember(replace(self.record, plan=less))
         said = f"removed {host}, with {names}"
         if away:
@@ -208,8 +205,8 @@ class Visit(Closing):
         for host in hosts:
             self._signal(host, _AGENT, signal.SIGTERM)
         if not hosts:
-            return "its servers do not answer, and no host that does keeps anything of it any more"
-        return f"its servers do not answer; asked {', '.join(hosts)} to end what they keep"
+            return "the learner does not answer, and no host that does keeps anything any more"
+        return f"the learner does not answer; asked {', '.join(hosts)} to end what they keep"
 
     def wait_for_the_end(self, timeout_s: float) -> bool:
         """Wait until no agent that answers keeps anything; whether that came to be."""
@@ -233,12 +230,8 @@ class Visit(Closing):
         Raises:
             ZdqnError: when a host cannot be reached: what goes on there is not known.
         """
-        if away := self._hosts.failed:
-            error = together(away)
-            raise type(error)(
-                f"{error} Whether something of the run goes on there is not known. `zdqn stop "
-                f"{self._directory}` ends it, when it can be reached."
-            )
+        if self._hosts.failed:
+            raise _unknown(self._hosts.failed, self._directory)
         return {
             name: int(code)
             for host in self.record.plan.hosts
@@ -258,11 +251,22 @@ class Visit(Closing):
             ZdqnError: when the learner's host does not answer.
         """
         host = self.record.plan.host_of("learner").name
+        if self._is_away(host):
+            raise _unknown(self._hosts.failed, self._directory)
         mirror_of(self._directory, self._hosts, host).copy_all()
 
     def close(self) -> None:
         """Let go of the connections; what agents keep goes on."""
         self._hosts.close()
+
+
+def _unknown(away: Mapping[str, ZdqnError], directory: Path) -> ZdqnError:
+    """Say of hosts that cannot be reached what that means for the end of a run."""
+    error = together(away)
+    return type(error)(
+        f"{error} Whether something of the run goes on there is not known. `zdqn stop {directory}` "
+        f"ends it, when it can be reached."
+    )
 
 
 def worst_code(ends: Mapping[str, int]) -> int:
