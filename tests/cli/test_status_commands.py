@@ -138,6 +138,19 @@ def test_of_a_run_that_has_ended_the_summary_is_shown(silent, tmp_path, servers)
     assert json.loads(printed.stdout) == {"summary": {"stop_reason": "updates", "updates": 1234}}
 
 
+def test_a_run_that_has_ended_cannot_be_stopped_and_that_is_said(monkeypatch, run_directory):
+    monkeypatch.setattr("zdqn.wire.remote_control.request_stop", refuse)
+    files = RunFiles(Path(run_directory))
+    files.summary.write_text('{"stop_reason": "updates", "updates": 1234}')
+    stopped = CliRunner().invoke(application, ["stop", run_directory])
+    assert stopped.exit_code == 69
+    assert f"{run_directory} has ended already (updates)" in stopped.stderr
+    with RunLock(files.lock):  # it goes on: the summary is of an earlier start
+        stopped = CliRunner().invoke(application, ["stop", run_directory])
+    assert stopped.exit_code == 69
+    assert stopped.stderr == "error: nobody answers\n"
+
+
 def test_a_run_of_one_process_is_shown_with_who_trains_it(silent, tmp_path):
     RunFiles(tmp_path).summary.write_text('{"updates": 1234}')  # of an earlier start
     with RunLock(RunFiles(tmp_path).lock):

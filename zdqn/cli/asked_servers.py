@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +23,7 @@ TIMEOUT_S = 2.0
 _LAST_FILES_S = 10.0
 _TICK_S = 0.1
 
-target_argument = click.argument("target", metavar="[RUN_DIR|ADDR]", required=False)
+target_argument = click.argument("target", metavar="[TARGET]", required=False)
 
 
 def run_directory_of(target: str | None) -> Path | None:
@@ -95,12 +95,12 @@ def show_what_is_left(directory: Path, *, as_json: bool, jobs: Sequence[str] = (
         as_json: show it as JSON.
         jobs: lines about its jobs, where it is a run of Slurm.
     """
-    from zdqn.records.run_files import RunFiles, read_summary, was_killed
+    from zdqn.records.run_files import RunFiles
     from zdqn.records.run_lock import describe_holder
 
     files = RunFiles(directory)
     holder = describe_holder(files.lock) or describe_holder(files.launch_lock)
-    summary = {} if holder or was_killed(files) else read_summary(directory)
+    summary = how_it_ended(directory)
     if not (holder or summary or jobs):
         if files.results():
             say(
@@ -126,6 +126,17 @@ def show_what_is_left(directory: Path, *, as_json: bool, jobs: Sequence[str] = (
             summary["run_directory"] = str(directory)
         print_summary(summary)
     return True
+
+
+def how_it_ended(directory: Path) -> dict[str, Any]:
+    """Give the summary of a run's last start; empty while it goes on, and if it was killed."""
+    from zdqn.records.run_files import RunFiles, read_summary, was_killed
+    from zdqn.records.run_lock import describe_holder
+
+    files = RunFiles(directory)
+    if describe_holder(files.lock) or describe_holder(files.launch_lock) or was_killed(files):
+        return {}
+    return read_summary(directory)
 
 
 def wait_for_the_end(directory: Path) -> None:

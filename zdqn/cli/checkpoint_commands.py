@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -109,6 +110,9 @@ def play(checkpoint: Path, video: Path | None, episodes: int, seed: int) -> None
         return
     if episodes > 1:
         raise UsageError(f"--episodes is {episodes}, but a film is of one. Leave out --video.")
+    if not {"DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR"} & os.environ.keys():
+        # else SDL looks for a screen, and prints an error of its own when there is none
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     with shown_progress("filming", None, "steps") as filmed:
         scores, film = showing.play(checkpoint, video=video, seed=seed, on_step=filmed)
     click.echo(f"return {scores.mean:.6g} in {scores.lengths[0]} steps: {film}")

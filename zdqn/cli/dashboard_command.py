@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("target", metavar="[RUN_DIR|ADDR]", required=False)
+@click.argument("target", metavar="[TARGET]", required=False)
 @click.option(
     "--bind",
     metavar="HOST:PORT",

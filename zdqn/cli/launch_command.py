@@ -71,9 +71,9 @@ def launch(
     log_level: str,
     verbose: bool,
 ) -> None:
-    """Train on the hosts that a file names, over ssh, or as jobs of Slurm.
+    """Train on the hosts that a file names, over ssh, as jobs of Slurm, or on Kubernetes.
 
-    With --kubernetes it prints what Kubernetes needs for it.
+    For Kubernetes it starts nothing itself, but prints what `kubectl apply -f -` takes.
 
     CLUSTER is a TOML file that says which host runs what, or what Slurm is asked for; see
     docs/deploy.md. With --add or --remove it is the folder of a run that goes on.

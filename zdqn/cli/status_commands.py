@@ -14,6 +14,7 @@ import click
 from zdqn.cli.asked_servers import (
     TIMEOUT_S,
     ask,
+    how_it_ended,
     operator_keys,
     run_directory_of,
     server_addresses,
@@ -36,6 +37,7 @@ from zdqn.cli.options import json_option, keys_option
 from zdqn.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
+    from zdqn.errors import PeerUnavailableError
     from zdqn.launch.run_inquiry import Asked
     from zdqn.wire.keys.role_keys import RoleKeys
     from zdqn.wire.protocol import ServerRole
@@ -102,9 +104,9 @@ def stop(target: str | None, keys: Path | None) -> None:
     for server, address in addresses:
         try:
             request_stop(address, reason, TIMEOUT_S, operator, server)
-        except PeerUnavailableError:
+        except PeerUnavailableError as error:
             if address == addresses[-1][1] and not end_kept_run(directory):
-                raise
+                raise _nobody_to_stop(directory) or error from error
         else:
             click.echo(f"asked {address} to stop")
             if address != addresses[0][1]:  # evaluators hear of an end from the learner alone
@@ -112,6 +114,19 @@ def stop(target: str | None, keys: Path | None) -> None:
             break
     if directory is not None:
         finish_kept_run(directory)
+
+
+def _nobody_to_stop(directory: Path | None) -> PeerUnavailableError | None:
+    """Say that a run has ended of which nobody answers; None if that is not known."""
+    from zdqn.errors import PeerUnavailableError
+
+    summary = how_it_ended(directory) if directory is not None else {}
+    if not summary:
+        return None
+    return PeerUnavailableError(
+        f"The run in {directory} has ended already ({summary.get('stop_reason')}), so that there "
+        f"is nothing to stop. Name the run that is meant: zdqn stop RUN_DIR."
+    )
 
 
 def _addresses_to_stop(

@@ -164,7 +164,8 @@ def _film(
     config, section = policy.config, policy.config.environment
     video.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=video, prefix=".film-") as unfinished:
-        film = {"name": "RecordVideo", "kwargs": {"video_folder": unfinished}}
+        folder = Path(unfinished) / "film"  # gymnasium makes it, and warns of one that is there
+        film = {"name": "RecordVideo", "kwargs": {"video_folder": str(folder)}}
         environments = rendered_environments(config, environment, "rgb_array", film)
         try:
             found = environment_spec(environments, section.frame_stack, section.action_masks)
@@ -175,7 +176,7 @@ def _film(
             )
         finally:
             close_environments(environments)
-        films = sorted(Path(unfinished).glob("*.mp4"))
+        films = sorted(folder.glob("*.mp4"))
         if not films:
             raise FileError(f"No film was written to {video}.")
         name = f"{_name_of(policy.checkpoint)}-seed-{seed}"

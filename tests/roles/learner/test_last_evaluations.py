@@ -76,7 +76,7 @@ def test_what_is_due_is_waited_for_and_the_final_weights_too(caplog):
     setting = Setting()
     setting.wait()
     assert (setting.offered, setting.unevaluated) == (["updates"], 0)
-    assert setting.said == ["waiting for evaluations", "2 evaluations", "1 evaluations"]
+    assert setting.said == ["waiting for evaluations", "2 evaluations", "1 evaluation"]
     assert caplog.text == ""
 
 

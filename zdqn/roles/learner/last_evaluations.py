@@ -136,5 +136,5 @@ class LastEvaluations:
         snapshots.take_evaluations()
         left = self._evaluators.unevaluated
         if left:
-            self._board.waits_for(f"{left} evaluations")
+            self._board.waits_for("1 evaluation" if left == 1 else f"{left} evaluations")
         return left
