@@ -11,6 +11,8 @@ import pytest
 from tests.roles.conftest import eventually, quick_config
 from zdqn.config import to_dict
 from zdqn.errors import MismatchError
+from zdqn.records.checkpoints import CheckpointDirectory
+from zdqn.records.totals import RunTotals
 from zdqn.wire.remote_control import fetch_status, request_stop
 
 SUMMARY_KEYS = {
@@ -51,6 +53,12 @@ def test_four_roles_train_and_write_a_run_directory(either_system):
     assert (directory / "best.pt").exists()
     names = sorted(path.name for path in (directory / "checkpoints").iterdir())
     assert names == ["update-000000050.pt", "update-000000060.pt"]
+    training = CheckpointDirectory(directory / "checkpoints").newest().checkpoint.training
+    assert training is not None
+    kept = RunTotals()  # as whoever goes on with the run counts from
+    kept.load_state_dict(training.totals)
+    blocks = kept.blocks.counts()
+    assert (blocks.sent, blocks.stored) == (summary["blocks_sent"], summary["blocks"])
 
 
 @pytest.mark.parametrize(

@@ -356,18 +356,17 @@ class Learner(Closing):
             patience_s = evaluation_deadline_s(self._config) - self._recorder.metrics.wall_s
             last = LastEvaluations(self._config, self._server, self._board, self._stop)
             last.wait(loop, limit, patience_s)
-            loop.save_checkpoint()  # again, for whoever goes on to know of these evaluations
-        return self._part(reason, loop.counters, samples.waited_s, verdict, loop.snapshots_dropped)
+        return self._part(reason, loop.counters, verdict, loop)
 
     def _finish_untrained(self) -> RunResult:
         logger.info("training is over: %s", reason := self._reason())
         resumption = self._resumption
         counters = resumption.checkpoint.counters if resumption is not None else Counters()
         self._recorder.end_untrained(self._claim)
-        return self._part(reason, counters, 0.0, "", 0)
+        return self._part(reason, counters, "", None)
 
     def _part(
-        self, reason: str, counters: Counters, waited_s: float, verdict: str, dropped: int
+        self, reason: str, counters: Counters, verdict: str, loop: TrainingLoop | None
     ) -> RunResult:
         """Let everybody go, end the memory, and write the summary."""
         self._board.enter("finishing")
@@ -379,14 +378,16 @@ class Learner(Closing):
         memory = self._memory.stop()
         self._memory.close()  # after its last numbers: it may wait for nobody else
         blocks = self._blocks.look()
+        if loop is not None:
+            loop.save_checkpoint()  # again, for whoever goes on to know of evaluations and blocks
         summary = self._recorder.write_summary(
             counters,
             reason,
             {
                 "snapshots_unevaluated": self._server.unevaluated,
-                "snapshots_dropped": dropped,
+                "snapshots_dropped": loop.snapshots_dropped if loop is not None else 0,
                 **describe_data(memory, blocks, self._totals),
-                "waited_for_samples_s": round(waited_s, 3),
+                "waited_for_samples_s": round(loop.samples.waited_s, 3) if loop is not None else 0.0,
                 "actions_served": self._server.status().actions_served,
                 "learner_epoch": self._epoch,
                 "verdict": verdict,

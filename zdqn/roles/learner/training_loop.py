@@ -115,6 +115,7 @@ class TrainingLoop:
         compiled: told now and then how far training is; None for a trainer that stays as it is.
 
     Attributes:
+        samples: as given.
         snapshots_dropped: snapshots for which newer ones came before an evaluator.
     """
 
@@ -143,7 +144,7 @@ class TrainingLoop:
         self._spec = spec
         self._batch_size = batch_size
         self._importance_exponent = importance_exponent
-        self._samples = samples
+        self.samples = samples
         self._model = model
         self._publications = publications
         publications.describe(trainer.layers)
@@ -198,7 +199,7 @@ class TrainingLoop:
             if limit:
                 return limit
             self._model.pulse.beat("asking for a batch")
-            batch = self._samples.receive(self._agenda.updates_left(self._trainer.updates))
+            batch = self.samples.receive(self._agenda.updates_left(self._trainer.updates))
             self._count()
             if self._compiled is not None:
                 self._compiled.advance(self._recorder.metrics.wall_s, self._trainer.updates)
@@ -209,7 +210,7 @@ class TrainingLoop:
         return ""
 
     def _count(self) -> None:
-        progress = self._samples.progress
+        progress = self.samples.progress
         if progress is None:
             return
         self._totals.observe(progress)
@@ -221,7 +222,7 @@ class TrainingLoop:
         self._counted = self._totals.counted()
 
     def _say_what_is_missing(self) -> None:
-        what = self._samples.waiting_for or "the memory to answer"
+        what = self.samples.waiting_for or "the memory to answer"
         try:
             self._missing.wait_for(what, self.counters.transitions)
         except PeerUnavailableError:
@@ -267,7 +268,7 @@ class TrainingLoop:
 
             priorities = priorities_of(seen).cpu().numpy()
             self._recorder.divergence.check_priorities(priorities, self._trainer.updates)
-            self._samples.write_back(keys[: priorities.size], priorities.reshape(-1))
+            self.samples.write_back(keys[: priorities.size], priorities.reshape(-1))
         update_s = (time.monotonic() - started_s) / len(seen)
         # What took long may have been another process's turn: it says little of the next ones.
         self._update_s = min(update_s, _SLOWING * self._update_s) if self._update_s else update_s
@@ -388,6 +389,6 @@ class TrainingLoop:
         self._board.report(
             row,
             blocks=self._blocks.look(),
-            waited_s=self._samples.waited_s,
+            waited_s=self.samples.waited_s,
             collectors=collectors,
         )
