@@ -1,5 +1,7 @@
 """Films of a stored network: named by run, checkpoint and seed; whole, or not there. Windows."""
 
+from pathlib import Path
+
 import gymnasium
 import numpy as np
 import pytest
@@ -22,6 +24,7 @@ class Filmed(gymnasium.Wrapper):
 
     def __init__(self, env, video_folder, name_prefix="rl-video"):
         super().__init__(env)
+        Path(video_folder).mkdir()  # gymnasium warns of one that is there
         self._path = f"{video_folder}/{name_prefix}-episode-0.mp4"
 
     def _write(self, text):

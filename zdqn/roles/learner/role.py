@@ -385,9 +385,9 @@ class Learner(Closing):
             reason,
             {
                 "snapshots_unevaluated": self._server.unevaluated,
-                "snapshots_dropped": loop.snapshots_dropped if loop is not None else 0,
+                "snapshots_dropped": loop.snapshots_dropped if loop else 0,
                 **describe_data(memory, blocks, self._totals),
-                "waited_for_samples_s": round(loop.samples.waited_s, 3) if loop is not None else 0.0,
+                "waited_for_samples_s": round(loop.samples.waited_s if loop else 0.0, 3),
                 "actions_served": self._server.status().actions_served,
                 "learner_epoch": self._epoch,
                 "verdict": verdict,
