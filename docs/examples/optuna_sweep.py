@@ -10,7 +10,7 @@ Trials are kept in sweep/trials.db, so that the same command goes on with the se
 once share it; the runs themselves are in sweep/0, sweep/1, ...
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import optuna
@@ -81,5 +81,8 @@ def main(trials, most_steps):
 
 
 if __name__ == "__main__":
-    trials, most_steps = map(int, sys.argv[1:] or (20, 20_000))
-    main(trials, most_steps)
+    parser = argparse.ArgumentParser(description="Search hyperparameters of DQN on CartPole.")
+    parser.add_argument("trials", type=int, nargs="?", default=20)
+    parser.add_argument("most_steps", type=int, nargs="?", default=20_000, help="of each trial")
+    given = parser.parse_args()
+    main(given.trials, given.most_steps)
