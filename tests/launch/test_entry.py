@@ -83,6 +83,20 @@ def test_a_run_directory_is_made_and_named_after_the_environment(made, tmp_path,
     assert result == RunResult(keywords["run_directory"])
 
 
+@pytest.mark.parametrize("function", [entry.run, entry.train])
+@pytest.mark.parametrize(
+    ("environment", "stem"), [(dict, "dict"), (lambda: None, "lambda"), (Path.home, "home")]
+)
+def test_a_run_directory_is_named_after_the_function_that_makes_the_environment(
+    made, tmp_path, monkeypatch, function, environment, stem
+):
+    monkeypatch.chdir(tmp_path)
+    function(Config(), environment=environment)
+    arguments, keywords = made[0].made
+    directory = keywords.get("run_directory") or arguments[0][1].run_directory
+    assert directory.name.endswith(f"-{stem}")
+
+
 def test_what_is_summed_up_is_given_back_with_the_curve(tmp_path, monkeypatch):
     def draw(directory: Path) -> None:
         (directory / "learning_curve.png").touch()

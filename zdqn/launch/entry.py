@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -23,6 +24,7 @@ from zdqn.records.configured_sinks import check_sinks
 from zdqn.records.given_functions import (
     check_environment_is_given,
     check_network_is_given,
+    environment_name,
     record_functions,
 )
 from zdqn.records.resuming import load_resumption
@@ -231,6 +233,7 @@ def train(
     from zdqn.roles.single import Single
 
     config = as_config(config, source="zdqn.train")
+    config = record_functions(config, environment=environment, network=network)
     resume = Path(resume) if resume is not None else None
     plan = RunPlan.of(config, one_process=True)
     with (
@@ -325,7 +328,8 @@ def _check(config: Config, given: RunArguments) -> RoleKeys | None:
 def _chosen(
     config: Config, given: str | Path | None, resume: Path | None
 ) -> AbstractContextManager[Path]:
-    stem = config.environment.id.rpartition("/")[2]
+    # of "suite/Name-v0" the last part, and of a function's "module:outer.<locals>.name" too
+    stem = re.sub(r"[<>]", "", re.split(r"[/:.]", environment_name(config))[-1])
     return chosen_run_directory(
         Path(given) if given is not None else None,
         resume,

@@ -8,6 +8,7 @@ from typing import Any
 
 from zdqn.config import Config
 from zdqn.errors import ProtocolError
+from zdqn.records.given_functions import environment_name
 from zdqn.records.run_history import History
 from zdqn.roles.building import describe_limits
 from zdqn.wire.status import (
@@ -58,9 +59,8 @@ class RunPlan:
     @classmethod
     def of(cls, config: Config, *, one_process: bool = False) -> RunPlan:
         """Take it from a configuration."""
-        environment = config.environment.function or config.environment.id
         return cls(
-            environment=environment.partition(" sha256:")[0],
+            environment=environment_name(config),
             collectors=config.launch.collectors,
             evaluators=config.launch.evaluators,
             min_size=config.replay.min_size,

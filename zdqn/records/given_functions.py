@@ -64,6 +64,12 @@ def record_functions(
     return config
 
 
+def environment_name(config: Config) -> str:
+    """Give what made the environment: ``module:function`` of one that was given, or an id."""
+    section = config.environment
+    return (section.function or section.id).partition(" sha256:")[0]
+
+
 def check_environment_is_given(config: Config, function: Function | None) -> None:
     """Refuse to take ``environment.id`` for an environment that a function made.
 
