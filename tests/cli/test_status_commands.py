@@ -151,6 +151,17 @@ def test_a_run_that_has_ended_cannot_be_stopped_and_that_is_said(monkeypatch, ru
     assert stopped.stderr == "error: nobody answers\n"
 
 
+def test_a_run_of_one_process_is_ended_where_it_runs_and_that_is_said(tmp_path):
+    with RunLock(RunFiles(tmp_path).lock):
+        stopped = CliRunner().invoke(application, ["stop", str(tmp_path)])
+    assert stopped.exit_code == 2
+    assert f"(process {os.getpid()} on " in stopped.stderr
+    assert "End it where it runs: with Ctrl-C" in stopped.stderr
+    stopped = CliRunner().invoke(application, ["stop", str(tmp_path)])
+    assert stopped.exit_code == 74
+    assert "has no endpoints.json" in stopped.stderr
+
+
 def test_a_run_of_one_process_is_shown_with_who_trains_it(silent, tmp_path):
     RunFiles(tmp_path).summary.write_text('{"updates": 1234}')  # of an earlier start
     with RunLock(RunFiles(tmp_path).lock):

@@ -96,10 +96,8 @@ def show_what_is_left(directory: Path, *, as_json: bool, jobs: Sequence[str] = (
         jobs: lines about its jobs, where it is a run of Slurm.
     """
     from zdqn.records.run_files import RunFiles
-    from zdqn.records.run_lock import describe_holder
 
-    files = RunFiles(directory)
-    holder = describe_holder(files.lock) or describe_holder(files.launch_lock)
+    files, holder = RunFiles(directory), holder_of(directory)
     summary = how_it_ended(directory)
     if not (holder or summary or jobs):
         if files.results():
@@ -131,22 +129,24 @@ def show_what_is_left(directory: Path, *, as_json: bool, jobs: Sequence[str] = (
 def how_it_ended(directory: Path) -> dict[str, Any]:
     """Give the summary of a run's last start; empty while it goes on, and if it was killed."""
     from zdqn.records.run_files import RunFiles, read_summary, was_killed
-    from zdqn.records.run_lock import describe_holder
 
-    files = RunFiles(directory)
-    if describe_holder(files.lock) or describe_holder(files.launch_lock) or was_killed(files):
+    if holder_of(directory) or was_killed(RunFiles(directory)):
         return {}
     return read_summary(directory)
 
 
-def wait_for_the_end(directory: Path) -> None:
-    """Let those whose servers have gone write down how the run ended."""
+def holder_of(directory: Path) -> str:
+    """Say which process trains a run, or launches it; "" if none does."""
     from zdqn.records.run_files import RunFiles
     from zdqn.records.run_lock import describe_holder
 
-    files, deadline_s = RunFiles(directory), time.monotonic() + _LAST_FILES_S
+    files = RunFiles(directory)
+    return describe_holder(files.lock) or describe_holder(files.launch_lock)
+
+
+def wait_for_the_end(directory: Path) -> None:
+    """Let those whose servers have gone write down how the run ended."""
+    deadline_s = time.monotonic() + _LAST_FILES_S
     with suppress(KeyboardInterrupt):
-        while time.monotonic() < deadline_s:
-            if not (describe_holder(files.lock) or describe_holder(files.launch_lock)):
-                return
+        while time.monotonic() < deadline_s and holder_of(directory):
             time.sleep(_TICK_S)

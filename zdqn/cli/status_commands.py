@@ -14,6 +14,7 @@ import click
 from zdqn.cli.asked_servers import (
     TIMEOUT_S,
     ask,
+    holder_of,
     how_it_ended,
     operator_keys,
     run_directory_of,
@@ -134,16 +135,23 @@ def _addresses_to_stop(
 ) -> list[tuple[ServerRole | None, str]]:
     """Give the addresses of a run's servers; of one that waits in a queue, end all and give none.
 
-    Raises: as `server_addresses` does.
+    Raises:
+        UsageError: when one process trains, without servers.
+        FileError: as `server_addresses` does.
     """
-    from zdqn.errors import FileError
+    from zdqn.errors import FileError, UsageError
 
     try:
         return server_addresses(target)
-    except FileError:
-        if not (is_kept(directory) and end_kept_run(directory)):
-            raise
-        return []
+    except FileError as error:
+        if is_kept(directory) and end_kept_run(directory):
+            return []
+        if directory is not None and (holder := holder_of(directory)):
+            raise UsageError(
+                f"{directory} is in use by {holder}, which has no server that could be asked. "
+                f"End it where it runs: with Ctrl-C, or SIGTERM."
+            ) from error
+        raise
 
 
 def _show_without_servers(directory: Path | None, asked: Asked, *, as_json: bool) -> None:
