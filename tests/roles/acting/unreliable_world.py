@@ -13,6 +13,7 @@ import numpy as np
 from zdqn.core.intake import Intake
 from zdqn.data import NO_PRIORITY, Block, EnvironmentSpec
 from zdqn.records.block_accounts import BlockAccounts, Sent, Told
+from zdqn.rl.limiter import SamplesPerInsertLimiter
 from zdqn.roles.acting.acked_link import AckedLink
 from zdqn.roles.acting.arrivals_inquiry import ArrivalsInquiry
 from zdqn.roles.acting.block_stream import BlockStream
@@ -64,8 +65,12 @@ class Store:
     def __init__(self):
         self.numbers: list[int] = []
         self.notes: list[bytes] = []
+        self.limiter = SamplesPerInsertLimiter(
+            0, min_size=1, window=0, batch_size=1, block_transitions=1
+        )
 
-    def insert(self, block, note):
+    def insert(self, block, note, *, imported):
+        assert imported == 0
         self.numbers += block.records["reward"].astype(int).tolist()
         self.notes.append(note)
 
