@@ -10,6 +10,8 @@ from zdqn.experiments.studies.study_parts import PARTS
 from zdqn.experiments.studies.study_plan import load_study, plan_study
 
 ROOT = Path(__file__).parents[2]
+HOURS = {"rainbow"}
+"""Studies that take hours, and so have fewer seeds."""
 SHIPPED = sorted((ROOT / "configs" / "studies").glob("*.toml"))
 
 
@@ -43,12 +45,13 @@ def test_every_part_is_described():
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_study_that_is_shipped_can_be_made(path):
     plan = plan_study(load_study(path), path)
-    assert len(plan.seeds) >= 5
+    assert len(plan.seeds) >= (3 if path.stem in HOURS else 5)
     assert plan.threshold is not None
-    assert f"zdqn study\n# configs/studies/{path.name}" in path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8").replace("\n# ", " ")
+    assert f"`zdqn study configs/studies/{path.name}`" in text
 
 
 def test_there_are_some():
     assert {path.stem for path in SHIPPED} == {
-        "dqn-components", "dqn-components-updates", "workers"
+        "dqn-components", "dqn-components-updates", "rainbow", "workers"
     }  # fmt: skip
