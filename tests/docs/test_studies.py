@@ -48,7 +48,7 @@ def test_a_study_that_is_shipped_can_be_made(path):
     assert len(plan.seeds) >= (3 if path.stem in HOURS else 5)
     assert plan.threshold is not None
     text = path.read_text(encoding="utf-8").replace("\n# ", " ")
-    assert f"`zdqn study configs/studies/{path.name}`" in text
+    assert f"`zdqn study configs/studies/{path.name}" in text
 
 
 def test_there_are_some():
