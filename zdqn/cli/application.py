@@ -14,6 +14,7 @@ from typing import Any
 
 import click
 
+from zdqn.cli.signals import INTERRUPTED_EXIT_CODE
 from zdqn.errors import EnvironmentFailedError, ZdqnError
 
 _GROUPS = {
@@ -63,7 +64,6 @@ _GROUPS = {
 _COMMANDS = {name: module for group in _GROUPS.values() for name, module in group.items()}
 
 _INTERNAL_ERROR = 70
-_INTERRUPTED = 130
 
 
 class Application(click.Group):
@@ -108,7 +108,7 @@ class Application(click.Group):
             click.echo(f"error: {error}{where}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            ctx.exit(_INTERRUPTED)
+            ctx.exit(INTERRUPTED_EXIT_CODE)
         except (click.ClickException, click.exceptions.Exit, click.Abort, OSError) as error:
             if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
                 self._explain_internal(ctx, error)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from zdqn.cli.options import Decorated, json_option
+from zdqn.launch.handled_signals import handled
 
 if TYPE_CHECKING:
     from zdqn.benchmarks.bench_configs import ConfigurationRow
@@ -168,11 +169,8 @@ def _leaving_on_sigterm() -> Iterator[None]:
     def leave(number: int, frame: object) -> None:
         raise SystemExit(128 + number)
 
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
+    with handled(signal.SIGTERM, by=leave):
         yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _show(name: str, result: Result, as_json: bool) -> None:

@@ -9,13 +9,11 @@ import click
 
 from zdqn.cli.closing_words import say
 from zdqn.cli.options import keys_option, log_level_option, optional_config_argument, set_option
-from zdqn.cli.signals import stop_on_signals
+from zdqn.cli.signals import INTERRUPTED_EXIT_CODE, stop_on_signals
 
 if TYPE_CHECKING:
     from zdqn.records.experience import Experience
     from zdqn.roles.importer import ImportResult
-
-_INTERRUPTED = 130
 
 
 @click.command("import")
@@ -86,7 +84,9 @@ def import_(
     if result.blocks_refused:
         raise click.exceptions.Exit(MismatchError.exit_code)
     if not result.complete:
-        raise click.exceptions.Exit(_INTERRUPTED if stop.reason else PeerUnavailableError.exit_code)
+        raise click.exceptions.Exit(
+            INTERRUPTED_EXIT_CODE if stop.reason else PeerUnavailableError.exit_code
+        )
 
 
 def _say_what_came_of_it(dataset: str, experience: Experience, result: ImportResult) -> None:

@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from zdqn.launch.handled_signals import handled
 from zdqn.stopping import StopEvent
 
 _TERMINAL = "/dev/tty"
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+INTERRUPTED_EXIT_CODE = 130
+"""Of what Ctrl-C has ended: 128 and its number, as shells have it."""
 
 
 @contextmanager
@@ -31,12 +33,8 @@ def stop_on_signals(end_at_once: Callable[[int], object] = os._exit) -> Iterator
             end_at_once(128 + number)
         stop.set_for(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
-    try:
+    with handled(signal.SIGINT, signal.SIGTERM, by=handle):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 @contextmanager
@@ -57,11 +55,8 @@ def read_on_hangup(read_again: Callable[[], object], stop: StopEvent) -> Iterato
         else:
             read_again()
 
-    before = signal.signal(signal.SIGHUP, handle)
-    try:
+    with handled(signal.SIGHUP, by=handle):
         yield
-    finally:
-        signal.signal(signal.SIGHUP, before)
 
 
 def _has_terminal() -> bool:

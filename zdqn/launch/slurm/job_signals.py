@@ -11,12 +11,12 @@ from types import FrameType
 
 from zdqn.config.slurm_sections import AtTimeLimit
 from zdqn.errors import ZdqnError
+from zdqn.launch.handled_signals import handled
 from zdqn.launch.slurm.slurm_commands import QueuedJob, queued_jobs, requeue
 from zdqn.stopping import StopEvent
 
 logger = logging.getLogger("zdqn")
 
-_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 AT_LIMIT = signal.SIGUSR2.name
 """Reason of a job that ends because its time limit comes near."""
 
@@ -35,12 +35,8 @@ def stop_on_job_signals() -> Iterator[StopEvent]:
     def handle(number: int, _frame: FrameType | None) -> None:
         stop.set_for(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, handle) for number in _SIGNALS}
-    try:
+    with handled(signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, by=handle):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def own_job(environment: Mapping[str, str] = os.environ) -> str:
