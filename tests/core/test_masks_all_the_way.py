@@ -59,8 +59,8 @@ class Masked:
             )  # fmt: skip
             self.now[going] = np.where(terminated | truncated, -1, numbers)
 
-    def blocks(self, steps):
-        for _ in range(steps):
+    def blocks(self):
+        while True:
             self.step()
             while self.accumulator.full:
                 yield self.accumulator.take_block()
@@ -95,7 +95,7 @@ def test_each_sampled_transition_has_the_masks_of_its_observations(
     store = make_store_of(spec, capacity=CAPACITY, block_transitions=8, prioritized=prioritized)
     intake = Intake(store, n_step=n_step)
     messages, steps = [], 0
-    for sent, block in enumerate(masked.blocks(80)):
+    for sent, block in enumerate(masked.blocks()):
         steps += len(block.records)
         header = BlockHeader(
             session=5, sequence=sent, origin=spec.digest, frames=len(block.frames),
@@ -112,7 +112,8 @@ def test_each_sampled_transition_has_the_masks_of_its_observations(
             _, read = payloads.read_batches(codec.decode(buffer.tobytes()), spec)
             masked.check(read)
             masked.check(store.draw(4, 2))
-    assert store.limiter.inserts > 4 * CAPACITY
+        if store.limiter.inserts > 4 * CAPACITY:
+            break
 
 
 @pytest.fixture(scope="module")
