@@ -86,7 +86,7 @@ def test_results_of_what_is_trained_already_are_drawn_anew(tmp_path):
 def test_a_folder_of_another_study_is_left_as_it_is(tmp_path):
     _, files = make_study(tmp_path / "s", {"a": [[1, 5]]})
     with pytest.raises(MismatchError):
-        carry_out(make_plan(("a", "c")), files.path, stop=StopEvent())
+        carry_out(make_plan(overrides=["replay.capacity=400"]), files.path, stop=StopEvent())
     assert not files.results.exists()
 
 

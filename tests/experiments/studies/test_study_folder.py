@@ -39,7 +39,7 @@ def run():
 def test_the_same_study_goes_on(files):
     check_record(files, make_plan())
     check_record(files, make_plan())
-    assert json.loads(files.record.read_text())["seeds"] == [0, 1]
+    assert json.loads(files.record.read_text()) == make_plan().trained()
 
 
 def test_what_is_only_looked_at_may_change(files):
@@ -50,17 +50,34 @@ def test_what_is_only_looked_at_may_change(files):
 def test_another_study_is_refused_and_says_in_what(files):
     check_record(files, make_plan())
     with pytest.raises(MismatchError) as caught:
-        check_record(files, make_plan(seeds=(0, 1, 2), overrides=["algorithm.batch_size=8"]))
+        check_record(files, make_plan(command="run", overrides=["algorithm.batch_size=8"]))
     words = str(caught.value)
-    assert "seeds was [0, 1] and is [0, 1, 2]" in words
+    assert "command was 'train' and is 'run'" in words
     assert "a: algorithm.batch_size was 32 and is 8" in words
     assert "another --study-dir" in words
 
 
+@pytest.mark.parametrize("then", [{"seeds": (0, 1, 2)}, {"seeds": (1,)}, {"names": ("a", "b", "c")},
+                                  {"names": ("a",)}])  # fmt: skip
+def test_seeds_and_variants_may_come_and_go(files, then):
+    check_record(files, make_plan())
+    check_record(files, make_plan(**then))
+    check_record(files, make_plan())
+
+
+@pytest.mark.parametrize("between", [("c",), ("a",)])
+def test_a_variant_that_was_left_out_comes_back_as_it_was_or_not_at_all(files, between):
+    check_record(files, make_plan())
+    check_record(files, make_plan(names=between))
+    with pytest.raises(MismatchError, match=r"b: algorithm\.batch_size was 32 and is 8"):
+        check_record(files, make_plan(names=("x", "b"), overrides=["algorithm.batch_size=8"]))
+
+
 def test_a_long_list_of_differences_is_cut(files):
     check_record(files, make_plan())
+    changed = ["algorithm.batch_size=8", "algorithm.discount=0.5", "replay.capacity=5000"]
     with pytest.raises(MismatchError, match=r"and [1-9]\d* more"):
-        check_record(files, make_plan(names=("c", "d")))
+        check_record(files, make_plan(overrides=changed))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{"])

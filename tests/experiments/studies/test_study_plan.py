@@ -186,12 +186,19 @@ def test_what_is_trained_is_told_apart_from_what_is_looked_at(plan):
     assert plan(looked_at + STUDY).trained() == before
     changed = {
         "command was 'train' and is 'run'": 'command = "run"\n' + STUDY,
-        "seeds was [3, 1] and is [3, 2]": STUDY.replace("[3, 1]", "[3, 2]"),
         "plain: algorithm.batch_size was 16 and is 32": STUDY.replace("= 16", "= 32"),
-        "double: algorithm.double was True and is absent": STUDY.replace('"double"', '"other"'),
     }
     for words, text in changed.items():
         assert words in describe_change(before, plan(text).trained()), words
+    without = {key: value for key, value in before.items() if key != "double: algorithm.double"}
+    assert describe_change(before, without) == ["double: algorithm.double was True and is absent"]
+    assert describe_change(without, before) == ["double: algorithm.double was absent and is True"]
+
+
+def test_other_seeds_and_other_variants_change_no_run_that_is_there(plan):
+    before = plan().trained()
+    for text in (STUDY.replace("[3, 1]", "[3, 2]"), STUDY.replace('"double"', '"other"')):
+        assert describe_change(before, plan(text).trained()) == []
 
 
 def test_a_seed_of_the_configuration_is_no_change(plan, tmp_path):

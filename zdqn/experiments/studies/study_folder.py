@@ -96,6 +96,8 @@ def claim(files: StudyFiles) -> RunLock:
 def check_record(files: StudyFiles, plan: StudyPlan) -> None:
     """Note what is trained in a folder, or refuse to train something else there.
 
+    Seeds and variants may come and go. The note keeps those that went, as their runs stay.
+
     Raises:
         MismatchError: when the study is another than the folder was begun with; it says in what.
         FileError: when the note cannot be read or written, or the folder holds something else.
@@ -112,8 +114,10 @@ def check_record(files: StudyFiles, plan: StudyPlan) -> None:
         raise MismatchError(
             f"The study in {files.path} was begun with other values: "
             f"{'; '.join(changes[:_MOST_NAMED])}{more}. Its runs would not belong together. Give "
-            f"the values it was begun with, or another --study-dir."
+            f"the values it was begun with, a variant of another name, or another --study-dir."
         )
+    if now.keys() - before.keys():
+        _write_record(files, {**before, **now})
 
 
 def _check_new(files: StudyFiles) -> None:

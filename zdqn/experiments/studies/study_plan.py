@@ -88,9 +88,10 @@ class StudyPlan:
     def trained(self) -> dict[str, Any]:
         """Give everything that says what its runs are, flat: what may not change in a folder.
 
-        What is only looked at (title, baseline, threshold, final score) is left out.
+        What is only looked at (title, baseline, threshold, final score) is left out, and seeds,
+        as those of a run are in its name.
         """
-        own = {"command": self.command, "seeds": list(self.seeds)}
+        own: dict[str, Any] = {"command": self.command}
         for variant in self.variants:
             values = flatten(variant.config.replace("run.seed", 0))
             own.update({f"{variant.name}: {key}": value for key, value in values.items()})
@@ -228,17 +229,26 @@ def default_jobs(plan: StudyPlan, cores: int) -> int:
 
 
 def describe_change(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Say how what is trained differs, a line for each value, such as ``seeds was ... and is ...``.
+    """Say how what is trained differs, a line for each value: ``command was ... and is ...``.
+
+    Variants of which only one side knows are none: they have no runs that could be mixed.
 
     Args:
         before: of `StudyPlan.trained`, as it was.
         now: as it is.
     """
+    shared = {_owner(key) for key in before} & {_owner(key) for key in now}
     return [
         f"{key} was {_shown(before, key)} and is {_shown(now, key)}"
         for key in {**before, **now}
-        if before.get(key) != now.get(key) or (key in before) != (key in now)
+        if _owner(key) in shared
+        and (before.get(key) != now.get(key) or (key in before) != (key in now))
     ]
+
+
+def _owner(key: str) -> str:
+    """Give the variant of a value of `StudyPlan.trained`, or the key itself, of the study's own."""
+    return key.partition(": ")[0]
 
 
 def _shown(values: Mapping[str, Any], key: str) -> str:
