@@ -114,8 +114,8 @@ def ablate(
 ) -> None:
     """Train a configuration as it is, and without each part of DQN that it has on.
 
-    Parts are replay, target, double, dueling, n_step, prioritized and others; docs/studies.md says
-    what is done without each.
+    Parts are replay, target, double, dueling, n_step, prioritized, distribution, noisy and others;
+    docs/studies.md says what is done without each.
     """
     from zdqn.config import load_config
     from zdqn.experiments.studies.study_parts import ablation

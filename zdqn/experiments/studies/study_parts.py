@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zdqn.config import Config, flatten
+from zdqn.config.learning_sections import ExplorationSection
 from zdqn.errors import UsageError, did_you_mean
 from zdqn.experiments.studies.study_plan import Variant
 
@@ -19,11 +20,13 @@ class LearningPart:
     """Something that can be left out.
 
     Attributes:
+        key: ``section.key`` that it hangs on.
         is_on: whether a configuration has it.
         without: ``section.key`` to value, which leave it out.
         meaning: what a configuration without it does.
     """
 
+    key: str
     is_on: Callable[[Config], bool]
     without: Callable[[Config], Mapping[str, Any]]
     meaning: str
@@ -41,7 +44,7 @@ def switch(key: str, off: Any, meaning: str, **also: Any) -> LearningPart:
     section = key.partition(".")[0]
     values = {key: off, **{f"{section}.{name}": value for name, value in also.items()}}
     return LearningPart(
-        lambda config: flatten(config).get(key, off) != off, lambda _: values, meaning
+        key, lambda config: flatten(config).get(key, off) != off, lambda _: values, meaning
     )
 
 
@@ -66,8 +69,42 @@ def _without_replay(config: Config) -> dict[str, Any]:
     }
 
 
+def _without_noise(config: Config) -> dict[str, Any]:
+    """Explore by epsilon; where that is 0 all along, by the one of the defaults."""
+    values: dict[str, Any] = {"network.noisy": False}
+    return values if _epsilon_explores(config.exploration) else values | _falling_epsilon(config)
+
+
+def _without_ladder(config: Config) -> dict[str, Any]:
+    """Give all environments one epsilon, which is above 0 at some time if nothing else explores."""
+    values: dict[str, Any] = {"exploration.kind": "linear"}
+    linear = config.replace(values)
+    explores = config.network.noisy or _epsilon_explores(linear.exploration)
+    return values if explores else values | _falling_epsilon(linear)
+
+
+def _epsilon_explores(section: ExplorationSection) -> bool:
+    if section.kind == "ladder":
+        return section.ladder_base > 0
+    at_first = section.epsilon_decay_environment_steps > 0 and section.epsilon_initial > 0
+    return at_first or section.epsilon_final > 0
+
+
+def _falling_epsilon(config: Config) -> dict[str, Any]:
+    """Give the epsilon of the defaults, fallen after a quarter of the run at the latest."""
+    default, steps = ExplorationSection(), config.stop.environment_steps
+    falls = default.epsilon_decay_environment_steps
+    return {
+        "exploration.kind": "linear",
+        "exploration.epsilon_initial": default.epsilon_initial,
+        "exploration.epsilon_final": default.epsilon_final,
+        "exploration.epsilon_decay_environment_steps": min(falls, steps // 4) if steps else falls,
+    }
+
+
 PARTS: dict[str, LearningPart] = {
     "replay": LearningPart(
+        "replay.capacity",
         lambda config: config.replay.capacity > config.collector.environments,
         _without_replay,
         "what has just come is learned from, once; the target network moves after as many "
@@ -84,6 +121,38 @@ PARTS: dict[str, LearningPart] = {
     "prioritized": switch(
         "replay.kind", "uniform", "transitions are drawn uniformly", initial_priority="max"
     ),
+    "initial_priority": LearningPart(
+        "replay.initial_priority",
+        lambda config: (
+            config.replay.kind == "prioritized" and config.replay.initial_priority == "collector"
+        ),
+        lambda _: {"replay.initial_priority": "max"},
+        "a new transition gets the highest priority so far",
+    ),
+    "distribution": switch(
+        "algorithm.distribution", "none", "the mean of an action's return is learned alone"
+    ),
+    "munchausen": switch(
+        "algorithm.munchausen",
+        False,
+        "targets take the highest value, and rewards are those of the environment",
+    ),
+    "value_rescaling": switch(
+        "algorithm.value_rescaling", False, "values are learned at their own scale"
+    ),
+    "noisy": LearningPart(
+        "network.noisy",
+        lambda config: config.network.noisy,
+        _without_noise,
+        "layers have no noise, and epsilon explores: that of the defaults, where it is 0 all along",
+    ),
+    "ladder": LearningPart(
+        "exploration.kind",
+        lambda config: config.exploration.kind == "ladder",
+        _without_ladder,
+        "all environments have one epsilon, which falls",
+    ),
+    "reward_clipping": switch("algorithm.reward_clip", 0.0, "rewards are as large as they come"),
     "clipping": switch("algorithm.max_gradient_norm", 0.0, "gradients are as long as they come"),
 }
 """Name, as ``--without`` takes it, to part."""
@@ -124,10 +193,10 @@ def ablation(config: Config, without: Sequence[str] = ()) -> list[Variant]:
 
 
 def _left_out(config: Config, words: str) -> Variant:
-    values: dict[str, Any] = {}
+    """Leave out one part after the other: what comes of one may depend on another having gone."""
     for name in words.split("+"):
-        values.update(PARTS[name].without(config))
-    return Variant(f"no-{words}", config.replace(values))
+        config = config.replace(PARTS[name].without(config))
+    return Variant(f"no-{words}", config)
 
 
 def scaling(config: Config, collectors: Sequence[int]) -> list[Variant]:
