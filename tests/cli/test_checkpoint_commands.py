@@ -119,21 +119,36 @@ def test_export_writes_what_is_asked_for_and_says_what_was_compared(monkeypatch)
         return Exported(file, options["observations"], 1.5e-7)
 
     monkeypatch.setattr("zdqn.experiments.exporting.export", write)
-    words = ["export", "best.pt", "--onnx", "a.onnx", "--safetensors", "b.safetensors"]
+    words = ["export", "best.pt", "--onnx", "a.onnx", "--safetensors", "b.safetensors",
+             "--torchscript", "c.torchscript"]  # fmt: skip
     result = CliRunner().invoke(application, [*words, "--observations", "2000", "--seed", "3"])
     assert result.exit_code == 0, result.output
     options = {"observations": 2000, "seed": 3}
     assert calls == [
         (Path("best.pt"), Path("a.onnx"), options),
         (Path("best.pt"), Path("b.safetensors"), options),
+        (Path("best.pt"), Path("c.torchscript"), options),
     ]
     assert result.stdout.splitlines()[0] == (
         "a.onnx: the same actions for 2,000 of 2,000 observations, values within 1.5e-07"
     )
 
 
-@pytest.mark.parametrize("words", [(), ("--onnx", "a.safetensors")])
-def test_export_wants_a_file_of_the_right_name(words):
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ((), "--onnx FILE, --safetensors FILE or --torchscript FILE"),
+        (("--onnx", "a.safetensors"), "--onnx is a.safetensors"),
+        (("--torchscript", "a.pt"), "--torchscript is a.pt; its name must end in .torchscript"),
+    ],
+)
+def test_export_wants_a_file_of_the_right_name(words, named):
     result = CliRunner().invoke(application, ["export", "best.pt", *words])
     assert result.exit_code == 2
-    assert "--onnx" in result.stderr
+    assert named in result.stderr
+
+
+def test_it_says_of_torchscript_that_it_is_deprecated():
+    result = CliRunner().invoke(application, ["export", "--help"])
+    said = " ".join(result.output.split())
+    assert "PyTorch deprecates it, and ONNX is the format that lasts" in said

@@ -6,7 +6,15 @@ import pytest
 from tests.roles.conftest import quick_config
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FileError, MismatchError
-from zdqn.experiments.exported_policies import about, read_about, read_safetensors
+from zdqn.experiments.exported_policies import (
+    FORMATS,
+    ONNX,
+    SAFETENSORS,
+    TORCHSCRIPT,
+    about,
+    read_about,
+    read_safetensors,
+)
 from zdqn.experiments.trained_policy import load_policy
 
 SPEC = EnvironmentSpec((4, 2), "uint8", 3, frame_stack=2)
@@ -33,10 +41,12 @@ def test_arrays_and_metadata_come_back(tmp_path):
     assert metadata == {"zdqn": "{}"}
 
 
-@pytest.mark.parametrize("suffix", [".safetensors", ".onnx"])
+@pytest.mark.parametrize("suffix", FORMATS)
 @pytest.mark.parametrize("content", [None, b"", b"something else"])
 def test_what_cannot_be_read_is_named(tmp_path, suffix, content):
-    pytest.importorskip({".onnx": "onnxruntime", ".safetensors": "safetensors"}[suffix])
+    pytest.importorskip(
+        {ONNX: "onnxruntime", SAFETENSORS: "safetensors", TORCHSCRIPT: "torch"}[suffix]
+    )
     path = tmp_path / f"file{suffix}"
     if content is not None:
         path.write_bytes(content)

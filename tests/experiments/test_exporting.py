@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -18,13 +19,13 @@ from zdqn.records.checkpoints import Checkpoint, save_checkpoint
 from zdqn.roles.building import build_network
 
 CARTPOLE = EnvironmentSpec((4,), "float32", 2)
-KINDS = ("safetensors", "onnx")
+NEEDED = {"safetensors": ("safetensors",), "onnx": ("onnx", "onnxscript", "onnxruntime"),
+          "torchscript": ()}  # fmt: skip
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=NEEDED)
 def suffix(request):
-    needed = {"safetensors": ("safetensors",), "onnx": ("onnx", "onnxscript", "onnxruntime")}
-    for package in needed[request.param]:
+    for package in NEEDED[request.param]:
         pytest.importorskip(package, reason='pip install "zdqn[export]"')
     return f".{request.param}"
 
@@ -37,7 +38,22 @@ def stored(tmp_path, *overrides, spec=CARTPOLE, factory=None):
     return path
 
 
-@pytest.mark.parametrize("overrides", [(), ("network.dueling=true",), ("network.activation=elu",)])
+DISTRIBUTION = "algorithm.distribution"
+CATEGORICAL = (f"{DISTRIBUTION}=categorical", "algorithm.v_min=-2", "algorithm.v_max=3")
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        (),
+        ("network.dueling=true",),
+        ("network.activation=elu",),
+        ("network.noisy=true",),
+        CATEGORICAL,
+        (f"{DISTRIBUTION}=quantile", "algorithm.quantiles=5"),
+        (*CATEGORICAL, "network.dueling=true", "network.noisy=true"),
+    ],
+)
 def test_what_is_read_again_acts_as_the_checkpoint(tmp_path, suffix, overrides):
     path = stored(tmp_path, *overrides)
     file = tmp_path / f"network{suffix}"
@@ -51,6 +67,37 @@ def test_what_is_read_again_acts_as_the_checkpoint(tmp_path, suffix, overrides):
     assert other(observations[0]) == policy(observations[0])
     assert (other.spec, other.config, other.checkpoint) == (policy.spec, policy.config, file)
     assert {entry.name for entry in tmp_path.iterdir()} == {"best.pt", file.name}
+
+
+class Pictures(gymnasium.Env):
+    """Draws at random; its actions do nothing."""
+
+    observation_space = gymnasium.spaces.Box(0, 255, (8, 9, 3), np.uint8)
+    action_space = gymnasium.spaces.Discrete(4)
+
+    def draw(self):
+        return self.np_random.integers(0, 256, (8, 9, 3), np.uint8)
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        return self.draw(), {}
+
+    def step(self, action):
+        return self.draw(), 0.0, False, False, {}
+
+
+@pytest.mark.parametrize(
+    "overrides", [(), (f"{DISTRIBUTION}=quantile", "network.noisy=true", "network.dueling=true")]
+)
+def test_images_in_a_stack_go_as_they_come(tmp_path, suffix, overrides):
+    spec = EnvironmentSpec((8, 9, 3), "uint8", 4, frame_stack=2)
+    path = stored(tmp_path, "network.kind=cnn", "environment.frame_stack=2", *overrides, spec=spec)
+    file = tmp_path / f"network{suffix}"
+    assert export(path, file, observations=50, environment=Pictures).largest_difference < 1e-5
+    images = np.random.default_rng(0).integers(0, 256, (3, 2, 8, 9, 3)).astype(np.uint8)
+    policy, other = load_policy(path), load_policy(file)
+    assert np.allclose(other.q_values(images), policy.q_values(images), atol=1e-5)
+    assert other(images[0]) == policy(images[0])
 
 
 def test_frames_in_a_stack_go_too(tmp_path, suffix):
@@ -76,12 +123,13 @@ def test_a_network_of_ones_own_goes_too(tmp_path, suffix):
     path = stored(tmp_path, factory=Scaled)
     file = tmp_path / f"network{suffix}"
     export(path, file, observations=50, network=Scaled)
-    network = Scaled if suffix == ".safetensors" else None
+    network = Scaled if suffix == ".safetensors" else None  # others hold it
     observation = np.ones(4, np.float32)
     assert np.allclose(load_policy(file, network=network).q_values(observation),
                        load_policy(path, network=Scaled).q_values(observation))  # fmt: skip
 
 
+@pytest.mark.parametrize("suffix", ["safetensors", "onnx"], indirect=True)
 def test_reading_it_takes_no_torch(tmp_path, suffix):
     file = tmp_path / f"network{suffix}"
     export(stored(tmp_path), file, observations=20)
@@ -112,7 +160,7 @@ def test_one_that_acts_otherwise_is_not_written(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["network.pt", "network"])
 def test_another_ending_is_refused(tmp_path, name):
-    with pytest.raises(UsageError, match=r"\.onnx.*\.safetensors"):
+    with pytest.raises(UsageError, match=r"\.onnx.*\.safetensors.*\.torchscript"):
         export(stored(tmp_path), tmp_path / name)
 
 

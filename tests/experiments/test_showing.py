@@ -6,6 +6,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from tests.experiments.masked_checkpoints import save_values
 from tests.roles.conftest import Corridor, quick_config
 from zdqn.errors import (
     ConfigError,
@@ -140,6 +141,12 @@ def test_a_place_that_is_no_folder_is_named(run, films, tmp_path):
 def test_scoring_names_the_function_that_is_missing(run):
     with pytest.raises(ConfigError, match=r"test_showing:Drawn.*zdqn\.evaluate"):
         evaluate(run / "best.pt", episodes=1, seed=0)
+
+
+def test_a_film_where_not_everything_is_allowed(tmp_path, films):
+    filmed = play(save_values(tmp_path / "best.pt"), video=films)
+    assert filmed.scores.returns == (-4.0,)
+    assert filmed.film.read_text() == "begin end"
 
 
 # --- in a window ----------------------------------------------------------------------------------

@@ -22,11 +22,16 @@ DISCOUNT = 0.9
 class MaskedCorridor(gymnasium.Env):
     """Each step costs 1 until the end is reached; what is not allowed breaks it."""
 
+    metadata = {"render_modes": ["human", "rgb_array"], "render_fps": 10}  # noqa: RUF012 - gymnasium's
     observation_space = gymnasium.spaces.Box(0, 1, (5,), np.float32)
     action_space = gymnasium.spaces.Discrete(3)
 
-    def __init__(self) -> None:
+    def __init__(self, render_mode: str | None = None) -> None:
+        self.render_mode = render_mode
         self.place = 0
+
+    def render(self) -> Any:
+        return np.full((4, 4, 3), 10 * self.place, np.uint8)
 
     def _tell(self) -> tuple[Any, dict[str, Any]]:
         return np.eye(5, dtype=np.float32)[self.place], {

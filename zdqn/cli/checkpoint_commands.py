@@ -1,4 +1,4 @@
-"""``zdqn evaluate`` and ``zdqn play``: a trained network without a run."""
+"""``zdqn evaluate``, ``play`` and ``export``: a trained network without a run."""
 
 from __future__ import annotations
 
@@ -123,6 +123,11 @@ def play(checkpoint: Path, video: Path | None, episodes: int, seed: int) -> None
 @click.option("--onnx", type=_NEW_FILE, help="Write an ONNX file, of observations to values.")
 @click.option("--safetensors", type=_NEW_FILE, help="Write the weights, by their names.")
 @click.option(
+    "--torchscript",
+    type=_NEW_FILE,
+    help="Write a TorchScript file; PyTorch deprecates it, and ONNX is the format that lasts.",
+)
+@click.option(
     "--observations",
     type=click.IntRange(min=1),
     default=1_000,
@@ -131,7 +136,12 @@ def play(checkpoint: Path, video: Path | None, episodes: int, seed: int) -> None
 )
 @_seed_option
 def export(
-    checkpoint: Path, onnx: Path | None, safetensors: Path | None, observations: int, seed: int
+    checkpoint: Path,
+    onnx: Path | None,
+    safetensors: Path | None,
+    torchscript: Path | None,
+    observations: int,
+    seed: int,
 ) -> None:
     """Write a network for other programs, if it gives the same actions there.
 
@@ -141,10 +151,11 @@ def export(
     from zdqn.errors import UsageError
     from zdqn.experiments import exporting
 
-    files = {".onnx": onnx, ".safetensors": safetensors}
+    files = {".onnx": onnx, ".safetensors": safetensors, ".torchscript": torchscript}
     if not any(files.values()):
         raise UsageError(
-            "There is nothing to write. Give --onnx FILE, --safetensors FILE, or both."
+            "There is nothing to write. Give --onnx FILE, --safetensors FILE or "
+            "--torchscript FILE, or several of them."
         )
     for suffix, file in files.items():
         if file is None:

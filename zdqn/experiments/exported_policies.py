@@ -1,6 +1,7 @@
 """Exported networks to act with: ONNX files, and safetensors in NumPy where they are small.
 
-A file carries the configuration and the environment's spec, so that it is enough by itself.
+A file carries the configuration and the environment's spec, so that it is enough by itself. Those
+of TorchScript, which take PyTorch, are read in `zdqn.experiments.torchscript`.
 """
 
 from __future__ import annotations
@@ -20,14 +21,15 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FileError, MismatchError, UsageError
 from zdqn.rl.greedy import Greedy
 
-ONNX, SAFETENSORS = ".onnx", ".safetensors"
+ONNX, SAFETENSORS, TORCHSCRIPT = FORMATS = ".onnx", ".safetensors", ".torchscript"
 INPUT, OUTPUT = "observations", "q_values"
-_ABOUT = "zdqn"
+ABOUT = "zdqn"
+"""What a file calls that which it carries besides the network."""
 
 
 def about(config: Config, spec: EnvironmentSpec) -> dict[str, str]:
     """Give what a file carries besides the network."""
-    return {_ABOUT: json.dumps({"config": to_dict(config), "spec": asdict(spec)})}
+    return {ABOUT: json.dumps({"config": to_dict(config), "spec": asdict(spec)})}
 
 
 def read_about(path: Path, metadata: Mapping[str, str] | None) -> tuple[Config, EnvironmentSpec]:
@@ -37,7 +39,7 @@ def read_about(path: Path, metadata: Mapping[str, str] | None) -> tuple[Config, 
         MismatchError: when there is none, or it is another version's.
     """
     try:
-        values = json.loads((metadata or {})[_ABOUT])
+        values = json.loads((metadata or {})[ABOUT])
         shape = tuple(values["spec"]["observation_shape"])
         spec = EnvironmentSpec(**{**values["spec"], "observation_shape": shape})
         return from_dict(values["config"], source=str(path)), spec
@@ -67,7 +69,7 @@ class OnnxPolicy(Greedy):
             import onnxruntime
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        with _readable(path):
+        with readable(path):
             self._session = onnxruntime.InferenceSession(
                 path.read_bytes(), options, providers=["CPUExecutionProvider"]
             )
@@ -93,7 +95,7 @@ def read_safetensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str
     """
     with package_of("safetensors"):
         from safetensors import safe_open
-    with _readable(path), safe_open(path, "numpy") as file:
+    with readable(path), safe_open(path, "numpy") as file:
         names = file.keys()
         return {name: file.get_tensor(name) for name in names}, file.metadata() or {}
 
@@ -114,8 +116,13 @@ def package_of(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def readable(path: Path) -> Iterator[None]:
+    """Name the file that cannot be read.
+
+    Raises:
+        FileError: naming it, and what its package says.
+    """
     try:
         yield
-    except Exception as error:  # each of the two packages has its own
+    except Exception as error:  # each of the packages has its own
         raise FileError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error

@@ -8,22 +8,25 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.errors import FileError, MismatchError, UsageError, did_you_mean
 from zdqn.experiments.exported_policies import (
+    FORMATS,
     INPUT,
     ONNX,
     OUTPUT,
     SAFETENSORS,
+    TORCHSCRIPT,
     about,
     package_of,
 )
 from zdqn.experiments.trained_policy import TrainedPolicy, checkpoint_of, load_policy
 from zdqn.records.run_result import RunResult
+from zdqn.rl.action_masks import allowed_values
 from zdqn.rl.exploration import epsilon_greedy
 from zdqn.roles.building import (
     EnvironmentFactory,
@@ -32,6 +35,9 @@ from zdqn.roles.building import (
     build_network,
     one_thread,
 )
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _EPSILON = 0.1
 """Share of random actions on the way, so that not one episode is seen again and again."""
@@ -65,12 +71,15 @@ def export(
     """Write a network to a file, if it gives the same actions there on real observations.
 
     `zdqn.load_policy` reads the file again, without PyTorch: ONNX with ONNX Runtime, and
-    safetensors of a small fully connected network in NumPy.
+    safetensors of a small fully connected network in NumPy. TorchScript, which PyTorch deprecates,
+    it reads with PyTorch. Where actions are masked a file knows nothing of it, and gives the values
+    of all.
 
     Args:
         run: as for `zdqn.load_policy`.
         file: to write, replaced if it exists; its ending says how: ``.onnx`` (input "observations",
-            output "q_values", any number of rows) or ``.safetensors`` (weights by name).
+            output "q_values", any number of rows), ``.safetensors`` (weights by name) or
+            ``.torchscript`` (from observations to action values).
         observations: on which actions are compared, >= 1.
         seed: of the environments that give them, >= 0.
         environment: makes an environment; the one that the run was given, if it was.
@@ -80,15 +89,20 @@ def export(
         The file, and what was compared.
 
     Raises:
-        UsageError: for another ending, or a number that is too small.
+        UsageError: for another ending, a number that is too small, or a network that PyTorch
+            cannot write so.
         ConfigError: when the ``export`` extra is missing.
         FileError: when a file cannot be read or written.
         MismatchError: when the exported network acts differently; nothing is written then.
     """
     file = Path(file)
-    write = {ONNX: _write_onnx, SAFETENSORS: _write_safetensors}.get(file.suffix)
+    write = {
+        ONNX: _write_onnx,
+        SAFETENSORS: _write_safetensors,
+        TORCHSCRIPT: _write_torchscript,
+    }.get(file.suffix)
     if write is None:
-        known = did_you_mean(file.suffix, (ONNX, SAFETENSORS))
+        known = did_you_mean(file.suffix, FORMATS)
         raise UsageError(f"{file} ends in {file.suffix!r}, which says no format. {known}")
     if observations < 1 or seed < 0:
         raise UsageError(
@@ -133,31 +147,16 @@ def _write_onnx(
 ) -> None:
     import torch
 
-    from zdqn.records.checkpoints import load_checkpoint
-    from zdqn.rl.networks import q_values
-
     with package_of("onnx and onnxscript"):
         import onnx
         import onnxscript  # noqa: F401 - PyTorch's exporter imports it, and says less if it cannot
 
-    spec = policy.spec
-    module = build_network(policy.config, network, spec)
-    module.load_state_dict(dict(load_checkpoint(checkpoint).online))
-
-    class Values(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.network = module
-
-        def forward(self, observations: torch.Tensor) -> torch.Tensor:
-            return q_values(self.network, observations)
-
-    example = torch.from_numpy(np.zeros((2, *spec.stacked_shape), spec.dtype))
+    values = _values_of(policy, checkpoint, network)
     try:
         with _quietly():
             program = torch.onnx.export(
-                Values().eval(),
-                (example,),
+                values.eval(),
+                (torch.from_numpy(_example(policy)),),
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 dynamic_shapes={INPUT: {0: torch.export.Dim("rows")}},
@@ -171,8 +170,46 @@ def _write_onnx(
             f"PyTorch's exporter cannot write this network as ONNX: {type(error).__name__}: "
             f"{error} `--safetensors` writes its weights alone."
         ) from error
-    onnx.helper.set_model_props(model, about(policy.config, spec))
+    onnx.helper.set_model_props(model, about(policy.config, policy.spec))
     onnx.save(model, path)
+
+
+def _write_torchscript(
+    path: Path, policy: TrainedPolicy, checkpoint: Path, network: NetworkFactory | None
+) -> None:
+    from zdqn.experiments.torchscript import torchscript_of
+
+    values = _values_of(policy, checkpoint, network)
+    about_it = about(policy.config, policy.spec)
+    path.write_bytes(torchscript_of(values, _example(policy), about_it))
+
+
+def _values_of(
+    policy: TrainedPolicy, checkpoint: Path, network: NetworkFactory | None
+) -> nn.Module:
+    """Give a network with the weights of a checkpoint whose forward pass gives action values."""
+    from torch import Tensor, nn
+
+    from zdqn.records.checkpoints import load_checkpoint
+    from zdqn.rl.networks import q_values
+
+    module = build_network(policy.config, network, policy.spec)
+    module.load_state_dict(dict(load_checkpoint(checkpoint).online))
+
+    class Values(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = module
+
+        def forward(self, observations: Tensor) -> Tensor:
+            return q_values(self.network, observations)
+
+    return Values()
+
+
+def _example(policy: TrainedPolicy) -> NDArray[Any]:
+    """Give two observations, of zeros, by which an exporter follows a network."""
+    return np.zeros((2, *policy.spec.stacked_shape), policy.spec.dtype)
 
 
 @contextmanager
@@ -202,13 +239,19 @@ def _compare(
         MismatchError: when an action is another, and no equal of the first but for rounding.
     """
     largest, seen = 0.0, 0
-    for observations in _real_observations(policy, environment, seed):
-        observations = observations[: most - seen]
-        ours, theirs = policy.q_values(observations), other.q_values(observations)
+    for observations, allowed in _real_observations(policy, environment, seed):
+        observations, allowed = observations[: most - seen], allowed[: most - seen]
+        # one alone, as most programs ask, and the others together
+        theirs = np.concatenate(
+            [other.q_values(observations[:1]), other.q_values(observations[1:])]
+        )
+        ours = policy.q_values(observations)
         largest = max(largest, float(np.abs(ours - theirs).max()))
         rows = np.arange(len(ours))
-        lost = ours.max(1) - ours[rows, theirs.argmax(1)]
-        wrong = np.count_nonzero(lost > _TOLERANCE * np.maximum(np.abs(ours).max(1), 1.0))
+        chosen, best = (allowed_values(each, allowed).argmax(1) for each in (theirs, ours))
+        lost = ours[rows, best] - ours[rows, chosen]
+        size = np.where(allowed, np.abs(ours), 1.0).max(1)
+        wrong = np.count_nonzero(lost > _TOLERANCE * np.maximum(size, 1.0))
         seen += len(ours)
         if wrong:
             raise MismatchError(
@@ -224,7 +267,8 @@ def _compare(
 
 def _real_observations(
     policy: TrainedPolicy, environment: EnvironmentFactory | None, seed: int
-) -> Iterator[NDArray[Any]]:
+) -> Iterator[tuple[NDArray[Any], NDArray[np.bool_]]]:
+    """Give observations for ever, and what is allowed at each: without masks everything."""
     from zdqn.envs import close_environments
     from zdqn.envs.stepping import EnvironmentStepper
 
@@ -238,9 +282,10 @@ def _real_observations(
         stepper = EnvironmentStepper(environments, found, seed=seed, label="export")
         generator = np.random.default_rng(seed)
         while True:
-            observations = stepper.observations.copy()
-            yield observations
-            greedy = policy.actions(observations)
-            stepper.step(epsilon_greedy(greedy, found.num_actions, _EPSILON, generator))
+            observations, allowed = stepper.observations.copy(), stepper.allowed
+            everything = np.ones((stepper.count, found.num_actions), np.bool_)
+            yield observations, everything if allowed is None else allowed
+            greedy = policy.actions(observations, allowed)
+            stepper.step(epsilon_greedy(greedy, found.num_actions, _EPSILON, generator, allowed))
     finally:
         close_environments(environments)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from zdqn.config import Config, check_code_allowed
 from zdqn.core.mask_arguments import as_masks
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import FileError, UsageError
+from zdqn.errors import ConfigError, FileError, UsageError
 from zdqn.experiments.exported_policies import (
-    ONNX,
+    FORMATS,
     SAFETENSORS,
+    TORCHSCRIPT,
     OnnxPolicy,
     read_about,
     read_safetensors,
@@ -24,6 +25,9 @@ from zdqn.records.run_files import RunFiles
 from zdqn.records.run_result import RunResult, run_directory_of
 from zdqn.rl.greedy import Greedy
 from zdqn.roles.building import NetworkFactory, build_network, build_policy
+
+if TYPE_CHECKING:
+    from zdqn.experiments.torchscript import ScriptPolicy
 
 _LOOK = "look first at what it names"
 
@@ -88,7 +92,7 @@ class TrainedPolicy:
         """Choose actions for many observations at once.
 
         Args:
-            observations: shape (N, *spec.stacked_shape), dtype as for a call.
+            observations: shape (N, *spec.stacked_shape), N >= 0, dtype as for a call.
             masks: shape (N, spec.num_actions), as for a call.
 
         Returns:
@@ -98,7 +102,10 @@ class TrainedPolicy:
             UsageError: as for a call.
         """
         batch = self._many(self._array(observations))
-        return self._network.greedy_actions(batch, self._allowed(masks, (len(batch),)))
+        allowed = self._allowed(masks, (len(batch),))
+        if not len(batch):
+            return np.zeros(0, np.int64)
+        return self._network.greedy_actions(batch, allowed)
 
     def q_values(self, observations: ArrayLike) -> NDArray[np.float32]:
         """Evaluate the actions in one observation, or in many; those that are not allowed too.
@@ -116,7 +123,10 @@ class TrainedPolicy:
         if array.shape == self.spec.stacked_shape:
             values: NDArray[np.float32] = self._network.q_values(self._one(array))[0]
             return values
-        return self._network.q_values(self._many(array))
+        batch = self._many(array)
+        if not len(batch):
+            return np.zeros((0, self.spec.num_actions), np.float32)
+        return self._network.q_values(batch)
 
     def _allowed(
         self, masks: ArrayLike | None, several: tuple[int, ...]
@@ -203,7 +213,8 @@ def load_policy(
     configuration may name code (``network.kind = "module:factory"``), which is run here as it was
     in training: of a file that is not your own say with `allow_code` what may be. PyTorch's
     threads and random numbers are left as they are. What `zdqn.export` wrote is read without it, if
-    it is ONNX, or a small fully connected network.
+    it is ONNX, or a small fully connected network. TorchScript is a program by itself, which no
+    list of modules bounds: with `allow_code` it is refused.
 
     Args:
         run: what a run gave back, or its folder, for its best network (``best.pt``); a file of
@@ -219,7 +230,7 @@ def load_policy(
         FileError: when there is no such file, or it cannot be read.
         MismatchError: when it is no checkpoint of this zdqn, or does not fit the network.
         ConfigError: when a function made the network that is not given, or it names code that is
-            not allowed.
+            not allowed, or is such itself.
     """
 
     def trust(config: Config) -> None:
@@ -229,7 +240,13 @@ def load_policy(
             check_code_allowed(config, allow_code, given=given, whose=whose, instead=_LOOK)
 
     path = checkpoint_of(run)
-    if path.suffix in (ONNX, SAFETENSORS):
+    if path.suffix == TORCHSCRIPT and allow_code is not None:
+        raise ConfigError(
+            f"{path} is TorchScript, a program that is run when it is loaded, and allow_code "
+            f"cannot say what it may do. Load it without allow_code if you trust it; an ONNX file "
+            f"is no program."
+        )
+    if path.suffix in FORMATS:
         return _load_exported(path, network, trust)
     from zdqn.records.checkpoints import load_checkpoint
     from zdqn.rl.torch_policy import TorchPolicy
@@ -246,8 +263,8 @@ def _load_exported(
     path: Path, network: NetworkFactory | None, trust: Callable[[Config], None]
 ) -> TrainedPolicy:
     """Load what `zdqn.export` wrote."""
-    if path.suffix == ONNX:
-        exported = OnnxPolicy(path)
+    if path.suffix != SAFETENSORS:
+        exported = _program(path)
         config, spec = read_about(path, exported.metadata)
         trust(config)
         return TrainedPolicy(exported, config=config, spec=spec, checkpoint=path)
@@ -257,6 +274,14 @@ def _load_exported(
     policy = build_policy(config, network, spec, 1)
     policy.load(arrays)
     return TrainedPolicy(policy, config=config, spec=spec, checkpoint=path)
+
+
+def _program(path: Path) -> OnnxPolicy | ScriptPolicy:
+    if path.suffix != TORCHSCRIPT:
+        return OnnxPolicy(path)
+    from zdqn.experiments.torchscript import ScriptPolicy
+
+    return ScriptPolicy(path)
 
 
 def checkpoint_of(run: RunResult | str | Path) -> Path:

@@ -52,7 +52,8 @@ class DistributionalNetwork(nn.Sequential):
         outputs = input
         for layer in self:
             outputs = layer(outputs)
-        return outputs.reshape(len(outputs), -1, self.distribution.numbers)
+        # not len, which an exporter takes for a number that never changes
+        return outputs.reshape(outputs.shape[0], -1, self.distribution.numbers)
 
     def q_values(self, observations: Tensor) -> Tensor:
         """Give the mean return of each action, shape (B, num_actions)."""
