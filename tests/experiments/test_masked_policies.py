@@ -27,15 +27,16 @@ NEEDED = {
 }  # fmt: skip
 
 
-@pytest.fixture(params=NEEDED)
-def stored(request, tmp_path):
+@pytest.fixture(params=NEEDED, scope="module")
+def stored(request, tmp_path_factory):
     """The file of a network that prefers what is not allowed: a checkpoint, or an exported one."""
     for package in NEEDED[request.param]:
         pytest.importorskip(package, reason='pip install "zdqn[export]"')
-    checkpoint = save_values(tmp_path / "best.pt")
+    folder = tmp_path_factory.mktemp("stored")
+    checkpoint = save_values(folder / "best.pt")
     if request.param == ".pt":
         return checkpoint
-    return export(checkpoint, tmp_path / f"network{request.param}", observations=50).path
+    return export(checkpoint, folder / f"network{request.param}", observations=50).path
 
 
 def test_the_world_breaks_where_masks_are_not_heeded(tmp_path, monkeypatch):
