@@ -7,6 +7,7 @@ import pytest
 
 from tests.roles.conftest import quick_config
 from tests.wire.fake_server import PONG, WELCOME
+from zdqn.config import shared_values
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import FencedError, MismatchError
 from zdqn.records.block_accounts import Told
@@ -30,7 +31,8 @@ from zdqn.wire.protocol import (
 )
 from zdqn.wire.status import MemoryStatistics
 
-SPEC = Spec.of(EnvironmentSpec((4,), "float32", 2))
+SPEC = EnvironmentSpec((4,), "float32", 2)
+CONFIG = quick_config("links.ping_period_s=0.01")
 WAIT_S = 5.0
 FENCED = ErrorReply(code=Refusal.FENCED, message="a newer learner (epoch 2) has taken over")
 
@@ -42,11 +44,6 @@ class Learner:
         self.spec = None
         self.updates = 3
         self.stop = threading.Event()
-
-    def hello(self):
-        return Hello(
-            role="learner", name="learner", session=7, spec=self.spec, run_id="r", learner_epoch=1
-        )
 
     def statistics(self):
         return {"phase": "training", "updates": self.updates}
@@ -69,8 +66,11 @@ def link(context, learner, monkeypatch):
         link = MemoryLink(
             Node(context),
             address,
-            config=quick_config("links.ping_period_s=0.01"),
-            hello=learner.hello,
+            config=CONFIG,
+            session=7,
+            run_id="r",
+            learner_epoch=1,
+            spec=lambda: learner.spec,
             statistics=learner.statistics,
             stop=learner.stop,
         )
@@ -94,7 +94,15 @@ def test_it_joins_as_the_learner_pings_with_its_numbers_and_leaves_once(fake, li
     learner.updates = 60
     joined.close()
     joined.close()
-    assert memory.heard[0] == msgspec.structs.replace(learner.hello(), to="memory")
+    assert memory.heard[0] == Hello(
+        role="learner",
+        name="learner",
+        session=7,
+        shared=shared_values(CONFIG, "learner", "memory"),
+        run_id="r",
+        learner_epoch=1,
+        to="memory",
+    )
     assert memory.heard[1] == Ping(session=7, statistics={"phase": "training", "updates": 3})
     goodbyes = [header for header in memory.heard if isinstance(header, Goodbye)]
     assert goodbyes == [Goodbye(session=7, statistics={"phase": "training", "updates": 60})]
@@ -107,7 +115,7 @@ def test_it_introduces_itself_again_with_what_it_knows_by_then(fake, link, learn
     learner.spec = SPEC
     joined.introduce()
     hellos = [header for header in memory.heard if isinstance(header, Hello)]
-    assert [hello.spec for hello in hellos] == [None, SPEC]
+    assert [hello.spec for hello in hellos] == [None, Spec.of(SPEC)]
 
 
 @pytest.mark.parametrize(

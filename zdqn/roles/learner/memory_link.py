@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 
 from zdqn.closing import Closing
-from zdqn.config import Config
+from zdqn.config import Config, shared_values
+from zdqn.data import EnvironmentSpec
 from zdqn.errors import ZdqnError
 from zdqn.records.block_accounts import Told
 from zdqn.roles.farewell import RUN_IS_OVER
@@ -19,7 +20,7 @@ from zdqn.wire.membership import Membership
 from zdqn.wire.memory_messages import AccountsRequest
 from zdqn.wire.node import Node
 from zdqn.wire.payloads import read_accounts
-from zdqn.wire.protocol import Hello, Status, StatusRequest, Stop
+from zdqn.wire.protocol import Hello, Spec, Status, StatusRequest, Stop
 from zdqn.wire.request_sockets import Client
 from zdqn.wire.status import MemoryStatistics
 
@@ -35,7 +36,10 @@ class MemoryLink(Closing):
         node: makes sockets.
         address: REQ/REP address of the memory.
         config: of the run.
-        hello: makes the hello.
+        session: of this learner.
+        run_id: of the run.
+        learner_epoch: of this start.
+        spec: gives the environment's, as soon as it is known.
         statistics: gives the learner's numbers for a ping.
         stop: set from outside to end; set from here when the memory is done or refuses.
 
@@ -49,24 +53,44 @@ class MemoryLink(Closing):
         address: Address,
         *,
         config: Config,
-        hello: Callable[[], Hello],
+        session: int,
+        run_id: str,
+        learner_epoch: int,
+        spec: Callable[[], EnvironmentSpec | None],
         statistics: Callable[[], Statistics],
         stop: threading.Event,
     ) -> None:
         self.address = address
         self._node = node
+        self._config = config
+        self._session = session
+        self._run_id = run_id
+        self._learner_epoch = learner_epoch
+        self._spec = spec
         self._accounts: dict[int, Told] = {}
         self._lock = threading.Lock()
         self._membership = Membership(
             node,
             address,
             server="memory",
-            hello=hello,
+            hello=self._hello,
             statistics=statistics,
             stop=stop,
             ping_period_s=config.links.ping_period_s,
             connect_timeout_s=config.links.connect_timeout_s,
             after_ping=self._ask_for_accounts,
+        )
+
+    def _hello(self) -> Hello:
+        spec = self._spec()
+        return Hello(
+            role="learner",
+            name="learner",
+            session=self._session,
+            spec=Spec.of(spec) if spec is not None else None,
+            shared=shared_values(self._config, "learner", "memory"),
+            run_id=self._run_id,
+            learner_epoch=self._learner_epoch,
         )
 
     def join(self) -> None:

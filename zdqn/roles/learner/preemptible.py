@@ -12,7 +12,6 @@ from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_files import RunFiles
 from zdqn.records.run_result import RunResult
 from zdqn.roles.learner.role import Learner
-from zdqn.roles.learner.sample_stream import SampleStream
 from zdqn.roles.learner.training_loop import TrainingLoop
 
 
@@ -42,9 +41,9 @@ class PreemptibleLearner(Learner):
             resume = None
         super().__init__(config, run_directory=run_directory, resume=resume, **rest)
 
-    def _finish(self, loop: TrainingLoop, samples: SampleStream, limit: str) -> RunResult:
+    def _finish(self, loop: TrainingLoop, limit: str) -> RunResult:
         if limit or not self._is_preempted:
-            return super()._finish(loop, samples, limit)
+            return super()._finish(loop, limit)
         loop.report()
         loop.save_checkpoint()
         raise PreemptedError(
@@ -64,4 +63,4 @@ class PreemptibleLearner(Learner):
     @property
     def _is_preempted(self) -> bool:
         """Whether SIGTERM came before anybody had asked for the end."""
-        return self._reason() == SIGTERM.name
+        return self._end.reason == SIGTERM.name

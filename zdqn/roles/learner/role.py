@@ -1,17 +1,16 @@
-"""The learner role: its sockets, the phases of its life, and its farewell."""
+"""The learner role: its sockets, and the phases of its life up to the end of training."""
 
 from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zdqn.closing import Closing
-from zdqn.config import Config, shared_values
+from zdqn.config import Config
 from zdqn.core.agenda import Agenda, Counters
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import RoleFailedError
@@ -32,27 +31,24 @@ from zdqn.roles.building import (
     build_limits,
     build_periods,
     build_trainer,
-    evaluation_deadline_s,
     use_threads,
 )
 from zdqn.roles.compiling.compiled_updates import CompiledUpdates
-from zdqn.roles.learner.block_count import BlockCount, describe_data
-from zdqn.roles.learner.last_evaluations import LastEvaluations
+from zdqn.roles.learner.block_count import BlockCount
 from zdqn.roles.learner.memory_link import MemoryLink
 from zdqn.roles.learner.missing_data import MissingData
 from zdqn.roles.learner.model_answers import check_travels
 from zdqn.roles.learner.model_server import ModelServer
 from zdqn.roles.learner.publications import Publications, make_pace
+from zdqn.roles.learner.run_end import RunEnd
 from zdqn.roles.learner.sample_stream import SampleStream
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.roles.learner.training_loop import TrainingLoop
 from zdqn.roles.metrics_endpoint import open_endpoint
 from zdqn.roles.server_place import choose_place
-from zdqn.stopping import reason_of
 from zdqn.wire.addresses import check_resolves, parse_address
 from zdqn.wire.membership import new_session
 from zdqn.wire.node import Node
-from zdqn.wire.protocol import Hello, Spec
 from zdqn.wire.sockets import Context
 from zdqn.wire.status import RunStatus
 
@@ -61,7 +57,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("zdqn.learner")
 
-_FAREWELL_S = 5.0
 _POLL_S = 0.02
 
 
@@ -120,7 +115,6 @@ class Learner(Closing):
         self._config = config
         self._network = network
         self._stop = stop or threading.Event()
-        self._stop_reason = ""
         self._session = new_session()
         with ExitStack() as stack:
             claim = RunClaim(run_directory, resume=resume, overwrite=overwrite)
@@ -149,7 +143,7 @@ class Learner(Closing):
                     session=self._session,
                     memory=str(memory_address),
                     weights_endpoint=self.endpoints["weights"],
-                    on_stop=self._stop_for,
+                    on_stop=lambda reason: self._end.ask(reason),
                 )
             )
             told = open_endpoint(config, self._server.status, run=self._run_id, insecure=insecure)
@@ -163,7 +157,10 @@ class Learner(Closing):
             self._node,
             memory_address,
             config=config,
-            hello=self._hello,
+            session=self._session,
+            run_id=self._run_id,
+            learner_epoch=self._epoch,
+            spec=lambda: self._server.wait_for_spec(0),
             statistics=lambda: self._board.ping_statistics(),
             stop=self._stop,
         )
@@ -184,6 +181,18 @@ class Learner(Closing):
             config.learner.give_up_after_s,
             collectors=self._server.collectors,
             say=self._board.waits_for,
+        )
+        self._end = RunEnd(
+            config,
+            self._directory.path,
+            recorder=self._recorder,
+            model=self._server,
+            memory=self._memory,
+            board=self._board,
+            blocks=self._blocks,
+            totals=self._totals,
+            learner_epoch=self._epoch,
+            stop=self._stop,
         )
 
     # --- life -------------------------------------------------------------------------------------
@@ -228,7 +237,7 @@ class Learner(Closing):
             self._board.enter("training")
             limit = loop.run()
             self._check_failures()
-            return self._finish(loop, samples, limit)
+            return self._finish(loop, limit)
 
     def _count_on(self) -> None:
         """Take over the counters of the run that is gone on with."""
@@ -242,18 +251,6 @@ class Learner(Closing):
         self._server.agree(checkpoint.spec, "the checkpoint")
         updates = checkpoint.counters.updates
         logger.info("resuming from %s at %d updates", self._resumption.path, updates)
-
-    def _hello(self) -> Hello:
-        spec = self._server.wait_for_spec(0)
-        return Hello(
-            role="learner",
-            name="learner",
-            session=self._session,
-            spec=Spec.of(spec) if spec is not None else None,
-            shared=shared_values(self._config, "learner", "memory"),
-            run_id=self._run_id,
-            learner_epoch=self._epoch,
-        )
 
     def _wait_for_spec(self) -> EnvironmentSpec | None:
         self._board.enter("waiting for a collector")
@@ -320,20 +317,6 @@ class Learner(Closing):
             compiled=compiled,
         )
 
-    # --- the end ----------------------------------------------------------------------------------
-
-    def _stop_for(self, reason: str) -> None:
-        """End training for a reason from outside; the first counts."""
-        if not self._stop_reason:
-            self._stop_reason = reason
-            logger.info("stopping: %s", reason)
-        self._stop.set()
-
-    def _reason(self) -> str:
-        """Say who ended training, where it was no limit."""
-        said = self._stop_reason or self._memory.said_over or reason_of(self._stop)
-        return said or self._recorder.told_to_end or "stopped"
-
     def _check_failures(self) -> None:
         self._memory.raise_failure()
         if self._server.failure is not None:
@@ -342,58 +325,14 @@ class Learner(Closing):
                 f"please report it."
             ) from self._server.failure
 
-    def _finish(self, loop: TrainingLoop, samples: SampleStream, limit: str) -> RunResult:
-        """Tell everybody, wait for what is still to come, and write the summary."""
-        reason = limit or self._reason()
-        logger.info("training is over: %s", reason)
-        self._server.finish(evaluators=False)
-        collectors = [told for _, told in self._server.collectors()]
-        verdict = self._board.overall(samples.waited_s, collectors)
-        loop.report()
-        loop.publish(stopping=True)
-        loop.save_checkpoint()
-        if limit:
-            patience_s = evaluation_deadline_s(self._config) - self._recorder.metrics.wall_s
-            last = LastEvaluations(self._config, self._server, self._board, self._stop)
-            last.wait(loop, limit, patience_s)
-        return self._part(reason, loop.counters, verdict, loop)
+    def _finish(self, loop: TrainingLoop, limit: str) -> RunResult:
+        return self._end.finish(loop, limit)
 
     def _finish_untrained(self) -> RunResult:
-        logger.info("training is over: %s", reason := self._reason())
         resumption = self._resumption
         counters = resumption.checkpoint.counters if resumption is not None else Counters()
         self._recorder.end_untrained(self._claim)
-        return self._part(reason, counters, "", None)
-
-    def _part(
-        self, reason: str, counters: Counters, verdict: str, loop: TrainingLoop | None
-    ) -> RunResult:
-        """Let everybody go, end the memory, and write the summary."""
-        self._board.enter("finishing")
-        self._server.finish(evaluators=True)
-        deadline_s = time.monotonic() + _FAREWELL_S
-        clients = ("collector", "evaluator")
-        while any(map(self._server.living, clients)) and time.monotonic() < deadline_s:
-            time.sleep(_POLL_S)
-        memory = self._memory.stop()
-        self._memory.close()  # after its last numbers: it may wait for nobody else
-        blocks = self._blocks.look()
-        if loop is not None:
-            loop.save_checkpoint()  # again, for whoever goes on to know of evaluations and blocks
-        summary = self._recorder.write_summary(
-            counters,
-            reason,
-            {
-                "snapshots_unevaluated": self._server.unevaluated,
-                "snapshots_dropped": loop.snapshots_dropped if loop else 0,
-                **describe_data(memory, blocks, self._totals),
-                "waited_for_samples_s": round(loop.samples.waited_s if loop else 0.0, 3),
-                "actions_served": self._server.status().actions_served,
-                "learner_epoch": self._epoch,
-                "verdict": verdict,
-            },
-        )
-        return RunResult(self._directory.path, summary)
+        return self._end.finish_untrained(counters)
 
     def close(self) -> None:
         """Close the sockets and end the model server."""

@@ -1,0 +1,167 @@
+"""The end of a learner's run: why it came, what is still to come, and the summary."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from zdqn.config import Config
+from zdqn.core.agenda import Counters
+from zdqn.records.recorder import Recorder
+from zdqn.records.run_result import RunResult
+from zdqn.records.totals import RunTotals
+from zdqn.roles.building import evaluation_deadline_s
+from zdqn.roles.learner.block_count import BlockCount, describe_data
+from zdqn.roles.learner.last_evaluations import LastEvaluations
+from zdqn.roles.learner.memory_link import MemoryLink
+from zdqn.roles.learner.model_server import ModelServer
+from zdqn.roles.learner.status_board import StatusBoard
+from zdqn.roles.learner.training_loop import TrainingLoop
+from zdqn.stopping import reason_of
+
+logger = logging.getLogger("zdqn.learner")
+
+_FAREWELL_S = 5.0
+"""In which collectors and evaluators say goodbye; who does not is not waited for."""
+_POLL_S = 0.02
+
+
+class RunEnd:
+    """Knows who asked for the end of a run, and ends it once training is over.
+
+    Args:
+        config: of the run.
+        directory: of the run.
+        recorder: keeps what the run has brought.
+        model: knows collectors and evaluators, and lets them go.
+        memory: which ends with the run.
+        board: says what is waited for.
+        blocks: says what became of those that collectors sent.
+        totals: of the run.
+        learner_epoch: of this start.
+        stop: ends training, and the waiting for evaluations after it.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        directory: Path,
+        *,
+        recorder: Recorder,
+        model: ModelServer,
+        memory: MemoryLink,
+        board: StatusBoard,
+        blocks: BlockCount,
+        totals: RunTotals,
+        learner_epoch: int,
+        stop: threading.Event,
+    ) -> None:
+        self._config = config
+        self._directory = directory
+        self._recorder = recorder
+        self._model = model
+        self._memory = memory
+        self._board = board
+        self._blocks = blocks
+        self._totals = totals
+        self._learner_epoch = learner_epoch
+        self._stop = stop
+        self._asked = ""
+
+    def ask(self, reason: str) -> None:
+        """Take note that somebody wants the run to end, and why; the first counts."""
+        if not self._asked:
+            self._asked = reason
+            logger.info("stopping: %s", reason)
+        self._stop.set()
+
+    @property
+    def reason(self) -> str:
+        """Who has ended training, or what, where it was no limit."""
+        said = self._asked or self._memory.said_over or reason_of(self._stop)
+        return said or self._recorder.told_to_end or "stopped"
+
+    def finish(self, loop: TrainingLoop, limit: str) -> RunResult:
+        """Tell everybody, wait for what is still to come, and write the summary.
+
+        Args:
+            loop: that has trained.
+            limit: which ended it; "" if none did, and evaluations are not waited for then.
+        """
+        reason = limit or self.reason
+        logger.info("training is over: %s", reason)
+        self._model.finish(evaluators=False)
+        collectors = [told for _, told in self._model.collectors()]
+        verdict = self._board.overall(loop.samples.waited_s, collectors)
+        loop.report()
+        loop.publish(stopping=True)
+        loop.save_checkpoint()
+        if limit:
+            patience_s = evaluation_deadline_s(self._config) - self._recorder.metrics.wall_s
+            last = LastEvaluations(self._config, self._model, self._board, self._stop)
+            last.wait(loop, limit, patience_s)
+        self._let_go()
+        blocks = self._end_memory()
+        loop.save_checkpoint()  # again, for whoever goes on to know of evaluations and blocks
+        return self._sum_up(
+            loop.counters,
+            reason,
+            blocks,
+            snapshots_dropped=loop.snapshots_dropped,
+            waited_s=loop.samples.waited_s,
+            verdict=verdict,
+        )
+
+    def finish_untrained(self, counters: Counters) -> RunResult:
+        """Let everybody go though training never began.
+
+        Args:
+            counters: of the run that would have been gone on with; zeros of a new one.
+        """
+        reason = self.reason
+        logger.info("training is over: %s", reason)
+        self._let_go()
+        return self._sum_up(counters, reason, self._end_memory())
+
+    def _let_go(self) -> None:
+        """Tell everybody that nothing more will come, and wait until they have left."""
+        self._board.enter("finishing")
+        self._model.finish(evaluators=True)
+        deadline_s = time.monotonic() + _FAREWELL_S
+        clients = ("collector", "evaluator")
+        while any(map(self._model.living, clients)) and time.monotonic() < deadline_s:
+            time.sleep(_POLL_S)
+
+    def _end_memory(self) -> dict[str, Any]:
+        """End the memory, and give what the summary tells of the data."""
+        memory = self._memory.stop()
+        self._memory.close()  # after its last numbers: it may wait for nobody else
+        return describe_data(memory, self._blocks.look(), self._totals)
+
+    def _sum_up(
+        self,
+        counters: Counters,
+        reason: str,
+        data: dict[str, Any],
+        *,
+        snapshots_dropped: int = 0,
+        waited_s: float = 0.0,
+        verdict: str = "",
+    ) -> RunResult:
+        summary = self._recorder.write_summary(
+            counters,
+            reason,
+            {
+                "snapshots_unevaluated": self._model.unevaluated,
+                "snapshots_dropped": snapshots_dropped,
+                **data,
+                "waited_for_samples_s": round(waited_s, 3),
+                "actions_served": self._model.status().actions_served,
+                "learner_epoch": self._learner_epoch,
+                "verdict": verdict,
+            },
+        )
+        return RunResult(self._directory, summary)
