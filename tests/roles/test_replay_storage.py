@@ -1,5 +1,6 @@
 """Where a replay is kept."""
 
+import numpy as np
 import pytest
 
 from tests.roles.conftest import quick_config
@@ -11,6 +12,7 @@ from tests.roles.kept_memories import (
 )
 from zdqn.errors import ConfigError
 from zdqn.roles.memory import Memory
+from zdqn.roles.replay_storage import hold_replay
 
 __all__ = ["keeper", "start"]
 
@@ -25,3 +27,16 @@ def test_a_period_of_0_makes_no_snapshot(keeper, tmp_path):
     fill(memory)
     memory.stop()
     assert not (tmp_path / "replay").exists()
+
+
+def test_one_process_has_its_replay_where_memories_have_it_and_anew_at_each_start(tmp_path):
+    with hold_replay(quick_config(), tmp_path) as in_ram:
+        assert in_ram.available()[1] == "memory"
+    assert not list(tmp_path.iterdir())
+    config = quick_config("replay.storage=disk")
+    for _ in range(2):
+        with hold_replay(config, tmp_path) as on_disk:
+            assert on_disk.available()[1] == f"the disk of {tmp_path / 'replay'}"
+            array = on_disk.allocate("rewards", (3,), np.dtype("float32"))
+            assert array.tolist() == [0, 0, 0]
+            array[:] = 7

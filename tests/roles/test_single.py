@@ -358,7 +358,7 @@ def test_a_refused_training_leaves_no_folder(tmp_path, override):
 
 
 def test_a_replay_that_does_not_fit_is_refused_before_anything_is_written(tmp_path, monkeypatch):
-    monkeypatch.setattr("zdqn.roles.single.available_bytes", lambda: 1_000)
+    monkeypatch.setattr("zdqn.roles.replay_keeping.available_bytes", lambda: 1_000)
     with pytest.raises(ConfigError, match=r"replay\.capacity is .* of memory are free"):
         train(tmp_path / "new")
     assert not (tmp_path / "new").exists()

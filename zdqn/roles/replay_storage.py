@@ -50,6 +50,20 @@ def keep_replay(config: Config, run_directory: Path | None) -> ReplayKeeping:
     return DiskKeeping(folder, config.replay.sync_period_s)
 
 
+def hold_replay(config: Config, run_directory: Path) -> ReplayKeeping:
+    """Choose where the replay of one process that trains alone is: it begins anew at each start.
+
+    Args:
+        config: of the run.
+        run_directory: of the run.
+
+    Raises: as `open_replay_folder` does.
+    """
+    if config.replay.storage == "ram":
+        return ReplayKeeping()
+    return DiskKeeping(open_replay_folder(config, run_directory, anew=True), sync_period_s=0.0)
+
+
 def open_replay_folder(
     config: Config, run_directory: Path | None, *, anew: bool = False, within: str = ""
 ) -> ReplayFolder:

@@ -20,15 +20,12 @@ from zdqn.data import WeightVersion
 from zdqn.errors import ConfigError, MismatchError
 from zdqn.records.given_functions import record_functions
 from zdqn.records.recorder import Recorder
-from zdqn.records.replay_files import free_bytes
 from zdqn.records.resuming import Resumption, load_resumption
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
 from zdqn.records.run_result import RunResult
 from zdqn.records.sinks import Sink
-from zdqn.records.snapshots import FrozenSnapshot
 from zdqn.records.totals import RunTotals
-from zdqn.rl.replay_arrays import Allocator, allocate_in_ram
 from zdqn.roles.acting.epsilon import EpsilonSource
 from zdqn.roles.building import (
     ACTING,
@@ -38,31 +35,26 @@ from zdqn.roles.building import (
     build_importance_schedule,
     build_limits,
     build_periods,
-    build_policy,
     build_rollout,
     build_trainer,
-    evaluation_deadline_s,
     use_threads,
 )
 from zdqn.roles.building_replay import build_store
 from zdqn.roles.compiling.compiled_updates import compile_ahead
-from zdqn.roles.free_memory import available_bytes
 from zdqn.roles.metrics_endpoint import open_endpoint
+from zdqn.roles.own_evaluations import OwnEvaluations
 from zdqn.roles.own_evaluator import OwnEvaluator
-from zdqn.roles.own_status import describe_training, totals_of
-from zdqn.roles.replay_storage import open_replay_folder
+from zdqn.roles.own_status import OwnBoard, totals_of
+from zdqn.roles.replay_storage import hold_replay
 from zdqn.stopping import reason_of
-from zdqn.wire.status import CollectorStatistics, LearnerStatus, MetricsRow
+from zdqn.wire.status import LearnerStatus
 
 if TYPE_CHECKING:
     from zdqn.core.lockstep import Lockstep
     from zdqn.core.rollout import Rollout
     from zdqn.core.trainer import Trainer
-    from zdqn.rl.greedy import Greedy
 
 logger = logging.getLogger("zdqn.learner")
-
-_RECENT_EPISODES = 20
 
 
 class Single(Closing):
@@ -117,27 +109,28 @@ class Single(Closing):
             claim = RunClaim(run_directory, resume=resume, overwrite=overwrite)
             self._claim = stack.enter_context(claim)
             self._directory = RunDirectory(run_directory)
-            self._allocate: Allocator = allocate_in_ram
-            self._available = available_bytes(), "memory"
-            if config.replay.storage == "disk":  # where it is larger than RAM; it begins anew
-                folder = open_replay_folder(config, run_directory, anew=True)
-                self._allocate = stack.enter_context(folder).allocate
-                self._available = free_bytes(folder.path), f"the disk of {folder.path}"
+            self._keeping = stack.enter_context(hold_replay(config, run_directory))
             use_threads(config.learner.threads)
             limits = build_limits(config)
             resumption = load_resumption(resume, config, limits, into=run_directory)
             self._make_environments(stack, environment)
             self._trainer: Trainer = build_trainer(config, network, self._spec)
             self._recorder = stack.enter_context(Recorder(config, self._directory, sinks))
+            self._board = OwnBoard(config, self._directory.path, self._recorder)
+            self._evaluations = OwnEvaluations(
+                config,
+                network,
+                self._spec,
+                evaluator=self._evaluator,
+                recorder=self._recorder,
+                board=self._board,
+                stop=self._stop,
+            )
             self._earlier, self._earlier_totals = Counters(), RunTotals()
             if resumption is not None:
                 self._count_on(resumption)
             periods = replace(build_periods(config), publish_updates=0, republish_s=0.0)
             self._agenda = Agenda(periods, limits)  # nothing is published: to nobody
-            self._returns: list[float] = []
-            self._row = MetricsRow()
-            self._phase = "starting"
-            self._says_s = 0.0
             self._rollout, self._lockstep = self._build()
             stack.enter_context(
                 open_endpoint(config, self.status, run=run_directory.name, insecure=insecure)
@@ -182,11 +175,11 @@ class Single(Closing):
         seeds = np.random.SeedSequence((config.run.seed, 0, earlier.updates)).spawn(2)
         seed = int(seeds[0].generate_state(1)[0])
         rollout = build_rollout(config, self._environments, self._spec, seed=seed, label="train")
-        self._store = build_store(config, allocate=self._allocate)
-        available, where = self._available
+        self._store = build_store(config, allocate=self._keeping.allocate)
+        available, where = self._keeping.available()
         room = self._store.make_room(self._spec, available, where=where)
         logger.info("%s", room.describe())
-        epsilons = EpsilonSource(config)
+        self._epsilons = epsilons = EpsilonSource(config)
         prioritized = config.replay.kind == "prioritized"
         self._policy = TorchPolicy(self._trainer.online)
         acting = (config.run.seed, ACTING, earlier.updates)
@@ -206,7 +199,6 @@ class Single(Closing):
             divergence=self._recorder.divergence,
             means=self._recorder.metrics.updates,
         )
-        self._epsilons = epsilons
         return rollout, lockstep
 
     def run(self) -> RunResult:
@@ -236,27 +228,16 @@ class Single(Closing):
 
     def status(self) -> LearnerStatus:
         """Say how training goes; any thread may ask, at any time."""
-        return describe_training(
-            self._config,
-            directory=self._directory.path,
-            phase=self._phase,
-            metrics=self._recorder.metrics,
-            counters=self._counters,
-            row=self._row,
-            store=self._store,
-        )
+        return self._board.describe(self._counters, self._store)
 
     def _train(self) -> RunResult:
-        self._phase = "training"
+        self._board.phase = "training"
         self._do_what_is_due()
         while not (reason := self._agenda.end(self._recorder.metrics.wall_s, self._counters)):
             if self._stop.is_set() or self._recorder.told_to_end:
                 break
             self._lockstep.collect(self._is_interrupted)
-            episodes = self._rollout.take_episodes()
-            self._returns = [*self._returns, *(episode.total_reward for episode in episodes)][
-                -_RECENT_EPISODES:
-            ]
+            self._board.note(self._rollout.take_episodes())
             left = self._agenda.updates_left(self._trainer.updates)
             made = self._lockstep.learn(inf if left is None else left, self._is_interrupted)
             if made:
@@ -295,54 +276,15 @@ class Single(Closing):
         if due.report:
             self._report()
 
-    def _evaluate(self, stop: Callable[[], bool]) -> None:
+    def _evaluate(self, give_up: Callable[[], bool] | None = None) -> None:
         version = WeightVersion(1, self._trainer.updates)
         snapshot = self._recorder.freeze(self._trainer.weights(), self._counters, version)
-        self._score(self._policy, snapshot, stop)
+        self._evaluations.score(self._policy, snapshot, give_up)
 
-    def _evaluate_best_again(self) -> None:
-        """Score the best network on fresh episodes; it was chosen for a lucky score perhaps."""
-        best = self._recorder.freeze_best()
-        if best is None:
-            return
-        policy = build_policy(self._config, self._network, self._spec, self._evaluator.count)
-        policy.load(best.arrays)
-        self._score(policy, best, self._last_evaluation_takes_too_long)
-
-    def _score(self, policy: Greedy, snapshot: FrozenSnapshot, stop: Callable[[], bool]) -> None:
-        self._phase, phase = "evaluating", self._phase
-        evaluation = self._evaluator.score(policy, snapshot, stop)
-        if evaluation is not None:
-            self._recorder.add_evaluation(evaluation, self._spec)
-        else:  # who stops the run need not be warned of what that costs
-            told = self._stop.is_set() or self._recorder.told_to_end
-            logger.log(
-                logging.INFO if told else logging.WARNING,
-                "evaluation %d at %d environment steps was given up, as the run ends",
-                snapshot.number,
-                snapshot.environment_steps,
-            )
-        self._phase = phase
-
-    def _report(self) -> None:
-        epsilon = self._epsilons.at(self._counters.environment_steps, 1, 0)
-        statistics = CollectorStatistics(
-            epsilon=float(np.mean(epsilon)),
-            episode_return_mean=sum(self._returns) / len(self._returns) if self._returns else None,
-        )
-        row = self._row = self._recorder.report(
-            self._counters, update=self._lockstep.update, collectors=[statistics]
-        )
-        if row.wall_s < self._says_s:  # rows come faster as learning begins
-            return
-        self._says_s = row.wall_s + 0.9 * self._config.learner.report_period_s
-        logger.info(
-            "%d environment steps, %d updates, %d episodes, mean return %s",
-            row.environment_steps,
-            row.updates,
-            row.episodes,
-            row.episode_return_mean,
-        )
+    def _report(self, *, last: bool = False) -> None:
+        counters = self._counters
+        epsilon = float(np.mean(self._epsilons.at(counters.environment_steps, 1, 0)))
+        self._board.report(counters, update=self._lockstep.update, epsilon=epsilon, last=last)
 
     def _save_checkpoint(self) -> None:
         self._recorder.save_checkpoint(
@@ -359,16 +301,15 @@ class Single(Closing):
         asked = reason_of(self._stop) if self._stop.is_set() else self._recorder.told_to_end
         reason = limit or asked or "stopped"
         logger.info("training is over: %s", reason)
-        self._phase = "finishing"
+        self._board.phase = "finishing"
         if self._recorder.snapshots and self._agenda.takes_last_snapshot(
             limit, self._trainer.updates
         ):
-            self._evaluate(self._last_evaluation_takes_too_long)
-        self._says_s = 0.0  # the last row is told whenever it comes
-        self._report()
+            self._evaluate()
+        self._report(last=True)
         self._save_checkpoint()
         if limit:
-            self._evaluate_best_again()
+            self._evaluations.score_best_again()
         return self._sum_up(reason)
 
     def _sum_up(self, reason: str) -> RunResult:
@@ -384,10 +325,6 @@ class Single(Closing):
             },
         )
         return RunResult(self._directory.path, summary)
-
-    def _last_evaluation_takes_too_long(self) -> bool:
-        deadline_s = evaluation_deadline_s(self._config)
-        return self._stop.is_set() or self._recorder.metrics.wall_s >= deadline_s
 
     def close(self) -> None:
         """Close the environments, and let others have the run directory."""
