@@ -97,6 +97,24 @@ def test_a_run_directory_is_named_after_the_function_that_makes_the_environment(
     assert directory.name.endswith(f"-{stem}")
 
 
+def test_what_makes_the_environment_of_one_process_is_looked_into_by_who_trains_alone(
+    made, tmp_path
+):
+    class Maker:
+        pickled = 0
+
+        def __call__(self):
+            raise AssertionError("nobody makes one here")
+
+        def __reduce__(self):
+            type(self).pickled += 1
+            return (object, ())
+
+    entry.train(Config(), environment=Maker(), run_directory=tmp_path)
+    assert Maker.pickled == 0
+    assert made[0].made[0][0] == Config(), "what it was is recorded there"
+
+
 def test_what_is_summed_up_is_given_back_with_the_curve(tmp_path, monkeypatch):
     def draw(directory: Path) -> None:
         (directory / "learning_curve.png").touch()

@@ -18,6 +18,7 @@ def test_a_plan_of_a_configuration():
         environment="Acrobot-v1", collectors=3, evaluators=0, min_size=70,
         limits=LimitsStatus(updates=9, evaluation_return=0.0),
     )  # fmt: skip
+    assert RunPlan.of(config, environment=len).environment == "builtins:len"
     named = RunPlan.named(config)
     assert (named.environment, named.min_size, named.collectors) == ("Acrobot-v1", 70, 0)
 

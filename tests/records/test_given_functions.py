@@ -11,6 +11,7 @@ from zdqn.errors import ConfigError, UsageError
 from zdqn.records.given_functions import (
     check_environment_is_given,
     check_network_is_given,
+    environment_name,
     identify_function,
     other_functions,
     record_functions,
@@ -75,6 +76,14 @@ def test_what_was_given_is_in_the_configuration_and_travels_with_it():
     assert config.environment.function == identify_function(make), "what is not given stays"
     assert from_dict(to_dict(config)) == config
     assert record_functions(config) == config
+
+
+def test_an_environment_is_called_as_what_makes_it():
+    assert environment_name(Config()) == Config().environment.id
+    name = f"{__name__}:make"
+    assert environment_name(record_functions(Config(), environment=make)) == name
+    assert environment_name(Config(), make) == name
+    assert environment_name(record_functions(Config(), environment=len), make) == name
 
 
 @pytest.mark.parametrize("link", AGREEMENTS)

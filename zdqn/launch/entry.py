@@ -109,7 +109,7 @@ def run(
     config = from_dict(values, source="zdqn.run")
     config = record_functions(config, environment=environment, network=network)
     resume = Path(resume) if resume is not None else None
-    with _chosen(config, run_directory, resume) as directory:
+    with _chosen(environment_name(config), config, run_directory, resume) as directory:
         arguments = RunArguments(
             run_directory=directory,
             environment=environment,
@@ -233,11 +233,10 @@ def train(
     from zdqn.roles.single import Single
 
     config = as_config(config, source="zdqn.train")
-    config = record_functions(config, environment=environment, network=network)
     resume = Path(resume) if resume is not None else None
-    plan = RunPlan.of(config, one_process=True)
+    plan = RunPlan.of(config, environment=environment, one_process=True)
     with (
-        _chosen(config, run_directory, resume) as directory,
+        _chosen(plan.environment, config, run_directory, resume) as directory,
         choose_display(plan, directory, progress=progress, verbose=verbose, stop=stop) as display,
         Single(
             config,
@@ -326,10 +325,10 @@ def _check(config: Config, given: RunArguments) -> RoleKeys | None:
 
 
 def _chosen(
-    config: Config, given: str | Path | None, resume: Path | None
+    environment: str, config: Config, given: str | Path | None, resume: Path | None
 ) -> AbstractContextManager[Path]:
     # of "suite/Name-v0" the last part, and of a function's "module:outer.<locals>.name" too
-    stem = re.sub(r"[<>]", "", re.split(r"[/:.]", environment_name(config))[-1])
+    stem = re.sub(r"[<>]", "", re.split(r"[/:.]", environment)[-1])
     return chosen_run_directory(
         Path(given) if given is not None else None,
         resume,

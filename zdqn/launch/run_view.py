@@ -8,7 +8,7 @@ from typing import Any
 
 from zdqn.config import Config
 from zdqn.errors import ProtocolError
-from zdqn.records.given_functions import environment_name
+from zdqn.records.given_functions import Function, environment_name
 from zdqn.records.run_history import History
 from zdqn.roles.building import describe_limits
 from zdqn.wire.status import (
@@ -57,10 +57,12 @@ class RunPlan:
     limits: LimitsStatus = field(default_factory=LimitsStatus)
 
     @classmethod
-    def of(cls, config: Config, *, one_process: bool = False) -> RunPlan:
-        """Take it from a configuration."""
+    def of(
+        cls, config: Config, *, environment: Function | None = None, one_process: bool = False
+    ) -> RunPlan:
+        """Take it from a configuration, and from the function that makes environments instead."""
         return cls(
-            environment=environment_name(config),
+            environment=environment_name(config, environment),
             collectors=config.launch.collectors,
             evaluators=config.launch.evaluators,
             min_size=config.replay.min_size,

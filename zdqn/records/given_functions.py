@@ -33,9 +33,7 @@ def identify_function(function: Function) -> str:
         ``module:name sha256:...``, with a hash of what cloudpickle makes of it: of a function that
         can be imported that is its name alone, of any other its code and what it refers to.
     """
-    module = getattr(function, "__module__", None) or type(function).__module__
-    name = getattr(function, "__qualname__", None) or type(function).__qualname__
-    return f"{module}:{name} sha256:{_hash(function)}"
+    return f"{_name(function)} sha256:{_hash(function)}"
 
 
 def record_functions(
@@ -64,8 +62,15 @@ def record_functions(
     return config
 
 
-def environment_name(config: Config) -> str:
-    """Give what made the environment: ``module:function`` of one that was given, or an id."""
+def environment_name(config: Config, given: Function | None = None) -> str:
+    """Give what makes the environment: ``module:function``, or an id.
+
+    Args:
+        config: of the run.
+        given: in place of what it names; it need not be recorded yet.
+    """
+    if given is not None:
+        return _name(given)
     section = config.environment
     return (section.function or section.id).partition(" sha256:")[0]
 
@@ -144,6 +149,12 @@ def _way_out(keyword: str) -> str:
         f"Give the function again, from Python: {keyword}=... of zdqn.run, zdqn.train{loading}, "
         f"zdqn.evaluate, zdqn.play, or of a role's class."
     )
+
+
+def _name(function: Function) -> str:
+    module = getattr(function, "__module__", None) or type(function).__module__
+    name = getattr(function, "__qualname__", None) or type(function).__qualname__
+    return f"{module}:{name}"
 
 
 def _hash(function: Function) -> str:
