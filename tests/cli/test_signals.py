@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from zdqn.cli.signals import read_on_hangup, stop_on_signals
+from zdqn.cli.signals import exit_code_of, read_on_hangup, stop_on_signals
 from zdqn.stopping import StopEvent
 
 
@@ -22,6 +22,11 @@ def test_the_first_signal_stops_and_the_second_ends(number):
         signal.raise_signal(number)
         assert ended == [128 + number]
     assert signal.getsignal(number) is before
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_what_a_signal_ends_has_its_exit_code_as_in_a_shell(name, code):
+    assert exit_code_of(name) == code
 
 
 @pytest.fixture

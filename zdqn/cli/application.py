@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from zdqn.cli.signals import INTERRUPTED_EXIT_CODE
+from zdqn.cli.signals import exit_code_of
 from zdqn.errors import EnvironmentFailedError, ZdqnError
 
 _GROUPS = {
@@ -108,7 +108,7 @@ class Application(click.Group):
             click.echo(f"error: {error}{where}", err=True)
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            ctx.exit(INTERRUPTED_EXIT_CODE)
+            ctx.exit(exit_code_of("SIGINT"))
         except (click.ClickException, click.exceptions.Exit, click.Abort, OSError) as error:
             if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
                 self._explain_internal(ctx, error)

@@ -9,7 +9,7 @@ import click
 
 from zdqn.cli.closing_words import say
 from zdqn.cli.options import keys_option, log_level_option, optional_config_argument, set_option
-from zdqn.cli.signals import INTERRUPTED_EXIT_CODE, stop_on_signals
+from zdqn.cli.signals import exit_code_of, stop_on_signals
 
 if TYPE_CHECKING:
     from zdqn.records.experience import Experience
@@ -84,9 +84,8 @@ def import_(
     if result.blocks_refused:
         raise click.exceptions.Exit(MismatchError.exit_code)
     if not result.complete:
-        raise click.exceptions.Exit(
-            INTERRUPTED_EXIT_CODE if stop.reason else PeerUnavailableError.exit_code
-        )
+        code = exit_code_of(stop.reason) if stop.reason else PeerUnavailableError.exit_code
+        raise click.exceptions.Exit(code)
 
 
 def _say_what_came_of_it(dataset: str, experience: Experience, result: ImportResult) -> None:

@@ -12,8 +12,15 @@ from zdqn.launch.handled_signals import handled
 from zdqn.stopping import StopEvent
 
 _TERMINAL = "/dev/tty"
-INTERRUPTED_EXIT_CODE = 130
-"""Of what Ctrl-C has ended: 128 and its number, as shells have it."""
+
+
+def exit_code_of(signal_name: str) -> int:
+    """Give the exit code of what a signal has ended: 128 and its number, as shells have it.
+
+    Args:
+        signal_name: such as "SIGINT" (130) or "SIGTERM" (143).
+    """
+    return 128 + signal.Signals[signal_name]
 
 
 @contextmanager
@@ -29,9 +36,10 @@ def stop_on_signals(end_at_once: Callable[[int], object] = os._exit) -> Iterator
     stop = StopEvent()
 
     def handle(number: int, _frame: FrameType | None) -> None:
+        name = signal.Signals(number).name
         if stop.is_set():
-            end_at_once(128 + number)
-        stop.set_for(signal.Signals(number).name)
+            end_at_once(exit_code_of(name))
+        stop.set_for(name)
 
     with handled(signal.SIGINT, signal.SIGTERM, by=handle):
         yield stop

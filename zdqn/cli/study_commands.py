@@ -10,13 +10,11 @@ import click
 
 from zdqn.cli.closing_words import say
 from zdqn.cli.options import EXISTING_FILE, FOLDER, config_argument, set_option
-from zdqn.cli.signals import stop_on_signals
+from zdqn.cli.signals import exit_code_of, stop_on_signals
 
 if TYPE_CHECKING:
     from zdqn.experiments.studies.study_entry import StudyEnd
     from zdqn.experiments.studies.study_plan import StudyPlan
-
-_STOPPED = {"SIGINT": 130, "SIGTERM": 143}
 
 _jobs_option = click.option(
     "--jobs",
@@ -241,4 +239,4 @@ def _conclude(end: StudyEnd, reason: str) -> None:
     if end.stopped:
         say(f"{len(end.outcome.unfinished)} runs are left; the same command again goes on.",
             err=True)  # fmt: skip
-        click.get_current_context().exit(_STOPPED.get(reason, 130))
+        click.get_current_context().exit(exit_code_of(reason))

@@ -45,6 +45,11 @@ class ServerPod:
     environment: Mapping[str, str]
     storage: str
 
+    @property
+    def component(self) -> str:
+        """What it is called among the run's objects."""
+        return self.role
+
 
 @dataclass(frozen=True)
 class ClientPods:

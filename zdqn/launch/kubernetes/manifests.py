@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from zdqn.config import to_toml
@@ -15,6 +15,7 @@ from zdqn.launch.kubernetes.pod_templates import (
     CONFIG_FILE,
     CONFIG_FOLDER,
     KEYS_FOLDER,
+    ReadOnce,
     component_labels,
     instance_labels,
     pod_template,
@@ -55,7 +56,7 @@ def make_manifests(
     """Give every object of a run: what others need comes before them."""
     config = to_toml(plan.config)
     digest = hashlib.sha256(json.dumps([config, secrets]).encode()).hexdigest()[:16]
-    common = {"secrets": secrets, "digest": digest}
+    read_once = ReadOnce(secrets, digest)
     words = ["--log-level", log_level] + (["--insecure"] if secrets is None else [])
     yield Manifest(_object(plan, "v1", "ConfigMap", "config", data={CONFIG_FILE: config}))
     for role, files in (secrets or {}).items():
@@ -64,11 +65,11 @@ def make_manifests(
         )
     for server in (plan.memory, plan.learner):
         yield Manifest(_service(plan, server))
-    yield Manifest(_memory(plan, [*_command(plan.memory.role), *words], common), _MEMORY_IS)
+    yield Manifest(_memory(plan, [*_command(plan.memory.role), *words], read_once), _MEMORY_IS)
     yield Manifest(_claim(plan), "What the run leaves: checkpoints, best.pt, metrics, summary.")
-    yield Manifest(_learner(plan, [*_command(plan.learner.role), *words], common), _LEARNER_IS)
+    yield Manifest(_learner(plan, [*_command(plan.learner.role), *words], read_once), _LEARNER_IS)
     for pods in plan.clients:
-        yield Manifest(_deployment(plan, pods, words[:2], common), _scaling(plan, pods))
+        yield Manifest(_deployment(plan, pods, words[:2], read_once), _scaling(plan, pods))
 
 
 # --- objects --------------------------------------------------------------------------------------
@@ -92,9 +93,7 @@ def _service(plan: KubernetesPlan, server: ServerPod) -> dict[str, Any]:
     return _object(plan, "v1", "Service", server.role, spec={"selector": selector, "ports": ports})
 
 
-def _memory(
-    plan: KubernetesPlan, arguments: list[str], common: Mapping[str, Any]
-) -> dict[str, Any]:
+def _memory(plan: KubernetesPlan, arguments: list[str], read_once: ReadOnce) -> dict[str, Any]:
     memory = plan.memory
     kept = {"replay": _REPLAY} if memory.storage else {}
     if kept:
@@ -103,18 +102,7 @@ def _memory(
         "replicas": 1,
         "serviceName": plan.named(memory.role),
         "selector": {"matchLabels": component_labels(plan, memory.role)},
-        "template": pod_template(
-            plan,
-            memory.role,
-            role=memory.role,
-            arguments=arguments,
-            pods=memory.pods,
-            environment=memory.environment,
-            restart="Always",
-            mounts=kept,
-            server=memory,
-            **common,
-        ),
+        "template": pod_template(plan, memory, read_once, arguments=arguments, mounts=kept),
     }
     if kept:
         metadata = {"name": "replay", "labels": instance_labels(plan)}
@@ -123,25 +111,19 @@ def _memory(
     return _object(plan, "apps/v1", "StatefulSet", memory.role, spec=spec)
 
 
-def _learner(
-    plan: KubernetesPlan, arguments: list[str], common: Mapping[str, Any]
-) -> dict[str, Any]:
+def _learner(plan: KubernetesPlan, arguments: list[str], read_once: ReadOnce) -> dict[str, Any]:
     learner = plan.learner
     claim = {"claimName": plan.named("run")}
     arguments += ["--memory", plan.address_of(plan.memory)]
     arguments += ["--run-dir", f"{_RUNS}/{plan.name}", "--preemptible"]
     template = pod_template(
         plan,
-        learner.role,
-        role=learner.role,
+        learner,
+        read_once,
         arguments=arguments,
-        pods=learner.pods,
-        environment=learner.environment,
         restart="Never",
         mounts={"runs": _RUNS},
         volumes=[{"name": "runs", "persistentVolumeClaim": claim}],
-        server=learner,
-        **common,
     )
     hopeless = {"containerName": learner.role, "operator": "In", "values": list(HOPELESS)}
     rules = [
@@ -170,23 +152,13 @@ def _claim_spec(pods: StoringPodsSection, storage: str) -> dict[str, Any]:
 
 
 def _deployment(
-    plan: KubernetesPlan, pods: ClientPods, words: list[str], common: Mapping[str, Any]
+    plan: KubernetesPlan, pods: ClientPods, words: list[str], read_once: ReadOnce
 ) -> dict[str, Any]:
     arguments = [*_command(pods.role), "--learner", plan.address_of(plan.learner), *words]
     spec = {
         "replicas": pods.replicas,
         "selector": {"matchLabels": component_labels(plan, pods.component)},
-        "template": pod_template(
-            plan,
-            pods.component,
-            role=pods.role,
-            arguments=arguments,
-            pods=pods.pods,
-            environment=pods.environment,
-            restart="Always",
-            mounts={},
-            **common,
-        ),
+        "template": pod_template(plan, pods, read_once, arguments=arguments),
     }
     return _object(plan, "apps/v1", "Deployment", pods.component, spec=spec)
 

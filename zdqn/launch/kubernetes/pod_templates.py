@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from zdqn.config.kubernetes_sections import PodsSection
-from zdqn.launch.kubernetes.kubernetes_plan import KubernetesPlan, ServerPod
+from zdqn.launch.kubernetes.kubernetes_plan import ClientPods, KubernetesPlan, ServerPod
 from zdqn.launch.kubernetes.pod_secrets import Secrets, path_in_folder
 
 CONFIG_FOLDER = "/config"
@@ -31,39 +32,48 @@ def component_labels(plan: KubernetesPlan, component: str) -> dict[str, str]:
     return {**instance_labels(plan), "app.kubernetes.io/component": component}
 
 
+@dataclass(frozen=True)
+class ReadOnce:
+    """What pods read when they start, and not again.
+
+    Attributes:
+        secrets: of each role; None for a run without keys.
+        digest: of all that they read: pods of another one are replaced.
+    """
+
+    secrets: Secrets | None
+    digest: str
+
+
 def pod_template(
     plan: KubernetesPlan,
-    component: str,
+    of: ServerPod | ClientPods,
+    read_once: ReadOnce,
     *,
-    role: str,
     arguments: Iterable[str],
-    pods: PodsSection,
-    environment: Mapping[str, str],
-    secrets: Secrets | None,
-    digest: str,
-    restart: str,
-    mounts: Mapping[str, str],
+    restart: str = "Always",
+    mounts: Mapping[str, str] | None = None,
     volumes: Iterable[Mapping[str, Any]] = (),
-    server: ServerPod | None = None,
 ) -> dict[str, Any]:
     """Give the template of pods.
 
     Args:
         plan: of the run.
-        component: whose pods they are.
-        role: that they play.
+        of: whose pods they are.
+        read_once: by all pods of the run.
         arguments: of ``zdqn``.
-        pods: what they get.
-        environment: variables of the role.
-        secrets: of the run; None for a run without keys.
-        digest: of what pods read once: another one replaces them.
         restart: restartPolicy.
         mounts: volume to the folder where it is mounted.
         volumes: that are mounted there, but for those that the pods' owner makes.
-        server: what it is, for a server.
     """
+    role, secrets = of.role, read_once.secrets
+    server = of if isinstance(of, ServerPod) else None
     keyed = ["--keys", KEYS_FOLDER] if secrets is not None else []
-    given = {"HOME": _HOME, "USER": "zdqn", **environment}  # an image may know neither of its user
+    given = {
+        "HOME": _HOME,
+        "USER": "zdqn",
+        **of.environment,
+    }  # an image may know neither of its user
     container: dict[str, Any] = {
         "name": role,
         **_image(plan),
@@ -76,29 +86,29 @@ def pod_template(
         ]
         container.update(_probes(server, keyed))
     container.update(
-        resources=_resources(pods),
+        resources=_resources(of.pods),
         securityContext=_LOCKED,
         terminationMessagePolicy="FallbackToLogsOnError",  # the error of one paragraph
         volumeMounts=[
             {"name": "config", "mountPath": CONFIG_FOLDER, "readOnly": True},
             {"name": "tmp", "mountPath": _TMP},
             *([{"name": "keys", "mountPath": "/keys"}] if keyed else []),
-            *({"name": name, "mountPath": path} for name, path in mounts.items()),
+            *({"name": name, "mountPath": path} for name, path in (mounts or {}).items()),
         ],
     )
     spec: dict[str, Any] = {
         "restartPolicy": restart,
-        "terminationGracePeriodSeconds": pods.grace_s,
+        "terminationGracePeriodSeconds": of.pods.grace_s,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": _not_root(plan.kubernetes.user),
     }
     if plan.kubernetes.pull_secrets:
         spec["imagePullSecrets"] = [{"name": name} for name in plan.kubernetes.pull_secrets]
-    if pods.node_selector:
-        spec["nodeSelector"] = dict(pods.node_selector)
-    if pods.tolerations:
-        spec["tolerations"] = [dict(taint) for taint in pods.tolerations]
+    if of.pods.node_selector:
+        spec["nodeSelector"] = dict(of.pods.node_selector)
+    if of.pods.tolerations:
+        spec["tolerations"] = [dict(taint) for taint in of.pods.tolerations]
     if secrets is not None:
         spec["initContainers"] = [_take_keys(plan, secrets[role], serves=server is not None)]
     spec["containers"] = [container]
@@ -110,8 +120,8 @@ def pod_template(
     ]
     return {
         "metadata": {
-            "labels": component_labels(plan, component),
-            "annotations": {"zdqn/read-once": digest},
+            "labels": component_labels(plan, of.component),
+            "annotations": {"zdqn/read-once": read_once.digest},
         },
         "spec": spec,
     }
