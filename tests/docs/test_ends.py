@@ -10,6 +10,7 @@ import zdqn
 from zdqn.config import StopSection
 from zdqn.launch.plan import RESTARTABLE_EXIT_CODES, Consequence, Ending, consequence
 from zdqn.roles.learner.memory_link import MemoryLink
+from zdqn.roles.learner.run_end import RunEnd
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -84,7 +85,7 @@ def test_the_reasons_are_those_of_the_code():
     source = inspect.getsource(MemoryLink)
     assert reasons("at the memory")[0] in source
     assert reasons("Ctrl-C, or") == ["SIGINT", "SIGTERM"]
-    assert f'or "{reasons("Python program")[0]}"' in inspect.getsource(zdqn.Learner)
+    assert f'or "{reasons("Python program")[0]}"' in inspect.getsource(RunEnd)
 
 
 def test_the_exit_codes_of_runs_are_listed():

@@ -1,7 +1,5 @@
 """What whoever collects has, in a role that collects nothing; the rest: test_collector.py."""
 
-from typing import Any, cast
-
 import msgspec
 import pytest
 
@@ -14,21 +12,7 @@ class Sender(CollectingClient):
     """Joins nobody."""
 
     def __init__(self, learner="tcp://127.0.0.1:9", memory=None):
-        nothing = dict.fromkeys(
-            (
-                "environment",
-                "network",
-                "name",
-                "keys",
-                "context",
-                "stop",
-                "on_episode",
-                "on_weights",
-            )
-        )
-        super().__init__(
-            None, learner=learner, memory=memory, allow_code=(), **cast("Any", nothing)
-        )
+        super().__init__(None, learner=learner, memory=memory)
 
     def _make_environments(self, config):
         return None, SPEC

@@ -35,14 +35,13 @@ class FakeEnvironments:
 class Client(LearnerClient):
     """Joins and leaves."""
 
+    _role = "collector"
+
     def __init__(self, config=None, *, learner=NOWHERE, context=None, stop=None, **options):
         self.built: list[object] = []
         self.environments = FakeEnvironments()
-        given = {"environment": None, "network": None, "name": "c-0"}
-        options = {**given, "keys": None, "allow_code": (), **options}
-        super().__init__(
-            "collector", config, learner=str(learner), context=context, stop=stop, **options
-        )
+        options = {"name": "c-0", **options}
+        super().__init__(config, learner=str(learner), context=context, stop=stop, **options)
 
     def _make_environments(self, config):
         self.built.append(config)

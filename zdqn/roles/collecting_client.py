@@ -23,7 +23,6 @@ from zdqn.roles.acting.block_stream import BlockSource, BlockStream
 from zdqn.roles.acting.epsilon import EpsilonSource, StepsOfAll
 from zdqn.roles.acting.policy import Policy, make_policy
 from zdqn.roles.acting.refusal_watch import RefusalWatch
-from zdqn.roles.acting.standstill import Standstill
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory
 from zdqn.roles.learner_client import LearnerClient
 from zdqn.wire.addresses import Address, check_resolves, parse_address
@@ -63,6 +62,7 @@ class CollectingClient(LearnerClient):
     The arguments are those of `zdqn.roles.collector.Collector`.
     """
 
+    _role = "collector"
     _own_process = True
     """Whether settings of this process, such as PyTorch's threads, are this role's."""
     _rows = 0
@@ -73,16 +73,16 @@ class CollectingClient(LearnerClient):
         config: Config | None,
         *,
         learner: str,
-        memory: str | None,
-        environment: EnvironmentFactory | None,
-        network: NetworkFactory | None,
-        name: str | None,
-        keys: str | Path | None,
-        allow_code: Collection[str],
-        context: Context | None,
-        stop: threading.Event | None,
-        on_episode: Callable[[EpisodeStatistics], object] | None,
-        on_weights: Callable[[WeightVersion], object] | None,
+        memory: str | None = None,
+        environment: EnvironmentFactory | None = None,
+        network: NetworkFactory | None = None,
+        name: str | None = None,
+        keys: str | Path | None = None,
+        allow_code: Collection[str] = (),
+        context: Context | None = None,
+        stop: threading.Event | None = None,
+        on_episode: Callable[[EpisodeStatistics], object] | None = None,
+        on_weights: Callable[[WeightVersion], object] | None = None,
     ) -> None:
         self._on_episode = on_episode
         self._on_weights = on_weights
@@ -103,9 +103,7 @@ class CollectingClient(LearnerClient):
         self._refusals = RefusalWatch()
         self._epsilon: float | None = None
         self._began_s = 0.0
-        self._standstill = Standstill()
         super().__init__(
-            "collector",
             config,
             learner=learner,
             environment=environment,

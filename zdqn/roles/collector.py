@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Collection
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zdqn.config import Config
-from zdqn.data import EnvironmentSpec, EpisodeStatistics, WeightVersion
+from zdqn.data import EnvironmentSpec
 from zdqn.rl.exploration import explore
 from zdqn.roles.acting.block_stream import BlockSource, BlockStream
 from zdqn.roles.acting.policy import Policy
-from zdqn.roles.building import (
-    EnvironmentFactory,
-    NetworkFactory,
-    build_environments,
-    build_rollout,
-)
+from zdqn.roles.building import build_environments, build_rollout
 from zdqn.roles.collecting_client import CollectingClient
 from zdqn.wire.compression import check_compression
-from zdqn.wire.sockets import Context
 
 if TYPE_CHECKING:
     from zdqn.core.rollout import Rollout
@@ -51,37 +42,7 @@ class Collector(CollectingClient):
         NotAllowedError: when a key is missing, or others can read it.
     """
 
-    def __init__(
-        self,
-        config: Config | None,
-        *,
-        learner: str,
-        memory: str | None = None,
-        environment: EnvironmentFactory | None = None,
-        network: NetworkFactory | None = None,
-        name: str | None = None,
-        keys: str | Path | None = None,
-        allow_code: Collection[str] = (),
-        context: Context | None = None,
-        stop: threading.Event | None = None,
-        on_episode: Callable[[EpisodeStatistics], object] | None = None,
-        on_weights: Callable[[WeightVersion], object] | None = None,
-    ) -> None:
-        self._rollout: Rollout | None = None
-        super().__init__(
-            config,
-            learner=learner,
-            memory=memory,
-            environment=environment,
-            network=network,
-            name=name,
-            keys=keys,
-            allow_code=allow_code,
-            context=context,
-            stop=stop,
-            on_episode=on_episode,
-            on_weights=on_weights,
-        )
+    _rollout: Rollout | None = None
 
     def _make_environments(self, config: Config) -> tuple[Any, EnvironmentSpec]:
         section = config.collector

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
-from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,14 +14,7 @@ from numpy.typing import NDArray
 from zdqn.config import Config
 from zdqn.data import EnvironmentSpec, EvaluationScores
 from zdqn.rl.exploration import epsilon_greedy
-from zdqn.roles.acting.standstill import Standstill
-from zdqn.roles.building import (
-    EnvironmentFactory,
-    NetworkFactory,
-    build_evaluation_environments,
-    build_network,
-    use_threads,
-)
+from zdqn.roles.building import build_evaluation_environments, build_network, use_threads
 from zdqn.roles.learner_client import LearnerClient
 from zdqn.wire import codec, payloads
 from zdqn.wire.asking import ask
@@ -32,7 +22,6 @@ from zdqn.wire.field_types import Statistics
 from zdqn.wire.model_messages import Claim, EvaluationResult, NothingToEvaluate, Snapshot
 from zdqn.wire.protocol import Acknowledged, ErrorReply
 from zdqn.wire.request_sockets import Client
-from zdqn.wire.sockets import Context
 from zdqn.wire.status import EvaluatorStatistics
 
 if TYPE_CHECKING:
@@ -78,37 +67,13 @@ class Evaluator(LearnerClient):
         NotAllowedError: when a key is missing, or others can read it.
     """
 
-    def __init__(
-        self,
-        config: Config | None,
-        *,
-        learner: str,
-        environment: EnvironmentFactory | None = None,
-        network: NetworkFactory | None = None,
-        name: str | None = None,
-        keys: str | Path | None = None,
-        allow_code: Collection[str] = (),
-        context: Context | None = None,
-        stop: threading.Event | None = None,
-    ) -> None:
-        self._evaluations = 0
-        self._episodes = 0
-        self._steps = 0
-        self._waits = True
-        self._standstill = Standstill()
-        self._doing = ("starting", time.monotonic())
-        super().__init__(
-            "evaluator",
-            config,
-            learner=learner,
-            environment=environment,
-            network=network,
-            name=name,
-            keys=keys,
-            allow_code=allow_code,
-            context=context,
-            stop=stop,
-        )
+    _role = "evaluator"
+    _evaluations = 0
+    _episodes = 0
+    _steps = 0
+    _waits = True
+    _doing = ("", 0.0)
+    """What it does, and since when."""
 
     def _make_environments(self, config: Config) -> tuple[Any, EnvironmentSpec]:
         return build_evaluation_environments(
@@ -126,6 +91,7 @@ class Evaluator(LearnerClient):
             MismatchError: when the learner refuses.
             PeerUnavailableError: when it does not answer in ``links.connect_timeout_s``.
         """
+        self._begin("starting")
         with ExitStack() as stack:
             membership, welcome = self._join()
             stack.callback(membership.leave)

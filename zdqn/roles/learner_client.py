@@ -8,11 +8,12 @@ import threading
 from abc import abstractmethod
 from collections.abc import Callable, Collection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from zdqn.closing import Closing
 from zdqn.config import Config, check_code_allowed, from_dict, shared_values
 from zdqn.data import EnvironmentSpec
+from zdqn.roles.acting.standstill import Standstill
 from zdqn.roles.building import EnvironmentFactory, NetworkFactory
 from zdqn.wire.addresses import Address, check_resolves, parse_address
 from zdqn.wire.compression import available
@@ -37,7 +38,6 @@ class LearnerClient(Closing):
     """A role with environments that belongs to a learner's run: a collector or an evaluator.
 
     Args:
-        role: "collector" or "evaluator".
         config: of the run; None takes the learner's.
         learner: REQ/REP address of the learner.
         environment: makes an environment in place of ``environment.id``.
@@ -53,36 +53,38 @@ class LearnerClient(Closing):
         NotAllowedError: when a key is missing, or others can read it.
     """
 
+    _role: ClassVar[Literal["collector", "evaluator"]]
+    """As which it joins."""
+
     def __init__(
         self,
-        role: Literal["collector", "evaluator"],
         config: Config | None,
         *,
         learner: str,
-        environment: EnvironmentFactory | None,
-        network: NetworkFactory | None,
-        name: str | None,
-        keys: str | Path | None,
-        allow_code: Collection[str],
-        context: Context | None,
-        stop: threading.Event | None,
+        environment: EnvironmentFactory | None = None,
+        network: NetworkFactory | None = None,
+        name: str | None = None,
+        keys: str | Path | None = None,
+        allow_code: Collection[str] = (),
+        context: Context | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
-        self._role: Literal["collector", "evaluator"] = role
         self._learner = parse_address(learner, parameter="--learner")
         check_resolves(self._learner, parameter="--learner")
         self._factory = environment
         self._network = network
-        self._name = name or f"{role}@{socket.gethostname()}:{os.getpid()}"
+        self._name = name or f"{self._role}@{socket.gethostname()}:{os.getpid()}"
         self._stop = stop or threading.Event()
         self._session = new_session()
         self._config: Config | None = None
         self._spec: EnvironmentSpec | None = None
         self._environments: Any = None
         self._run_id = ""
+        self._standstill = Standstill()
         self._memberships: list[Membership] = []
         if keys is None and config is not None:
             keys = config.security.keys
-        own_keys = open_keys(keys, role)
+        own_keys = open_keys(keys, self._role)
         self._allow_code = allow_code
         if config is not None:  # before any socket: a wrong environment is told at once
             self._build(config)
