@@ -35,6 +35,10 @@ class WeightsRequest(Header, frozen=True):
     kind = Kind.WEIGHTS_REQUEST
 
 
+# The fields are those of `zdqn.rl.layer_descriptions.LayerDescription`; a test holds them equal.
+# They are two, as `Spec` and `EnvironmentSpec` are: one says what a network is, and knows no wire;
+# this one bounds what a peer may say of one (`Label`, `SomeRows`), passes over what it does not
+# know and leaves out what is as usual. None of that is for `zdqn.data` to know, below both.
 class NetworkLayer(Answer, frozen=True, omit_defaults=True):
     """One step from an observation to action values.
 
