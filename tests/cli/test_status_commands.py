@@ -177,8 +177,7 @@ def test_the_summary_of_an_earlier_start_is_not_taken_for_that_of_a_killed_one(
     silent, run_directory
 ):
     files = RunFiles(Path(run_directory))
-    files.summary.write_text('{"updates": 1234}')
-    os.utime(files.summary, (1, 1))
+    files.summary.write_text('{"updates": 1234, "metrics_bytes": 0}')
     files.metrics.write_text("{}")
     shown = CliRunner().invoke(application, ["status", run_directory])
     assert shown.exit_code == 69

@@ -16,7 +16,7 @@ from zdqn.records.checkpoints import CheckpointDirectory, load_checkpoint
 from zdqn.records.recorder import Recorder
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_directory import RunDirectory
-from zdqn.records.run_files import RunFiles
+from zdqn.records.run_files import RunFiles, read_summary
 from zdqn.records.snapshots import Evaluation
 from zdqn.rl.update_rule import Update
 from zdqn.wire.status import CollectorStatistics
@@ -139,6 +139,9 @@ def test_the_directory_and_every_other_sink_are_told_everything(recorder, sink, 
     assert summary["run_directory"] == str(tmp_path)
     written = {path.name for path in tmp_path.iterdir()}
     assert written >= {"metrics.jsonl", "evaluations.csv", "summary.json", "best.pt"}
+    assert read_summary(tmp_path) == summary
+    report(recorder, 8)  # by a later start, which is killed
+    assert read_summary(tmp_path) == {}
 
 
 def test_a_full_disk_does_not_end_the_training_and_is_said_once_a_time(recorder, sink, caplog):

@@ -10,6 +10,7 @@ from zdqn.errors import FileError
 from zdqn.records.run_files import (
     RunFiles,
     chosen_run_directory,
+    has_ended,
     is_plain,
     make_run_directory,
     read_summary,
@@ -48,6 +49,32 @@ def test_a_spoiled_summary_is_named_and_a_missing_one_is_empty(tmp_path, text):
     RunFiles(tmp_path).summary.write_text(text)
     with pytest.raises(FileError, match=r"summary\.json"):
         read_summary(tmp_path)
+
+
+def test_a_summary_of_an_earlier_start_is_none_whatever_clocks_say(tmp_path):
+    files = RunFiles(tmp_path)
+    assert not has_ended(tmp_path)
+    files.metrics.write_text("{}\n")
+    assert not has_ended(tmp_path)
+    files.summary.write_text('{"updates": 5, "metrics_bytes": 3}')
+    os.utime(files.summary, (1, 1))  # by the clock of another host
+    assert read_summary(tmp_path) == {"updates": 5, "metrics_bytes": 3}
+    assert has_ended(tmp_path)
+    with files.metrics.open("a") as file:  # the run goes on
+        file.write("{}\n")
+    os.utime(files.metrics, (0, 0))
+    assert read_summary(tmp_path) == {}
+    assert not has_ended(tmp_path)
+    files.metrics.unlink()
+    assert has_ended(tmp_path)
+
+
+def test_a_summary_that_says_nothing_of_metrics_or_cannot_be_read_is_one(tmp_path):
+    files = RunFiles(tmp_path)
+    files.metrics.write_text("{}\n")
+    for text in ('{"updates": 5}', '{"updates": 5, "metrics_bytes": null}', "half"):
+        files.summary.write_text(text)
+        assert has_ended(tmp_path)
 
 
 def test_what_is_no_plain_file_is_not_waited_for(tmp_path):

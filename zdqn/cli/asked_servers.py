@@ -128,11 +128,9 @@ def show_what_is_left(directory: Path, *, as_json: bool, jobs: Sequence[str] = (
 
 def how_it_ended(directory: Path) -> dict[str, Any]:
     """Give the summary of a run's last start; empty while it goes on, and if it was killed."""
-    from zdqn.records.run_files import RunFiles, read_summary, was_killed
+    from zdqn.records.run_files import read_summary
 
-    if holder_of(directory) or was_killed(RunFiles(directory)):
-        return {}
-    return read_summary(directory)
+    return {} if holder_of(directory) else read_summary(directory)
 
 
 def holder_of(directory: Path) -> str:

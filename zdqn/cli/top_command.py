@@ -145,14 +145,13 @@ def _is_over(watch: RunWatch, asked: Asked, directory: Path | None) -> bool:
 
     Its folder tells, where that is here; else the last that its learner said does.
     """
-    from zdqn.records.run_files import RunFiles, was_killed
+    from zdqn.records.run_files import has_ended
 
     if asked.answers:
         return False
     if directory is None:
         return watch.view().phase == "finishing"
-    files = RunFiles(directory)
-    return files.summary.exists() and not was_killed(files) and not _is_held(directory)
+    return has_ended(directory) and not _is_held(directory)
 
 
 def _print(watch: RunWatch, sight: Sight) -> None:

@@ -10,7 +10,7 @@ from zdqn.doctor.findings import Finding, bad, good, odd
 from zdqn.errors import FileError, ZdqnError
 from zdqn.launch.summary import describe_end
 from zdqn.records.checkpoints import CheckpointDirectory, load_checkpoint
-from zdqn.records.run_files import RunFiles, read_summary, was_killed
+from zdqn.records.run_files import RunFiles, read_summary
 from zdqn.records.run_lock import describe_holder
 
 
@@ -44,7 +44,7 @@ def _state(files: RunFiles) -> Finding:
         summary = read_summary(files.path)
     except FileError as error:
         return odd("run", str(error), f"--resume {files.path} writes it anew.")
-    if not summary or was_killed(files):
+    if not summary:
         return odd(
             "run",
             f"nobody uses {files.path}, and its last start left no summary: it was killed",

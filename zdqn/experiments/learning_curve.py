@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from zdqn.errors import ZdqnError
 from zdqn.experiments.plain_numbers import plain_duration, plain_number
-from zdqn.records.run_files import RunFiles, read_summary, was_killed
+from zdqn.records.run_files import RunFiles, read_summary
 
 if TYPE_CHECKING:
     import numpy as np
@@ -169,7 +169,7 @@ def read_learning_curve(run_directory: Path) -> LearningCurve:
     evaluations = read_evaluations(run_directory)
     order = evaluations["environment_steps"].argsort(kind="stable")
     metrics = read_metrics(run_directory)
-    summary = {} if was_killed(files) else read_summary(run_directory)
+    summary = read_summary(run_directory)
     try:
         config = load_config(files.config) if files.config.exists() else None
     except ZdqnError:  # of another version of zdqn, say: the curve can be drawn without it

@@ -235,6 +235,7 @@ class Recorder(Closing):
             **self.rescoring.summary(),
             **more,
             "run_directory": str(self._directory.path),
+            "metrics_bytes": self._directory.count_metrics_bytes(),
         }
         failures = []
         for sink in self._sinks:

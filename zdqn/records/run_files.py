@@ -7,7 +7,7 @@ import json
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,6 +105,13 @@ class RunFiles:
         """The folder of the processes' logs."""
         return self.path / "logs"
 
+    def count_metrics_bytes(self) -> int:
+        """Say how long ``metrics.jsonl`` is; 0 if it is not there."""
+        try:
+            return self.metrics.stat().st_size
+        except OSError:
+            return 0
+
     def log_of(self, process: str) -> Path:
         """Give the log of a process, such as ``collector-0``."""
         return self.logs / f"{process}.log"
@@ -144,15 +151,17 @@ def is_plain(path: Path, most_bytes: int = _MOST_BYTES) -> bool:
 
 
 def read_summary(run_directory: Path) -> dict[str, Any]:
-    """Read a run's ``summary.json``.
+    """Read the ``summary.json`` that the last start of a run has left.
 
     Returns:
-        Its values; empty when the run was stopped before there was anything to sum up.
+        Its values; empty when that start goes on, was killed, or was stopped before there was
+        anything to sum up: that of an earlier one may be there.
 
     Raises:
         FileError: when it cannot be read.
     """
-    path = RunFiles(run_directory).summary
+    files = RunFiles(run_directory)
+    path = files.summary
     try:
         if not is_plain(path):
             raise ValueError(f"it is no plain file of at most {_MOST_BYTES:,} bytes")
@@ -163,17 +172,24 @@ def read_summary(run_directory: Path) -> dict[str, Any]:
         return {}
     except (OSError, ValueError, RecursionError) as error:
         raise FileError(f"Cannot read {path}: {error}.") from error
-    return summary
+    return {} if _is_of_an_earlier_start(summary, files) else summary
 
 
-def was_killed(files: RunFiles) -> bool:
-    """Whether the last start of a run ended without a summary; that of an earlier one may be there.
+def _is_of_an_earlier_start(summary: Mapping[str, Any], files: RunFiles) -> bool:
+    """Whether rows of metrics have come since a summary was written, which is what comes last.
 
-    A start that ends in order writes its summary last. It is so too while a run goes on.
+    It says itself how many bytes there were: clocks of several hosts, and copies, tell no order.
     """
-    if not (files.summary.exists() and files.metrics.exists()):
-        return False
-    return files.summary.stat().st_mtime < files.metrics.stat().st_mtime
+    written = summary.get("metrics_bytes")
+    return isinstance(written, int) and files.count_metrics_bytes() > written
+
+
+def has_ended(run_directory: Path) -> bool:
+    """Whether the last start of a run has left a summary, even one that cannot be read."""
+    try:
+        return bool(read_summary(run_directory))
+    except FileError:
+        return True
 
 
 # --- which folder -------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from zdqn.config import Config, load_config
 from zdqn.errors import FileError, UsageError
-from zdqn.records.run_files import RunFiles, read_summary, was_killed
+from zdqn.records.run_files import RunFiles, read_summary
 from zdqn.records.run_tables import read_evaluations, read_metrics
 
 
@@ -48,7 +48,7 @@ class RunResult:
                 f"{run_directory} holds no run: neither config.toml, nor metrics, nor checkpoints. "
                 f"Give the folder that `zdqn run` or `zdqn train` printed."
             )
-        return cls(files.path, {} if was_killed(files) else read_summary(files.path))
+        return cls(files.path, read_summary(files.path))
 
     @property
     def stop_reason(self) -> str:

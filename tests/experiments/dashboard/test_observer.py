@@ -226,7 +226,7 @@ def test_no_film_is_made_for_nobody_and_the_best_of_a_run_that_is_over(files, se
     assert observer.look(is_watched=False).film_why == "soon"
     assert films.asked == []
     observer.look()
-    files.summary.write_text("{}")
+    files.summary.write_text('{"updates": 5}')
     observer.look()
     assert films.asked == [False, True]
     assert "--no-film" in RunObserver(None, files.path).look().film_why

@@ -21,7 +21,7 @@ from zdqn.launch.run_view import RunPlan, RunView
 from zdqn.launch.run_watch import RunWatch
 from zdqn.launch.summary import describe_end
 from zdqn.launch.wording import duration, number
-from zdqn.records.run_files import RunFiles, is_plain, read_summary, was_killed
+from zdqn.records.run_files import RunFiles, has_ended, is_plain, read_summary
 from zdqn.records.run_history import History
 from zdqn.records.run_lock import describe_holder
 from zdqn.records.run_series import Series, SeriesReader, SeriesTables
@@ -225,14 +225,14 @@ class RunObserver:
             return Contact("away", f"The run's folder is in use by {holder}.")
         if holder:
             return Contact("files", f"Trains in one process, {holder}: the run's files tell of it.")
-        if was_killed(files) or (files.results() and not files.summary.exists()):
+        if has_ended(self.directory):
+            return Contact("over", _how_it_ended(_summary_of(self.directory)))
+        if files.results():
             return Contact(
                 "away",
                 "No process of this machine uses the run's folder, and its last start left no "
                 "summary: it was killed, or goes on elsewhere.",
             )
-        if files.summary.exists():
-            return Contact("over", _how_it_ended(_summary_of(self.directory)))
         return Contact("waiting", f"Nothing has begun in {self.directory} yet.")
 
     def _silence(self, asked: Asked) -> str:

@@ -15,7 +15,7 @@ from zdqn.config import to_toml
 from zdqn.errors import FileError, MismatchError, RunDirectoryTakenError
 from zdqn.experiments.studies.study_plan import PlannedRun, StudyPlan, describe_change
 from zdqn.records.replaced_files import replace_text
-from zdqn.records.run_files import RunFiles, open_run_directory, read_summary, was_killed
+from zdqn.records.run_files import RunFiles, open_run_directory, read_summary
 from zdqn.records.run_lock import RunLock, describe_holder
 from zdqn.wire.status import LimitsStatus
 
@@ -157,7 +157,7 @@ def state_of(run_directory: Path) -> RunState:
     """
     files = RunFiles(run_directory)
     try:
-        summary = {} if was_killed(files) else read_summary(run_directory)
+        summary = read_summary(run_directory)
     except FileError:
         summary = {}
     if summary.get("stop_reason") in LimitsStatus.__struct_fields__:
