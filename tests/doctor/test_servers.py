@@ -6,6 +6,7 @@ import pytest
 
 from zdqn.config import Config
 from zdqn.doctor import Verdict, servers
+from zdqn.wire import releases
 from zdqn.wire.protocol import Status
 from zdqn.wire.remote_control import LinkSpeed
 
@@ -52,6 +53,21 @@ def test_the_port_below_counts_too():
         if f"127.0.0.1:{port}." in found.text:
             return
     raise AssertionError("the port above was never free")
+
+
+def test_a_server_of_another_zdqn_is_odd_and_named(fake, monkeypatch):
+    monkeypatch.setattr(servers, "measure_link", lambda *_: LinkSpeed((0.001,), 1e9))
+    monkeypatch.setattr(releases, "own_release", lambda: "9.9.9")
+
+    def look(release):
+        server = fake(StatusRequest=[Status(role="memory", values={"zdqn": release})])
+        found = servers.examine_server("memory", str(server.address))
+        return [finding for finding in found if finding.subject == "memory's zdqn"]
+
+    assert look("9.9.9") == look("") == []
+    (other,) = look("0.0.1")
+    assert other.verdict is Verdict.ODD
+    assert "is of zdqn 0.0.1, and this machine of 9.9.9" in other.text
 
 
 def test_a_port_that_a_zdqn_has_names_it(fake):

@@ -50,6 +50,19 @@ def test_states():
     ]  # fmt: skip
 
 
+def test_who_is_of_which_zdqn_is_said_where_there_are_several():
+    members = [collector(index, zdqn="0.5.0") for index in range(6)]
+    view = training(*members, collector(6), memory=MemoryStatus(zdqn="0.5.0"))
+    assert not any("versions of zdqn" in line for line in drawn(view))
+    gone = collector(7, zdqn="0.4.0", state="gone")
+    view = training(*members, gone, memory=MemoryStatus(zdqn="0.5.0"))
+    assert not any("versions of zdqn" in line for line in drawn(view))
+    view = training(*members, collector(7, zdqn="0.4.0"), memory=MemoryStatus(zdqn="0.5.0"))
+    first, second = drawn(view)[:2]
+    assert first == "several versions of zdqn, of one protocol: 0.4.0: collector-7; 0.5.0: memory,"
+    assert second == "collector-0, collector-1, collector-2 and 3 more"
+
+
 def test_where_there_is_no_room_numbers_are_left_out_and_the_state_stays():
     lines = drawn(training(collector(0)), 40)
     assert lines[-2:] == [

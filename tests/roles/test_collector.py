@@ -176,7 +176,7 @@ def test_without_an_episode_there_is_no_mean_return(world):
 def test_without_a_configuration_it_takes_the_learners(world):
     assert world.collect(*GREEDY, steps=4, configure=False).transitions_sent == 4
     first, second = (header for header in world.learner.heard if isinstance(header, Hello))
-    assert (first.capabilities, first.versions) == (("configuration",), (4, 4))
+    assert (first.capabilities[0], first.versions) == ("configuration", (4, 4))
     assert "configuration" not in second.capabilities
     assert len(world.blocks(1)) == 1
 

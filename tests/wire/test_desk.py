@@ -13,7 +13,7 @@ from zdqn.config import Config
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, FencedError, MismatchError
 from zdqn.roles.client_settings import tell_clients
-from zdqn.wire import codec
+from zdqn.wire import codec, releases
 from zdqn.wire.desk import Desk, RefusedError, refusal
 from zdqn.wire.desk_host import Particulars
 from zdqn.wire.keys.allow_list import Caller
@@ -36,6 +36,7 @@ from zdqn.wire.protocol import (
     Stop,
     Welcome,
 )
+from zdqn.wire.releases import own_release, tell_release
 from zdqn.wire.request_sockets import Request, Server
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
@@ -128,7 +129,7 @@ def test_a_hello_is_answered_with_what_the_server_tells(desk):
     assert ask(desk, HELLO) == Welcome(
         run_id="run-a", session=9, data_endpoint="tcp://127.0.0.1:5",
         spec=Spec.of(SPEC), settings=SETTINGS, config={}, memory="tcp://127.0.0.1:6", index=0,
-        seed=3, version=PROTOCOL_VERSION, capabilities=("acked",),
+        seed=3, version=PROTOCOL_VERSION, capabilities=("acked", *tell_release()),
     )  # fmt: skip
     second = ask(desk, Hello(role="collector", name="collector-1", session=8))
     assert second.index == 1
@@ -139,6 +140,26 @@ def test_only_who_wants_the_whole_configuration_is_sent_it(desk):
     wants = msgspec.structs.replace(HELLO, capabilities=("later", "configuration"))
     assert ask(desk, wants).config == {"run": {"seed": 3}}
     assert ask(desk, HELLO).config == {}
+
+
+def test_a_client_of_another_zdqn_is_let_in_and_named_once_in_log_and_status(
+    desk, caplog, monkeypatch
+):
+    monkeypatch.setattr(releases, "own_release", lambda: "9.9.9")
+    other = msgspec.structs.replace(HELLO, capabilities=("zdqn/0.0.1", "lz4"))
+    for _ in range(2):  # as it knows more of its environment, say
+        assert isinstance(ask(desk, other), Welcome)
+    assert ask(desk, Hello(role="evaluator", name="e", session=8, capabilities=tell_release()))
+    assert ask(desk, Hello(role="evaluator", name="not-zdqn", session=5, capabilities=("lz4",)))
+    (said,) = caplog.messages
+    assert said.startswith("collector-0 is of zdqn 0.0.1, and this learner of 9.9.9.")
+    rows = {row["name"]: row.get("zdqn") for row in desk.describe_clients()}
+    assert rows == {"collector-0": "0.0.1", "e": "9.9.9", "not-zdqn": None}
+    lying = Ping(session=7, statistics={"zdqn": "9.9.9"})
+    assert ask(desk, lying).known
+    assert {row["zdqn"] for row in desk.describe_clients() if row["name"] == "collector-0"} == {
+        "0.0.1"
+    }
 
 
 @pytest.mark.parametrize(
@@ -333,7 +354,9 @@ def test_very_many_that_come_and_fall_silent_do_not_flood_the_log(desk, host, cl
 
 
 def test_status_and_stop_need_no_hello(desk, host):
-    assert ask(desk, StatusRequest()) == Status(role="learner", values={"everything": "fine"})
+    assert ask(desk, StatusRequest()) == Status(
+        role="learner", values={"zdqn": own_release(), "everything": "fine"}
+    )
     assert ask(desk, Stop(reason="enough")) == Acknowledged()
     assert host.stopped == ["enough"]
 

@@ -12,6 +12,7 @@ from zdqn.errors import (
     PeerUnavailableError,
 )
 from zdqn.wire import membership as membership_module
+from zdqn.wire import releases
 from zdqn.wire.membership import Membership, new_session
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import Delivery, ErrorReply, Goodbye, Hello, Ping, Refusal
@@ -52,6 +53,36 @@ def test_sessions_are_positive_numbers_that_a_double_holds_and_differ():
     sessions = {new_session() for _ in range(100)}
     assert len(sessions) == 100
     assert all(0 < number < 2**53 for number in sessions)
+
+
+@pytest.fixture
+def ours(monkeypatch):
+    """Makes this a certain zdqn."""
+    monkeypatch.setattr(releases, "own_release", lambda: "9.9.9")
+
+
+def of_release(*capabilities, **values):
+    return msgspec.structs.replace(WELCOME, capabilities=capabilities, **values)
+
+
+def test_a_server_of_another_zdqn_is_named_once_and_who_does_not_say_never(
+    fake, join, ours, caplog, until
+):
+    again = msgspec.structs.replace(PONG, known=False)
+    silent, older = of_release("acked"), of_release("acked", "zdqn/0.0.1")
+    newer = of_release("zdqn/10.0")
+    server = fake(Hello=[silent, older, older, newer, of_release("zdqn/9.9.9")], Ping=[again])
+    membership = join(server.address)
+    assert membership.join() == silent
+    until(lambda: server.count(Hello) > 5)
+    membership.leave()
+    assert "zdqn/9.9.9" in server.heard[0].capabilities
+    said = [message for message in caplog.messages if "of zdqn" in message]
+    assert [message.split(", and")[0] for message in said] == [
+        f"the memory at {server.address} is of zdqn 0.0.1",
+        f"the memory at {server.address} is of zdqn 10.0",
+    ]
+    assert "this collector of 9.9.9" in said[0]
 
 
 # --- waiting ------------------------------------------------------------------------------------

@@ -426,6 +426,7 @@ def test_a_plain_req_socket_samples_a_batch_with_nothing_but_the_document(memory
     assert welcome[1]["version"] == 4
     assert welcome[1]["settings"]["high_water_mark"] == 64  # chosen, where the key says 0
     for capability in welcome[1]["capabilities"]:
+        capability = re.sub(r"^zdqn/.*", "zdqn/VERSION", capability)
         assert re.search(rf"^\| .*`{capability}`.* \| .*memory", DOCUMENT, re.M), capability
 
     kind, header, arrays = batches

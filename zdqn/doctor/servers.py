@@ -21,6 +21,7 @@ from zdqn.wire.addresses import Address, parse_address
 from zdqn.wire.held_port import HeldPort
 from zdqn.wire.keys.role_keys import RoleKeys
 from zdqn.wire.protocol import ServerRole
+from zdqn.wire.releases import describe_difference
 from zdqn.wire.remote_control import LinkSpeed, fetch_status, measure_link
 
 _TIMEOUT_S = 3.0
@@ -92,6 +93,9 @@ def examine_server(role: ServerRole, given: str, keys: RoleKeys | None = None) -
         yield bad(role, wrong, f"Give it as --{other}, and --{role} the address that it printed.")
         return
     yield good(role, f"{given} is up{_of_run(status)}")
+    release = str(status.get("zdqn", ""))
+    if difference := describe_difference(f"the {role} at {given}", release, "machine"):
+        yield odd(f"{role}'s zdqn", difference, f"Install zdqn {release} here, or this one there.")
     try:
         yield _describe_speed(role, measure_link(given, _TIMEOUT_S, keys, role))
     except ZdqnError as error:

@@ -11,6 +11,7 @@ from zdqn.doctor.findings import Finding, bad, good, odd
 from zdqn.errors import ConfigError, RoleFailedError
 from zdqn.roles.compiling.loop_compiler import find_cpp_compiler
 from zdqn.wire.library import GET_CURVE, LIBZMQ, OLDEST_SAFE, has_curve
+from zdqn.wire.releases import own_release
 
 _PACKAGES = ("torch", "numpy", "gymnasium", "pyzmq", "msgspec", "cloudpickle", "click")
 
@@ -21,7 +22,7 @@ def examine_software(config: Config | None) -> Iterator[Finding]:
     Args:
         config: of the run; None: what any run needs.
     """
-    yield good("zdqn", f"{metadata.version('zdqn')}, Python {platform.python_version()}")
+    yield good("zdqn", f"{own_release() or 'not installed'}, Python {platform.python_version()}")
     try:
         versions = [f"{name} {metadata.version(name)}" for name in _PACKAGES]
     except metadata.PackageNotFoundError as error:

@@ -17,6 +17,7 @@ from zdqn.wire.status import (
     LearnerStatus,
     LimitsStatus,
     MemoryStatistics,
+    MemoryStatus,
 )
 
 SILENT_AFTER_S = 3.0
@@ -87,6 +88,7 @@ class Member:
         state: "living", "silent" or "gone".
         last_seen_s: seconds since the server heard of it.
         host: IP address that the server knows it by; "" if it has none.
+        zdqn: version that it is of; "" if it has not said so.
         collector: its statistics, if it is one.
         evaluator: likewise.
     """
@@ -96,6 +98,7 @@ class Member:
     state: str = ""
     last_seen_s: float = 0.0
     host: str = ""
+    zdqn: str = ""
     collector: CollectorStatistics = field(default_factory=CollectorStatistics)
     evaluator: EvaluatorStatistics = field(default_factory=EvaluatorStatistics)
 
@@ -144,6 +147,7 @@ def _read_member(row: Mapping[str, Any]) -> Member:
         state=str(row.get("state", "")),
         last_seen_s=float(seen) if isinstance(seen, int | float) else 0.0,
         host=str(row.get("host", "")),
+        zdqn=str(row.get("zdqn", "")),
         collector=collector,
         evaluator=evaluator,
     )
@@ -215,6 +219,21 @@ class RunView:
     def is_silent(self) -> bool:
         """Whether the learner has not answered for longer than it should take."""
         return self.silent_s >= (_PATIENCE_S if self.phase in _BUSY else SILENT_AFTER_S)
+
+    @property
+    def releases(self) -> dict[str, list[str]]:
+        """Give the versions of zdqn that take part, and who is of each; who has not said is none's.
+
+        What the memory told through the learner is the learner's word: it is left out.
+        """
+        memory = self.memory.zdqn if isinstance(self.memory, MemoryStatus) else ""
+        learner = self.learner.zdqn if self.learner is not None else ""
+        living = ((member.name, member.zdqn) for member in self.members if member.is_living)
+        found: dict[str, list[str]] = {}
+        for name, release in (("memory", memory), ("learner", learner), *living):
+            if release:
+                found.setdefault(release, []).append(name)
+        return found
 
     def with_rates(self, rates: Mapping[str, float]) -> RunView:
         """Give the same view with other rates."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _LONGEST_NAME = 24
+_MOST_NAMES = 4
 _GAP = "   "
 
 
@@ -64,7 +65,8 @@ def draw_status(
         lines = [*silent, *draw_roles([memory_line(view)], width, glyphs)]
     else:
         lines = draw_roles([memory_line(view)], width, glyphs)
-    lines = _at_most(stacked([*_open_to_all(view), *lines], members), height)
+    warnings = [*_open_to_all(view), *_of_several_releases(view, width)]
+    lines = _at_most(stacked([*warnings, *lines], members), height)
     return [as_ascii(line) for line in lines] if glyphs is ASCII else lines
 
 
@@ -99,6 +101,24 @@ def _open_to_all(view: RunView) -> list[Line]:
     if not names:
         return []
     return [(Part(f"{names}: open to the network without keys (--insecure)", "yellow"),)]
+
+
+def _of_several_releases(view: RunView, width: int) -> list[Line]:
+    """Say who is of which zdqn, where not all are of one."""
+    releases = view.releases
+    if len(releases) < 2:
+        return []
+    told = "; ".join(
+        f"{printable(release)}: {printable(_names(names))}"
+        for release, names in sorted(releases.items())
+    )
+    text = f"several versions of zdqn, of one protocol: {told}"
+    return [(Part(line, "yellow"),) for line in wrapped(text, width)]
+
+
+def _names(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return ", ".join(names[:_MOST_NAMES]) + more
 
 
 def _at_most(lines: list[Line], height: int) -> list[Line]:

@@ -111,6 +111,7 @@ class Importer(Closing):
         self._on_progress = on_progress
         self._stop = stop or threading.Event()
         self._session = new_session()
+        self._release = ""
         self._refusals = RefusalWatch()
         self._stream: BlockStream | None = None
         self._spec: EnvironmentSpec | None = None
@@ -138,6 +139,7 @@ class Importer(Closing):
             if self._spec is None and not self._ask_for_environment():
                 return ImportResult(0, 0, 0, 0, 0, complete=False)
             membership = self._membership()
+            membership.release = self._release
             welcome = membership.join()
             if welcome is None:
                 return ImportResult(0, 0, 0, 0, 0, complete=False)
@@ -171,7 +173,9 @@ class Importer(Closing):
         Raises:
             UsageError: when the memory does not know it, or the data set does not fit.
         """
-        welcome = self._membership().introduce()
+        introduction = self._membership()
+        welcome = introduction.introduce()
+        self._release = introduction.release
         if welcome is None:
             return False
         if welcome.spec is None:

@@ -153,6 +153,7 @@ class LearnerClient(Closing):
             NotAllowedError: when it does not allow this role's key, or names code that may not run.
             PeerUnavailableError: when it does not answer in ``links.connect_timeout_s``.
         """
+        release = ""
         if self._config is None:
             introduction = self._membership(self._learner, "learner")
             welcome = introduction.introduce()
@@ -161,7 +162,9 @@ class LearnerClient(Closing):
             config = from_dict(welcome.config, source="the learner's configuration")
             check_code_allowed(config, self._allow_code, given=self._replaced_keys())
             self._build(config)
+            release = introduction.release
         membership = self._membership(self._learner, "learner")  # with the links of the run
+        membership.release = release
         welcome = membership.join()
         if welcome is not None:
             self._run_id = welcome.run_id

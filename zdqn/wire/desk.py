@@ -45,6 +45,7 @@ from zdqn.wire.protocol import (
     Welcome,
 )
 from zdqn.wire.quiet_log import QuietLog
+from zdqn.wire.releases import describe_difference, own_release, release_of, tell_release
 from zdqn.wire.request_sockets import Request, Server
 from zdqn.wire.status import OF_CLIENTS
 
@@ -282,11 +283,14 @@ class Desk:
             hello.run_id,
             request.sender,
             request.host,
+            release := release_of(hello.capabilities),
         )
         if not met:
             joined = ("joined", hello.session)
             text = "%s has joined as %s %d"
             self._quiet.say(logging.INFO, joined, text, hello.name, hello.role, peer.index)
+            if difference := describe_difference(hello.name, release, self._role):
+                self._quiet.say(logging.WARNING, ("release", hello.session), "%s", difference)
         told = self._host.particulars()
         return Welcome(
             run_id=self.run_id,
@@ -299,7 +303,7 @@ class Desk:
             index=peer.index,
             seed=told.seed,
             version=version,
-            capabilities=told.capabilities,
+            capabilities=(*told.capabilities, *tell_release()),
         )
 
     def _check_addressee(self, hello: Hello) -> None:
@@ -361,7 +365,7 @@ class Desk:
             OF_CLIENTS[peer.role].read(statistics)
 
     def _status(self, _request: Request, _header: StatusRequest, _message: codec.Message) -> Status:
-        return Status(role=self._role, values=self._host.status())
+        return Status(role=self._role, values={"zdqn": own_release(), **self._host.status()})
 
     def _echo(self, request: Request, header: Echo, message: codec.Message) -> bytes:
         codec.read_arrays(message, [(np.dtype(np.uint8), (header.nbytes,))])

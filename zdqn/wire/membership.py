@@ -28,6 +28,7 @@ from zdqn.wire.protocol import (
     ServerRole,
     Welcome,
 )
+from zdqn.wire.releases import describe_difference, release_of, tell_release
 from zdqn.wire.request_sockets import Client
 
 logger = logging.getLogger("zdqn")
@@ -69,6 +70,7 @@ class Membership:
         address: of the server.
         silent: the server did not answer the last ping.
         server_sessions: of each start of the server that has answered, in order.
+        release: of the zdqn that the server says it is of; "" before it has.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Membership:
         self.failure: ZdqnError | None = None
         self.stopping = False
         self.server_sessions: tuple[int, ...] = ()
+        self.release = ""
 
     def join(self) -> Welcome | None:
         """Say hello, waiting for the server, and start to ping.
@@ -148,10 +151,14 @@ class Membership:
         if isinstance(reply.header, ErrorReply):
             self._take_end()
             return None
-        return codec.expect(reply.message, Welcome)
+        welcome = codec.expect(reply.message, Welcome)
+        self._look_at_release(welcome)
+        return welcome
 
     def _say_hello(self, client: Client, stop: threading.Event) -> Reply | None:
-        hello = msgspec.structs.replace(self._hello(), to=self._server)
+        said = self._hello()
+        capabilities = (*said.capabilities, *tell_release())
+        hello = msgspec.structs.replace(said, to=self._server, capabilities=capabilities)
         reply = ask(client, hello, server=self._server, timeout_s=_REQUEST_TIMEOUT_S, stop=stop)
         if reply is not None and isinstance(reply.header, ErrorReply):
             if reply.header.code is Refusal.STOPPING:
@@ -167,6 +174,14 @@ class Membership:
     def _met(self, session: int) -> None:
         if session not in self.server_sessions:
             self.server_sessions += (session,)
+
+    def _look_at_release(self, welcome: Welcome) -> None:
+        """Say of which zdqn the server is, if it is another; once for each."""
+        before, self.release = self.release, release_of(welcome.capabilities)
+        if self.release != before:
+            server = f"the {self._server} at {self.address}"
+            if difference := describe_difference(server, self.release, self._hello().role):
+                logger.warning("%s", difference)
 
     def _ping_until_left(self) -> None:
         with self._node.client(self.address, self._server) as client:
@@ -213,6 +228,7 @@ class Membership:
         """Say hello to a server that does not know this client, and say so when it does."""
         reply = self._say_hello(client, self._leaving)
         if reply is not None and isinstance(reply.header, Welcome):
+            self._look_at_release(reply.header)
             role = self._hello().role
             logger.info("the %s %s; joined it again as %s %d", self._server, why, role, self.index)
 

@@ -36,6 +36,7 @@ class Peer:
         run_id: of the run that it belongs to; "" if it does not know.
         connection: what tells the connection that it said hello on from others.
         host: IP address that its hello came from; "" if that is not known.
+        release: of the zdqn that it says it is of; "" if it does not.
     """
 
     role: str
@@ -49,6 +50,7 @@ class Peer:
     run_id: str = ""
     connection: bytes = b""
     host: str = ""
+    release: str = ""
 
 
 def _last_seen_s(peer: Peer) -> float:
@@ -94,6 +96,7 @@ class PeerTable:
         run_id: str = "",
         connection: bytes = b"",
         host: str = "",
+        release: str = "",
     ) -> Peer:
         """Register a session, or meet it again.
 
@@ -113,7 +116,7 @@ class PeerTable:
             peer = self.peers[session] = Peer(role, name, session, index, now_s, statistics)
         self._leave(session)
         peer.last_seen_s, peer.gone, peer.left = now_s, False, False
-        peer.run_id, peer.connection, peer.host = run_id, connection, host
+        peer.run_id, peer.connection, peer.host, peer.release = run_id, connection, host, release
         self._present[session] = peer
         self._brought[connection] += 1
         self._forget_some()
@@ -215,9 +218,10 @@ class PeerTable:
             "state": self._state(peer, now_s),
             "last_seen_s": round(now_s - peer.last_seen_s, 1),
             **({"host": peer.host} if peer.host else {}),
+            **({"zdqn": peer.release} if peer.release else {}),
         }
         # what it tells of itself comes behind, and never in place of that
-        own = {*row, "host"}
+        own = {*row, "host", "zdqn"}
         return row | {key: value for key, value in peer.statistics.items() if key not in own}
 
     def _state(self, peer: Peer, now_s: float) -> str:

@@ -215,6 +215,7 @@ class MemoryStatus(MemoryStatistics, frozen=True):
         security: who may come: "keys", "this machine", or "open" to whoever reaches it.
         waiting_requests: sample requests that wait for data.
         clients: a row for each of its clients.
+        zdqn: version of it.
     """
 
     endpoints: dict[str, str] = {}
@@ -222,6 +223,7 @@ class MemoryStatus(MemoryStatistics, frozen=True):
     security: str = ""
     waiting_requests: int = 0
     clients: list[Statistics] = []
+    zdqn: str = ""
 
 
 class MemoryOfLearner(MemoryStatistics, frozen=True):
@@ -345,6 +347,7 @@ class LearnerStatus(ServerStatus, frozen=True):
         memory: its address and its statistics.
         actions_served: greedy actions computed for others.
         clients: a row for each of its clients.
+        zdqn: version of it.
     """
 
     run: RunStatus = RunStatus()
@@ -354,3 +357,4 @@ class LearnerStatus(ServerStatus, frozen=True):
     memory: MemoryOfLearner = MemoryOfLearner()
     actions_served: int = 0
     clients: list[Statistics] = []
+    zdqn: str = ""

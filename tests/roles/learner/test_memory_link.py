@@ -29,6 +29,7 @@ from zdqn.wire.protocol import (
     StatusRequest,
     Stop,
 )
+from zdqn.wire.releases import tell_release
 from zdqn.wire.status import MemoryStatistics
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
@@ -102,6 +103,7 @@ def test_it_joins_as_the_learner_pings_with_its_numbers_and_leaves_once(fake, li
         run_id="r",
         learner_epoch=1,
         to="memory",
+        capabilities=tell_release(),
     )
     assert memory.heard[1] == Ping(session=7, statistics={"phase": "training", "updates": 3})
     goodbyes = [header for header in memory.heard if isinstance(header, Goodbye)]

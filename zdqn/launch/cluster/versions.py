@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-
 from zdqn.errors import MismatchError
 from zdqn.wire.protocol import PROTOCOL_VERSION
+from zdqn.wire.releases import own_release
 
 
 def zdqn_version() -> str:
     """Give the version of this zdqn, and of the protocol that it speaks."""
-    try:
-        version = importlib.metadata.version("zdqn")
-    except importlib.metadata.PackageNotFoundError:
-        version = "unknown"  # a folder on the path
-    return f"{version} (protocol {PROTOCOL_VERSION})"
+    return f"{own_release() or 'unknown'} (protocol {PROTOCOL_VERSION})"
 
 
 def check_version(host: str, theirs: str, *, python: str) -> None:
