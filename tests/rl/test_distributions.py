@@ -1,6 +1,8 @@
 """Networks of distributions: an output for each action, and its mean to act with."""
 
 from collections import OrderedDict
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,12 @@ from torch import nn
 from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError
 from zdqn.rl.categorical import Categorical
-from zdqn.rl.distributions import Distribution, DistributionalNetwork, of_actions
+from zdqn.rl.distributions import (
+    Distribution,
+    DistributionalNetwork,
+    of_actions,
+    of_best_following,
+)
 from zdqn.rl.networks import build_network, q_values
 from zdqn.rl.quantiles import Quantiles
 from zdqn.rl.torch_policy import TorchPolicy
@@ -103,3 +110,15 @@ def test_a_network_of_ones_own_gives_the_numbers_of_the_distribution():
     assert network(torch.zeros(2, 4)).shape == (2, 3, 5)
     with pytest.raises(ConfigError, match=r"gave float32 \(2, 3, 4\) and should .*\(2, 3, 5\)"):
         build(distribution=Quantiles(5), kind=lambda _spec: Own(4))
+
+
+@pytest.mark.parametrize(("double", "best"), [(False, 1), (True, 2)])
+def test_what_follows_is_the_targets_word_of_the_action_that_one_network_prefers(double, best):
+    outputs = torch.arange(6.0).reshape(1, 3, 2)
+    target = outputs + torch.tensor([0.0, 10.0, 0.0])[None, :, None]
+    batch: Any = SimpleNamespace(next_observations=None, next_allowed=None)
+    found = of_best_following(Last(), batch, lambda _: outputs, lambda _: target, double)
+    assert torch.equal(found, target[:, best])
+    batch.next_allowed = torch.tensor([[True, False, False]])
+    found = of_best_following(Last(), batch, lambda _: outputs, lambda _: target, double)
+    assert torch.equal(found, target[:, 0])

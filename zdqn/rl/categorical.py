@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from zdqn.rl.allowed_actions import only_allowed
-from zdqn.rl.distributions import Distribution, of_actions
+from zdqn.rl.distributions import Distribution, of_actions, of_best_following
 from zdqn.rl.objectives import Assessment, Forward
 from zdqn.rl.option_checks import check_range
 from zdqn.rl.training_batch import TrainingBatch
@@ -107,12 +107,8 @@ class CategoricalQLearning:
         """Give cross entropies, as losses and as priorities, and ``q_mean``."""
         distribution = self.distribution
         with torch.no_grad():
-            following = target(batch.next_observations)
-            choosing = online(batch.next_observations) if self.double else following
-            values = only_allowed(distribution.expectation(choosing), batch.next_allowed)
-            best = values.argmax(1)
-            probabilities = of_actions(following, best).softmax(1)
-            wanted = distribution.project(probabilities, batch.rewards, batch.discounts)
+            following = of_best_following(distribution, batch, online, target, self.double)
+            wanted = distribution.project(following.softmax(1), batch.rewards, batch.discounts)
         logits = online(batch.observations)
         losses = -(wanted * of_actions(logits, batch.actions).log_softmax(1)).sum(1)
         returns = only_allowed(distribution.expectation(logits.detach()), batch.allowed)

@@ -8,8 +8,15 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
+from typing import TYPE_CHECKING
 
 from torch import Tensor, nn
+
+from zdqn.rl.allowed_actions import only_allowed
+
+if TYPE_CHECKING:
+    from zdqn.rl.objectives import Forward
+    from zdqn.rl.training_batch import TrainingBatch
 
 
 class Distribution(ABC):
@@ -81,3 +88,24 @@ def of_actions(outputs: Tensor, actions: Tensor) -> Tensor:
         )
     index = actions[:, None, None].expand(-1, 1, outputs.shape[2])
     return outputs.gather(1, index).squeeze(1)
+
+
+def of_best_following(
+    distribution: Distribution, batch: TrainingBatch, online: Forward, target: Forward, double: bool
+) -> Tensor:
+    """Give what the target network says of the return that follows each transition.
+
+    Args:
+        distribution: what the networks' numbers mean.
+        batch: of B transitions.
+        online: chooses the action that follows, by its means, if `double`.
+        target: chooses it otherwise.
+        double: as in Rainbow.
+
+    Returns:
+        The target network's numbers of that action, shape (B, numbers).
+    """
+    following = target(batch.next_observations)
+    choosing = online(batch.next_observations) if double else following
+    values = only_allowed(distribution.expectation(choosing), batch.next_allowed)
+    return of_actions(following, values.argmax(1))

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor
 
 from zdqn.rl.allowed_actions import only_allowed
-from zdqn.rl.distributions import Distribution, of_actions
+from zdqn.rl.distributions import Distribution, of_actions, of_best_following
 from zdqn.rl.objectives import Assessment, Forward, huber
 from zdqn.rl.option_checks import check_range
 from zdqn.rl.training_batch import TrainingBatch
@@ -90,13 +90,8 @@ class QuantileQLearning:
         """Give losses of quantile regression, as priorities too, and ``q_mean``."""
         distribution = self.distribution
         with torch.no_grad():
-            following = target(batch.next_observations)
-            choosing = online(batch.next_observations) if self.double else following
-            values = only_allowed(distribution.expectation(choosing), batch.next_allowed)
-            best = values.argmax(1)
-            targets = batch.rewards[:, None] + batch.discounts[:, None] * of_actions(
-                following, best
-            )
+            following = of_best_following(distribution, batch, online, target, self.double)
+            targets = batch.rewards[:, None] + batch.discounts[:, None] * following
         quantiles = online(batch.observations)
         losses = self._losses(of_actions(quantiles, batch.actions), targets)
         returns = only_allowed(distribution.expectation(quantiles.detach()), batch.allowed)

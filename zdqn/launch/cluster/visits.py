@@ -45,15 +45,7 @@ class Visit(Closing):
         self._hosts = self._open(self.record)
 
     def _open(self, record: ClusterRecord) -> ClusterHosts:
-        hosts = ClusterHosts(
-            record.plan,
-            run=record.run,
-            directory=self._directory,
-            use=use_for(record.plan, local=record.local),
-            secure=record.secure,
-            errand="visit",
-            say=self._say,
-        )
+        hosts = _hosts_of(record, self._directory, self._say, errand="visit")
         try:
             hosts.open_what_can_be()
             if len(hosts.failed) == len(record.plan.hosts):
@@ -140,15 +132,7 @@ class Visit(Closing):
 
     def _open_new(self, record: ClusterRecord) -> ClusterHosts:
         """Open a host that is new, with keys that the servers let in."""
-        hosts = ClusterHosts(
-            record.plan,
-            run=record.run,
-            directory=self._directory,
-            use=use_for(record.plan, local=record.local),
-            secure=record.secure,
-            say=self._say,
-            others=self._lines(),
-        )
+        hosts = _hosts_of(record, self._directory, self._say, others=self._lines())
         try:
             hosts.open()
             if hosts.keys is not None:
@@ -258,6 +242,20 @@ class Visit(Closing):
     def close(self) -> None:
         """Let go of the connections; what agents keep goes on."""
         self._hosts.close()
+
+
+def _hosts_of(
+    record: ClusterRecord, directory: Path, say: Callable[[str], None], **more: Any
+) -> ClusterHosts:
+    return ClusterHosts(
+        record.plan,
+        run=record.run,
+        directory=directory,
+        use=use_for(record.plan, local=record.local),
+        secure=record.secure,
+        say=say,
+        **more,
+    )
 
 
 def _unknown(away: Mapping[str, ZdqnError], directory: Path) -> ZdqnError:
