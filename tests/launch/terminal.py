@@ -121,7 +121,7 @@ class Terminal:
             timeout_s = 0
         return True
 
-    def read_until(self, condition, what, within_s=60.0):
+    def read_until(self, condition, what, within_s=100.0):
         deadline_s = time.monotonic() + within_s
         while not condition(self.screen.text()):
             assert time.monotonic() < deadline_s, f"waited in vain for {what}:\n" + "\n".join(
@@ -133,7 +133,7 @@ class Terminal:
         """Press keys."""
         os.write(self._master, data)
 
-    def finish(self, within_s=60.0):
+    def finish(self, within_s=100.0):
         """Read to the end, and give the exit code."""
         deadline_s = time.monotonic() + within_s
         while self.process.poll() is None:

@@ -14,7 +14,7 @@ from zdqn.launch.child_main import Assignment, read_assignment
 from zdqn.launch.child_process import Bound, ChildProcess, Ended, SinksTold
 from zdqn.launch.plan import LastWord, PlannedProcess
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 PLANNED = PlannedProcess("memory", "memory", {"THREADS": "1"})
 ASSIGNMENT = Assignment(Config(run=RunSection(seed=3)), {"bind": None}, "info")
 

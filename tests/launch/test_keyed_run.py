@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.launch.test_real_run import TINY, roles_of, start, wait_for_servers, wait_until
+from tests.roles.conftest import DEADLINE_S
 from zdqn.records.endpoints import read_endpoints
 from zdqn.wire.keys.allow_list import KEY_ROLES
 from zdqn.wire.keys.key_folder import KeyFolder
@@ -40,24 +41,24 @@ def test_no_secret_is_in_argv_environment_logs_files_or_output(folder, tmp_path)
         address = read_endpoints(tmp_path / "x")["learner"]["model"]
 
         def trained():
-            status = fetch_status(address, 5, operator)
+            status = fetch_status(address, DEADLINE_S, operator)
             said.append(repr(status).encode())
             return status["progress"]["updates"] > 20
 
         wait_until(trained, "updates")
-        assert fetch_status(address, 5, operator)["run"]["security"] == "keys"
+        assert fetch_status(address, DEADLINE_S, operator)["run"]["security"] == "keys"
         for pid in (process.pid, *roles_of(process.pid)):
             said += [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ")]
         for words in (("status", "x", "--json"), ("status", "x", "--all"), ("stop", "x")):
             asked = start(*words, cwd=tmp_path)
-            output, _ = asked.communicate(timeout=60)
+            output, _ = asked.communicate(timeout=DEADLINE_S)
             assert asked.returncode == 0, output
             said.append(output.encode())
         refused = start("status", address, cwd=tmp_path)  # without keys
-        said.append(refused.communicate(timeout=60)[0].encode())
+        said.append(refused.communicate(timeout=DEADLINE_S)[0].encode())
         assert refused.returncode in (69, 77)
     finally:
-        output, _ = process.communicate(timeout=100)
+        output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, output
     said.append(output.encode())
     said += [path.read_bytes() for path in (tmp_path / "x").rglob("*") if path.is_file()]
@@ -80,7 +81,7 @@ def test_keys_that_will_not_do_are_refused_before_anything_starts(folder, tmp_pa
     (tmp_path / "tiny.toml").write_text(TINY)
     spoil(folder.path)
     process = start("run", "tiny.toml", "--run-dir", "x", "--keys", "keys", cwd=tmp_path)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 77, output
     assert words in output
     assert "Traceback" not in output

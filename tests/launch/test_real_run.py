@@ -15,6 +15,7 @@ import gymnasium
 import pytest
 
 import zdqn
+from tests.roles.conftest import DEADLINE_S
 from zdqn.records.endpoints import read_endpoints
 from zdqn.wire.remote_control import fetch_status, request_stop
 
@@ -78,7 +79,7 @@ def is_alive(pid):
 
 
 def wait_until(condition, what):
-    deadline_s = time.monotonic() + 60
+    deadline_s = time.monotonic() + DEADLINE_S
     while not condition():
         assert time.monotonic() < deadline_s, f"waited in vain for {what}"
         time.sleep(0.02)
@@ -86,7 +87,7 @@ def wait_until(condition, what):
 
 def test_zdqn_run_ends_by_itself_and_leaves_its_files(config, tmp_path):
     process = start("run", config, "--run-dir", "out", "--seed", "3", cwd=tmp_path)
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, output
     out = tmp_path / "out"
     assert {path.name for path in out.iterdir()} >= FILES
@@ -121,7 +122,7 @@ def test_ctrl_c_ends_a_run_cleanly_even_while_it_starts(config, tmp_path):
     children = roles_of(process.pid)
     assert len(children) == 3
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, output
     assert not any(map(is_alive, children))
 
@@ -132,7 +133,7 @@ def test_roles_end_when_their_launcher_is_killed(config, tmp_path):
     children = roles_of(process.pid)
     assert len(children) == 3
     process.kill()
-    process.communicate(timeout=60)
+    process.communicate(timeout=DEADLINE_S)
     wait_until(lambda: not any(map(is_alive, children)), "the children's end")
     assert process.returncode == -signal.SIGKILL
 
@@ -141,12 +142,12 @@ def test_status_and_stop_from_outside(config, tmp_path):
     process = start("run", config, "--run-dir", "runs/x", "--set", "stop.updates=0", cwd=tmp_path)
     wait_until((tmp_path / "runs" / "x" / "metrics.jsonl").exists, "metrics")
     asked = start("status", "--json", cwd=tmp_path)
-    answer, _ = asked.communicate(timeout=60)
+    answer, _ = asked.communicate(timeout=DEADLINE_S)
     assert asked.returncode == 0, answer
     assert {"learner", "memory"} <= set(json.loads(answer))
     stopped = start("stop", cwd=tmp_path)
-    assert stopped.communicate(timeout=60)[0].startswith("asked tcp://127.0.0.1:")
-    output, _ = process.communicate(timeout=60)
+    assert stopped.communicate(timeout=DEADLINE_S)[0].startswith("asked tcp://127.0.0.1:")
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, output
     assert read_endpoints(tmp_path / "runs" / "x")["memory"]["samples"]
 
@@ -176,7 +177,7 @@ class Log:
         )
 
     def end(self):
-        self._reader.join(60)
+        self._reader.join(DEADLINE_S)
         return "".join(self.lines)
 
 
@@ -198,12 +199,13 @@ def test_a_signal_to_one_role_costs_the_run_nothing_but_a_restart(config, tmp_pa
         log.wait_for(r"evaluator-0 \| .* evaluating as evaluator", times=2)
         log.wait_for(r"collector-\d \| .* collecting as collector", times=4)
         model = read_endpoints(tmp_path / "x")["learner"]["model"]
-        updates = fetch_status(model, 5)["progress"]["updates"]
+        updates = fetch_status(model, DEADLINE_S)["progress"]["updates"]
         wait_until(
-            lambda: fetch_status(model, 5)["progress"]["updates"] > updates + 50, "more updates"
+            lambda: fetch_status(model, DEADLINE_S)["progress"]["updates"] > updates + 50,
+            "more updates",
         )
-        request_stop(read_endpoints(tmp_path / "x")["memory"]["samples"], "somebody", 5)
-        assert process.wait(60) == 0
+        request_stop(read_endpoints(tmp_path / "x")["memory"]["samples"], "somebody", DEADLINE_S)
+        assert process.wait(DEADLINE_S) == 0
     finally:
         process.kill()
         output = log.end()
@@ -221,8 +223,8 @@ def test_files_of_the_current_folder_take_the_place_of_no_module(config, tmp_pat
     command = [sys.executable, "-P", "-m", "zdqn", "run", str(config), "--run-dir", "x"]
     done = subprocess.run(
         command,
-        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=100,
-        env={**os.environ, "PYTHONPATH": str(Path(zdqn.__path__[0]).parent)}, check=False,
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        timeout=DEADLINE_S, env={**os.environ, "PYTHONPATH": str(Path(zdqn.__path__[0]).parent)}, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert "the wrong" not in done.stdout
@@ -250,7 +252,7 @@ def test_output_without_line_ends_is_shown_and_kept_in_pieces(config, tmp_path):
         "run", config, "--run-dir", "x", "--evaluators", "0", "--set", "environment.id=noisy:make",
         "--set", "collector.vectorization=sync", cwd=tmp_path,
     )  # fmt: skip
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 0, output
     assert "collector-0 | xxxxx" in output
     lines = (tmp_path / "x" / "logs" / "collector-0.log").read_text().splitlines()
@@ -264,7 +266,7 @@ def test_what_an_environment_raises_names_the_log_that_holds_the_traceback(confi
         "run", config, "--run-dir", "x", "--evaluators", "0", "--set", "environment.id=noisy:make",
         "--set", "collector.vectorization=sync", "--set", "launch.max_restarts=0", cwd=tmp_path,
     )  # fmt: skip
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 70, output
     (error,) = [line for line in output.splitlines() if line.startswith("error: ")]
     assert "the simulator caught fire" in error
@@ -274,7 +276,7 @@ def test_what_an_environment_raises_names_the_log_that_holds_the_traceback(confi
 
 def test_a_wrong_environment_ends_with_one_paragraph(config, tmp_path):
     process = start("run", config, "--set", "environment.id=CartPol-v1", cwd=tmp_path)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 78, output
     (error,) = [line for line in output.splitlines() if line.startswith("error: ")]
     assert "CartPol-v1" in error
@@ -297,7 +299,7 @@ def test_python_run_takes_closures(config, tmp_path):
 
 
 def finish(process):
-    output, _ = process.communicate(timeout=100)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     return process.returncode, output
 
 

@@ -75,7 +75,7 @@ def test_two_in_one_process_are_two(tmp_path):
 def test_a_killed_holder_lets_go(tmp_path, holding):
     holder = holding(tmp_path / "lock")
     holder.kill()
-    holder.wait(20)
+    holder.wait(60)
     assert describe_holder(tmp_path / "lock") == ""
     RunLock(tmp_path / "lock").close()
 
@@ -84,7 +84,7 @@ def test_a_worker_that_was_forked_does_not_hold_it_on(tmp_path, holding):
     holder = holding(tmp_path / "lock", FORK)  # such as those of vectorization = "async"
     assert describe_holder(tmp_path / "lock")
     holder.kill()
-    holder.wait(20)
+    holder.wait(60)
     assert describe_holder(tmp_path / "lock") == ""
     with RunLock(tmp_path / "lock"):
         assert f"process {os.getpid()} " in describe_holder(tmp_path / "lock")

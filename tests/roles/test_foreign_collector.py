@@ -27,7 +27,7 @@ SOURCE = ROOT / "docs" / "examples" / "collector.c"
 SPEC = EnvironmentSpec((4,), "float32", 2)
 ONE_STEP = ("algorithm.n_step=1", "environment.id=CartPole-v1", "environment.max_episode_steps=500")
 VERSION = (1 << 32) + 5
-DEADLINE_S = 30.0
+DEADLINE_S = 90.0
 ENDING = msgspec.structs.replace(PONG, stopping=True)
 HIDDEN = NetworkLayer(op="linear", name="hidden_0", activation="tanh")
 DUELING = (NetworkLayer(op="flatten"), HIDDEN, NetworkLayer(op="dueling", name="head"))

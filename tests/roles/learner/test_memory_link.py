@@ -31,7 +31,7 @@ from zdqn.wire.protocol import (
 from zdqn.wire.status import MemoryStatistics
 
 SPEC = Spec.of(EnvironmentSpec((4,), "float32", 2))
-WAIT_S = 5.0
+WAIT_S = 60.0
 FENCED = ErrorReply(code=Refusal.FENCED, message="a newer learner (epoch 2) has taken over")
 
 
@@ -58,11 +58,17 @@ def learner():
 
 
 @pytest.fixture
+def impatient(monkeypatch):
+    """A memory that is silent is not waited for long."""
+    monkeypatch.setattr(memory_link, "_LAST_WORD_S", 1.0)
+
+
+@pytest.fixture
 def link(context, learner, monkeypatch):
     """Makes the learner's link to a memory; it is closed when the test is over."""
-    monkeypatch.setattr(membership, "_REQUEST_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(membership, "_GOODBYE_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(memory_link, "_LAST_WORD_S", 0.2)
+    for name in ("_REQUEST_TIMEOUT_S", "_GOODBYE_TIMEOUT_S"):
+        monkeypatch.setattr(membership, name, WAIT_S)
+    monkeypatch.setattr(memory_link, "_LAST_WORD_S", WAIT_S)
     made = []
 
     def make(address):
@@ -182,7 +188,9 @@ def test_what_became_of_blocks_is_asked_after_each_ping_and_told_once(fake, link
     until(lambda: joined.take_accounts() == {9: Told(), 10: Told(rows, continues=True)})
 
 
-def test_of_a_memory_that_died_before_it_told_anything_the_welcome_is_known(fake, link, until):
+def test_of_a_memory_that_died_before_it_told_anything_the_welcome_is_known(
+    fake, link, until, impatient
+):
     memory = fake(
         Ping=[PONG, msgspec.structs.replace(PONG, session=20, known=False), None],
         Hello=[WELCOME, msgspec.structs.replace(WELCOME, session=21)],
@@ -195,7 +203,7 @@ def test_of_a_memory_that_died_before_it_told_anything_the_welcome_is_known(fake
 
 
 def test_of_a_memory_that_is_silent_the_last_pong_counts_and_nothing_more_is_asked(
-    fake, link, until, caplog
+    fake, link, until, caplog, impatient
 ):
     memory = fake(
         Ping=[msgspec.structs.replace(PONG, statistics={"size": 6})], StatusRequest=[None]
@@ -209,12 +217,12 @@ def test_of_a_memory_that_is_silent_the_last_pong_counts_and_nothing_more_is_ask
     assert caplog.messages == [f"the memory at {memory.address} gave no last numbers"]
 
 
-def test_a_memory_that_was_never_there_gives_no_numbers(nobody, link, caplog):
+def test_a_memory_that_was_never_there_gives_no_numbers(nobody, link, caplog, impatient):
     assert link(nobody).stop() == MemoryStatistics()
     assert "gave no last numbers" in caplog.text
 
 
-def test_a_memory_that_is_silent_when_it_is_to_end_has_told_its_numbers(fake, link):
+def test_a_memory_that_is_silent_when_it_is_to_end_has_told_its_numbers(fake, link, impatient):
     memory = fake(StatusRequest=[Status(role="memory", values={"samples": 9})], Stop=[None])
     assert link(memory.address).stop() == MemoryStatistics(samples=9)
 
