@@ -92,7 +92,6 @@ class Terminal:
         self.screen = Screen(columns, rows)
         self.raw = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self.pictures = []
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.before = termios.tcgetattr(slave)
@@ -128,6 +127,10 @@ class Terminal:
                 self.screen.text()
             )
             self.read()
+
+    def has_shown(self, text):
+        """Whether a text was ever on the screen; what is there for a moment may be missed there."""
+        return text in _CONTROL.sub("", self.raw)
 
     def type(self, data: bytes):
         """Press keys."""

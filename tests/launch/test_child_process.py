@@ -94,7 +94,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path):
+def scene(tmp_path, monkeypatch):
+    monkeypatch.setattr("zdqn.launch.child_process._DRAIN_S", WAIT_S)
     scene = Scene(tmp_path)
     yield scene
     scene.process.end()

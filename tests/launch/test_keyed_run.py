@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.test_real_run import TINY, roles_of, start, wait_for_servers, wait_until
+from tests.launch.test_real_run import TINY, Log, roles_of, start, wait_for_servers, wait_until
 from tests.roles.conftest import DEADLINE_S
 from zdqn.records.endpoints import read_endpoints
 from zdqn.wire.keys.allow_list import KEY_ROLES
@@ -35,6 +35,7 @@ def test_no_secret_is_in_argv_environment_logs_files_or_output(folder, tmp_path)
         "run", "tiny.toml", "--run-dir", "x", "--keys", "keys", "--log-level", "debug",
         "--set", "stop.updates=0", cwd=tmp_path,
     )  # fmt: skip
+    log = Log(process)  # it says much
     try:
         wait_for_servers(tmp_path / "x")
         operator = open_keys(folder.path, "operator")
@@ -57,9 +58,11 @@ def test_no_secret_is_in_argv_environment_logs_files_or_output(folder, tmp_path)
         refused = start("status", address, cwd=tmp_path)  # without keys
         said.append(refused.communicate(timeout=DEADLINE_S)[0].encode())
         assert refused.returncode in (69, 77)
+        assert process.wait(DEADLINE_S) == 0
     finally:
-        output, _ = process.communicate(timeout=DEADLINE_S)
-    assert process.returncode == 0, output
+        process.kill()
+        output = log.end()
+        process.stdout.close()
     said.append(output.encode())
     said += [path.read_bytes() for path in (tmp_path / "x").rglob("*") if path.is_file()]
     everything = b"\n".join(said)

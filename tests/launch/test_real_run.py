@@ -224,7 +224,8 @@ def test_files_of_the_current_folder_take_the_place_of_no_module(config, tmp_pat
     done = subprocess.run(
         command,
         cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        timeout=DEADLINE_S, env={**os.environ, "PYTHONPATH": str(Path(zdqn.__path__[0]).parent)}, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(zdqn.__path__[0]).parent)}, check=False,
+        timeout=DEADLINE_S,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert "the wrong" not in done.stdout

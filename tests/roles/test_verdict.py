@@ -5,11 +5,12 @@ import time
 import pytest
 
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
+from tests.roles.processes import updates_of
 from zdqn.wire.remote_control import fetch_status, request_stop
 
 
 def run(system, side, *overrides, slow_memory=False):
-    """Run until a side is named, and give it as it is named in the end."""
+    """Train for three seconds, until a side is named; give it as it is named in the end."""
     config = quick_config("stop.updates=0", *overrides)
     memory = system.memory(config)
     if slow_memory:
@@ -23,7 +24,14 @@ def run(system, side, *overrides, slow_memory=False):
     learner = system.learner(config, memory)
     system.collector(None, learner)
     model = learner.role.endpoints["model"]
-    eventually(lambda: fetch_status(model, DEADLINE_S)["verdict"].startswith(side), side)
+    updates_of(model)
+    begun_s = fetch_status(model, DEADLINE_S)["run"]["wall_s"]
+
+    def is_named():
+        status = fetch_status(model, DEADLINE_S)
+        return status["run"]["wall_s"] > begun_s + 3 and status["verdict"].startswith(side)
+
+    eventually(is_named, side)
     request_stop(model, "enough", DEADLINE_S)
     return learner.result().summary["verdict"]
 

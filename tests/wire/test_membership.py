@@ -20,8 +20,8 @@ from zdqn.wire.protocol import Delivery, ErrorReply, Goodbye, Hello, Ping, Refus
 
 
 @pytest.fixture
-def join(context, monkeypatch):
-    """Make a membership; it has left when the test is over."""
+def join(context, fake, monkeypatch):
+    """Make a membership; it has left when the test is over, while servers are there."""
     made = []
 
     def make(address, *, connect_timeout_s=0.0, stop=None, statistics=dict, on_delivery=None):

@@ -42,8 +42,8 @@ def test_a_slow_subscriber_ends_on_the_newest_weights(context, loopback, until):
         assert subscriber.latest() is None
 
 
-def test_a_subscriber_survives_a_restart_of_the_publisher(context, loopback, until):
-    publisher = WeightPublisher(context, loopback)
+def test_a_subscriber_survives_a_restart_of_the_publisher(context, nobody, until):
+    publisher = WeightPublisher(context, nobody)
     subscriber = subscribe(context, publisher, until)
     address = publisher.address
     publisher.close()

@@ -64,7 +64,7 @@ def impatient(monkeypatch):
 
 
 @pytest.fixture
-def link(context, learner, monkeypatch):
+def link(context, fake, learner, monkeypatch):
     """Makes the learner's link to a memory; it is closed when the test is over."""
     for name in ("_REQUEST_TIMEOUT_S", "_GOODBYE_TIMEOUT_S"):
         monkeypatch.setattr(membership, name, WAIT_S)
