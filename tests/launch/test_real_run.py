@@ -156,7 +156,10 @@ def processes_of(pid):
     """Give the roles of a run by name."""
     named = {}
     for child in roles_of(pid):
-        words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+        try:
+            words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")
+        except OSError:
+            continue  # it has just ended
         if "zdqn.launch" in words:
             named[words[words.index("zdqn.launch") + 2]] = child
     return named

@@ -130,7 +130,7 @@ def test_it_acts_by_the_weights_and_tells_what_happened(world, start):
     assert " 0 refused" in output
     for server in (world.learner, world.memory):
         assert server.heard[0].spec == Spec.of(SPEC)
-        assert isinstance(server.heard[-1], Goodbye)
+        eventually(lambda server=server: isinstance(server.heard[-1], Goodbye), "a goodbye")
 
 
 def check_records(block, layers, arrays):
