@@ -30,7 +30,7 @@ def test_one_that_is_there_and_busy_is_waited_for_if_one_likes(fake, monkeypatch
     remote_control.request_stop(address, "a test", 0.05, busy_s=WAIT_S)
     with pytest.raises(PeerUnavailableError, match=r"within 0\.05 s: it takes connections"):
         remote_control.fetch_status(address, 0.05)
-    with pytest.raises(PeerUnavailableError, match=r"within 0\.1 s: it takes connections"):
+    with pytest.raises(PeerUnavailableError, match=r"within 0\.05 s: it takes connections"):
         remote_control.fetch_status(address, 0.05, busy_s=0.05)
 
 

@@ -13,7 +13,7 @@ from zdqn.errors import PeerUnavailableError
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address, check_resolves, parse_address
 from zdqn.wire.asking import Reply, ask
-from zdqn.wire.diagnosis import HINTS, Cause
+from zdqn.wire.diagnosis import Cause
 from zdqn.wire.keys.role_keys import RoleKeys
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import (
@@ -153,10 +153,7 @@ def _ask_once(
 ) -> Reply:
     name = server or "server"
     with _client(text, keys, server) as client:
-        reply = ask(client, header, server=name, timeout_s=timeout_s)
-        if reply is None and busy_s and client.hint == HINTS[Cause.CONNECTS]:
-            timeout_s += busy_s
-            reply = ask(client, header, server=name, timeout_s=busy_s)
+        reply = ask(client, header, server=name, timeout_s=timeout_s, busy_s=busy_s)
     if reply is None:
         raise _no_answer(client, timeout_s)
     return reply

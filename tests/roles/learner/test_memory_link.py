@@ -61,6 +61,7 @@ def learner():
 def impatient(monkeypatch):
     """A memory that is silent is not waited for long."""
     monkeypatch.setattr(memory_link, "_LAST_WORD_S", 1.0)
+    monkeypatch.setattr(memory_link, "_BUSY_S", 0.0)
 
 
 @pytest.fixture
@@ -220,6 +221,17 @@ def test_of_a_memory_that_is_silent_the_last_pong_counts_and_nothing_more_is_ask
 def test_a_memory_that_was_never_there_gives_no_numbers(nobody, link, caplog, impatient):
     assert link(nobody).stop() == MemoryStatistics()
     assert "gave no last numbers" in caplog.text
+
+
+def test_the_last_word_of_a_memory_that_is_busy_is_waited_for(fake, link, monkeypatch):
+    monkeypatch.setattr(memory_link, "_LAST_WORD_S", 0.2)
+    monkeypatch.setattr(memory_link, "_BUSY_S", WAIT_S)
+    told = Status(role="memory", values={"samples": 9})
+    rows = encode_accounts(9, [SessionBlocks(session=5, heard=9, received=7, refused=1)])
+    memory = fake(StatusRequest=[None, told], AccountsRequest=[None, rows], Stop=[Acknowledged()])
+    ended = link(memory.address)
+    assert ended.stop() == MemoryStatistics(samples=9)
+    assert ended.take_accounts().keys() == {9}
 
 
 def test_a_memory_that_is_silent_when_it_is_to_end_has_told_its_numbers(fake, link, impatient):
