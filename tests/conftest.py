@@ -1,11 +1,9 @@
 """Fixtures that several test files share. Every wait has a deadline: a hang is a failure."""
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests import keys_for_all
+from tests.kept_ports import kept_pair
 from tests.wire.fake_server import FakeServer
 from zdqn.data import Block, EnvironmentSpec
 from zdqn.wire.addresses import Address
@@ -24,7 +23,7 @@ settings.register_profile("zdqn", deadline=None, derandomize=True)
 settings.register_profile("search", deadline=None, print_blob=True)
 settings.load_profile("zdqn")
 
-DEADLINE_S = 10.0
+DEADLINE_S = 90.0
 LOOPBACK = Address("tcp", "127.0.0.1", 0)
 
 
@@ -88,22 +87,8 @@ def loopback() -> Address:
 
 @pytest.fixture
 def nobody() -> Iterator[Address]:
-    """An address where nothing listens, kept for a server that comes late.
-
-    So is the port below, where a memory takes transitions and a learner publishes.
-    """
-    with ExitStack() as stack:
-        while True:
-            held, below = (stack.enter_context(socket.socket()) for _ in range(2))
-            for each in (held, below):
-                each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            held.bind((LOOPBACK.host, 0))
-            port = held.getsockname()[1]
-            try:
-                below.bind((LOOPBACK.host, port - 1))
-            except OSError:
-                continue
-            break
+    """An address where nothing listens, kept, with the port below, for a server that comes late."""
+    with kept_pair() as port:
         yield Address("tcp", LOOPBACK.host, port)
 
 

@@ -189,7 +189,7 @@ def test_a_role_whose_log_fills_the_disk_can_still_be_let_go(tmp_path):
         events=events,
     )
     child.ask_to_stop()
-    assert isinstance(events.get(timeout=30), Ended)
+    assert isinstance(events.get(timeout=90), Ended)
     child._log.write("what is still in the buffer")
     child.close()
 

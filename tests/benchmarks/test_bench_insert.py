@@ -34,4 +34,4 @@ def test_insert_measures_all_that_was_asked_for(monkeypatch):
 def test_the_check_for_finite_numbers_is_measured_beside_the_insert(kind):
     figures = bench_insert.measure_check(TINY, quiet, kind, (1, 32))
     check(figures, *(f"insert.check_finite.{kind}.{size}" for size in (1, 32)))
-    assert all(figure.ratio and 0 < figure.ratio < 1 for figure in figures)
+    assert all(figure.ratio and figure.ratio > 0 for figure in figures)

@@ -12,4 +12,4 @@ def test_scaling():
         "scaling.remote.1.efficiency",
         "scaling.remote.1.bare_efficiency",
     )
-    assert figures[0].median < 110  # a step takes 10 ms
+    assert bench_scaling.scaling_config("remote").environment.id == "zdqn/SlowCartPole-v0"

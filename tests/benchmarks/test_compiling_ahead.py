@@ -7,9 +7,8 @@ from zdqn.roles.compiling.loop_cache import LoopCache
 
 
 def test_eager_is_eager():
-    trainer, seconds = make_trainer(learner_config(32, compiled=False, items=100))
+    trainer, _ = make_trainer(learner_config(32, compiled=False, items=100))
     assert not trainer.compiled
-    assert seconds < 5.0
 
 
 def test_the_choice_is_all_that_changes():

@@ -10,13 +10,15 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.docs.test_documentation import ROOT, free_ports, snippets
+from tests.docs.test_documentation import ROOT, snippets
+from tests.kept_ports import kept_pair
 
-DEADLINE_S = 100
+DEADLINE_S = 250
 SHORT = (
     "stop.updates=40", "replay.min_size=200", "evaluator.episodes=2", "links.ping_period_s=0.05",
     "learner.report_period_s=0.1",
@@ -28,6 +30,7 @@ class Terminals:
 
     def __init__(self, folder):
         self.folder = folder
+        self._kept = ExitStack()
         self.started: dict[str, subprocess.Popen[str]] = {}
         for name in ("configs", "docs"):
             (folder / name).symlink_to(ROOT / name)
@@ -48,6 +51,10 @@ class Terminals:
                 stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
+    def port(self):
+        """Give a port that is kept for a server."""
+        return self._kept.enter_context(kept_pair())
+
     def output(self, name):
         return (self.folder / f"{name}.out").read_text()
 
@@ -66,6 +73,7 @@ class Terminals:
             if process.poll() is None:
                 process.kill()
             process.wait(DEADLINE_S)
+        self._kept.close()
 
 
 @pytest.fixture
@@ -75,16 +83,17 @@ def terminals(tmp_path):
     made.close()
 
 
-def commands(document, program, *overrides):
+def commands(terminals, document, program, *overrides):
     """Give the lines of the block that starts a program, with ports of our own.
 
     Args:
+        terminals: where they will run.
         document: that has the block.
         program: of its last line.
         overrides: of the servers' configuration.
     """
     (block,) = (s.code for s in snippets(document) if s.language == "bash" and program in s.code)
-    memory, learner = free_ports()
+    memory, learner = terminals.port(), terminals.port()
     block = block.replace("5556", str(memory)).replace("5558", str(learner))
     more = "".join(f" --set {override}" for override in overrides)
     for role, port in (("memory", memory), ("learner", learner)):
@@ -96,7 +105,7 @@ def commands(document, program, *overrides):
 
 def learn_by_agent(terminals, policy, *overrides, deadline_s=DEADLINE_S):
     """Have the documented program learn, and give what it printed."""
-    lines = commands("docs/python.md", "cartpole_agent.py", *overrides)
+    lines = commands(terminals, "docs/python.md", "cartpole_agent.py", *overrides)
     assert lines[-1].endswith(" local")
     for line in (*lines[:-1], lines[-1].removesuffix("local") + policy):
         terminals.start(line)
@@ -130,7 +139,7 @@ def test_a_program_that_owns_its_loop_solves_cartpole(terminals, policy, record_
 @pytest.mark.timeout(400)
 @pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (cc)")
 def test_the_collector_in_c_solves_cartpole_alone(terminals, record_property):
-    build, *lines = commands("docs/protocol.md", "./collector tcp://")
+    build, *lines = commands(terminals, "docs/protocol.md", "./collector tcp://")
     built = subprocess.run(
         ["bash", "-c", build], cwd=terminals.folder, capture_output=True, text=True
     )

@@ -11,7 +11,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -24,6 +23,7 @@ import click
 import pytest
 
 import zdqn
+from tests.kept_ports import kept_pair
 from zdqn.cli.application import application
 from zdqn.config import (
     FUNCTION_KEYS,
@@ -43,7 +43,7 @@ from zdqn.launch.kubernetes.kubernetes_plan import plan_kubernetes
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
-DEADLINE_S = 100
+DEADLINE_S = 250
 BLOCK = re.compile(
     r"^(?:<!-- snippet: (?P<marker>.*?) -->\n)?```(?P<language>\w+)\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
@@ -135,29 +135,15 @@ def finish(process):
     assert process.returncode == 0, f"{process.args} gave {process.returncode}:\n{output}"
 
 
-def free_ports():
-    """Find ports for memory and learner, each with a free one below it."""
-    found: list[int] = []
-    while len(found) < 2:
-        with socket.socket() as probe, socket.socket() as below:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-            try:
-                below.bind(("127.0.0.1", port - 1))
-            except OSError:
-                continue
-            found.append(port)
-    return found
-
-
 def run_terminals(shell, code):
     """Start all lines at once, the last first, with every host on loopback."""
-    for port, free in zip(("5556", "5558"), free_ports(), strict=True):
-        code = code.replace(port, str(free))
-    for host in HOSTS:
-        code = code.replace(f"//{host}:", "//127.0.0.1:")
-    for process in [shell.start("bash", "-c", line) for line in reversed(code.splitlines())]:
-        finish(process)
+    with kept_pair() as memory, kept_pair() as learner:
+        for port, kept in (("5556", memory), ("5558", learner)):
+            code = code.replace(port, str(kept))
+        for host in HOSTS:
+            code = code.replace(f"//{host}:", "//127.0.0.1:")
+        for process in [shell.start("bash", "-c", line) for line in reversed(code.splitlines())]:
+            finish(process)
 
 
 def run_beside_a_run(shell, folder, code):

@@ -99,15 +99,15 @@ def test_a_web_service_answers_simulators_that_know_nothing_of_zdqn(run):
 
     seen = {name: [rng.random() for _ in range(3)] for name in ("one", "two")}
     eventually(lambda: act("waiting", [0.0] * 3) is not None, "an action")
-    for number in range(20):
+    for number in range(15):  # less than a block, which finds room however busy the machine is
         for name in seen:
             assert act(name, seen[name]) in (0, 1, 2)
             seen[name] = [rng.random() for _ in range(3)]
-            said = {"reward": 1, "observation": seen[name], "terminated": number == 19}
+            said = {"reward": 1, "observation": seen[name], "terminated": number == 14}
             assert ask(port, f"/episodes/{name}/observe", said) == (200, {"recorded": True})
     code, answer = ask(port, "/episodes/one/observe", {"reward": 1, "observation": [0.0] * 3})
     assert code == 400
     assert "observe() was called before act()" in answer["error"]
     assert ask(port, "/nowhere")[0] == 400
     code, status = ask(port, "/status")
-    assert (code, status["steps"]) == (200, 40)
+    assert (code, status["steps"]) == (200, 30)

@@ -15,7 +15,7 @@ from zdqn.records.run_result import RunResult
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "docs" / "examples"
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-DEADLINE_S = 100
+DEADLINE_S = 250
 
 
 def run_program(folder, name, *arguments, deadline_s=DEADLINE_S):

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from tests.wire.links import WAIT_S
 from zdqn.config import Config
 from zdqn.doctor import Verdict, servers
 from zdqn.wire import releases
@@ -12,7 +13,14 @@ from zdqn.wire.remote_control import LinkSpeed
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def unhurried(monkeypatch):
+    """Who is there answers, however busy the machine."""
+    monkeypatch.setattr(servers, "_TIMEOUT_S", WAIT_S)
+
+
+@pytest.fixture
+def quick(monkeypatch, unhurried):
+    """Who is not there is not waited for long."""
     monkeypatch.setattr(servers, "_TIMEOUT_S", 0.3)
 
 
@@ -39,20 +47,17 @@ def test_a_free_port_is_good(nobody):
         pass  # it was let go again
 
 
-def test_a_port_that_somebody_has_is_bad(listening):
+def test_a_port_that_somebody_has_is_bad(listening, quick):
     found = ports(memory=listening)["memory's port"]
     assert (found.verdict, found.exit_code) == (Verdict.BAD, 73)
 
 
-def test_the_port_below_counts_too():
-    for _ in range(20):  # the one above may be somebody's too
-        with socket.create_server(("127.0.0.1", 0)) as made:
-            port = made.getsockname()[1]
-            found = ports(memory=f"tcp://127.0.0.1:{port + 1}")["memory's port"]
-        assert found.verdict is Verdict.BAD
-        if f"127.0.0.1:{port}." in found.text:
-            return
-    raise AssertionError("the port above was never free")
+def test_the_port_below_counts_too(nobody, quick):
+    below = nobody.companion()
+    with socket.create_server((below.host, below.port)):
+        found = ports(memory=str(nobody))["memory's port"]
+    assert found.verdict is Verdict.BAD
+    assert f"127.0.0.1:{below.port}." in found.text
 
 
 def test_a_server_of_another_zdqn_is_odd_and_named(fake, monkeypatch):
@@ -87,9 +92,11 @@ def examine(role, address):
     return list(servers.examine_server(role, str(address)))
 
 
-def test_a_server_that_is_up_is_looked_at(fake):
+def test_a_server_that_is_up_is_looked_at(fake, nobody):
     echo = [lambda header: header]
-    server = fake(StatusRequest=[Status(role="memory", values={"run_id": "run-a"})], Echo=echo)
+    server = fake(
+        nobody, StatusRequest=[Status(role="memory", values={"run_id": "run-a"})], Echo=echo
+    )
     up, way, one_way = examine("memory", server.address)
     assert up.text == f"{server.address} is up, of run run-a"
     assert way.subject == "way to the memory"
@@ -118,7 +125,7 @@ def test_a_server_of_the_other_role_is_named(fake):
     assert "--learner" in found.remedy
 
 
-def test_nobody_and_a_stranger_are_told_apart(nobody, listening):
+def test_nobody_and_a_stranger_are_told_apart(nobody, listening, quick):
     (absent,) = examine("memory", nobody)
     assert (absent.verdict, absent.exit_code) == (Verdict.BAD, 69)
     assert "nothing listens at that port" in absent.remedy
@@ -130,7 +137,7 @@ def test_nobody_and_a_stranger_are_told_apart(nobody, listening):
     ("error", "words"),
     [(TimeoutError(), "firewall"), (OSError(113, "No route to host"), "No route to host")],
 )
-def test_a_machine_that_is_not_reached_is_described(monkeypatch, nobody, error, words):
+def test_a_machine_that_is_not_reached_is_described(monkeypatch, nobody, error, words, quick):
     def fail(*_):
         raise error
 

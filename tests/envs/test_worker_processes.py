@@ -112,7 +112,6 @@ def run(fault, where, vectorization="async"):
 
 
 @pytest.mark.filterwarnings("ignore:.*waiting for a pending call:UserWarning")
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("fault", FAULTS)
 def test_what_a_step_raises_is_named(fault):
     raises, said = FAULTS[fault]
@@ -120,7 +119,6 @@ def test_what_a_step_raises_is_named(fault):
         run(raises, "step")
 
 
-@pytest.mark.timeout(60)
 @pytest.mark.parametrize("where", ["reset", "made"])
 @pytest.mark.parametrize("fault", [name for name in FAULTS if name[:3] not in ("the", "a s")])
 def test_so_is_what_a_reset_or_the_making_raises(where, fault):
@@ -129,7 +127,6 @@ def test_so_is_what_a_reset_or_the_making_raises(where, fault):
         run(raises, where)
 
 
-@pytest.mark.timeout(60)
 def test_a_process_that_dies_while_it_makes_its_environment_is_no_hang():
     with pytest.raises(EnvironmentFailedError, match="ended while it made its environment"):
         run(lambda: os._exit(3), "made")

@@ -92,7 +92,6 @@ class Terminal:
         self.screen = Screen(columns, rows)
         self.raw = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self.pictures = []
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
         self.before = termios.tcgetattr(slave)
@@ -121,7 +120,7 @@ class Terminal:
             timeout_s = 0
         return True
 
-    def read_until(self, condition, what, within_s=60.0):
+    def read_until(self, condition, what, within_s=100.0):
         deadline_s = time.monotonic() + within_s
         while not condition(self.screen.text()):
             assert time.monotonic() < deadline_s, f"waited in vain for {what}:\n" + "\n".join(
@@ -129,11 +128,15 @@ class Terminal:
             )
             self.read()
 
+    def has_shown(self, text):
+        """Whether a text was ever on the screen; what is there for a moment may be missed there."""
+        return text in _CONTROL.sub("", self.raw)
+
     def type(self, data: bytes):
         """Press keys."""
         os.write(self._master, data)
 
-    def finish(self, within_s=60.0):
+    def finish(self, within_s=100.0):
         """Read to the end, and give the exit code."""
         deadline_s = time.monotonic() + within_s
         while self.process.poll() is None:

@@ -61,7 +61,7 @@ def test_a_role_comes_back_and_the_account_is_exact(tmp_path, name, role, words,
             cwd=tmp_path, env=ENVIRONMENT, stdout=output, stderr=output,
         )  # fmt: skip
     try:
-        eventually(lambda: re.search(again, log.read_text()), "it works again", 80)
+        eventually(lambda: re.search(again, log.read_text()), "it works again", 200)
         process.send_signal(signal.SIGINT)
         assert process.wait(DEADLINE_S) == 0, log.read_text()
     finally:

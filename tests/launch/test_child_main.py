@@ -248,14 +248,14 @@ def memory_process():
 def test_a_real_memory_lives_as_long_as_its_standard_input(memory_process):
     child = memory_process()
     child.stdin.close()
-    assert child.wait(20) == 0
+    assert child.wait(90) == 0
     assert b"serving samples" in child.stderr.read()
     child.stdin = None  # which `communicate` would flush
 
 
 def last_word(child):
     """Wait for the end of a process, and give what it reported when it ended well."""
-    assert child.wait(20) == 0
+    assert child.wait(90) == 0
     reports, _ = child.communicate()
     return json.loads(reports.splitlines()[-1])["ended"]
 

@@ -14,7 +14,7 @@ from zdqn.launch.child_main import Assignment, read_assignment
 from zdqn.launch.child_process import Bound, ChildProcess, Ended, SinksTold
 from zdqn.launch.plan import LastWord, PlannedProcess
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 PLANNED = PlannedProcess("memory", "memory", {"THREADS": "1"})
 ASSIGNMENT = Assignment(Config(run=RunSection(seed=3)), {"bind": None}, "info")
 
@@ -94,7 +94,8 @@ class Scene:
 
 
 @pytest.fixture
-def scene(tmp_path):
+def scene(tmp_path, monkeypatch):
+    monkeypatch.setattr("zdqn.launch.child_process._DRAIN_S", WAIT_S)
     scene = Scene(tmp_path)
     yield scene
     scene.process.end()

@@ -81,7 +81,7 @@ def screen(sheet, tmp_path, **how):
 
 
 def wait_for(condition):
-    deadline_s = time.monotonic() + 20
+    deadline_s = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < deadline_s
         time.sleep(0.01)

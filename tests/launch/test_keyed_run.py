@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.launch.test_real_run import TINY, roles_of, start, wait_for_servers, wait_until
+from tests.launch.test_real_run import TINY, Log, roles_of, start, wait_for_servers, wait_until
+from tests.roles.conftest import DEADLINE_S
 from zdqn.records.endpoints import read_endpoints
 from zdqn.wire.keys.allow_list import KEY_ROLES
 from zdqn.wire.keys.key_folder import KeyFolder
@@ -34,31 +35,34 @@ def test_no_secret_is_in_argv_environment_logs_files_or_output(folder, tmp_path)
         "run", "tiny.toml", "--run-dir", "x", "--keys", "keys", "--log-level", "debug",
         "--set", "stop.updates=0", cwd=tmp_path,
     )  # fmt: skip
+    log = Log(process)  # it says much
     try:
         wait_for_servers(tmp_path / "x")
         operator = open_keys(folder.path, "operator")
         address = read_endpoints(tmp_path / "x")["learner"]["model"]
 
         def trained():
-            status = fetch_status(address, 5, operator)
+            status = fetch_status(address, DEADLINE_S, operator)
             said.append(repr(status).encode())
             return status["progress"]["updates"] > 20
 
         wait_until(trained, "updates")
-        assert fetch_status(address, 5, operator)["run"]["security"] == "keys"
+        assert fetch_status(address, DEADLINE_S, operator)["run"]["security"] == "keys"
         for pid in (process.pid, *roles_of(process.pid)):
             said += [Path(f"/proc/{pid}/{name}").read_bytes() for name in ("cmdline", "environ")]
         for words in (("status", "x", "--json"), ("status", "x", "--all"), ("stop", "x")):
             asked = start(*words, cwd=tmp_path)
-            output, _ = asked.communicate(timeout=60)
+            output, _ = asked.communicate(timeout=DEADLINE_S)
             assert asked.returncode == 0, output
             said.append(output.encode())
         refused = start("status", address, cwd=tmp_path)  # without keys
-        said.append(refused.communicate(timeout=60)[0].encode())
+        said.append(refused.communicate(timeout=DEADLINE_S)[0].encode())
         assert refused.returncode in (69, 77)
+        assert process.wait(DEADLINE_S) == 0
     finally:
-        output, _ = process.communicate(timeout=100)
-    assert process.returncode == 0, output
+        process.kill()
+        output = log.end()
+        process.stdout.close()
     said.append(output.encode())
     said += [path.read_bytes() for path in (tmp_path / "x").rglob("*") if path.is_file()]
     everything = b"\n".join(said)
@@ -80,7 +84,7 @@ def test_keys_that_will_not_do_are_refused_before_anything_starts(folder, tmp_pa
     (tmp_path / "tiny.toml").write_text(TINY)
     spoil(folder.path)
     process = start("run", "tiny.toml", "--run-dir", "x", "--keys", "keys", cwd=tmp_path)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=DEADLINE_S)
     assert process.returncode == 77, output
     assert words in output
     assert "Traceback" not in output

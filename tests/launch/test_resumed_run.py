@@ -19,7 +19,7 @@ from zdqn.roles.building import build_network
 from zdqn.roles.own_evaluator import OwnEvaluator
 
 FIRST = 150
-SECOND = FIRST + 300  # so that its collector says how it explores
+SECOND = FIRST + 600  # so that its collector says how it explores
 CONFIG = load_config(
     None,
     (

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 import zdqn
+from tests.roles.conftest import DEADLINE_S
+from zdqn.launch import starting
 from zdqn.launch.starting import MOST_ERROR_BYTES, start_locally, where_zdqn_is
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """A line that has begun waits for its end, however busy the machine."""
+    monkeypatch.setattr(starting, "PATIENCE_S", DEADLINE_S)
 
 
 @contextmanager
@@ -88,7 +96,8 @@ def test_a_program_that_is_not_there():
         start_locally(["/no/such/program"], {})
 
 
-def test_output_that_never_ends_a_line_is_given_while_it_comes():
+def test_output_that_never_ends_a_line_is_given_while_it_comes(monkeypatch):
+    monkeypatch.setattr(starting, "PATIENCE_S", 1.0)
     script = """
 import sys, time
 sys.stderr.write("loading"); sys.stderr.flush()

@@ -10,7 +10,7 @@ from zdqn.launch.run_watch import RunWatch
 from zdqn.launch.top_page import LEAVES
 from zdqn.launch.top_screen import Sight, TopScreen
 
-DEADLINE_S = 40
+DEADLINE_S = 90
 
 
 class Remembering:

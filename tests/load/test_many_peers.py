@@ -186,7 +186,7 @@ def test_a_soak_of_collectors_that_come_and_go_leaks_nothing(tmp_path, record_pr
             slope = float(np.polyfit(settled[:, 0] / 60, settled[:, 1], 1)[0])
             measured[name] = {"mib_per_minute": slope, "descriptors": settled[[0, -1], 2].tolist()}
         record_property("measured", measured)
-        request_stop(model, "enough", 5)
+        request_stop(model, "enough", DEADLINE_S)
         assert learner.end() == memory.end() == 0
         for name in servers:
             assert measured[name]["mib_per_minute"] < 1, measured

@@ -1,6 +1,7 @@
 """A run directory has one writer at a time, who is named, and who lets go however it ends."""
 
 import contextlib
+import fcntl
 import os
 import signal
 import subprocess
@@ -75,7 +76,7 @@ def test_two_in_one_process_are_two(tmp_path):
 def test_a_killed_holder_lets_go(tmp_path, holding):
     holder = holding(tmp_path / "lock")
     holder.kill()
-    holder.wait(20)
+    holder.wait(60)
     assert describe_holder(tmp_path / "lock") == ""
     RunLock(tmp_path / "lock").close()
 
@@ -84,7 +85,7 @@ def test_a_worker_that_was_forked_does_not_hold_it_on(tmp_path, holding):
     holder = holding(tmp_path / "lock", FORK)  # such as those of vectorization = "async"
     assert describe_holder(tmp_path / "lock")
     holder.kill()
-    holder.wait(20)
+    holder.wait(60)
     assert describe_holder(tmp_path / "lock") == ""
     with RunLock(tmp_path / "lock"):
         assert f"process {os.getpid()} " in describe_holder(tmp_path / "lock")
@@ -99,6 +100,25 @@ def test_who_looks_changes_nothing(tmp_path):
             check_free(tmp_path / "lock")
         assert describe_holder(tmp_path / "lock")
     check_free(tmp_path / "lock")
+
+
+def test_a_look_that_takes_long_is_waited_for_and_a_holder_is_not(tmp_path):
+    RunLock(tmp_path / "lock").close()
+    ended = []
+    with (tmp_path / "lock").open() as look:
+        fcntl.flock(look, fcntl.LOCK_SH)
+
+        def end():
+            ended.append(True)
+            fcntl.flock(look, fcntl.LOCK_UN)
+
+        timer = threading.Timer(0.2, end)
+        timer.start()
+        with RunLock(tmp_path / "lock"):
+            assert ended
+            with pytest.raises(RunDirectoryTakenError):
+                RunLock(tmp_path / "lock")
+        timer.join()
 
 
 def test_who_looks_keeps_nobody_from_taking_it(tmp_path):

@@ -17,7 +17,7 @@ from zdqn.roles.memory import Memory
 from zdqn.wire.keys.key_folder import KeyFolder
 from zdqn.wire.keys.role_keys import open_keys
 
-DEADLINE_S = 40
+DEADLINE_S = 90
 
 QUICK = (
     "learner.device=cpu",
@@ -31,7 +31,7 @@ QUICK = (
     "evaluator.environments=2",
     "environment.max_episode_steps=20",
     "links.ping_period_s=0.05",
-    "links.dead_after_s=2",
+    "links.dead_after_s=5",
     "learner.report_period_s=0.05",
     "stop.updates=60",
 )

@@ -76,7 +76,7 @@ class CuttingProxy:
 
     def close(self):
         self._closing.set()
-        self._thread.join(10)
+        self._thread.join(60)
         self.cut()
         self._selector.close()
         for listener in self._listeners:

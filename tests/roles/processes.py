@@ -6,7 +6,9 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
+from tests.kept_ports import kept_pair
 from tests.keys_for_all import options_of_processes
 from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from zdqn.config import to_toml
@@ -54,6 +56,7 @@ class Processes:
     def __init__(self, folder, *overrides):
         self.folder = folder
         self.started = []
+        self._kept = ExitStack()
         (folder / "run.toml").write_text(to_toml(quick_config(*overrides)))
 
     def start(self, name, *arguments, prefix=()):
@@ -63,7 +66,12 @@ class Processes:
         self.started.append(process)
         return process
 
-    def memory(self, bind="tcp://127.0.0.1:0", *more):
+    def place(self):
+        """Give an address that is kept for a server, however often it dies and comes back."""
+        return f"tcp://127.0.0.1:{self._kept.enter_context(kept_pair())}"
+
+    def memory(self, bind=None, *more):
+        bind = bind or self.place()
         process = self.start("memory", "run.toml", "--bind", bind, *more)
         return process, process.says(r"serving samples at (\S+)")[1]
 
@@ -71,7 +79,8 @@ class Processes:
         config = quick_config("replay.storage=disk", f"replay.path={self.folder}/replay")
         (self.folder / "run.toml").write_text(to_toml(config))
 
-    def learner(self, memory, bind="tcp://127.0.0.1:0", *more):
+    def learner(self, memory, bind=None, *more):
+        bind = bind or self.place()
         process = self.start(
             "learner", "run.toml", "--memory", memory, "--bind", bind, "--run-dir", "run",
             "--set", "stop.updates=0", *more,
@@ -86,13 +95,14 @@ class Processes:
         for process in self.started:
             if process.process.poll() is None:
                 process.kill()
+        self._kept.close()
 
 
 def updates_of(address, more_than=0):
     """Wait until a learner has made more updates."""
 
     def enough():
-        updates = fetch_status(address, 5).get("progress", {}).get("updates", 0)
+        updates = fetch_status(address, DEADLINE_S).get("progress", {}).get("updates", 0)
         return updates if updates > more_than else None
 
     return eventually(enough, f"more than {more_than} updates")

@@ -71,7 +71,6 @@ def draw(address, batches):
     return found
 
 
-@pytest.mark.timeout(180)
 def test_a_memory_on_disk_that_is_killed_over_and_over_loses_and_doubles_nothing(
     start, tmp_path, monkeypatch
 ):
@@ -89,19 +88,18 @@ def test_a_memory_on_disk_that_is_killed_over_and_over_loses_and_doubles_nothing
     for collector in collectors:
         assert collector.kill(signal.SIGTERM) == 0
     blocks, transitions = sent_by(collectors)
-    status = fetch_status(samples, 5)
+    status = fetch_status(samples, DEADLINE_S)
     assert (status["blocks"], status["transitions"]) == (blocks, transitions)
     found = draw(samples, 20)
     assert len(found) > 1000
     assert max(found) < transitions
     assert len(set(found.values())) == len(found), "a transition has two keys"
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert [one.end() for one in (learner, memory)] == [0, 0]
     assert account(processes.summary()) == (blocks, blocks, 0, 0, 0)
     assert sum("again, from number" in one.log for one in collectors) > 0
 
 
-@pytest.mark.timeout(120)
 def test_what_a_memory_of_snapshots_had_acknowledged_since_is_lost_and_counted(start, tmp_path):
     processes = start("replay.snapshot_period_s=0.3", f"replay.path={tmp_path}/replay")
     memory, samples = processes.memory()
@@ -116,10 +114,10 @@ def test_what_a_memory_of_snapshots_had_acknowledged_since_is_lost_and_counted(s
         memory.says("came back with")
         updates = updates_of(model, more_than=updates + 100)
     assert collector.kill(signal.SIGTERM) == 0
-    lost = fetch_status(samples, 5)["blocks_lost"]
+    lost = fetch_status(samples, DEADLINE_S)["blocks_lost"]
     logged = re.findall(r"(\d+) blocks that .* went with an earlier end", memory.log)
     assert lost == sum(map(int, logged))
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert [one.end() for one in (learner, memory)] == [0, 0]
     sent, stored, lost_of_all, refused, in_flight = account(processes.summary())
     assert sent == sent_by([collector])[0]
@@ -128,7 +126,6 @@ def test_what_a_memory_of_snapshots_had_acknowledged_since_is_lost_and_counted(s
     assert stored == sent - lost_of_all > 0
 
 
-@pytest.mark.timeout(120)
 def test_who_must_end_while_nobody_acknowledges_says_how_many_are_missing(start):
     processes = start("replay.samples_per_insert=0")
     memory, samples = processes.memory()
@@ -137,7 +134,8 @@ def test_who_must_end_while_nobody_acknowledges_says_how_many_are_missing(start)
     updates_of(model)
     memory.process.send_signal(signal.SIGSTOP)
     eventually(
-        lambda: fetch_status(model, 5)["clients"][0].get("unacknowledged"), "some are under way"
+        lambda: fetch_status(model, DEADLINE_S)["clients"][0].get("unacknowledged"),
+        "some are under way",
     )
     collector.process.send_signal(signal.SIGTERM)
     collector.says(r"[1-9]\d* of the blocks that were sent are not acknowledged so far; they are")
@@ -175,7 +173,7 @@ def test_connections_that_are_cut_lose_nothing(either_system, ratio):
     finally:
         for proxy in proxies:
             proxy.close()
-    request_stop(learner.role.endpoints["model"], "enough", 5, system.operator, "learner")
+    request_stop(learner.role.endpoints["model"], "enough", DEADLINE_S, system.operator, "learner")
     assert account(learner.result().summary) == (sent, sent, 0, 0, 0)
 
 
@@ -199,10 +197,10 @@ def test_only_what_is_acked_is_kept(system, delivery):
     model = learner.role.endpoints["model"]
 
     def told():
-        rows = fetch_status(model, 5)["clients"]
+        rows = fetch_status(model, DEADLINE_S)["clients"]
         sent = [row for row in rows if row.get("blocks_sent", 0) > 10]
         return sent and sent[0]
 
     row = eventually(told, "a collector that has sent blocks")
     assert ("unacknowledged" in row) == ("resent" in row) == (delivery == "acked")
-    request_stop(learner.role.endpoints["model"], "enough", 5)
+    request_stop(learner.role.endpoints["model"], "enough", DEADLINE_S)

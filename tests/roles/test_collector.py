@@ -32,7 +32,7 @@ OVER = ErrorReply(code=Refusal.STOPPING, message="this run is over")
 REFUSED = ErrorReply(code=Refusal.MISMATCH, message="another run")
 ENDING = msgspec.structs.replace(PONG, stopping=True)
 GREEDY = ("exploration.epsilon_initial=0", "exploration.epsilon_final=0")
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 class Track(Corridor):

@@ -1,5 +1,6 @@
 """Roles as real processes: killed, restarted, told to stop."""
 
+import os
 import re
 import resource
 import shutil
@@ -20,6 +21,8 @@ from zdqn.config import to_toml
 from zdqn.records.checkpoints import CheckpointDirectory
 from zdqn.wire.remote_control import fetch_status, request_stop
 
+FREE = "tcp://127.0.0.1:0"
+
 
 @pytest.fixture
 def processes(tmp_path):
@@ -29,12 +32,12 @@ def processes(tmp_path):
 
 
 def test_four_processes_by_hand_with_port_0_train_and_stop_cleanly(processes):
-    memory, samples = processes.memory()
-    learner, model = processes.learner(samples)
+    memory, samples = processes.memory(FREE)
+    learner, model = processes.learner(samples, FREE)
     collector = processes.start("collector", "--learner", model, "--memory", samples)
     evaluator = processes.start("evaluator", "--learner", model)
     updates_of(model)
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert [one.end() for one in (learner, memory, collector, evaluator)] == [0, 0, 0, 0]
     assert processes.summary()["stop_reason"] == "enough"
     for one in (learner, memory, collector, evaluator):
@@ -48,14 +51,14 @@ def test_a_killed_memory_comes_back_from_disk_with_all_that_it_held(processes):
     processes.start("collector", "--learner", model)
     before = updates_of(model)
     memory.kill()
-    held = fetch_status(model, 5)["progress"]["transitions"]
+    held = fetch_status(model, DEADLINE_S)["progress"]["transitions"]
     again, _ = processes.memory(samples)
     came = int(again.says(r"came back with (\d+) transitions")[1])
     assert came >= held > 0
     updates_of(model, more_than=before + 100)
     told = int(learner.says(r"the memory was restarted: it came back with (\d+) transitions")[1])
     assert told == came
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert learner.end() == again.end() == 0
     summary = processes.summary()
     assert summary["memory_restarts"] == 1
@@ -74,7 +77,7 @@ def test_a_killed_memory_comes_back_empty_and_training_goes_on(processes):
     again, _ = processes.memory(samples)
     updates_of(model, more_than=before + 100)
     learner.says("the memory was restarted: what it held is lost")
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert learner.end() == again.end() == 0
     summary = processes.summary()
     assert summary["memory_restarts"] == 1
@@ -92,7 +95,7 @@ def test_sent_is_stored_lost_refused_or_in_flight_however_often_the_memory_dies(
         learner.says(rf"(?s)(the memory was restarted.*){{{deaths}}}")
         updates = updates_of(model, more_than=updates + 20)
     collectors[0].kill()
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert [one.end() for one in (learner, memory, collectors[1])] == [0, 0, 0]
     summary = processes.summary()
     counts = {name: summary[f"blocks_{name}"] for name in ("sent", "lost", "refused", "in_flight")}
@@ -122,7 +125,7 @@ def test_of_a_memory_that_comes_back_from_a_snapshot_it_is_said_what_came_later(
     held = again.says(r"came back with (\d+) transitions of a snapshot")[1]
     learner.says(rf"the memory was restarted: it came back with {held} transitions")
     updates_of(model, more_than=updates + 20)
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert [one.end() for one in (learner, again, collector)] == [0, 0, 0]
     summary = processes.summary()
     parts = ("blocks", "blocks_lost", "blocks_refused", "blocks_in_flight")
@@ -142,7 +145,7 @@ def test_a_memory_that_goes_away_is_waited_for_however_often(processes):
         memory, _ = processes.memory(samples)
         updates = updates_of(model, more_than=updates + 20)
     assert "run is over" not in learner.log + collector.log
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert [one.end() for one in (learner, memory, collector)] == [0, 0, 0]
     assert processes.summary()["stop_reason"] == "enough"
 
@@ -153,7 +156,7 @@ def test_a_memory_that_is_asked_to_stop_ends_the_run_and_everybody_knows_why(pro
     collector = processes.start("collector", "--learner", model)
     evaluator = processes.start("evaluator", "--learner", model)
     updates_of(model)
-    request_stop(samples, "enough of it", 5)
+    request_stop(samples, "enough of it", DEADLINE_S)
     assert [one.end() for one in (memory, learner, collector, evaluator)] == [0, 0, 0, 0]
     assert "stopping: enough of it" in memory.log
     assert "says that the run is over" in learner.log
@@ -185,12 +188,12 @@ def shared_by(process):
 
 def shares(address):
     """Wait until a memory is shared memory with."""
-    return eventually(lambda: fetch_status(address, 5).get("sharing"), "shared memory")
+    return eventually(lambda: fetch_status(address, DEADLINE_S).get("sharing"), "shared memory")
 
 
 def test_shared_memory_outlives_killed_memories_and_nothing_of_it_is_left(processes):
     memory, samples = processes.memory()
-    learner, model = processes.learner(samples, "tcp://127.0.0.1:0", *SHARED)
+    learner, model = processes.learner(samples, None, *SHARED)
     processes.start("collector", "--learner", model)
     updates = updates_of(model)
     assert shares(samples)
@@ -203,7 +206,7 @@ def test_shared_memory_outlives_killed_memories_and_nothing_of_it_is_left(proces
         assert shares(samples)
         assert shared_by(learner) == before, "that of the connection before was let go"
     assert learner.log.count("frames of samples come through shared memory") == 1
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert [one.end() for one in (learner, memory)] == [0, 0]
     assert not list(Path("/dev/shm").glob("zdqn-samples*"))
 
@@ -211,23 +214,25 @@ def test_shared_memory_outlives_killed_memories_and_nothing_of_it_is_left(proces
 def test_a_memory_lets_go_of_what_a_killed_learner_shared_and_takes_the_next_ones(processes):
     memory, samples = processes.memory()
     every = ("--set", "learner.checkpoint_period_updates=50")
-    learner, model = processes.learner(samples, "tcp://127.0.0.1:0", *SHARED, *every)
+    learner, model = processes.learner(samples, None, *SHARED, *every)
     processes.start("collector", "--learner", model)
     updates_of(model, more_than=60)
     assert shares(samples)
     learner.kill()
-    eventually(lambda: not fetch_status(samples, 5)["sharing"], "the learner was taken for dead")
+    eventually(
+        lambda: not fetch_status(samples, DEADLINE_S)["sharing"], "the learner was taken for dead"
+    )
     assert shared_by(memory) == (0, 0)
     again, _ = processes.learner(samples, model, *SHARED, "--resume", "run")
     updates_of(model, more_than=int(again.says(r"resuming from .* at (\d+) updates")[1]) + 20)
     assert shares(samples)
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert [one.end() for one in (again, memory)] == [0, 0]
 
 
 def test_a_memory_that_stood_still_writes_to_nothing_that_is_read(processes):
     memory, samples = processes.memory()
-    learner, model = processes.learner(samples, "tcp://127.0.0.1:0", *SHARED)
+    learner, model = processes.learner(samples, None, *SHARED)
     processes.start("collector", "--learner", model)
     updates = updates_of(model)
     memory.process.send_signal(signal.SIGSTOP)
@@ -236,7 +241,7 @@ def test_a_memory_that_stood_still_writes_to_nothing_that_is_read(processes):
     updates_of(model, more_than=updates + 50)
     eventually(lambda: shared_by(memory)[1] == 1, "one mapping")
     assert shares(samples)
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert [one.end() for one in (learner, memory)] == [0, 0]
     assert "Traceback" not in learner.log + memory.log
 
@@ -275,7 +280,7 @@ def test_a_killed_collector_is_noticed_and_its_place_taken(processes):
     updates_of(model, more_than=updates + 20)  # the other one goes on
     processes.start("collector", "--learner", model, "--name", "third")
     learner.says(f"third has joined as collector {index}")
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert learner.end() == 0
     assert second.end() == 0
     assert processes.summary()["blocks_duplicated"] == 0
@@ -284,7 +289,7 @@ def test_a_killed_collector_is_noticed_and_its_place_taken(processes):
 def test_a_killed_learner_resumes_and_its_weights_are_newer(processes):
     _, samples = processes.memory()
     learner, model = processes.learner(
-        samples, "tcp://127.0.0.1:0", "--set", "learner.checkpoint_period_updates=50"
+        samples, None, "--set", "learner.checkpoint_period_updates=50"
     )
     collector = processes.start("collector", "--learner", model)
     updates_of(model, more_than=120)
@@ -298,7 +303,7 @@ def test_a_killed_learner_resumes_and_its_weights_are_newer(processes):
     assert resumed == before.counters.updates >= 50
     updates_of(model, more_than=resumed + 50)
     collector.says("the learner was started anew; joined it again as collector 0")
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert again.end() == 0
     assert collector.end() == 0
     summary = processes.summary()
@@ -314,14 +319,14 @@ def test_a_killed_learner_resumes_and_its_weights_are_newer(processes):
 
 def test_an_older_learner_is_fenced_out(processes):
     _, samples = processes.memory()
-    old, model = processes.learner(
-        samples, "tcp://127.0.0.1:0", "--set", "learner.checkpoint_period_updates=50"
-    )
+    old, model = processes.learner(samples, None, "--set", "learner.checkpoint_period_updates=50")
     processes.start("collector", "--learner", model)
     updates_of(model, more_than=120)
     copied = processes.folder / "elsewhere" / "run"  # as on a machine that does not see the lock
+    old.process.send_signal(signal.SIGSTOP)  # no checkpoint comes or goes while they are copied
     shutil.copytree(processes.folder / "run", copied)
-    processes.learner(samples, "tcp://127.0.0.1:0", "--run-dir", copied, "--resume", copied)
+    old.process.send_signal(signal.SIGCONT)
+    processes.learner(samples, None, "--run-dir", copied, "--resume", copied)
     assert old.end() == 75
     assert "a newer learner (epoch 2) has taken over" in old.log
     assert "Traceback" not in old.log
@@ -358,7 +363,7 @@ def test_a_signal_ends_each_role_cleanly_while_it_waits(processes, number):
         assert "Traceback" not in role.log
 
 
-def test_an_environment_that_raises_ends_its_collector_alone(processes):
+def test_an_environment_that_raises_ends_its_collector_alone(processes, monkeypatch):
     (processes.folder / "broken.py").write_text(
         "import gymnasium\n"
         "class Broken(gymnasium.Wrapper):\n"
@@ -371,11 +376,11 @@ def test_an_environment_that_raises_ends_its_collector_alone(processes):
     _, model = processes.learner(samples)
     good = processes.start("collector", "--learner", model)
     updates = updates_of(model)
-    ENVIRONMENT["PYTHONPATH"] = str(processes.folder)
+    path = os.pathsep.join(filter(None, (str(processes.folder), ENVIRONMENT.get("PYTHONPATH"))))
+    monkeypatch.setitem(ENVIRONMENT, "PYTHONPATH", path)
     broken = processes.start(
         "collector", "--learner", model, "run.toml", "--set", "environment.id=broken:make"
     )
-    del ENVIRONMENT["PYTHONPATH"]
     assert broken.end() in (2, 76, 70)
     updates_of(model, more_than=updates + 20)
     assert good.process.poll() is None

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.roles.conftest import Corridor, quick_config
+from tests.roles.conftest import DEADLINE_S, Corridor, quick_config
 from tests.wire.fake_server import PONG, WELCOME
 from zdqn.config import to_dict
 from zdqn.data import EnvironmentSpec
@@ -54,7 +54,8 @@ def snapshot(number=0, *, action=TO_THE_RIGHT, episodes=3, epsilon=0.0, seed=5, 
 @pytest.fixture
 def play(fake, context, monkeypatch):
     """Runs an evaluator against prepared answers; gives its result and the learner."""
-    monkeypatch.setattr(evaluator_module, "_RESULT_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(evaluator_module, "_RESULT_TIMEOUT_S", DEADLINE_S)
+    monkeypatch.setattr(evaluator_module, "_CLAIM_TIMEOUT_S", DEADLINE_S)
     monkeypatch.setattr(evaluator_module, "_RETRY_S", 0.01)
 
     def run(*claims, results=DELIVERED, config=CONFIG, **options):
@@ -165,9 +166,23 @@ def test_it_claims_again_when_there_is_nothing_or_not_now(play, answer):
 
 
 def test_a_learner_that_does_not_answer_is_asked_again(play, monkeypatch):
-    monkeypatch.setattr(evaluator_module, "_CLAIM_TIMEOUT_S", 0.05)
-    result, _ = play(None, snapshot(), OVER)
+    monkeypatch.setattr(evaluator_module, "_CLAIM_TIMEOUT_S", 0.2)
+    asked: list[Claim] = []
+    delivered: list[EvaluationResult] = []
+
+    def answer(claim):
+        asked.append(claim)
+        if len(asked) == 1:
+            return None
+        return OVER if delivered else snapshot()  # again, if it came too late
+
+    def take(result):
+        delivered.append(result)
+        return Acknowledged()
+
+    result, _ = play(answer, results=[take])
     assert result == EvaluatorResult(1, 3)
+    assert len(asked) >= 3
 
 
 def test_a_refusal_of_the_claim_ends_it_in_the_learners_words(play):
@@ -175,12 +190,13 @@ def test_a_refusal_of_the_claim_ends_it_in_the_learners_words(play):
         play(ErrorReply(code=Refusal.MISMATCH, message="another environment"))
 
 
-def test_a_result_is_delivered_until_the_learner_has_it_and_counts_once(play):
+def test_a_result_is_delivered_until_the_learner_has_it_and_counts_once(play, monkeypatch):
+    monkeypatch.setattr(evaluator_module, "_RESULT_TIMEOUT_S", 0.1)
     result, learner = play(snapshot(), OVER, results=[None, None, Acknowledged()])
     assert result == EvaluatorResult(1, 3)
     delivered = scores_of(learner)
-    assert len(delivered) == 3
-    assert delivered[0] == delivered[1] == delivered[2]
+    assert len(delivered) >= 3
+    assert delivered == delivered[:1] * len(delivered)
 
 
 def test_weights_of_another_network_are_refused(play):

@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from tests.roles.conftest import eventually, quick_config
+from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from tests.roles.test_whole_system import start_all
 from zdqn.doctor import Verdict
 from zdqn.doctor.servers import examine_server
@@ -30,13 +30,20 @@ def short_linger(monkeypatch):
     monkeypatch.setattr("zdqn.wire.sockets.LINGER_MS", 300)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """What is the matter is found out, however busy the machine."""
+    monkeypatch.setattr("zdqn.wire.diagnosis.PATIENCE_S", DEADLINE_S)
+
+
 @pytest.fixture
 def running(keyed_system):
     """Memory and learner with keys, and a collector at work."""
     memory, learner = start_all(keyed_system, quick_config(*STEADY), evaluators=0)
     address = memory.role.endpoints["samples"]
     eventually(
-        lambda: fetch_status(address, 5, keyed_system.operator, "memory")["size"], "transitions"
+        lambda: fetch_status(address, DEADLINE_S, keyed_system.operator, "memory")["size"],
+        "transitions",
     )
     yield keyed_system, memory, learner
     learner.stop_event.set()  # while the memory is there: nobody waits for anybody
@@ -66,12 +73,12 @@ def test_a_key_does_what_its_role_does_and_nothing_else(running, role, server, m
         node.client(address, server) as client,
         pytest.raises(NotAllowedError) as caught,
     ):
-        ask(client, message, server=server, timeout_s=5)
+        ask(client, message, server=server, timeout_s=DEADLINE_S)
     own = KeyFolder(system.keys).own(role)
     for words in (f"a {role}'s key may not send {message.kind.name} to a {server}", str(own)):
         assert words in str(caught.value)
         assert words in caplog.text
-    assert fetch_status(at[server], 5, system.operator, server)["role"] == server
+    assert fetch_status(at[server], DEADLINE_S, system.operator, server)["role"] == server
 
 
 def test_strangers_end_with_a_sentence_and_the_run_goes_on(running, tmp_path):
@@ -92,10 +99,10 @@ def test_strangers_end_with_a_sentence_and_the_run_goes_on(running, tmp_path):
         fetch_status(address, 1)
     with pytest.raises(NotAllowedError, match="does not let in our operator's key"):
         request_stop(address, "mischief", 1, open_keys(stranger.path, "operator"))
-    before = fetch_status(address, 5, system.operator, "memory")["transitions"]
+    before = fetch_status(address, DEADLINE_S, system.operator, "memory")["transitions"]
 
     def later():
-        return fetch_status(address, 5, system.operator, "memory")["transitions"]
+        return fetch_status(address, DEADLINE_S, system.operator, "memory")["transitions"]
 
     eventually(lambda: later() > before, "more transitions")
 
@@ -133,7 +140,7 @@ def test_a_collector_whose_key_is_revoked_ends_and_says_why(running, tmp_path, c
 
     def rows():
         address = learner.role.endpoints["model"]
-        status = fetch_status(address, 5, system.operator, "learner")
+        status = fetch_status(address, DEADLINE_S, system.operator, "learner")
         return {row["name"]: row for row in status["clients"]}
 
     eventually(lambda: rows().get("lab7", {}).get("environment_steps"), "lab7 at work")
@@ -152,5 +159,5 @@ def test_code_that_comes_by_the_network_must_be_allowed(system):
             start(None, learner).result()
     collector = system.collector(None, learner, allow_code=["tests.roles"])
     address = memory.role.endpoints["samples"]
-    eventually(lambda: fetch_status(address, 5)["size"], "transitions of the corridor")
+    eventually(lambda: fetch_status(address, DEADLINE_S)["size"], "transitions of the corridor")
     assert not collector.ended

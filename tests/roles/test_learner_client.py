@@ -5,7 +5,7 @@ import threading
 import msgspec
 import pytest
 
-from tests.roles.conftest import quick_config
+from tests.roles.conftest import DEADLINE_S, quick_config
 from tests.wire.fake_server import PONG, WELCOME
 from zdqn.config import Config, shared_values, to_dict
 from zdqn.data import EnvironmentSpec
@@ -61,8 +61,9 @@ class Client(LearnerClient):
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
-    monkeypatch.setattr(membership, "_GOODBYE_TIMEOUT_S", 0.1)
+def unhurried(monkeypatch):
+    """A goodbye is heard, however busy the machine."""
+    monkeypatch.setattr(membership, "_GOODBYE_TIMEOUT_S", DEADLINE_S)
 
 
 # --- the constructor ------------------------------------------------------------------------------
@@ -209,7 +210,7 @@ def test_the_end_of_the_run_sets_the_stop_it_was_given(fake, context):
     stop = threading.Event()
     server = fake(Hello=[OF_LEARNER], Ping=[msgspec.structs.replace(PONG, stopping=True)])
     with Client(CONFIG, learner=server.address, context=context, stop=stop) as client:
-        client.run(lambda: stop.wait(5))
+        client.run(lambda: stop.wait(DEADLINE_S))
     assert stop.is_set()
 
 

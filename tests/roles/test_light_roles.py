@@ -61,6 +61,6 @@ def test_a_role_starts_without(program, absent):
         f"{program}\nprint(*sys.modules)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=100, check=True
     )
     assert not absent & set(done.stdout.split())

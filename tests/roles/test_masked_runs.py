@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.roles.conftest import quick_config
+from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from tests.roles.masked_corridor import DISCOUNT, MASKS, true_values
+from tests.roles.processes import updates_of
 from zdqn.errors import EnvironmentFailedError, MismatchError, UsageError
 from zdqn.experiments.scoring import evaluate
 from zdqn.experiments.trained_policy import load_policy
 from zdqn.roles.single import Single
-from zdqn.wire.remote_control import request_stop
+from zdqn.wire.remote_control import fetch_status, request_stop
 
 ENVIRONMENT = ("environment.id=tests.roles.masked_corridor:MaskedCorridor",)
 MASKED = (*ENVIRONMENT, "environment.action_masks=true")
@@ -102,8 +103,9 @@ def test_collectors_of_both_policies_and_an_evaluator_do_what_is_allowed(
     system, policies, overrides
 ):
     config = quick_config(
-        *MASKED, "evaluator.period_updates=30", "collector.environments=2", *overrides
-    )
+        *MASKED, "evaluator.period_updates=30", "collector.environments=2", "stop.updates=0",
+        *overrides,
+    )  # fmt: skip
     memory = system.memory(config)
     learner = system.learner(config, memory)
     collectors = [
@@ -111,8 +113,17 @@ def test_collectors_of_both_policies_and_an_evaluator_do_what_is_allowed(
         for policy in policies
     ]
     evaluator = system.evaluator(config, learner)
-    result = learner.result()
-    assert result.stop_reason == "updates"
+    model = learner.role.endpoints["model"]
+
+    def all_have_acted():
+        clients = fetch_status(model, DEADLINE_S)["clients"]
+        acted = [client.get("evaluations", client.get("environment_steps")) for client in clients]
+        return len(acted) == len(policies) + 1 and all(acted)
+
+    eventually(all_have_acted, "steps of each collector, and an evaluation")
+    updates_of(model, more_than=60)
+    request_stop(model, "enough", DEADLINE_S)
+    assert learner.result().stop_reason == "enough"
     assert all(collector.result().environment_steps > 0 for collector in collectors)
     assert evaluator.result().evaluations > 0
     assert memory.result().stop_reason == "the run is over"
@@ -124,7 +135,7 @@ def test_a_collector_with_masks_and_a_learner_without_name_both_values(system):
     collector = system.collector(quick_config(*MASKED, "stop.updates=0"), learner)
     with pytest.raises(MismatchError, match=r"environment\.action_masks: here False, there True"):
         collector.result()
-    request_stop(learner.role.endpoints["model"], "enough", 5)
+    request_stop(learner.role.endpoints["model"], "enough", DEADLINE_S)
     learner.result()
 
 

@@ -36,12 +36,18 @@ from zdqn.wire.sockets import Context
 from zdqn.wire.transition_sockets import TransitionSender
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
-CONFIG = quick_config("replay.samples_per_insert=0", "links.dead_after_s=0.3")
+CONFIG = quick_config("replay.samples_per_insert=0", "links.dead_after_s=300")
 
 
 @pytest.fixture
 def memory(system):
     return system.memory(CONFIG)
+
+
+@pytest.fixture
+def impatient(system):
+    """A memory for which a client is soon dead."""
+    return system.memory(CONFIG.replace("links.dead_after_s", 0.3))
 
 
 @pytest.fixture
@@ -133,7 +139,7 @@ def test_a_memory_that_goes_away_does_not_say_that_the_run_is_over(context, syst
 
 
 def test_a_memory_that_is_asked_to_stop_stays_until_its_clients_know(context, system):
-    memory = system.memory(quick_config("links.ping_period_s=10"))  # it stays for 30 s at most
+    memory = system.memory(quick_config("links.ping_period_s=1000", "links.dead_after_s=3000"))
     for session, role in ((1, "collector"), (2, "learner")):
         ask(context, memory, hello(session, role, epoch=1))
     assert not ask(context, memory, ping()).stopping
@@ -144,7 +150,7 @@ def test_a_memory_that_is_asked_to_stop_stays_until_its_clients_know(context, sy
         assert isinstance(
             ask(context, memory, Goodbye(session=session, statistics={})), Acknowledged
         )
-    assert memory.result(10).stop_reason == "enough"
+    assert memory.result().stop_reason == "enough"
 
 
 def test_a_memory_whose_second_port_was_taken_meanwhile_ends_and_says_so():
@@ -165,10 +171,10 @@ def test_a_memory_whose_second_port_was_taken_meanwhile_ends_and_says_so():
         assert "the memory ends: Another process already listens" in answer.message
 
 
-def test_a_memory_that_is_asked_to_stop_waits_for_no_client_for_ever(context, memory):
-    ask(context, memory, hello())
-    ask(context, memory, Stop(reason="enough"))  # and the collector never says a word again
-    assert memory.result(10).stop_reason == "enough"
+def test_a_memory_that_is_asked_to_stop_waits_for_no_client_for_ever(context, impatient):
+    ask(context, impatient, hello())
+    ask(context, impatient, Stop(reason="enough"))  # and the collector never says a word again
+    assert impatient.result().stop_reason == "enough"
 
 
 def test_a_signal_ends_the_wait_of_a_memory_that_was_asked_to_stop(context, system):
@@ -177,7 +183,7 @@ def test_a_signal_ends_the_wait_of_a_memory_that_was_asked_to_stop(context, syst
     ask(context, memory, Stop(reason="enough"))
     assert ask(context, memory, ping()).stopping
     memory.stop_event.set()
-    assert memory.result(10).stop_reason == "enough"
+    assert memory.result().stop_reason == "enough"
 
 
 @pytest.mark.parametrize(("frame_bytes", "copied"), [(2047, True), (2048, False)])
@@ -275,7 +281,7 @@ def client_state(context, memory):
 
 
 def test_who_sends_blocks_and_no_pings_lives_while_another_dies(context, system, make_block):
-    memory = system.memory(quick_config("replay.samples_per_insert=0", "links.dead_after_s=1.5"))
+    memory = system.memory(quick_config("replay.samples_per_insert=0", "links.dead_after_s=4"))
     for session in (1, 2):
         ask(context, memory, hello(session))
     sender = send(context, memory, make_block, blocks=0)
@@ -294,7 +300,10 @@ def test_who_sends_blocks_and_no_pings_lives_while_another_dies(context, system,
 
 
 @pytest.mark.parametrize("sent", ["many", float("inf"), float("nan"), -5, 10**15, True])
-def test_nonsense_statistics_of_a_peer_that_dies_are_refused_and_do_no_harm(context, memory, sent):
+def test_nonsense_statistics_of_a_peer_that_dies_are_refused_and_do_no_harm(
+    context, impatient, sent
+):
+    memory = impatient
     ask(context, memory, hello())
     answer = ask(context, memory, Ping(session=1, statistics={"blocks_sent": sent}))
     assert isinstance(answer, ErrorReply)
@@ -304,7 +313,8 @@ def test_nonsense_statistics_of_a_peer_that_dies_are_refused_and_do_no_harm(cont
     assert isinstance(ask(context, memory, SampleRequest(batch_size=8)), NotReady)
 
 
-def test_the_largest_numbers_of_a_peer_that_dies_do_no_harm(context, memory):
+def test_the_largest_numbers_of_a_peer_that_dies_do_no_harm(context, impatient):
+    memory = impatient
     ask(context, memory, hello())
     ping = Ping(session=1, statistics={"blocks_sent": 2**48 - 1, "blocked_s": 1e12})
     assert isinstance(ask(context, memory, ping), Pong)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.roles.conftest import Corridor, quick_config
+from tests.roles.conftest import Corridor, eventually, quick_config
 from zdqn.config import load_config
 from zdqn.experiments.scoring import evaluate
 from zdqn.records.checkpoints import load_checkpoint
@@ -81,6 +81,7 @@ def test_a_rainbow_runs_distributed_with_either_policy(system, policy):
     memory = system.memory(config)
     learner = system.learner(config, memory)
     evaluator = system.evaluator(config, learner)
+    eventually(lambda: learner.role._server.living("evaluator"), "the evaluator")
     collectors = [system.collector(config, learner) for _ in range(2)]
     summary = learner.result().summary
     assert summary["updates"] == 60

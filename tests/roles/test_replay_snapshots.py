@@ -1,6 +1,7 @@
 """A memory whose replay is in RAM, with snapshots of it."""
 
 import re
+import signal
 
 import pytest
 
@@ -49,6 +50,8 @@ def test_killed_while_snapshots_are_made_under_load_it_comes_back_with_the_newes
         for _ in range(40):
             client.push(20)
             client.sample(1)
+        memory.process.send_signal(signal.SIGSTOP)
+        client.push(20)  # which no snapshot has
         memory.kill()
         client.close()
     again = start(*settings)

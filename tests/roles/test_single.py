@@ -1,12 +1,12 @@
 """Single-core training: bit-exact for a seed, and every part of it a switch."""
 
 import csv
+import itertools
 import json
 import logging
 import os
 import signal
 import threading
-import time
 from typing import Any
 
 import msgspec
@@ -25,6 +25,7 @@ from zdqn.errors import (
 )
 from zdqn.experiments.scoring import evaluate
 from zdqn.records.checkpoints import load_checkpoint
+from zdqn.records.metrics import Metrics
 from zdqn.roles.building import evaluation_deadline_s
 from zdqn.roles.single import Single
 
@@ -405,10 +406,11 @@ class Endless(Corridor):
         return self.reset()[0], 1.0, False, False, {}
 
 
-class Slow(Corridor):
-    def step(self, action):
-        time.sleep(0.05)
-        return super().step(action)
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of the training is a millisecond later with each look, however busy the machine."""
+    looks = itertools.count()
+    monkeypatch.setattr(Metrics, "wall_s", property(lambda _: next(looks) / 1000))
 
 
 @pytest.fixture
@@ -438,24 +440,22 @@ def test_episodes_that_never_end_are_cut_off_counted_and_shown(tmp_path, endless
 
 @pytest.mark.parametrize("vectorization", ["sync", "async"])
 def test_the_clock_ends_a_run_within_an_evaluation(tmp_path, caplog, vectorization):
-    started_s = time.monotonic()
     result = unlimited(
         tmp_path, "stop.wall_s=1", "evaluator.max_episode_steps=1_000_000_000",
         f"evaluator.vectorization={vectorization}", environment=Endless,
     )  # fmt: skip
-    assert time.monotonic() - started_s < 8
     assert result.stop_reason == "wall_s"
     assert (result.summary["updates"], result.summary["evaluations"]) == (0, 0)
     assert "evaluation 0 at 0 environment steps was given up" in caplog.text
 
 
-def test_the_clock_ends_a_run_within_a_block(tmp_path):
+def test_the_clock_ends_a_run_within_a_block(tmp_path, clock):
     result = train(
         tmp_path, "stop.wall_s=0.4", "collector.block_transitions=10_000",
-        "evaluator.period_updates=0", environment=Slow,
+        "evaluator.period_updates=0", environment=Corridor,
     )  # fmt: skip
     assert result.stop_reason == "wall_s"
-    assert 1 <= result.summary["environment_steps"] <= 9
+    assert 1 <= result.summary["environment_steps"] <= 400
     assert result.summary["transitions"] == result.summary["environment_steps"]
 
 
@@ -470,18 +470,16 @@ def test_a_signal_ends_a_run_at_once(tmp_path, endless, monkeypatch, period_upda
     assert endless.steps == 7
 
 
-def test_the_clock_ends_a_run_between_the_updates_of_a_block(tmp_path):
-    started_s = time.monotonic()
-    result = train(
+def test_the_clock_ends_a_run_between_the_updates_of_a_block(tmp_path, clock):
+    result = train(  # a block is learned from for hours
         tmp_path, "stop.wall_s=1", "stop.updates=0", "replay.samples_per_insert=1_000_000",
         "evaluator.period_updates=0",
     )  # fmt: skip
-    assert time.monotonic() - started_s < 8
     assert result.stop_reason == "wall_s"
     assert result.summary["updates"] > 0
 
 
-def test_the_last_evaluation_may_take_longer_than_the_clock_but_not_for_ever(tmp_path):
+def test_the_last_evaluation_may_take_longer_than_the_clock_but_not_for_ever(tmp_path, clock):
     result = train(
         tmp_path, "stop.wall_s=0.5", "stop.updates=0", "links.dead_after_s=0.5",
         "evaluator.period_updates=1_000_000", "evaluator.environments=1",
@@ -492,7 +490,7 @@ def test_the_last_evaluation_may_take_longer_than_the_clock_but_not_for_ever(tmp
     assert evaluation_deadline_s(quick_config()) == float("inf")
 
 
-def test_the_log_keeps_the_report_period_though_rows_come_faster(tmp_path, caplog):
+def test_the_log_keeps_the_report_period_though_rows_come_faster(tmp_path, caplog, clock):
     with caplog.at_level(logging.INFO, "zdqn.learner"):
         train(tmp_path, "learner.report_period_s=100", "stop.updates=0", "stop.wall_s=1")
     rows = len((tmp_path / "metrics.jsonl").read_text().splitlines())

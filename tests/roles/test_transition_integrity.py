@@ -80,7 +80,7 @@ def test_100_000_sampled_transitions_are_what_happened(system, n_step, frame_sta
         sampler = Sampler(context, memory.role.endpoints["samples"], n_step, frame_stack)
         while sampler.checked < 50_000 or sampler.inserted < 3 * CAPACITY:
             sampler.check_batches(1)
-    request_stop(learner.role.endpoints["model"], "enough", 5)
+    request_stop(learner.role.endpoints["model"], "enough", DEADLINE_S)
     assert learner.result().summary["blocks_refused"] == 0
 
 
@@ -123,7 +123,7 @@ def test_10_million_are_whoever_is_killed(tmp_path, monkeypatch, record_property
                     number = rng.randrange(3)
                     collectors[number].kill()
                     collectors[number] = start_collector(number)
-        request_stop(model, "enough", 5)
+        request_stop(model, "enough", DEADLINE_S)
         assert learner.end() == 0
         summary = processes.summary()
         counts = {name: summary[f"blocks_{name}"] for name in ("lost", "refused", "in_flight")}

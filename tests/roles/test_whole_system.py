@@ -8,7 +8,8 @@ import tomllib
 
 import pytest
 
-from tests.roles.conftest import eventually, quick_config
+from tests.kept_ports import kept_pair
+from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from zdqn.config import to_dict
 from zdqn.errors import MismatchError
 from zdqn.records.checkpoints import CheckpointDirectory
@@ -23,12 +24,14 @@ SUMMARY_KEYS = {
 
 
 def start_all(system, config, collectors=1, evaluators=1, **options):
+    """Start them; evaluators have joined before there is anything to learn from."""
     memory = system.memory(config)
     learner = system.learner(config, memory, **options)
-    for _ in range(collectors):
-        system.collector(None, learner)
     for _ in range(evaluators):
         system.evaluator(None, learner)
+    eventually(lambda: learner.role._server.living("evaluator") == evaluators, "all evaluators")
+    for _ in range(collectors):
+        system.collector(None, learner)
     return memory, learner
 
 
@@ -81,11 +84,11 @@ def test_frames_go_through_shared_memory_if_both_ends_want_it(
     learner = system.learner(config, memory)
     system.collector(None, learner)
     address = learner.role.endpoints["model"]
-    eventually(lambda: fetch_status(address, 5)["progress"]["updates"] > 20, "updates")
-    assert fetch_status(memory.role.endpoints["samples"], 5)["sharing"] == sharing
+    eventually(lambda: fetch_status(address, DEADLINE_S)["progress"]["updates"] > 20, "updates")
+    assert fetch_status(memory.role.endpoints["samples"], DEADLINE_S)["sharing"] == sharing
     said = [text for text in caplog.messages if text.startswith("frames of samples come")]
     assert [text.partition(":")[0] for text in said] == [word] * bool(word)
-    request_stop(address, "enough", 5)
+    request_stop(address, "enough", DEADLINE_S)
     assert learner.result().stop_reason == "enough"
 
 
@@ -109,13 +112,16 @@ def test_snapshots_that_nobody_came_for_stand_in_the_summary(system):
     assert (summary["snapshots_dropped"], summary["snapshots_unevaluated"]) == (5, 2)  # of 7
 
 
-def test_the_roles_wait_for_each_other_in_the_worst_order(either_system, caplog):
+@pytest.fixture
+def kept_addresses():
+    with kept_pair() as one, kept_pair() as other:
+        yield f"tcp://127.0.0.1:{one}", f"tcp://127.0.0.1:{other}"
+
+
+def test_the_roles_wait_for_each_other_in_the_worst_order(either_system, caplog, kept_addresses):
     """Clients first, the memory last: every address is known before anybody listens there."""
     config, system = quick_config(), either_system
-    ports = [system.memory(config), system.memory(config)]
-    memory_address, learner_address = (one.role.endpoints["samples"] for one in ports)
-    for one in ports:
-        one.stop()
+    memory_address, learner_address = kept_addresses
     caplog.set_level("INFO")
     evaluator = system.evaluator(None, learner_address)
     collector = system.collector(config, learner_address, memory=memory_address)
@@ -211,17 +217,17 @@ def test_status_shows_every_role_and_stop_ends_all_of_them(either_system):
     address = learner.role.endpoints["model"]
 
     def training():
-        status = fetch_status(address, 5, system.operator)
+        status = fetch_status(address, DEADLINE_S, system.operator)
         trained = status.get("progress", {}).get("updates")
         return status if trained and status["memory"].get("size") else None
 
     status = eventually(training, "updates, and the memory's word, in the status")
     assert {client["role"] for client in status["clients"]} == {"collector", "evaluator"}
     assert status["run"]["phase"] == "training"
-    held = fetch_status(memory.role.endpoints["samples"], 5, system.operator, "memory")
+    held = fetch_status(memory.role.endpoints["samples"], DEADLINE_S, system.operator, "memory")
     assert held["role"] == "memory"
     assert {client["role"] for client in held["clients"]} == {"collector", "learner"}
-    request_stop(address, "the test has seen enough", 5, system.operator)
+    request_stop(address, "the test has seen enough", DEADLINE_S, system.operator)
     assert learner.result().stop_reason == "the test has seen enough"
     assert memory.result().stop_reason == "the run is over"
 
@@ -242,4 +248,4 @@ def test_another_environment_is_refused_with_both_described(system, corridor):
     eventually(lambda: learner.role._server.wait_for_spec(0), "a spec")
     with pytest.raises(MismatchError, match=r"float32 \(4,\), 2 actions.*float32 \(5,\)"):
         system.collector(config, learner, environment=corridor).result()
-    assert fetch_status(learner.role.endpoints["model"], 5)["run"]["phase"] != "finishing"
+    assert fetch_status(learner.role.endpoints["model"], DEADLINE_S)["run"]["phase"] != "finishing"

@@ -5,7 +5,8 @@ frame names both, its step and the action that led to it. So whatever is sampled
 whether anything was mixed up, cut, repeated, overwritten or carried over the end of an episode.
 """
 
-import random
+import itertools
+import os
 
 import gymnasium
 import numpy as np
@@ -14,7 +15,9 @@ from zdqn.data import Batch
 
 DISCOUNT = 0.5
 """With whole rewards every return is exact, so that nothing need be compared approximately."""
-ENVIRONMENTS = 4096
+PROCESSES, OF_A_PROCESS = 2**14, 2**10
+"""Environments that are there at the same time have different numbers, and frames hold them."""
+_made = itertools.count()
 LONGEST_EPISODE = 12
 
 
@@ -45,7 +48,7 @@ class Witness(gymnasium.Env):
     action_space = gymnasium.spaces.Discrete(3)
 
     def __init__(self):
-        self.environment = random.SystemRandom().randrange(ENVIRONMENTS)
+        self.environment = os.getpid() % PROCESSES * OF_A_PROCESS + next(_made) % OF_A_PROCESS
         self.episode = -1
         self.place = 0
 

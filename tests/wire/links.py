@@ -12,7 +12,7 @@ from zdqn.wire.sockets import Waiter
 from zdqn.wire.transition_sockets import TransitionReceiver, TransitionSender
 from zdqn.wire.weight_sockets import WeightSubscriber
 
-WAIT_MS = 5_000
+WAIT_MS = 60_000
 WAIT_S = WAIT_MS / 1000
 
 

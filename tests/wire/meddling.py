@@ -16,6 +16,8 @@ from zdqn.wire.keys.role_keys import open_keys
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import Ping
 
+_PATIENCE_S = 1.5
+"""After this long in which neither end has said anything, the handshake is taken to be over."""
 _QUIET_S = 0.01
 """After a change, with nothing said since: so long is waited for what it does."""
 _MEDDLERS = 2**40
@@ -142,7 +144,7 @@ class Meddled:
 
     def _pass_on(self, near, far, at, change):
         said = bytearray()
-        patience_s = WAIT_S / 10
+        patience_s = _PATIENCE_S
         while ready := select.select([near, far], [], [], patience_s)[0]:
             for end in ready:
                 try:
@@ -164,5 +166,7 @@ class Meddled:
                     far.sendall(piece)
                 except OSError:
                     return
+            if at is None and said.endswith(_MEDDLED):
+                break
         if at is None:
             self.stream = bytes(said)

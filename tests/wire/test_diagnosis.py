@@ -9,6 +9,7 @@ import pytest
 
 from tests.wire.links import WAIT_S
 from zdqn.errors import MismatchError, NotAllowedError
+from zdqn.wire import diagnosis
 from zdqn.wire.addresses import Address
 from zdqn.wire.diagnosis import HINTS, Cause, error_of
 from zdqn.wire.held_port import HeldPort
@@ -34,6 +35,12 @@ def stranger(tmp_path, folder):
     made.init()
     shutil.copy2(folder.path / "memory.public", made.path)
     return made
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """What is there is found out, however busy the machine."""
+    monkeypatch.setattr(diagnosis, "PATIENCE_S", WAIT_S)
 
 
 @contextmanager
@@ -108,12 +115,14 @@ def test_another_server_than_the_one_that_is_meant(folder):
 
 
 @pytest.mark.parametrize("has_keys", [True, False])
-def test_what_is_no_server(folder, nobody, has_keys):
+def test_what_is_no_server(folder, nobody, has_keys, monkeypatch):
     with ExitStack() as stack:
         node = stack.enter_context(asking(folder if has_keys else None))
         assert node.look(nobody, "memory")[0] is Cause.NOTHING_LISTENS
         held = stack.enter_context(HeldPort(HERE))
-        assert node.look(held.address, "memory")[0] is Cause.SILENT
+        with monkeypatch.context() as patch:  # which says nothing however long one waits
+            patch.setattr(diagnosis, "PATIENCE_S", 1.5)
+            assert node.look(held.address, "memory")[0] is Cause.SILENT
         ssh = stack.enter_context(speaking(b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n"))
         assert node.look(ssh, "memory") == (Cause.NOT_ZEROMQ, b"SSH-2.0-OpenSSH_9.2p1 Debian\r\n")
         tunnel = stack.enter_context(speaking(b""))

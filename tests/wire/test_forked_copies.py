@@ -66,7 +66,7 @@ def test_workers_that_outlive_a_killed_program_keep_none_of_its_ports(nobody):
         try:
             port = int(address.rpartition(":")[2])
             with socket.create_connection(("127.0.0.1", port)) as client:
-                client.settimeout(10)
+                client.settimeout(60)
                 assert not is_free(port)
                 program.kill()
                 program.wait()
@@ -74,7 +74,7 @@ def test_workers_that_outlive_a_killed_program_keep_none_of_its_ports(nobody):
                     while client.recv(1_000):  # its greeting, and then the end
                         pass
             assert all(is_there(worker) for worker in workers), "else this shows nothing"
-            eventually(lambda: is_free(port) and is_free(port - 1), "both ports", 10)
+            eventually(lambda: is_free(port) and is_free(port - 1), "both ports")
         finally:
             for worker in workers:
                 os.kill(int(worker), signal.SIGKILL)
@@ -89,7 +89,7 @@ def test_the_parent_goes_on(context, loopback, tmp_path, transport):
         try:
             family = socket.AF_INET if transport == "tcp" else socket.AF_UNIX
             with socket.socket(family) as client:
-                client.settimeout(10)
+                client.settimeout(60)
                 at = receiver.address
                 client.connect((at.host, at.port) if transport == "tcp" else at.path)
                 assert client.recv(10)

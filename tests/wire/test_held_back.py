@@ -40,7 +40,7 @@ print(sent, *received)
 @pytest.mark.parametrize("collector", ["stays", "leaves"])
 def test_nothing_breaks_while_collectors_are_held_back(collector):
     done = subprocess.run(
-        [sys.executable, "-c", PROGRAM, collector], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", PROGRAM, collector], capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stderr
     sent, *received = map(int, done.stdout.split())
@@ -80,7 +80,7 @@ print("served")
 
 def test_a_client_that_asks_more_than_is_answered_and_leaves_does_not_end_a_server():
     done = subprocess.run(
-        [sys.executable, "-c", ASKS_WITHOUT_END], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", ASKS_WITHOUT_END], capture_output=True, text=True, timeout=100
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "served\n"

@@ -46,7 +46,7 @@ def test_each_command_says_so(arguments, tmp_path):
     (tmp_path / "run.toml").touch()
     done = subprocess.run(
         [sys.executable, "-c", script, *arguments.split()],
-        cwd=tmp_path, capture_output=True, text=True, timeout=60,
+        cwd=tmp_path, capture_output=True, text=True, timeout=100,
         env={**os.environ, "XDG_CACHE_HOME": str(tmp_path)},
     )  # fmt: skip
     assert done.returncode == 78, done.stderr

@@ -31,7 +31,7 @@ SECTIONS = {
     match.group(1): match.group(2)
     for match in re.finditer(r"^### (.+)\n((?:(?!^##).*\n)*)", DOCUMENT, re.MULTILINE)
 }
-WAIT_MS = 5_000
+WAIT_MS = 60_000
 
 
 # --- every kind and every field -----------------------------------------------------------------

@@ -21,6 +21,19 @@ def test_status_of_nobody_names_the_address(nobody):
         remote_control.fetch_status("memory", 1)
 
 
+def test_one_that_is_there_and_busy_is_waited_for_if_one_likes(fake, monkeypatch):
+    monkeypatch.setattr("zdqn.wire.diagnosis.PATIENCE_S", WAIT_S)
+    status = Status(role="memory", values={})
+    server = fake(StatusRequest=[None, status, None], Stop=[None, Acknowledged()])
+    address = str(server.address)
+    assert remote_control.fetch_status(address, 0.05, busy_s=WAIT_S) == {"role": "memory"}
+    remote_control.request_stop(address, "a test", 0.05, busy_s=WAIT_S)
+    with pytest.raises(PeerUnavailableError, match=r"within 0\.05 s: it takes connections"):
+        remote_control.fetch_status(address, 0.05)
+    with pytest.raises(PeerUnavailableError, match=r"within 0\.05 s: it takes connections"):
+        remote_control.fetch_status(address, 0.05, busy_s=0.05)
+
+
 def test_an_answer_of_another_kind_is_refused(fake):
     server = fake(StatusRequest=[PONG])
     with pytest.raises(ProtocolError, match="expected STATUS, got PONG"):

@@ -200,8 +200,8 @@ def test_a_client_waits_out_its_time_when_its_queue_is_full(
     assert bodies.count(b"hello?") <= 20  # not 1,200
 
 
-def test_a_client_outlives_its_server(context, loopback, until):
-    server = Server(context, loopback)
+def test_a_client_outlives_its_server(context, nobody, until):
+    server = Server(context, nobody)
     client = Client(context, server.address)
     assert client.request(b"1", timeout_s=0.05) is None
     address = server.address

@@ -213,8 +213,8 @@ def test_closing_lingers_a_bounded_time_with_unsent_data_to_nowhere(nobody, monk
     assert not closer.is_alive()
 
 
-def test_closing_twice_is_harmless(context, loopback, until):
-    server = Server(context, loopback)
+def test_closing_twice_is_harmless(context, nobody, until):
+    server = Server(context, nobody)
     server.close()
     server.close()
     again = rebind(lambda: Server(context, server.address), until)

@@ -34,7 +34,7 @@ from zdqn.wire.protocol import Acknowledged, ErrorReply, Kind, Ping, Pong, Spec,
 from zdqn.wire.request_sockets import Request
 
 FOLDER = Path(__file__).parents[2] / "docs" / "protocol"
-WAIT_S = 10.0
+WAIT_S = 60.0
 PACKAGES = {"lz4": "lz4.block", "zstd": "zstandard"}
 FILES = {path.name: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
 MESSAGES = [
@@ -207,7 +207,7 @@ class Asker:
     def __init__(self, own, memory):
         self.request, self.push = own.socket(zmq.REQ), own.socket(zmq.PUSH)
         for made, address in ((self.request, "samples"), (self.push, "transitions")):
-            made.linger, made.rcvtimeo, made.sndtimeo = 0, 10_000, 10_000
+            made.linger, made.rcvtimeo, made.sndtimeo = 0, 60_000, 60_000
             made.connect(memory.endpoints[address])
 
     def ask(self, message):

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 TIMEOUT_S = 2.0
 """For which a server is waited for."""
-_LAST_FILES_S = 10.0
+BUSY_S = 10.0
+"""And so long besides, if it takes connections."""
+_LAST_FILES_S = 60.0
 _TICK_S = 0.1
 
 target_argument = click.argument("target", metavar="[TARGET]", required=False)

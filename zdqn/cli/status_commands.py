@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zdqn.cli.asked_servers import (
+    BUSY_S,
     TIMEOUT_S,
     ask,
     holder_of,
@@ -104,7 +105,7 @@ def stop(target: str | None, keys: Path | None) -> None:
     addresses = _addresses_to_stop(target, directory)
     for server, address in addresses:
         try:
-            request_stop(address, reason, TIMEOUT_S, operator, server)
+            request_stop(address, reason, TIMEOUT_S, operator, server, BUSY_S)
         except PeerUnavailableError as error:
             if address == addresses[-1][1] and not end_kept_run(directory):
                 raise _nobody_to_stop(directory) or error from error

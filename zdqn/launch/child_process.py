@@ -19,7 +19,8 @@ from zdqn.launch.plan import LastWord, PlannedProcess, describe_exit
 from zdqn.launch.starting import ProcessStarter
 
 _TAIL_LINES = 10
-_DRAIN_S = 2.0
+_DRAIN_S = 10.0
+"""For what a process wrote last to be read: why it ended stands there, and the machine is busy."""
 _MOST_SHOWN_BYTES = 2**13
 
 

@@ -281,9 +281,11 @@ class ScreenDisplay(Display):
 
     def _draw_until_left(self) -> None:
         try:
-            while not self._left.is_set():
+            is_last = False  # drawn when it is left, so that a stop is answered before a quick end
+            while not is_last:
                 self._wake.wait(_DRAW_PERIOD_S)
                 self._wake.clear()
+                is_last = self._left.is_set()
                 if self._stop.is_set():
                     self._watch.end(reason_of(self._stop))
                 self._draw()

@@ -22,6 +22,8 @@ LINKS: dict[ServerRole, str] = {"learner": "model", "memory": "samples"}
 """Server to the link on which it answers questions."""
 TIMEOUT_S = 2.0
 """How long an answer is waited for."""
+BUSY_S = 10.0
+"""And how long besides, of a server that takes connections."""
 
 ServerAddress = tuple[ServerRole | None, str]
 """Which server it is, if that is known, and its address."""
@@ -103,7 +105,7 @@ def ask_servers(addresses: Sequence[ServerAddress], keys: RoleKeys | None) -> As
     asked = Asked({}, [])
     for server, address in addresses:
         try:
-            answer = remote_control.fetch_status(address, TIMEOUT_S, keys, server)
+            answer = remote_control.fetch_status(address, TIMEOUT_S, keys, server, BUSY_S)
         except ZdqnError as error:
             asked.failures.append(error)
         else:

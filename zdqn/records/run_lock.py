@@ -19,8 +19,9 @@ from zdqn.errors import FileError, RunDirectoryTakenError
 logger = logging.getLogger("zdqn")
 
 _MOST_BYTES = 4096
-_LOOKS = 3
 _LOOK_S = 0.01
+_LOOKS = 1_000
+"""Others that look are waited for so often: on a busy machine one may be kept from ending it."""
 _LONGEST_COMMAND = 200
 _held: set[int] = set()
 """File descriptors of this process's locks."""
@@ -131,12 +132,18 @@ def _acquire(path: Path) -> int:
 
 
 def _lock(descriptor: int) -> None:
-    """Lock a file for this process alone, unless it is held for longer than a look takes."""
+    """Lock a file for this process alone; who holds it is not waited for, who looks is.
+
+    Raises:
+        BlockingIOError: when somebody holds it.
+    """
     for _ in range(_LOOKS):
         with suppress(BlockingIOError):
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return
-        time.sleep(_LOOK_S)  # `describe_holder` in another process holds it for a moment
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)  # as `describe_holder` does
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        time.sleep(_LOOK_S)
     fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 

@@ -21,6 +21,7 @@ from zdqn.errors import (
 )
 from zdqn.wire import codec
 from zdqn.wire.addresses import Address
+from zdqn.wire.diagnosis import HINTS, Cause
 from zdqn.wire.protocol import ErrorReply, Header, Refusal
 from zdqn.wire.request_sockets import Client
 
@@ -66,6 +67,7 @@ def ask(
     server: str,
     timeout_s: float,
     stop: threading.Event | None = None,
+    busy_s: float = 0.0,
 ) -> Reply | None:
     """Ask a server and decode its answer.
 
@@ -76,6 +78,7 @@ def ask(
         server: what to call it in messages.
         timeout_s: how long to wait.
         stop: gives up quietly when set.
+        busy_s: how long to wait besides for one that takes connections, and has not answered.
 
     Returns:
         The answer, or None if none came in time.
@@ -88,6 +91,8 @@ def ask(
     if body is None:
         if stop is None or not stop.is_set():
             client.find_out(server)
+            if busy_s and client.hint == HINTS[Cause.CONNECTS]:
+                return ask(client, header, arrays, server=server, timeout_s=busy_s, stop=stop)
         return None
     try:
         message = codec.decode(body)

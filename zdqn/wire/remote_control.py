@@ -50,6 +50,7 @@ def fetch_status(
     timeout_s: float,
     keys: RoleKeys | None = None,
     server: ServerRole | None = None,
+    busy_s: float = 0.0,
 ) -> dict[str, Any]:
     """Ask a memory or learner what it is doing.
 
@@ -58,6 +59,7 @@ def fetch_status(
         timeout_s: how long to wait.
         keys: an operator's, where servers have keys.
         server: which one it is, if that is known.
+        busy_s: how long to wait besides for one that takes connections, and has not answered.
 
     Returns:
         Nested maps of numbers and words; ``role`` says which server it is.
@@ -68,7 +70,7 @@ def fetch_status(
         NotAllowedError: when it wants a key, or does not allow this one.
         ConfigError: when the address is malformed.
     """
-    reply = _ask_once(address, StatusRequest(), timeout_s, keys, server)
+    reply = _ask_once(address, StatusRequest(), timeout_s, keys, server, busy_s)
     status = codec.expect(reply.message, Status)
     return {"role": status.role, **status.values}
 
@@ -79,6 +81,7 @@ def request_stop(
     timeout_s: float,
     keys: RoleKeys | None = None,
     server: ServerRole | None = None,
+    busy_s: float = 0.0,
 ) -> None:
     """Ask a server to end cleanly; a learner ends the whole run.
 
@@ -88,6 +91,7 @@ def request_stop(
         timeout_s: how long to wait for its word.
         keys: an operator's, where servers have keys.
         server: which one it is, if that is known.
+        busy_s: how long to wait besides for one that takes connections, and has not answered.
 
     Raises:
         PeerUnavailableError: when nothing answered.
@@ -95,7 +99,7 @@ def request_stop(
         NotAllowedError: when it wants a key, or does not allow this one.
         ConfigError: when the address is malformed.
     """
-    reply = _ask_once(address, Stop(reason=reason), timeout_s, keys, server)
+    reply = _ask_once(address, Stop(reason=reason), timeout_s, keys, server, busy_s)
     codec.expect(reply.message, Acknowledged)
 
 
@@ -145,9 +149,11 @@ def _ask_once(
     timeout_s: float,
     keys: RoleKeys | None,
     server: ServerRole | None,
+    busy_s: float,
 ) -> Reply:
+    name = server or "server"
     with _client(text, keys, server) as client:
-        reply = ask(client, header, server=server or "server", timeout_s=timeout_s)
+        reply = ask(client, header, server=name, timeout_s=timeout_s, busy_s=busy_s)
     if reply is None:
         raise _no_answer(client, timeout_s)
     return reply

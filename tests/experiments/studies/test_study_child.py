@@ -54,7 +54,6 @@ def wait_for(condition, child, tmp_path):
 ENDLESS = "stop.environment_steps=100000000"
 
 
-@pytest.mark.timeout(200)
 def test_it_ends_cleanly_when_its_input_ends_as_it_does_when_the_study_dies(start, tmp_path):
     child = start(ENDLESS)
     wait_for((tmp_path / "run" / "metrics.jsonl").exists, child, tmp_path)
@@ -67,7 +66,6 @@ def test_it_ends_cleanly_when_its_input_ends_as_it_does_when_the_study_dies(star
     assert "the end of its study" in (tmp_path / "run" / "summary.json").read_text()
 
 
-@pytest.mark.timeout(200)
 def test_it_can_be_killed(start, tmp_path):
     child = start(ENDLESS)
     wait_for((tmp_path / "run" / "config.toml").exists, child, tmp_path)

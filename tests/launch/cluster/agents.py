@@ -5,7 +5,7 @@ import sys
 from zdqn.launch.cluster.host_link import HostLink
 
 ARGV = [sys.executable, "-P", "-m", "zdqn.launch.cluster"]
-ANSWER_S = 30.0
+ANSWER_S = 90.0
 
 
 class Heard:

@@ -49,7 +49,7 @@ def test_who_takes_over_ends_what_was_left(tmp_path):
     told["agent"] = None  # which was killed
     (place.folder / "agent.json").write_text(json.dumps(told))
     AgentPlace(tmp_path / "run", "h").take_over()
-    assert process.wait(30) == -signal.SIGTERM
+    assert process.wait(90) == -signal.SIGTERM
     process.communicate()
     assert place.read()["agent"] == identify(os.getpid())
     assert place.read()["processes"] == {}
@@ -74,7 +74,7 @@ def test_signals_go_to_who_is_remembered(tmp_path):
     place.remember({"x": process.pid}, {"y": 3})
     assert place.is_taken()
     assert place.send_signal("x", signal.SIGTERM)
-    assert process.wait(30) == -signal.SIGTERM
+    assert process.wait(90) == -signal.SIGTERM
     process.communicate()
     assert not place.send_signal("x", signal.SIGTERM)
     assert not place.send_signal("nobody", signal.SIGTERM)

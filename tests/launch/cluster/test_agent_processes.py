@@ -47,7 +47,7 @@ def test_what_it_says_and_logs_is_told_and_its_end_last(processes, reports, tmp_
     processes.write_input("a", b"in")
     processes.write_input("a", b"put")
     processes.close_input("a")
-    assert processes.wait_for_all(10)
+    assert processes.wait_for_all(60)
     until_ended(reports)
     assert [one for one in reports if isinstance(one, OutputReport)] == [
         OutputReport("a", b"says $(x)\n"), OutputReport("a", b"input\n"),

@@ -103,7 +103,7 @@ def begun(tmp_path):
     made = Begun(tmp_path / "run")
     yield made
     made.stop.set_for("SIGINT")
-    made.thread.join(60)
+    made.thread.join(120)
     assert not made.thread.is_alive()
     eventually(lambda: agents_of(tmp_path) == [], "the end of roles whose agent was killed")
 
@@ -128,7 +128,7 @@ class Begun:
             self.ended.set_exception(error)
 
     def wait_for(self, condition, what):
-        eventually(lambda: self.ended.done() or condition(), what, 90)
+        eventually(lambda: self.ended.done() or condition(), what)
         assert not self.ended.done(), self.ended.result()
 
     def kill_agent(self):
@@ -146,7 +146,7 @@ def test_a_learner_whose_host_was_lost_goes_on_when_that_is_back(begun):
 
     begun.wait_for(lambda: re.search(r"evaluation [1-9]", since_it_resumed()), "it goes on")
     begun.stop.set_for("SIGINT")
-    result = begun.ended.result(60)
+    result = begun.ended.result(120)
     assert result.stop_reason == "SIGINT"
     assert result.summary["learner_epoch"] == 2
 
@@ -164,7 +164,7 @@ def test_a_run_that_is_ended_while_that_is_away_says_where_what_it_learned_is(be
     begun.wait_for(tried.is_set, "an attempt to connect")
     begun.stop.set_for("SIGINT")
     with pytest.raises(PeerUnavailableError, match=r"as a, the host of its learner, .*--resume"):
-        begun.ended.result(60)
+        begun.ended.result(120)
 
 
 def test_a_look_starts_nothing(tmp_path, monkeypatch):

@@ -93,5 +93,5 @@ def test_it_is_done_when_all_have_ended(host):
     host.end("c", 0, signal="", reason="over")
     assert done.is_alive()
     host.end("memory", 0, signal="", reason="over")
-    done.join(10)
+    done.join(60)
     assert not done.is_alive()

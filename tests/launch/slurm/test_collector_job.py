@@ -10,7 +10,7 @@ from zdqn.launch.slurm.collector_job import follow, stopped_by
 from zdqn.launch.slurm.servers_search import FoundServers, ServersSearch
 from zdqn.stopping import StopEvent
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Search(ServersSearch):

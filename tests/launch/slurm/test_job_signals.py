@@ -16,7 +16,7 @@ def test_the_first_signal_counts_and_the_second_ends_nothing(number):
     with stop_on_job_signals() as stop:
         assert not stop.is_set()
         os.kill(os.getpid(), number)
-        assert stop.wait(10)
+        assert stop.wait(60)
         os.kill(os.getpid(), signal.SIGTERM)
         assert stop.reason == signal.Signals(number).name
     assert signal.getsignal(number) is before

@@ -20,7 +20,7 @@ from zdqn.wire.remote_control import request_stop
 
 pytestmark = pytest.mark.usefixtures("unlooked")
 
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 
 
 class Jobs:

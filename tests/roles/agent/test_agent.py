@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import deque
 from typing import Any
 
 import gymnasium
@@ -20,6 +21,7 @@ import zmq
 import zmq.asyncio
 
 from tests.roles.agent.hosts import GREEDY, NOWHERE, SPACES, corridor, place, play
+from tests.roles.conftest import DEADLINE_S
 from tests.roles.corridor_run import SPEC, configured, weights
 from tests.wire.fake_server import PONG
 from zdqn.data import EnvironmentSpec, EpisodeStatistics, WeightVersion
@@ -248,7 +250,7 @@ def test_greedily_it_neither_explores_nor_is_learned_from(host):
     with host.agent(*always) as agent:
         assert play(agent, corridor(), 48, explore=False) == [1] * 48
         assert agent.status.environment_steps == agent.status.steps_dropped == 0
-        assert set(play(agent, corridor(), 50, episode="another")) == {0, 1}
+        assert set(play(agent, corridor(), 60, episode="another")) == {0, 1}
 
 
 def test_what_is_done_greedily_within_an_episode_leaves_a_gap(host):
@@ -395,9 +397,9 @@ def test_without_a_learner_it_raises_in_time(nobody, when_away):
 
 def test_or_acts_at_random_and_counts_what_is_not_recorded(nobody, caplog):
     with lonely(nobody, when_away="act_randomly") as agent:
-        assert set(play(agent, corridor(), 20)) == {0, 1}
+        assert set(play(agent, corridor(), 60)) == {0, 1}
         status = agent.status
-        assert (status.away_actions, status.steps_dropped) == (20, 20)
+        assert (status.away_actions, status.steps_dropped) == (60, 60)
         assert (status.connected, status.environment_steps) == (False, 0)
         assert not agent.wait_until_ready(0.01)
     said = [record.getMessage() for record in caplog.records if "not recorded" in record.message]
@@ -413,10 +415,8 @@ def silence(asked):
 def fall_silent(host, agent, until):
     """Let the learner answer nothing any more, and wait until that is known."""
     for kind in ("Ping", "ActionRequest"):
-        if kind in host.learner._queues:
-            host.learner._queues[kind].clear()
         host.learner.answers[kind] = [silence]
-        host.learner._queues[kind] = type(host.learner._queues["Hello"])([silence])
+        host.learner._queues[kind] = deque([silence])  # at once: it is answering
     until(lambda: not agent.status.learner_answers)
 
 
@@ -437,15 +437,15 @@ def test_a_learner_that_goes_away_is_done_without(host, until, caplog, when_away
         until(lambda: agent.status.connected)
         fall_silent(host, agent, until)
         assert not agent.status.connected
-        assert set(play(agent, corridor(), 24)) == expected
-        assert agent.status.environment_steps == 28
-        assert (agent.status.away_actions == 24) is (when_away == "act_randomly")
+        assert set(play(agent, corridor(), 60)) == expected
+        assert agent.status.environment_steps == 64
+        assert (agent.status.away_actions == 60) is (when_away == "act_randomly")
         answer_again(host, agent, until)
         assert set(play(agent, corridor(), 8, episode="later")) == {1}
     said = [record.getMessage() for record in caplog.records if "random" in record.getMessage()]
     assert said == (when_away == "act_randomly") * [
         "nobody answers: actions are random from now on, and counted",
-        "acting by the policy again; 24 actions were random",
+        "acting by the policy again; 60 actions were random",
     ]
 
 
@@ -529,7 +529,7 @@ def test_after_the_end_a_remote_policy_acts_at_random_so_that_a_loop_ends_by_its
 ):
     over = {"ActionRequest": [bytes(codec.encode(OVER))]}
     with host.agent(policy="remote", serve=over, when_away=when_away) as agent:
-        assert set(play(agent, corridor(), 30)) == {0, 1}
+        assert set(play(agent, corridor(), 60)) == {0, 1}
         assert agent.over
     assert agent.status.failure is None
     assert "random" not in caplog.text
@@ -568,10 +568,14 @@ def asks_often(monkeypatch):
 
 
 @pytest.mark.parametrize("when_full", ["wait", "drop"])
-def test_a_memory_that_takes_nothing_costs_no_more_than_the_time_given(host, caplog, when_full):
+def test_a_memory_that_takes_nothing_costs_no_more_than_the_time_given(
+    host, caplog, until, when_full
+):
     with host.agent(serve=HELD_BACK, when_full=when_full, timeout_s=0.05) as agent:
         assert agent.wait_until_ready()
-        play(agent, corridor(), 40)
+        play(agent, corridor(), 4)
+        until(lambda: agent.status.blocks_sent == 1)  # else the next one would find no room
+        play(agent, corridor(), 36)
         status = agent.status
         assert status.blocks_sent == status.blocks_in_flight == 1  # nobody says that it came
         assert status.environment_steps + status.steps_dropped == 40
@@ -612,7 +616,7 @@ def test_without_a_time_it_waits_as_a_collector_does(host, in_thread, until, ask
         player = in_thread(lambda: play(agent, corridor(), 20))
         until(lambda: agent.status.blocks_sent == 1 and agent._recording.full)
         host.memory.add("ArrivalsRequest", all_have_come)
-        player.join(10)
+        player.join(DEADLINE_S)
         assert (agent.status.environment_steps, agent.status.steps_dropped) == (20, 0)
 
 
@@ -627,7 +631,7 @@ def test_closing_ends_a_wait_for_room(host, in_thread, until):
     until(lambda: agent.status.blocks_sent == 1 and agent._recording.full)
     agent._link._leave_until_s = 0.0
     agent.close()
-    player.join(10)
+    player.join(DEADLINE_S)
     assert not player.is_alive()
 
 
@@ -719,8 +723,8 @@ def test_a_fork_is_told_to_make_its_own_and_hurts_nobody(host):
         play(agent, corridor(), 1)
         child = forking.Process(target=in_a_fork, args=(agent, says))
         child.start()
-        said = says.get(timeout=10)
-        child.join(10)
+        said = says.get(timeout=DEADLINE_S)
+        child.join(DEADLINE_S)
         assert child.exitcode == 0
         assert f"was made in process {os.getpid()}" in said
         assert "Make an agent after the fork." in said
@@ -736,7 +740,7 @@ def test_threads_may_have_an_episode_each(host, in_thread):
             for name in range(4)
         ]
         for player in players:
-            player.join(10)
+            player.join(DEADLINE_S)
         assert agent.status.environment_steps == 160
     assert sum(len(block) for _, block in host.all_blocks()) == 160
 
@@ -748,7 +752,7 @@ def test_a_program_that_ends_without_closing_ends():
         " action_space=s.Discrete(2))\nprint('made')"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=DEADLINE_S, check=True
     )
     assert done.stdout.strip() == "made"
 

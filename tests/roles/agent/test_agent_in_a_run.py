@@ -91,7 +91,7 @@ def processes(tmp_path):
 
 def test_learner_and_memory_are_killed_and_an_agent_plays_on_and_finds_them_again(processes):
     memory, samples = processes.memory()
-    learner, model = processes.learner(samples, "tcp://127.0.0.1:0", "--set",
+    learner, model = processes.learner(samples, None, "--set",
                                        "learner.checkpoint_period_updates=20")  # fmt: skip
     done = threading.Event()
     with agent_of(model, timeout_s=0.05, when_away="act_randomly", when_full="drop") as agent:
@@ -122,7 +122,7 @@ def test_learner_and_memory_are_killed_and_an_agent_plays_on_and_finds_them_agai
         done.set()
         player.join(DEADLINE_S)
         assert not player.is_alive()
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert learner.end() == memory.end() == 0
     summary = processes.summary()
     assert summary["blocks_refused"] == 0
@@ -180,7 +180,7 @@ def test_a_program_with_an_agent_is_killed_and_its_place_taken(processes, progra
     updates_of(model, more_than=updates + 20)  # the other one goes on
     third = program(model, "third")
     learner.says(f"third has joined as collector {index}")
-    request_stop(model, "enough", 5)
+    request_stop(model, "enough", DEADLINE_S)
     assert learner.end() == memory.end() == 0
     assert second.wait(DEADLINE_S) == third.wait(DEADLINE_S) == 0
     summary = processes.summary()

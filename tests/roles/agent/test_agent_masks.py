@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.roles.agent.hosts import NOWHERE
+from tests.roles.conftest import DEADLINE_S
 from tests.roles.corridor_run import configured
 from tests.wire.fake_server import WELCOME
 from zdqn.config import to_dict
@@ -167,7 +168,7 @@ def test_what_it_did_without_a_mask_before_it_knew_of_the_run_is_not_recorded(ho
         agent.act(THERE)
         tells = {"config": to_dict(config), "memory": str(host.memory.address)}
         host.learner.add("Hello", msgspec.structs.replace(WELCOME, **tells))
-        agent.wait_until_ready(20)
+        agent.wait_until_ready(DEADLINE_S)
         with pytest.raises(UsageError, match="next_mask is missing"):
             agent.observe(0.0, HERE)
         assert not agent.observe(0.0, HERE, True)

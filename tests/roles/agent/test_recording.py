@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tests.roles.conftest import DEADLINE_S
 from zdqn.core.accumulator import Accumulator
 from zdqn.core.host_episodes import HostEpisodes
 from zdqn.data import EnvironmentSpec
@@ -99,7 +100,7 @@ def test_who_waits_for_room_goes_on_when_a_block_is_taken(in_thread, until):
     waiting = in_thread(lambda: told.append(step(recording, wait_s=None)))
     until(lambda: recording._changed._waiters)
     recording.take()
-    waiting.join(10)
+    waiting.join(DEADLINE_S)
     assert told[0].recorded
     assert recording.waited_s > 0
 
@@ -110,7 +111,7 @@ def test_who_waits_for_a_block_hears_of_it_at_once(in_thread, until):
     until(lambda: recording._changed._waiters)
     for _ in range(BLOCK):
         step(recording)
-    waiting.join(10)
+    waiting.join(DEADLINE_S)
     assert not waiting.is_alive()
 
 
@@ -123,7 +124,7 @@ def test_closing_completes_what_was_recorded_and_nobody_waits_after(in_thread, u
     until(lambda: recording._changed._waiters)
     recording.close()
     recording.close()
-    waiting.join(10)
+    waiting.join(DEADLINE_S)
     assert not told[0].recorded
     assert not step(recording, wait_s=None).recorded
     recording.wait_until_full(1000)

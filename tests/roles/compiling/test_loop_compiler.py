@@ -64,7 +64,6 @@ def test_what_is_kept_is_not_compiled_again(tmp_path):
     assert cache.path("key").read_bytes() == b"kept"
 
 
-@pytest.mark.timeout(200)
 def test_what_cannot_be_compiled_is_said(tmp_path):
     def dropping(_spec):  # in here, so that it travels whole
         return nn.Sequential(nn.Linear(3, 4), nn.Dropout())
@@ -74,7 +73,6 @@ def test_what_cannot_be_compiled_is_said(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.timeout(200)
 def test_without_a_compiler_that_works_it_says_so(tmp_path, monkeypatch):
     monkeypatch.setenv("CXX", "false")
     with start(tmp_path) as compiler:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.roles.conftest import eventually, quick_config
+from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from zdqn.config import load_config
 from zdqn.errors import ConfigError, MismatchError, RunDirectoryTakenError
 from zdqn.records.checkpoints import CheckpointDirectory, load_checkpoint
@@ -75,7 +75,7 @@ def test_the_final_checkpoint_knows_of_the_evaluations_that_came_after_the_end(s
     learner = system.learner(config, memory, run_directory=tmp_path)
     address = learner.role.endpoints["model"]
     system.evaluator(config, learner)
-    eventually(lambda: fetch_status(address, 20).get("clients"), "the evaluator")
+    eventually(lambda: fetch_status(address, DEADLINE_S).get("clients"), "the evaluator")
     system.collector(config, learner)
     summary = learner.result().summary
     training = CheckpointDirectory(tmp_path / "checkpoints", 2).newest().training
@@ -104,7 +104,7 @@ def test_going_on_elsewhere_takes_the_best_network_along_and_overwriting_waits(
 def test_one_that_is_stopped_before_it_trains_sums_up_where_the_run_was(system, trained):
     config = quick_config("stop.updates=90", "evaluator.period_updates=30")
     learner = system.learner(config, NOBODY, run_directory=trained, resume=trained)
-    request_stop(learner.role.endpoints["model"], "enough", 20)
+    request_stop(learner.role.endpoints["model"], "enough", DEADLINE_S)
     summary = learner.result().summary
     assert (summary["updates"], summary["stop_reason"]) == (60, "enough")
     assert summary["environment_steps"] > 0
@@ -121,7 +121,7 @@ def test_one_that_never_trained_leaves_the_run_that_is_there_as_it_was(
     config = quick_config("stop.updates=90", "collector.environments=7")
     options = {"resume": trained} if goes_on else {"overwrite": True}
     learner = system.learner(config, NOBODY, run_directory=trained, **options)
-    request_stop(learner.role.endpoints["model"], "no collector can be started", 20)
+    request_stop(learner.role.endpoints["model"], "no collector can be started", DEADLINE_S)
     assert learner.result().stop_reason == "no collector can be started"
     after = kept(trained)
     assert {path.name for path, content in after.items() if before.get(path) != content} == changed

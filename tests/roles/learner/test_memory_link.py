@@ -34,7 +34,7 @@ from zdqn.wire.status import MemoryStatistics
 
 SPEC = EnvironmentSpec((4,), "float32", 2)
 CONFIG = quick_config("links.ping_period_s=0.01")
-WAIT_S = 5.0
+WAIT_S = 60.0
 FENCED = ErrorReply(code=Refusal.FENCED, message="a newer learner (epoch 2) has taken over")
 
 
@@ -56,11 +56,18 @@ def learner():
 
 
 @pytest.fixture
-def link(context, learner, monkeypatch):
+def impatient(monkeypatch):
+    """A memory that is silent is not waited for long."""
+    monkeypatch.setattr(memory_link, "_LAST_WORD_S", 1.0)
+    monkeypatch.setattr(memory_link, "_BUSY_S", 0.0)
+
+
+@pytest.fixture
+def link(context, fake, learner, monkeypatch):
     """Makes the learner's link to a memory; it is closed when the test is over."""
-    monkeypatch.setattr(membership, "_REQUEST_TIMEOUT_S", 0.5)
-    monkeypatch.setattr(membership, "_GOODBYE_TIMEOUT_S", 0.1)
-    monkeypatch.setattr(memory_link, "_LAST_WORD_S", 0.2)
+    for name in ("_REQUEST_TIMEOUT_S", "_GOODBYE_TIMEOUT_S"):
+        monkeypatch.setattr(membership, name, WAIT_S)
+    monkeypatch.setattr(memory_link, "_LAST_WORD_S", WAIT_S)
     made = []
 
     def make(address):
@@ -192,7 +199,9 @@ def test_what_became_of_blocks_is_asked_after_each_ping_and_told_once(fake, link
     until(lambda: joined.take_accounts() == {9: Told(), 10: Told(rows, continues=True)})
 
 
-def test_of_a_memory_that_died_before_it_told_anything_the_welcome_is_known(fake, link, until):
+def test_of_a_memory_that_died_before_it_told_anything_the_welcome_is_known(
+    fake, link, until, impatient
+):
     memory = fake(
         Ping=[PONG, msgspec.structs.replace(PONG, session=20, known=False), None],
         Hello=[WELCOME, msgspec.structs.replace(WELCOME, session=21)],
@@ -205,7 +214,7 @@ def test_of_a_memory_that_died_before_it_told_anything_the_welcome_is_known(fake
 
 
 def test_of_a_memory_that_is_silent_the_last_pong_counts_and_nothing_more_is_asked(
-    fake, link, until, caplog
+    fake, link, until, caplog, impatient
 ):
     memory = fake(
         Ping=[msgspec.structs.replace(PONG, statistics={"size": 6})], StatusRequest=[None]
@@ -219,12 +228,23 @@ def test_of_a_memory_that_is_silent_the_last_pong_counts_and_nothing_more_is_ask
     assert caplog.messages == [f"the memory at {memory.address} gave no last numbers"]
 
 
-def test_a_memory_that_was_never_there_gives_no_numbers(nobody, link, caplog):
+def test_a_memory_that_was_never_there_gives_no_numbers(nobody, link, caplog, impatient):
     assert link(nobody).stop() == MemoryStatistics()
     assert "gave no last numbers" in caplog.text
 
 
-def test_a_memory_that_is_silent_when_it_is_to_end_has_told_its_numbers(fake, link):
+def test_the_last_word_of_a_memory_that_is_busy_is_waited_for(fake, link, monkeypatch):
+    monkeypatch.setattr(memory_link, "_LAST_WORD_S", 0.2)
+    monkeypatch.setattr(memory_link, "_BUSY_S", WAIT_S)
+    told = Status(role="memory", values={"samples": 9})
+    rows = encode_accounts(9, [SessionBlocks(session=5, heard=9, received=7, refused=1)])
+    memory = fake(StatusRequest=[None, told], AccountsRequest=[None, rows], Stop=[Acknowledged()])
+    ended = link(memory.address)
+    assert ended.stop() == MemoryStatistics(samples=9)
+    assert ended.take_accounts().keys() == {9}
+
+
+def test_a_memory_that_is_silent_when_it_is_to_end_has_told_its_numbers(fake, link, impatient):
     memory = fake(StatusRequest=[Status(role="memory", values={"samples": 9})], Stop=[None])
     assert link(memory.address).stop() == MemoryStatistics(samples=9)
 

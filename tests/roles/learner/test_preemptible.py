@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.roles.conftest import eventually, quick_config
+from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from zdqn.errors import PreemptedError, RunDirectoryTakenError
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_files import RunFiles, read_summary
@@ -47,9 +47,9 @@ def updates_told(files):
     return json.loads(whole.splitlines()[-1])["updates"] if whole else 0
 
 
-def test_at_sigterm_it_saves_and_leaves_and_the_same_start_goes_on(system, start, files):
+def test_at_sigterm_it_saves_and_leaves_and_the_same_start_goes_on(system, start, files, nobody):
     memory = system.memory(quick_config())
-    learner = start(memory, *FOR_EVER)
+    learner = start(memory, *FOR_EVER, bind=str(nobody))
     collector = system.collector(None, learner)
     eventually(lambda: updates_told(files), "it trains")
     learner.stop_event.set_for("SIGTERM")
@@ -62,11 +62,11 @@ def test_at_sigterm_it_saves_and_leaves_and_the_same_start_goes_on(system, start
     assert saved > 0
     assert [path.name for path in files.checkpoints.glob("update-*.pt")]
 
-    again = start(memory, *FOR_EVER, bind=learner.role.endpoints["model"])
+    again = start(memory, *FOR_EVER, bind=str(nobody))
     eventually(lambda: updates_told(files) > saved, "it goes on")
     assert not collector.ended
     assert not memory.ended
-    request_stop(again.role.endpoints["model"], "enough", 20, system.operator, "learner")
+    request_stop(again.role.endpoints["model"], "enough", DEADLINE_S, system.operator, "learner")
     result = again.result()
     assert result.stop_reason == "enough"
     assert result.updates > saved

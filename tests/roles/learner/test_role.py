@@ -1,14 +1,13 @@
 """The learner's life around its loop: what is bound, refused, waited for, and left behind."""
 
 import re
-import socket
 import threading
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from tests.roles.conftest import eventually, quick_config
+from tests.roles.conftest import DEADLINE_S, eventually, quick_config
 from tests.wire.fake_server import PONG, WELCOME
 from zdqn.config import shared_values
 from zdqn.data import EnvironmentSpec
@@ -58,31 +57,10 @@ def make(context, tmp_path, monkeypatch):
         learner.close()
 
 
-def hold(port):
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        held.bind(("127.0.0.1", port))
-    except OSError:
-        held.close()
-        raise
-    return held
-
-
 @pytest.fixture
-def pair():
-    """An address where nothing listens, nor at the one below; kept for a learner."""
-    for _ in range(100):
-        with hold(0) as first:
-            port = first.getsockname()[1]
-            try:
-                second = hold(port - 1)
-            except OSError:  # somebody has it
-                continue
-            with second:
-                yield f"tcp://127.0.0.1:{port}"
-            return
-    raise AssertionError("no two free ports side by side")
+def pair(nobody):
+    """An address that is kept for a learner."""
+    return str(nobody)
 
 
 def again(make, address, until):
@@ -238,8 +216,9 @@ def test_it_says_of_which_run_and_epoch_it_is_and_what_it_acts_on(make, fake, in
 
 
 @pytest.fixture
-def waiting(make, fake):
+def waiting(make, fake, monkeypatch):
     """A learner that has a memory and waits for a collector; its memory; its result to come."""
+    monkeypatch.setattr(memory_link, "_LAST_WORD_S", DEADLINE_S)
     memory = fake(
         StatusRequest=[Status(role="memory", values={"samples": 9})], Stop=[Acknowledged()]
     )
@@ -258,19 +237,20 @@ def waiting(make, fake):
     address = learner.endpoints["model"]
     eventually(
         lambda: (
-            remote_control.fetch_status(address, 5)["run"]["phase"] == "waiting for a collector"
+            remote_control.fetch_status(address, DEADLINE_S)["run"]["phase"]
+            == "waiting for a collector"
         ),
         "the phase in which it waits",
     )
 
     def result():
-        thread.join(10)
+        thread.join(DEADLINE_S)
         (given,) = outcome
         return given
 
     yield learner, memory, stop, result
     stop.set()
-    thread.join(10)
+    thread.join(DEADLINE_S)
     assert not thread.is_alive()
 
 
@@ -283,7 +263,7 @@ def test_a_learner_that_is_told_to_gives_up_without_a_collector(make, fake):
 def test_who_asks_for_a_stop_gives_the_reason_and_the_first_counts(waiting, tmp_path):
     learner, memory, _, result = waiting
     for reason in ("enough", "really enough"):  # answered until it is closed
-        remote_control.request_stop(learner.endpoints["model"], reason, 5)
+        remote_control.request_stop(learner.endpoints["model"], reason, DEADLINE_S)
     ended = result()
     assert (ended.stop_reason, ended.run_directory) == ("enough", tmp_path / "run")
     assert ended.summary["updates"] == ended.summary["environment_steps"] == 0
@@ -347,7 +327,7 @@ def test_a_resumed_learner_knows_the_environment_and_counts_on(
     in_thread(lambda: results.append(learner.run()))
     until(lambda: memory.count(SampleRequest))
     assert {hello.spec for hello in memory.heard if isinstance(hello, Hello)} == {CARTPOLE}
-    status = remote_control.fetch_status(learner.endpoints["model"], 5)
+    status = remote_control.fetch_status(learner.endpoints["model"], DEADLINE_S)
     assert status["run"]["phase"] == "training"
     stop.set()
     until(lambda: results)

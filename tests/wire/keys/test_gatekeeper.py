@@ -63,7 +63,8 @@ class KeyedServer:
 
 
 @pytest.fixture
-def keyed(folder):
+def keyed(folder, monkeypatch):
+    monkeypatch.setattr("zdqn.wire.diagnosis.PATIENCE_S", WAIT_S)
     with ExitStack() as stack:
         yield KeyedServer(stack, folder)
 

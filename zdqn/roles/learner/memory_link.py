@@ -27,6 +27,8 @@ from zdqn.wire.status import MemoryStatistics
 logger = logging.getLogger("zdqn.learner")
 
 _LAST_WORD_S = 2.0
+_BUSY_S = 10.0
+"""How long the last word of a memory is waited for besides, if it takes connections."""
 
 
 class MemoryLink(Closing):
@@ -151,8 +153,9 @@ class MemoryLink(Closing):
         sessions = dict.fromkeys(self._membership.server_sessions)
         return {session: accounts.get(session, Told()) for session in (*sessions, *accounts)}
 
-    def _ask_for_accounts(self, client: Client) -> None:
-        reply = ask(client, AccountsRequest(), server="memory", timeout_s=_LAST_WORD_S)
+    def _ask_for_accounts(self, client: Client, busy_s: float = 0.0) -> None:
+        accounts = AccountsRequest()
+        reply = ask(client, accounts, server="memory", timeout_s=_LAST_WORD_S, busy_s=busy_s)
         if reply is None:
             return
         header, rows = read_accounts(reply.message)
@@ -163,9 +166,15 @@ class MemoryLink(Closing):
         """Ask the memory for its last numbers and accounts, and to end."""
         with self._node.client(self.address, "memory") as client:
             try:
-                status = ask(client, StatusRequest(), server="memory", timeout_s=_LAST_WORD_S)
+                status = ask(
+                    client,
+                    StatusRequest(),
+                    server="memory",
+                    timeout_s=_LAST_WORD_S,
+                    busy_s=_BUSY_S,
+                )
                 if status is not None:
-                    self._ask_for_accounts(client)
+                    self._ask_for_accounts(client, _BUSY_S)
                     stop = Stop(reason=RUN_IS_OVER)
                     ask(client, stop, server="memory", timeout_s=_LAST_WORD_S)
                 if status is not None and isinstance(status.header, Status):
