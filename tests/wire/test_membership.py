@@ -12,9 +12,8 @@ from zdqn.errors import (
     MismatchError,
     PeerUnavailableError,
 )
-from zdqn.wire import diagnosis
+from zdqn.wire import diagnosis, releases
 from zdqn.wire import membership as membership_module
-from zdqn.wire import releases
 from zdqn.wire.membership import Membership, new_session
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import Delivery, ErrorReply, Goodbye, Hello, Ping, Refusal
