@@ -83,7 +83,32 @@ def read_event(message):
 
 
 def read_file(path):
-    """Give the events of a file behind its first, which says what file it is."""
-    first, *others = records(path.read_bytes())
-    assert fields(first)[3] == [b"brain.Event:2"]
-    return [read_event(message) for message in others]
+    """Give the events of a file behind those with which it begins."""
+    return [read_event(message) for message in records(path.read_bytes())[2:]]
+
+
+def shown_scalars(folder):
+    """Give tag to steps and numbers, as TensorBoard shows the event files of a folder.
+
+    What was read of a step, or of later ones, is forgotten when a session begins with that step;
+    the first that begins forgets nothing.
+    """
+    shown: dict[str, list[tuple[int, float]]] = {}
+    for number, path in enumerate(sorted(folder.glob("events.out.tfevents.*"))):
+        begins = first_step(path) if number else 0
+        if number:
+            for tag, points in shown.items():
+                shown[tag] = [point for point in points if point[0] < begins]
+        for _, step, told in read_file(path):
+            for tag, value in told.items():
+                if isinstance(value, float):
+                    shown.setdefault(tag, []).append((step, value))
+    return shown
+
+
+def first_step(path):
+    """Give the step from which on a file takes the place of others, as its first events say."""
+    version, start, *_ = map(fields, records(path.read_bytes()))
+    assert version[3] == [b"brain.Event:2"]
+    assert fields(start[7][0]) == {1: [1]}, "a session has begun"
+    return start[2][0]

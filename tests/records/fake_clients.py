@@ -63,8 +63,9 @@ class FakeMlflow(types.ModuleType):
         self.experiments[name] = str(len(self.experiments))
         return self.experiments[name]
 
-    def create_run(self, experiment_id, run_name):
+    def create_run(self, experiment_id, run_name, tags):
         self._take("run", (experiment_id, run_name))
+        self.tags = tags
         return types.SimpleNamespace(info=types.SimpleNamespace(run_id="r1"))
 
     def log_batch(self, run_id, metrics=(), params=()):

@@ -5,13 +5,21 @@ import os
 
 import pytest
 
-from tests.records.event_reader import fields, read_event, read_file, records, slow_crc32c
+from tests.records.event_reader import (
+    fields,
+    first_step,
+    read_event,
+    read_file,
+    records,
+    slow_crc32c,
+)
 from zdqn.errors import FileError
 from zdqn.records.event_file import (
     EventFile,
     as_record,
     crc32c,
     encode_scalars,
+    encode_start,
     encode_text,
     encode_version,
 )
@@ -62,12 +70,18 @@ def test_what_another_program_writes_for_the_same_is_the_same():
     assert fields(encode_version(1.0)) == {1: [1.0], 3: [b"brain.Event:2"]}
 
 
+def test_a_session_begins_as_tensorboard_itself_writes_it():
+    """What tensorboard 2.21.0 makes of ``session_log`` with ``status`` START, byte by byte."""
+    assert encode_start(1.5e9, 300).hex() == "09000000c00b5ad64110ac023a020801"
+
+
 def test_files_of_two_starts_have_two_names(tmp_path):
-    one, other = EventFile(tmp_path, 1.0), EventFile(tmp_path, 2.0)
+    one, other = EventFile(tmp_path, 1.0), EventFile(tmp_path, 2.0, first_step=9)
     assert one.path != other.path
     one.add(encode_scalars(3.0, 4, {"loss": 5.0}))
     assert read_file(one.path) == [(3.0, 4, {"loss": 5.0})]
     assert read_file(other.path) == []
+    assert (first_step(one.path), first_step(other.path)) == (0, 9)
 
 
 def test_an_event_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

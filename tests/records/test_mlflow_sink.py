@@ -7,6 +7,7 @@ import pytest
 from tests.records.fake_clients import FakeMlflow
 from tests.records.told_rows import EVALUATION, ROW, SUMMARY
 from zdqn.config import Config, flatten
+from zdqn.core.agenda import Counters
 from zdqn.errors import FileError
 from zdqn.records.mlflow_sink import MlflowSink
 from zdqn.records.sink_names import metrics_by_name, scores_by_name
@@ -48,6 +49,14 @@ def test_a_run_has_its_configuration_and_its_numbers(client, sink, tmp_path):
     assert values_of(client, "metrics") == told
     assert ("tag", ("stop_reason", "updates")) in client.told
     assert client.told[-1] == ("end", "FINISHED")
+
+
+def test_a_start_that_goes_on_says_from_where(client, sink, tmp_path):
+    assert client.tags == {}
+    later = MlflowSink(tmp_path, tmp_path / "store")
+    later.go_on_from(Counters(environment_steps=90))
+    later.begin(Config())
+    assert client.tags == {"goes_on_from.environment_steps": "90"}
 
 
 def test_runs_share_an_experiment(client, sink, tmp_path):

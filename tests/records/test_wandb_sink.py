@@ -7,6 +7,7 @@ import pytest
 from tests.records.fake_clients import FakeWandb
 from tests.records.told_rows import EVALUATION, ROW, SUMMARY
 from zdqn.config import Config
+from zdqn.core.agenda import Counters
 from zdqn.errors import FileError
 from zdqn.records.sink_names import metrics_by_name, scores_by_name
 from zdqn.records.wandb_sink import WandbSink
@@ -42,6 +43,15 @@ def test_all_is_told_over_environment_steps(client, sink, tmp_path):
         ("summary", SUMMARY),
         ("finish", 0),
     ]
+
+
+def test_a_start_that_goes_on_says_from_where(client, sink, tmp_path):
+    assert "goes_on_from.environment_steps" not in client.told[0][1]["config"]
+    later = WandbSink(tmp_path)
+    later.go_on_from(Counters(environment_steps=90))
+    later.begin(Config())
+    (_, begun), _ = client.told[-2:]
+    assert begun["config"]["goes_on_from.environment_steps"] == 90
 
 
 def test_who_sets_the_variable_says_whether_it_is_offline(client, monkeypatch, tmp_path):

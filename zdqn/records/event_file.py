@@ -20,6 +20,7 @@ from zdqn.records.whole_lines import unwritable, write_whole
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 """Wire types of protocol buffers."""
 _DT_STRING = 7
+_SESSION_START = 1
 _POLYNOMIAL = 0x82F63B78
 _VERSION = "brain.Event:2"
 
@@ -117,6 +118,15 @@ def encode_version(wall_time_s: float) -> bytes:
     return _double(1, wall_time_s) + _text(3, _VERSION)
 
 
+def encode_start(wall_time_s: float, step: int) -> bytes:
+    """Write the event with which a session begins.
+
+    TensorBoard forgets by it whatever it has read of this and later steps, but for a run's first.
+    """
+    session = _integer(1, _SESSION_START)
+    return _double(1, wall_time_s) + _integer(2, step) + _bytes(7, session)
+
+
 def _event(wall_time_s: float, step: int, summary: bytes) -> bytes:
     return _double(1, wall_time_s) + _integer(2, step) + _bytes(5, summary)
 
@@ -130,6 +140,7 @@ class EventFile:
     Args:
         folder: where it is made, under a name that no other has.
         now_s: seconds since 1970.
+        first_step: that it may hold; it takes the place of what other files have from there on.
 
     Attributes:
         path: of the file.
@@ -138,10 +149,11 @@ class EventFile:
         FileError: when it cannot be made.
     """
 
-    def __init__(self, folder: Path, now_s: float) -> None:
+    def __init__(self, folder: Path, now_s: float, first_step: int = 0) -> None:
         name = f"events.out.tfevents.{int(now_s * 1e3):013d}.{socket.gethostname()}.{os.getpid()}"
         self.path = folder / name
         self.add(encode_version(now_s))
+        self.add(encode_start(now_s, first_step))
 
     def add(self, event: bytes) -> None:
         """Append an event, whole or not at all.

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from zdqn.config import Config, flatten
+from zdqn.core.agenda import Counters
 from zdqn.errors import FileError
 from zdqn.records.sink_names import metrics_by_name, scores_by_name
-from zdqn.records.sinks import OwnSink
+from zdqn.records.sinks import GOES_ON_FROM, OwnSink
 from zdqn.records.snapshots import Evaluation
 from zdqn.wire.status import MetricsRow
 
@@ -37,6 +38,11 @@ class MlflowSink(OwnSink):
         self._clock = clock
         self._client: Any = None
         self._run_id = ""
+        self._tags: dict[str, str] = {}
+
+    def go_on_from(self, counters: Counters) -> None:
+        """Take note of it for a tag: the run is a new one, which begins there."""
+        self._tags = {GOES_ON_FROM: str(counters.environment_steps)}
 
     def begin(self, config: Config) -> None:
         """Begin a run, with the configuration as its parameters.
@@ -50,7 +56,9 @@ class MlflowSink(OwnSink):
         with self._named():
             self._store.mkdir(parents=True, exist_ok=True)
             client = MlflowClient(tracking_uri=f"sqlite:///{self._store / 'mlflow.db'}")
-            run = client.create_run(self._experiment(client), run_name=self._name)
+            run = client.create_run(
+                self._experiment(client), run_name=self._name, tags=self._tags
+            )
             self._client, self._run_id = client, run.info.run_id
             parameters = [Param(key, str(value)) for key, value in flatten(config).items()]
             for some in _in_turn(parameters):

@@ -109,6 +109,8 @@ class Recorder(Closing):
         self.snapshots = max([training.snapshots, *(number + 1 for number in written)])
         # Of a checkpoint that does not tell, the network may know larger rewards than come now.
         self.divergence.largest_return = training.metrics.get("largest_return", inf)
+        for sink in self._own:
+            sink.go_on_from(checkpoint.counters)
 
     def begin(self, claim: RunClaim) -> None:
         """Write the first files, now that training begins, and let every sink begin.

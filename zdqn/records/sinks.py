@@ -10,11 +10,14 @@ import numpy as np
 
 from zdqn.closing import Closing
 from zdqn.config import Config
+from zdqn.core.agenda import Counters
 from zdqn.records.snapshots import Evaluation
 from zdqn.wire.status import MetricsRow
 
 ENDED_BY_SINK = "sink"
 """Why a run has ended whose sink has said that it should."""
+GOES_ON_FROM = "goes_on_from.environment_steps"
+"""What tells that a run, of a sink that has one for each start, goes on from an earlier one's."""
 
 
 class TakesRows(Protocol):
@@ -73,8 +76,19 @@ class Sink(TakesRows, Protocol):
 class OwnSink(Sink, Closing):
     """A sink that the configuration asks for; whoever made it closes it.
 
-    What comes before `begin` is of a training that never began: there is nothing to be kept then.
+    Before `begin` it may be told where training goes on from. What else comes before that is of a
+    training that never began: there is nothing to be kept then.
     """
+
+    def go_on_from(self, counters: Counters) -> None:
+        """Take note that training goes on from a checkpoint, which `begin` follows.
+
+        What an earlier start has written from after it is overtaken: it is trained again, and what
+        is told of that takes its place.
+
+        Args:
+            counters: of the checkpoint.
+        """
 
     def close(self) -> None:
         """Let go of what it holds."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from zdqn.config import Config, to_toml
+from zdqn.core.agenda import Counters
 from zdqn.records.event_file import EventFile, encode_scalars, encode_text
 from zdqn.records.sink_names import metrics_by_name, scores_by_name
 from zdqn.records.sinks import OwnSink
@@ -29,6 +30,12 @@ class TensorBoardSink(OwnSink):
         self._clock = clock
         self._file: EventFile | None = None
         self._step = 0
+        self._first_step = 0
+
+    def go_on_from(self, counters: Counters) -> None:
+        """Have TensorBoard forget what was written from after a checkpoint."""
+        self._step = counters.environment_steps
+        self._first_step = self._step + 1  # what was told of the checkpoint's own step is not again
 
     def begin(self, config: Config) -> None:
         """Make the file, with the configuration as a text.
@@ -36,7 +43,7 @@ class TensorBoardSink(OwnSink):
         Raises:
             FileError: when it cannot be written.
         """
-        self._file = EventFile(self._folder, self._clock())
+        self._file = EventFile(self._folder, self._clock(), self._first_step)
         self._add_text("configuration", to_toml(config), "toml")
 
     def add_metrics(self, row: MetricsRow) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from zdqn.config import Config, flatten
+from zdqn.core.agenda import Counters
 from zdqn.errors import FileError
 from zdqn.records.sink_names import metrics_by_name, scores_by_name
-from zdqn.records.sinks import OwnSink
+from zdqn.records.sinks import GOES_ON_FROM, OwnSink
 from zdqn.records.snapshots import Evaluation
 from zdqn.wire.status import MetricsRow
 
@@ -29,6 +30,11 @@ class WandbSink(OwnSink):
     def __init__(self, run_directory: Path) -> None:
         self._directory = run_directory
         self._run: Any = None
+        self._goes_on_from: dict[str, int] = {}
+
+    def go_on_from(self, counters: Counters) -> None:
+        """Take note of it for the configuration: the run is a new one, which begins there."""
+        self._goes_on_from = {GOES_ON_FROM: counters.environment_steps}
 
     def begin(self, config: Config) -> None:
         """Begin a run, with the configuration.
@@ -43,7 +49,7 @@ class WandbSink(OwnSink):
                 project="zdqn",
                 name=self._directory.resolve().name,
                 dir=str(self._directory),
-                config=flatten(config),
+                config={**flatten(config), **self._goes_on_from},
                 mode=os.environ.get("WANDB_MODE") or "offline",
                 settings=wandb.Settings(silent=True, console="off"),
             )
