@@ -4,10 +4,14 @@ import json
 import re
 from pathlib import Path
 
-from zdqn.records.exposition import ALL
+import msgspec
+import pytest
+
+from tests.launch.views import collector, evaluator, status
+from zdqn.records.exposition import ALL, families
 from zdqn.records.run_directory import EVALUATION_COLUMNS
 from zdqn.records.sink_names import EVALUATION_NAMES
-from zdqn.wire.status import MetricsRow
+from zdqn.wire.status import MemoryOfLearner, MetricsRow
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -39,23 +43,72 @@ def test_every_name_that_prometheus_is_told_has_its_kind_and_its_meaning():
         assert ("_seconds" in told.name) == (unit == "s")
 
 
-def test_the_dashboard_asks_for_what_there_is():
-    dashboard = json.loads((DOCS / "grafana.json").read_text(encoding="utf-8"))
-    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
-    asked += [v["definition"] for v in dashboard["templating"]["list"] if "definition" in v]
-    names = {told.name for told in ALL}
-    for query in asked:
-        found = set(re.findall(r"zdqn_\w+", query))
-        assert found, query
-        assert found <= names, query
-    counters = {told.name for told in ALL if told.kind == "counter"}
-    for query in asked[:-1]:
-        (name,) = re.findall(r"zdqn_\w+", query)
-        assert (name in counters) == query.startswith("rate("), query
+DASHBOARD = json.loads((DOCS / "grafana.json").read_text(encoding="utf-8"))
+NAMED = {told.name: told for told in ALL}
+QUERIES = [
+    pytest.param(panel, target, id=f"{panel['title']} {target['refId']}")
+    for panel in DASHBOARD["panels"]
+    for target in panel["targets"]
+]
+QUERY = re.compile(r'(?P<rate>rate\()?(?P<name>zdqn_\w+)\{run=~"\$run"\}(?(rate)\[1m\]\))')
+"""A number as it is, or how fast a counter rises."""
+
+
+def asked(target):
+    """Give the number that a query asks for, and whether it asks how fast that rises."""
+    query = QUERY.fullmatch(target["expr"])
+    assert query is not None, target["expr"]
+    return NAMED[query["name"]], query["rate"] is not None
+
+
+def everything():
+    """Give the status of a run of which every number is known."""
+    given = status()
+    progress = msgspec.structs.asdict(given.progress)
+    known = {name: 1.0 if value is None else value for name, value in progress.items()}
+    return msgspec.structs.replace(
+        given,
+        progress=type(given.progress)(**known),
+        memory=MemoryOfLearner(address="tcp://m:1", silent_s=1.0),
+        clients=[collector(0), collector(1), evaluator()],
+    )
+
+
+@pytest.mark.parametrize(("panel", "target"), QUERIES)
+def test_the_dashboard_asks_for_what_there_is(panel, target):
+    told, rises = asked(target)
+    assert (told.kind == "counter") == rises
+
+
+@pytest.mark.parametrize(("panel", "target"), QUERIES)
+def test_the_dashboard_has_the_units_of_what_it_asks_for(panel, target):
+    told, rises = asked(target)
+    unit = table("What Prometheus is told")[told.name][2]
+    if rises:  # seconds in a second are a share
+        wanted = "percentunit" if unit == "s" else "ops"
+    else:
+        wanted = {"s": "s", "share": "percentunit", "bytes": "bytes"}.get(unit, "short")
+    assert panel["fieldConfig"]["defaults"]["unit"] == wanted
+
+
+@pytest.mark.parametrize(("panel", "target"), QUERIES)
+def test_what_is_asked_for_has_the_labels_that_its_legend_names(panel, target):
+    told, _ = asked(target)
+    (family,) = [one for one in families(everything(), "first") if one.name == told.name]
+    named = set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+    for sample in family.samples:
+        assert named <= sample.labels.keys()
+    if "name" not in named:
+        assert len(family.samples) == 1, "one curve would have the name of another"
+
+
+def test_the_dashboard_finds_runs_by_what_each_tells():
+    (run,) = [one for one in DASHBOARD["templating"]["list"] if one["name"] == "run"]
+    assert run["definition"] == run["query"]["query"] == "label_values(zdqn_updates_total, run)"
+    assert NAMED["zdqn_updates_total"]
 
 
 def test_panels_have_a_place_of_their_own():
-    dashboard = json.loads((DOCS / "grafana.json").read_text(encoding="utf-8"))
-    places = [tuple(panel["gridPos"].values()) for panel in dashboard["panels"]]
+    places = [tuple(panel["gridPos"].values()) for panel in DASHBOARD["panels"]]
     assert len({*places}) == len(places)
-    assert len({panel["id"] for panel in dashboard["panels"]}) == len(places)
+    assert len({panel["id"] for panel in DASHBOARD["panels"]}) == len(places)

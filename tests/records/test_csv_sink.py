@@ -24,7 +24,9 @@ def test_rows_have_one_header_even_over_a_restart(tmp_path):
 
 def rows_of(folder):
     with (folder / "metrics.csv").open(newline="") as file:
-        return [(int(row["environment_steps"]), int(row["updates"])) for row in csv.DictReader(file)]
+        return [
+            (int(row["environment_steps"]), int(row["updates"])) for row in csv.DictReader(file)
+        ]
 
 
 def tell(folder, *rows, goes_on_from=None):

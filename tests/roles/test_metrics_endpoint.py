@@ -6,12 +6,13 @@ import socket
 import urllib.request
 from contextlib import ExitStack
 from http.client import HTTPException
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from tests.launch.views import collector, status
-from tests.roles.conftest import quick_config
+from tests.roles.conftest import eventually, quick_config
 from zdqn.config import Config
 from zdqn.errors import AddressInUseError, ConfigError
 from zdqn.records.run_claim import RunClaim
@@ -143,6 +144,28 @@ def test_a_learner_tells_from_its_start_and_says_where(context, tmp_path):
     ) as learner:  # fmt: skip
         assert told == [learner.endpoints]
         assert samples(learner.endpoints["metrics"])["zdqn_phase", ""] == 1
+
+
+def test_a_run_answers_every_query_of_the_dashboard(system):
+    path = Path(__file__).parents[2] / "docs" / "grafana.json"
+    asked = set(re.findall(r"zdqn_\w+", path.read_text(encoding="utf-8")))
+    config = quick_config(
+        "sinks.prometheus=127.0.0.1:0", "stop.updates=0", "evaluator.period_updates=20"
+    )
+    learner = system.learner(config, system.memory(config))
+    system.collector(config, learner)
+    system.evaluator(config, learner)
+    url = learner.role.endpoints["metrics"]
+    unanswered = sorted(asked)
+
+    def all_are_answered():
+        told = {name for name, _ in samples(url)}
+        unanswered[:] = sorted(asked - told)
+        return not unanswered
+
+    eventually(all_are_answered, unanswered)
+    learner.stop_event.set()
+    learner.result()
 
 
 def test_a_training_of_one_process_tells_too_and_leaves_nothing_listening(tmp_path, caplog):

@@ -208,10 +208,13 @@ def _carry_out(plan: StudyPlan, directory: Path, jobs: int | None, *, dry_run: b
 
 def _print_plan(plan: StudyPlan, directory: Path, jobs: int | None) -> None:
     from zdqn.experiments.studies.study_entry import cores
+    from zdqn.experiments.studies.study_folder import StudyFiles
     from zdqn.experiments.studies.study_plan import default_jobs
+    from zdqn.experiments.studies.study_ports import check_ports
     from zdqn.experiments.studies.study_results import differences
 
     runs, at_once = plan.runs(), jobs or default_jobs(plan, cores())
+    check_ports(plan, StudyFiles(directory), at_once)
     click.echo(
         f"{plan.title}: {len(runs)} runs by zdqn {plan.command}, {at_once} at once, in {directory}"
     )

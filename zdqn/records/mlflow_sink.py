@@ -56,9 +56,7 @@ class MlflowSink(OwnSink):
         with self._named():
             self._store.mkdir(parents=True, exist_ok=True)
             client = MlflowClient(tracking_uri=f"sqlite:///{self._store / 'mlflow.db'}")
-            run = client.create_run(
-                self._experiment(client), run_name=self._name, tags=self._tags
-            )
+            run = client.create_run(self._experiment(client), run_name=self._name, tags=self._tags)
             self._client, self._run_id = client, run.info.run_id
             parameters = [Param(key, str(value)) for key, value in flatten(config).items()]
             for some in _in_turn(parameters):

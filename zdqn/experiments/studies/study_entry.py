@@ -13,6 +13,7 @@ from zdqn.experiments.studies.study_figures import draw_study_figures
 from zdqn.experiments.studies.study_folder import StudyFiles, check_record, claim
 from zdqn.experiments.studies.study_outcomes import StudyOutcome, read_outcome
 from zdqn.experiments.studies.study_plan import StudyPlan, default_jobs
+from zdqn.experiments.studies.study_ports import check_ports
 from zdqn.experiments.studies.study_results import write_results, write_tables
 from zdqn.experiments.studies.study_runner import StudyRunner
 
@@ -46,12 +47,14 @@ def carry_out(
         stop: set it to end all runs cleanly.
 
     Raises:
+        ConfigError: when two runs that go at once would listen on one port.
         MismatchError: when another study was begun there.
         RunDirectoryTakenError: when another process trains there.
         FileError: when a file cannot be read or written.
     """
     files = StudyFiles(directory)
     jobs = jobs or default_jobs(plan, cores())
+    check_ports(plan, files, jobs)
     with claim(files):
         check_record(files, plan)
         with (
