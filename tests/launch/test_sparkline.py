@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from zdqn.launch.lines import ASCII, UNICODE
-from zdqn.launch.sparkline import progress_bar, sparkline, tall_curve
+from zdqn.launch.lines import ASCII, UNICODE, Part, text_of
+from zdqn.launch.sparkline import progress_bar, sparkline, tall_curve, with_bar
 
 LEVELS = UNICODE.levels
 
@@ -85,3 +85,10 @@ def test_the_lowest_row_of_a_tall_curve_has_every_point():
     assert all(len(line) == 40 for line in lines)
     assert " " not in lines[-1]
     assert lines[0].count("█") == 1
+
+
+def test_a_bar_takes_what_room_a_text_leaves_and_none_where_that_is_little():
+    text = (Part("3 of 4"),)
+    assert text_of(with_bar(0.75, text, 28, ASCII)) == "###############-----  3 of 4"
+    assert text_of(with_bar(0.75, text, 18, ASCII)) == "#######---  3 of 4"
+    assert with_bar(0.75, text, 17, ASCII) == text

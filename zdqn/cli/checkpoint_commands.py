@@ -48,7 +48,7 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, seeds: int, as_json: bo
     """
     from zdqn.experiments import scoring
     from zdqn.experiments.run_statistics import CONFIDENCE, mean_interval
-    from zdqn.launch.progress_bar import shown_progress
+    from zdqn.launch.waiting import shown_progress
 
     with shown_progress("evaluating", episodes * seeds, "episodes") as played:
         scores = scoring.evaluate(
@@ -101,7 +101,7 @@ def play(checkpoint: Path, video: Path | None, episodes: int, seed: int) -> None
     """
     from zdqn.errors import UsageError
     from zdqn.experiments import showing
-    from zdqn.launch.progress_bar import shown_progress
+    from zdqn.launch.waiting import shown_progress
 
     if video is None:
         scores = showing.show(checkpoint, episodes=episodes, seed=seed)

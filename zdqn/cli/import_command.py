@@ -49,7 +49,7 @@ def import_(
     """
     from zdqn.errors import MismatchError, PeerUnavailableError, UsageError
     from zdqn.launch.logs import configure_logging
-    from zdqn.launch.progress_bar import shown_progress
+    from zdqn.launch.waiting import shown_progress
     from zdqn.records.experience import open_experience
     from zdqn.roles.importer import Importer
 

@@ -24,7 +24,7 @@ from zdqn.launch.lines import (
 )
 from zdqn.launch.role_lines import PHASES, draw_roles, role_lines
 from zdqn.launch.run_view import STOPPED, RunView
-from zdqn.launch.sparkline import progress_bar, sparkline
+from zdqn.launch.sparkline import sparkline, with_bar
 from zdqn.launch.wording import alike, duration, number, score, share, time_left
 from zdqn.records.run_history import ScoreRow
 from zdqn.wire.status import ProgressStatus
@@ -34,7 +34,6 @@ WIDEST = 100
 LEAST_WIDTH = 20
 """Cells that a screen takes at least; of a narrower terminal the rest is cut off."""
 
-_LEAST_BAR = 10
 _LEAST_CURVE = 8
 _CURVE_NAMES = 12
 _CURVE_TEXT = 40
@@ -141,11 +140,7 @@ def _way(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
         width,
         cut=glyphs.cut,
     )
-    room = width - width_of(text_of(text)) - 2
-    if room < _LEAST_BAR:
-        return [text]
-    done, left = progress_bar(end.share, room, glyphs)
-    return [(Part(done, "cyan"), Part(left, "dim"), Part("  "), *text)]
+    return [with_bar(end.share, text, width, glyphs)]
 
 
 def _left(view: RunView, end: NearestEnd) -> str:

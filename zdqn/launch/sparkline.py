@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from zdqn.launch.lines import Glyphs
+from zdqn.launch.lines import Glyphs, Line, Part, text_of, width_of
+
+_LEAST_BAR = 10
 
 
 def sparkline(points: Sequence[tuple[float, float]], width: int, levels: str) -> str:
@@ -98,3 +100,19 @@ def progress_bar(done: float, width: int, glyphs: Glyphs) -> tuple[str, str]:
     """
     filled = math.floor(width * min(max(done, 0.0), 1.0))
     return glyphs.done * filled, glyphs.left * (width - filled)
+
+
+def with_bar(done: float, text: Line, width: int, glyphs: Glyphs) -> Line:
+    """Put a bar before a text, as long as there is room for one.
+
+    Args:
+        done: as for `progress_bar`.
+        text: of at most `width` cells.
+        width: cells of the line.
+        glyphs: what the bar is drawn with.
+    """
+    room = width - width_of(text_of(text)) - 2
+    if room < _LEAST_BAR:
+        return text
+    filled, left = progress_bar(done, room, glyphs)
+    return (Part(filled, "cyan"), Part(left, "dim"), Part("  "), *text)

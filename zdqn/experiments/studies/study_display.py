@@ -11,10 +11,8 @@ from typing import TextIO
 from zdqn.experiments.studies.study_view import StudyView, draw_study, progress_words
 from zdqn.launch.canvas import Canvas, choose_canvas
 from zdqn.launch.lines import Line, Part, printable, wrapped
+from zdqn.launch.waiting import LINE_PERIOD_S
 from zdqn.launch.wording import duration
-
-LINE_PERIOD_S = 30.0
-"""Seconds between two lines of progress in a log."""
 
 
 class StudyLines:

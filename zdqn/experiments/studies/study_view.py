@@ -16,15 +16,12 @@ from zdqn.launch.lines import (
     padded,
     printable,
     shortened,
-    text_of,
-    width_of,
 )
-from zdqn.launch.sparkline import progress_bar
+from zdqn.launch.sparkline import with_bar
 from zdqn.launch.wording import duration, score, share, time_left
 
 WIDEST = 100
 _LEAST_WIDTH = 20
-_LEAST_BAR = 10
 _NAMES = 32
 
 
@@ -143,11 +140,7 @@ def _way(view: StudyView, width: int, glyphs: Glyphs) -> Line:
         [Part(share(view.share), "bold", 9), Part(progress_words(view), "", 8)], width,
         cut=glyphs.cut,
     )  # fmt: skip
-    room = width - width_of(text_of(text)) - 2
-    if room < _LEAST_BAR:
-        return text
-    done, left = progress_bar(view.share, room, glyphs)
-    return (Part(done, "cyan"), Part(left, "dim"), Part("  "), *text)
+    return with_bar(view.share, text, width, glyphs)
 
 
 def _run_line(run: RunningRun, width: int, glyphs: Glyphs) -> Line:
