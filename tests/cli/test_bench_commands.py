@@ -25,7 +25,7 @@ def asked(monkeypatch):
     """What the benchmarks were asked for, by name."""
     options = {}
 
-    def measure(name, effort, **given):
+    def measure(name, effort, *, place="", **given):
         options[name] = given
         return Result([Figure(f"{name}.a", "s", (1.0,))])
 
@@ -186,7 +186,8 @@ def test_all_writes_the_page(tmp_path, monkeypatch):
     done = CliRunner().invoke(bench, words)
     assert done.exit_code == 0, done.output
     assert list(asked) == list(ALL)
-    assert asked["scaling"][1] == {"policy": "remote"}
+    place = f", {ALL.index('scaling') + 1} of {len(ALL)}"
+    assert asked["scaling"][1] == {"policy": "remote", "place": place}
     assert asked["frames"][0] == Effort(repeats=7, seconds=0.5, quick=True)
     text = path.read_text()
     assert all(f"{name}.a" in text for name in ALL)

@@ -101,7 +101,7 @@ def test_play(invoke, tmp_path):
 
 def test_play_in_a_window(invoke):
     (path, options), printed = invoke("play", "best.pt", "--episodes", "2", "--seed", "3")
-    assert (path, options) == (Path("best.pt"), {"episodes": 2, "seed": 3})
+    assert (path, told_of(options)) == (Path("best.pt"), {"episodes": 2, "seed": 3})
     assert printed == "episode 0: return 1 in 10 steps\nepisode 1: return 3 in 20 steps\n"
 
 
@@ -115,7 +115,8 @@ def test_export_writes_what_is_asked_for_and_says_what_was_compared(monkeypatch)
     calls = []
 
     def write(checkpoint, file, **options):
-        calls.append((checkpoint, file, options))
+        options["on_observation"](7)
+        calls.append((checkpoint, file, told_of(options)))
         return Exported(file, options["observations"], 1.5e-7)
 
     monkeypatch.setattr("zdqn.experiments.exporting.export", write)

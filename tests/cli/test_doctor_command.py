@@ -18,7 +18,8 @@ WORSE = Finding("port", Verdict.BAD, "taken", "", 73)
 def invoke(monkeypatch, found, *words):
     asked = []
 
-    def examine(config, **named):
+    def examine(config, *, say, **named):
+        say("what there is")
         asked.append((config, named))
         return iter(found)
 

@@ -24,7 +24,8 @@ def test_a_folder_without_a_run(tmp_path):
 def drawn(monkeypatch):
     calls = []
 
-    def stand_in(runs, picture, **given):
+    def stand_in(runs, picture, *, on_run, **given):
+        on_run(len(runs))
         calls.append((runs, picture, given))
         return picture
 

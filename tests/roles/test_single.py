@@ -286,6 +286,18 @@ def test_a_run_goes_on_from_its_counters_and_weights(tmp_path):
     assert third["environment_steps"] > second["environment_steps"]
 
 
+@pytest.mark.parametrize(("demanded", "phase"), [("true", "compiling"), ('"auto"', "starting")])
+def test_who_asks_while_updates_are_compiled_is_told(tmp_path, monkeypatch, demanded, phase):
+    seen = []
+    made = Single(quick_config(*BASE, f"learner.compile={demanded}"), run_directory=tmp_path)
+    monkeypatch.setattr(
+        "zdqn.roles.single.compile_ahead", lambda *_: seen.append(made.status().run.phase)
+    )
+    with made as single:
+        single.run()
+    assert seen == [phase]
+
+
 def test_a_run_of_its_own_leaves_the_other_as_it_was(tmp_path):
     train(tmp_path / "a")
     before = kept(tmp_path / "a")

@@ -137,7 +137,7 @@ def measure(
             f"the package. Clone it, or name one with --config."
         )
     plans = [(path, load_config(path), command_of(path)) for path in paths]
-    for path, config, command in plans:
+    for place, (path, config, command) in enumerate(plans, 1):
         row = ConfigurationRow(path.stem, config.environment.id, config.stop.evaluation_return)
         missing = missing_extra(config)
         if missing:
@@ -148,7 +148,7 @@ def measure(
             continue
         outcomes = []
         for seed in range(seeds):
-            say(f"configs: {path.stem}, seed {seed}")
+            say(f"configs: {path.stem}, {place} of {len(plans)}, seed {seed} of {seeds}")
             outcomes.append(_run(path, config, command, seed, limit_s))
         yield ConfigurationRow(row.name, row.environment, row.goal, tuple(outcomes))
 

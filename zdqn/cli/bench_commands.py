@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from zdqn.launch.handled_signals import handled
 
 if TYPE_CHECKING:
     from zdqn.benchmarks.bench_configs import ConfigurationRow
-    from zdqn.benchmarks.measuring import Effort, Result
+    from zdqn.benchmarks.measuring import Effort, Result, Say
 
 _REPEATS, _SECONDS = 5, 2.0
 _QUICK_REPEATS, _QUICK_SECONDS = 2, 0.5
@@ -146,19 +147,30 @@ def _effort(repeats: int | None, seconds: float | None, quick: bool) -> Effort:
     )
 
 
-def _say(text: str) -> None:
-    click.echo(f"-- {text}", err=True)
+@contextmanager
+def _shown(title: str) -> Iterator[Say]:
+    """Show what is measured, and since when; a log has a line for each case as it begins."""
+    from zdqn.launch.waiting import shown_progress
+
+    with shown_progress(title) as progress:
+
+        def say(text: str) -> None:
+            progress.doing(text)
+            if not sys.stderr.isatty():
+                click.echo(f"-- {text}", err=True)
+
+        yield say
 
 
-def _measure(name: str, effort: Effort, **options: Any) -> Result:
+def _measure(name: str, effort: Effort, *, place: str = "", **options: Any) -> Result:
     import importlib
 
     from zdqn.benchmarks.processes import use_one_thread_each
 
     use_one_thread_each()
-    benchmark = importlib.import_module(f"zdqn.benchmarks.bench_{name}")
-    with _leaving_on_sigterm():
-        result: Result = benchmark.measure(effort, _say, **options)
+    with _leaving_on_sigterm(), _shown(f"bench {name}{place}") as say:
+        benchmark = importlib.import_module(f"zdqn.benchmarks.bench_{name}")
+        result: Result = benchmark.measure(effort, say, **options)
     return result
 
 
@@ -263,8 +275,8 @@ def run_configs(
 def _measure_configs(**options: Any) -> Iterator[ConfigurationRow]:
     from zdqn.benchmarks import bench_configs
 
-    with _leaving_on_sigterm():
-        yield from bench_configs.measure(_say, **options)
+    with _leaving_on_sigterm(), _shown("bench configs") as say:
+        yield from bench_configs.measure(say, **options)
 
 
 @bench.command(name="all")
@@ -288,9 +300,10 @@ def run_all(
 
     effort = _effort(repeats, seconds, quick)
     results = {}
-    for name, benchmark in _BENCHMARKS.items():
+    for number, (name, benchmark) in enumerate(_BENCHMARKS.items(), 1):
         given = {option: own[option] for option in benchmark.takes if option in own}
-        results[name] = _measure(name, effort, **given)
+        place = f", {number} of {len(_BENCHMARKS)}"
+        results[name] = _measure(name, effort, place=place, **given)
         if not as_json:
             _show(name, results[name], as_json)
         if output is not None:  # after each, so that what was measured is not lost

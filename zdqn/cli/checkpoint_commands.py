@@ -46,11 +46,12 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, seeds: int, as_json: bo
     mean return of this network: episodes are drawn again and again from those that were played
     (bootstrap). Of other networks, trained with other seeds, it says nothing.
     """
-    from zdqn.experiments import scoring
-    from zdqn.experiments.run_statistics import CONFIDENCE, mean_interval
     from zdqn.launch.waiting import shown_progress
 
     with shown_progress("evaluating", episodes * seeds, "episodes") as played:
+        from zdqn.experiments import scoring
+        from zdqn.experiments.run_statistics import CONFIDENCE, mean_interval
+
         scores = scoring.evaluate(
             checkpoint, episodes=episodes, seed=seed, seeds=seeds, on_episode=played
         )
@@ -100,11 +101,13 @@ def play(checkpoint: Path, video: Path | None, episodes: int, seed: int) -> None
     CHECKPOINT is a file such as best.pt, or a run directory that has one.
     """
     from zdqn.errors import UsageError
-    from zdqn.experiments import showing
     from zdqn.launch.waiting import shown_progress
 
     if video is None:
-        scores = showing.show(checkpoint, episodes=episodes, seed=seed)
+        with shown_progress("playing", episodes, "episodes") as played:
+            from zdqn.experiments import showing
+
+            scores = showing.show(checkpoint, episodes=episodes, seed=seed, on_episode=played)
         for number, (total, length) in enumerate(zip(scores.returns, scores.lengths, strict=True)):
             click.echo(f"episode {number}: return {total:.6g} in {length} steps")
         return
@@ -114,6 +117,8 @@ def play(checkpoint: Path, video: Path | None, episodes: int, seed: int) -> None
         # else SDL looks for a screen, and prints an error of its own when there is none
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
     with shown_progress("filming", None, "steps") as filmed:
+        from zdqn.experiments import showing
+
         scores, film = showing.play(checkpoint, video=video, seed=seed, on_step=filmed)
     click.echo(f"return {scores.mean:.6g} in {scores.lengths[0]} steps: {film}")
 
@@ -149,7 +154,7 @@ def export(
     and stepped, and the actions of both are compared.
     """
     from zdqn.errors import UsageError
-    from zdqn.experiments import exporting
+    from zdqn.launch.waiting import shown_progress
 
     files = {".onnx": onnx, ".safetensors": safetensors, ".torchscript": torchscript}
     if not any(files.values()):
@@ -162,7 +167,12 @@ def export(
             continue
         if file.suffix != suffix:
             raise UsageError(f"--{suffix[1:]} is {file}; its name must end in {suffix}.")
-        exported = exporting.export(checkpoint, file, observations=observations, seed=seed)
+        with shown_progress(f"writing {file}", observations, "observations") as compared:
+            from zdqn.experiments import exporting
+
+            exported = exporting.export(
+                checkpoint, file, observations=observations, seed=seed, on_observation=compared
+            )
         click.echo(
             f"{exported.path}: the same actions for {exported.observations:,} of "
             f"{exported.observations:,} observations, values within "

@@ -20,9 +20,12 @@ _LONGEST_CELL = 44
 @json_option
 def compare(one: Path, other: Path, as_json: bool) -> None:
     """Say in what two runs were configured differently, and what came of each."""
-    from zdqn.experiments.run_comparison import compare_runs
+    from zdqn.launch.waiting import shown_progress
 
-    found = compare_runs(one, other)
+    with shown_progress("comparing"):
+        from zdqn.experiments.run_comparison import compare_runs
+
+        found = compare_runs(one, other)
     if as_json:
         tables = {"configuration": found.configuration, "results": found.results}
         rows = {table: {key: values for key, *values in its} for table, its in tables.items()}

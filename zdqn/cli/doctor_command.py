@@ -47,24 +47,27 @@ def doctor(
     The exit code is 0 if a run would work, else that of the error it would end with.
     """
     from zdqn.doctor import examine
+    from zdqn.launch.waiting import shown_progress
     from zdqn.wire.keys.role_keys import open_keys
 
     config = client_config(config_path, overrides)
     folder = config.security.keys if keys is None and config is not None else keys
-    found = examine(
-        config,
-        memory=memory,
-        learner=learner,
-        run_directory=run_directory,
-        keys=open_keys(folder, "operator"),
-    )
+    operator = open_keys(folder, "operator")
     findings = []
-    for finding in found:
-        findings.append(finding)
-        if not as_json:
-            show_finding(
-                finding.verdict, finding.subject, finding.text, finding.remedy, _SUBJECT_WIDTH
-            )
+    with shown_progress("looking") as progress:
+        for finding in examine(
+            config,
+            memory=memory,
+            learner=learner,
+            run_directory=run_directory,
+            keys=operator,
+            say=progress.doing,
+        ):
+            findings.append(finding)
+            if not as_json:
+                show_finding(
+                    finding.verdict, finding.subject, finding.text, finding.remedy, _SUBJECT_WIDTH
+                )
     if as_json:
         click.echo(json.dumps([finding._asdict() for finding in findings], indent=2))
     else:

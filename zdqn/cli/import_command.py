@@ -48,6 +48,7 @@ def import_(
     steps, and unless --count is given, no samples are owed for it.
     """
     from zdqn.errors import MismatchError, PeerUnavailableError, UsageError
+    from zdqn.launch.canvas import exit_at_once
     from zdqn.launch.logs import configure_logging
     from zdqn.launch.waiting import shown_progress
     from zdqn.records.experience import open_experience
@@ -64,22 +65,20 @@ def import_(
             f'--set "{overrides[0]}" needs a CONFIG file to change: without one the memory says '
             f"what must be known. Name the file that the memory was given."
         )
-    experience = open_experience(dataset)
-    steps = experience.steps - experience.left_out
-    with (
-        stop_on_signals() as stop,
-        shown_progress("importing", steps, "steps") as on_progress,
-        Importer(
-            experience,
-            config,
-            memory=memory,
-            counts=count,
-            keys=keys,
-            on_progress=on_progress,
-            stop=stop,
-        ) as role,
-    ):
-        result = role.run()
+    with shown_progress(f"reading {dataset}") as progress:
+        experience = open_experience(dataset)
+        with stop_on_signals(exit_at_once) as stop:
+            progress.begin("importing", experience.steps - experience.left_out, "steps")
+            with Importer(
+                experience,
+                config,
+                memory=memory,
+                counts=count,
+                keys=keys,
+                on_progress=progress,
+                stop=stop,
+            ) as role:
+                result = role.run()
     _say_what_came_of_it(dataset, experience, result)
     if result.blocks_refused:
         raise click.exceptions.Exit(MismatchError.exit_code)

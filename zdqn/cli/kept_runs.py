@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from zdqn.launch.keepers import KeptRun
 
 _END_S = 120.0
+ASKING_HOSTS = "asking the hosts of the run"
 
 
 def is_kept(directory: Path | None) -> bool:
@@ -46,13 +47,15 @@ def fetch_kept_results(directory: Path) -> dict[str, int]:
     from zdqn.launch import keepers
     from zdqn.launch.cluster.visits import try_to_collect
     from zdqn.launch.slurm.slurm_record import is_slurm
+    from zdqn.launch.waiting import shown_progress
 
     if not is_kept(directory):
         return {}
-    if is_slurm(directory):  # its files are here
-        with keepers.visit(directory, _say) as visit:
-            return visit.ends()
-    ends = try_to_collect(directory, _say)
+    with shown_progress(ASKING_HOSTS):
+        if is_slurm(directory):  # its files are here
+            with keepers.visit(directory, _say) as visit:
+                return visit.ends()
+        ends = try_to_collect(directory, _say)
     if ends is None:
         _say(
             f"warning: not all hosts of {directory} answer: what follows is what could be copied "
@@ -75,11 +78,13 @@ def exit_with_the_worst(ends: Mapping[str, int]) -> NoReturn:
 def end_kept_run(directory: Path | None) -> bool:
     """Have the hosts of a run end what they keep; False if it is not such a run."""
     from zdqn.launch import keepers
+    from zdqn.launch.waiting import shown_progress
 
     if directory is None or not is_kept(directory):
         return False
-    with keepers.visit(directory, _say) as visit:
-        click.echo(visit.end_agents())
+    with shown_progress(ASKING_HOSTS), keepers.visit(directory, _say) as visit:
+        told = visit.end_agents()
+    click.echo(told)
     return True
 
 
@@ -89,27 +94,30 @@ def finish_kept_run(directory: Path) -> None:
     The exit code is the worst of its roles.
     """
     from zdqn.launch import keepers
+    from zdqn.launch.cluster.cluster_entry import here
+    from zdqn.launch.entry import finish
+    from zdqn.launch.waiting import shown_progress
 
     if not is_kept(directory):
         return
-    with keepers.visit(directory, _say) as visit:
-        ends = _finish(visit, directory)
+    with shown_progress(ASKING_HOSTS) as progress, keepers.visit(directory, _say) as visit:
+        progress.begin(f"waiting for the roles of the run to end, {_END_S:.0f} s at most")
+        _wait_for_the_end(visit, directory)
+        progress.begin("copying the files of the run here")
+        visit.collect()
+        print_summary(here(finish(directory)).to_dict())
+        ends = visit.ends()
     exit_with_the_worst(ends)
 
 
-def _finish(visit: KeptRun, directory: Path) -> dict[str, int]:
+def _wait_for_the_end(visit: KeptRun, directory: Path) -> None:
     from zdqn.errors import PeerUnavailableError
-    from zdqn.launch.cluster.cluster_entry import here
-    from zdqn.launch.entry import finish
 
     if not visit.wait_for_the_end(_END_S):
         raise PeerUnavailableError(
             f"{', '.join(visit.living())}: some roles have not ended within {_END_S:.0f} s. "
             f"`zdqn logs {directory}` shows what they do; the same command again waits on."
         )
-    visit.collect()
-    print_summary(here(finish(directory)).to_dict())
-    return visit.ends()
 
 
 def _say(line: str) -> None:

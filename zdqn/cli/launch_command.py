@@ -186,10 +186,13 @@ def _run(plan: ClusterPlan, options: LaunchOptions, *, detach: bool) -> None:
 def _change(directory: Path, add: str | None, remove: str | None) -> None:
     """Give the launcher of a run an order, or its hosts, where they keep it."""
     from zdqn.launch.cluster.changes import change_run
+    from zdqn.launch.waiting import shown_progress
 
     for kind, what in (("add", add), ("remove", remove)):
         if what is not None:
-            click.echo(change_run(directory, kind, what, _say))
+            with shown_progress(f"{kind} {what}: waiting for the hosts of {directory}"):
+                done = change_run(directory, kind, what, _say)
+            click.echo(done)
 
 
 def _say(line: str) -> None:

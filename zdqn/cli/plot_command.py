@@ -50,12 +50,24 @@ def plot(
     RUN_DIR is the folder that `zdqn run` or `zdqn train` printed. One alone, without an option, is
     drawn into its folder, with loss and epsilon.
     """
+    from zdqn.launch.waiting import shown_progress
+
     if len(run_dirs) == 1 and (by, smooth, axis, out) == (None, None, None, None):
-        from zdqn.experiments import plots
+        with shown_progress(f"drawing {run_dirs[0]}"):
+            from zdqn.experiments import plots
 
-        click.echo(plots.plot(run_dirs[0]))
+            drawn = plots.plot(run_dirs[0])
+        click.echo(drawn)
         return
-    from zdqn.experiments.several_runs import plot_runs
+    with shown_progress("reading runs", len(run_dirs), "runs") as read:
+        from zdqn.experiments.several_runs import plot_runs
 
-    picture = out or Path("runs.png")
-    click.echo(plot_runs(run_dirs, picture, by=by, smooth=smooth or 1, axis=axis or "steps"))
+        drawn = plot_runs(
+            run_dirs,
+            out or Path("runs.png"),
+            by=by,
+            smooth=smooth or 1,
+            axis=axis or "steps",
+            on_run=read,
+        )
+    click.echo(drawn)

@@ -20,6 +20,10 @@ def report(run_dir: Path, out: Path | None) -> None:
 
     RUN_DIR is the folder that `zdqn run` or `zdqn train` printed.
     """
-    from zdqn.experiments.report_page import write_report
+    from zdqn.launch.waiting import shown_progress
 
-    click.echo(write_report(run_dir, out))
+    with shown_progress(f"reading {run_dir}"):
+        from zdqn.experiments.report_page import write_report
+
+        page = write_report(run_dir, out)
+    click.echo(page)

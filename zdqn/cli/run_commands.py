@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import click
 
 from zdqn.cli.closing_words import say
+from zdqn.cli.kept_runs import ASKING_HOSTS
 from zdqn.cli.signals import stop_on_signals
 
 ReadLog: TypeAlias = Callable[[str, int, int], dict[str, Any]]
@@ -45,10 +46,12 @@ def _logs_of(directory: Path, stack: ExitStack) -> tuple[list[str], MainLogs, Re
     from zdqn.errors import UsageError
     from zdqn.launch import keepers
     from zdqn.launch.cluster.rotated_log import read_log
+    from zdqn.launch.waiting import shown_progress
     from zdqn.records.run_files import RunFiles
 
     if keepers.is_kept(directory):
-        visit = stack.enter_context(keepers.visit(directory, _say))
+        with shown_progress(ASKING_HOSTS):
+            visit = stack.enter_context(keepers.visit(directory, _say))
         if names := visit.log_names():
             return names, visit.main_logs, visit.read_log
     files = RunFiles(directory)
@@ -91,8 +94,12 @@ def restart(role: str, run_dir: Path | None) -> None:
     ./runs.
     """
     from zdqn.launch.cluster.changes import change_run
+    from zdqn.launch.waiting import shown_progress
 
-    click.echo(change_run(_directory(run_dir), "restart", role, _say))
+    directory = _directory(run_dir)
+    with shown_progress(f"restarting {role} of {directory}"):
+        done = change_run(directory, "restart", role, _say)
+    click.echo(done)
 
 
 def _directory(given: Path | None) -> Path:

@@ -57,6 +57,7 @@ def launch_on_slurm(asked: SlurmLaunch, *, check: bool, dry_run: bool) -> None:
     from zdqn.launch.slurm.batch_files import RunPlace
     from zdqn.launch.slurm.slurm_checks import look_at_slurm
     from zdqn.launch.slurm.slurm_entry import Submission, describe_submission, submit_run
+    from zdqn.launch.waiting import shown_progress
     from zdqn.records.run_files import chosen_run_directory
 
     plan = _plan(asked)
@@ -67,7 +68,9 @@ def launch_on_slurm(asked: SlurmLaunch, *, check: bool, dry_run: bool) -> None:
             for line in describe_submission(plan, place):
                 click.echo(line)
         else:
-            show_findings(look_at_slurm(plan, place))
+            with shown_progress("looking at Slurm, and at the Python of its jobs"):
+                findings = look_at_slurm(plan, place)
+            show_findings(findings)
         return
     chosen = chosen_run_directory(
         asked.run_directory,
@@ -83,7 +86,8 @@ def launch_on_slurm(asked: SlurmLaunch, *, check: bool, dry_run: bool) -> None:
             resume=asked.resume is not None,
             log_level=asked.log_level,
         )
-        record = submit_run(plan, submission)
+        with shown_progress("looking at Slurm, and submitting the run"):
+            record = submit_run(plan, submission)
     for name, job in record.jobs.items():
         click.echo(f"submitted job {job}, {name}")
     say(f"`zdqn status {directory}` shows the run and its jobs, `zdqn logs {directory} -f` what "

@@ -61,9 +61,12 @@ def status(
     TARGET is a run directory or a server's address; by default the newest run in ./runs. Of a run
     that has ended, show how.
     """
+    from zdqn.launch.waiting import shown_progress
+
     directory = run_directory_of(target)
     operator = operator_keys(keys, directory)
-    asked = ask(target, operator)
+    with shown_progress("asking the servers of the run"):
+        asked = ask(target, operator)
     if not asked.answers:
         _show_without_servers(directory, asked, as_json=as_json)
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -67,6 +67,7 @@ def export(
     seed: int = 0,
     environment: EnvironmentFactory | None = None,
     network: NetworkFactory | None = None,
+    on_observation: Callable[[int], object] | None = None,
 ) -> Exported:
     """Write a network to a file, if it gives the same actions there on real observations.
 
@@ -84,6 +85,7 @@ def export(
         seed: of the environments that give them, >= 0.
         environment: makes an environment; the one that the run was given, if it was.
         network: makes the network; the one that the run was given, if it was.
+        on_observation: told now and then on how many observations actions were compared.
 
     Returns:
         The file, and what was compared.
@@ -117,7 +119,7 @@ def export(
         try:
             write(unfinished, policy, checkpoint_of(run), network)
             other = load_policy(unfinished, network=network)
-            difference = _compare(policy, other, environment, observations, seed)
+            difference = _compare(policy, other, environment, observations, seed, on_observation)
             unfinished.replace(file)
         except OSError as error:
             raise FileError(f"Cannot write {file}: {error.strerror or error}.") from error
@@ -232,6 +234,7 @@ def _compare(
     environment: EnvironmentFactory | None,
     most: int,
     seed: int,
+    tell: Callable[[int], object] | None,
 ) -> float:
     """Compare actions on observations of the environment; gives the largest difference of a value.
 
@@ -260,6 +263,8 @@ def _compare(
                 f"was written. This is a fault of the exporter, or of a network of your own that "
                 f"computes otherwise when it is traced."
             )
+        if tell is not None:
+            tell(seen)
         if seen >= most:
             return largest
     raise AssertionError("unreachable")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,7 @@ def plot_runs(
     by: str | None = None,
     smooth: int = 1,
     axis: Axis = "steps",
+    on_run: Callable[[int], object] = lambda _: None,
 ) -> Path:
     """Draw the evaluations of several runs; of their exploring, if one has no evaluations.
 
@@ -48,6 +49,7 @@ def plot_runs(
             their interquartile mean with its bootstrap interval of 95 %. None draws each.
         smooth: how many returns of a run a point is the mean of.
         axis: what lies under the curves.
+        on_run: told how many runs have been read, after each.
 
     Raises:
         UsageError: when a run is named twice, or matplotlib is not installed.
@@ -59,7 +61,10 @@ def plot_runs(
     results = [RunResult.open(run) for run in runs]
     _check_once([result.run_directory for result in results])
     groups = group_runs(results, by)
-    of_evaluations = [read_return_curve(result.run_directory) for result in results]
+    of_evaluations = []
+    for result in results:
+        of_evaluations.append(read_return_curve(result.run_directory))
+        on_run(len(of_evaluations))
     evaluated = all(len(curve.returns) for curve in of_evaluations)
     curves = {
         name: [_curve(result, smooth, evaluations=evaluated) for result in members]

@@ -100,6 +100,7 @@ def show(
     seed: int = 0,
     environment: EnvironmentFactory | None = None,
     network: NetworkFactory | None = None,
+    on_episode: Callable[[int], object] | None = None,
 ) -> EvaluationScores:
     """Play episodes in a window, with the share of random actions of an evaluation.
 
@@ -113,6 +114,7 @@ def show(
         environment: makes an environment, also with ``render_mode="human"``; the one that the run
             was given, if it was.
         network: makes the network; the one that the run was given, if it was.
+        on_episode: told how many episodes have ended, now and then.
 
     Returns:
         Returns and lengths of the episodes.
@@ -145,8 +147,9 @@ def show(
             check_environment_fits(
                 policy, environment_spec(environments, section.frame_stack, section.action_masks)
             )
+            tell = (lambda episodes, _: on_episode(episodes)) if on_episode is not None else None
             return play_as_evaluated(
-                policy, environments, episodes=episodes, seed=seed, label="play"
+                policy, environments, episodes=episodes, seed=seed, label="play", tell=tell
             )
         finally:
             close_environments(environments)

@@ -6,7 +6,7 @@ import logging
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ from zdqn.launch.logs import LEVELS
 from zdqn.launch.placement import ThisMachine
 from zdqn.launch.plan import RunArguments
 from zdqn.launch.run_view import RunPlan
+from zdqn.launch.waiting import shown_progress
 from zdqn.records.configured_sinks import check_sinks
 from zdqn.records.given_functions import (
     check_environment_is_given,
@@ -126,6 +127,7 @@ def run(
             log_level=log_level,
             stop=stop,
             sinks=sinks,
+            progress=progress,
         )
 
 
@@ -153,6 +155,7 @@ def run_processes(
     stop: threading.Event | None = None,
     companion: Companion | None = None,
     sinks: Sequence[Sink] = (),
+    progress: bool = True,
 ) -> RunResult:
     """Claim a run's folder, and run it with every role as a process of this machine.
 
@@ -164,6 +167,7 @@ def run_processes(
         stop: set it to end the run cleanly.
         companion: of the `LocalRun`.
         sinks: of the `LocalRun`.
+        progress: whether to show what is loaded before there is anything else to show.
 
     Raises: as `run` does.
     """
@@ -171,7 +175,9 @@ def run_processes(
     with RunClaim(
         directory, resume=arguments.resume, overwrite=arguments.overwrite, launching=True
     ) as claim:
-        operator = _check(config, arguments)
+        what = f"loading the checkpoint of {arguments.resume}"
+        with shown_progress(what) if arguments.resume and progress else nullcontext():
+            operator = _check(config, arguments)
         claim.clear_servers()
         claim.clear_replay()
         with (

@@ -37,6 +37,7 @@ PHASES = {
     "waiting for the memory": "waits for the memory",
     "waiting for a collector": "waits for a collector",
     "building the network": "builds the network",
+    "compiling": "compiles updates, which takes half a minute or so",
     "waiting for evaluations": "waits for the last evaluations",
     "scoring the best network again": "has the best network scored again",
     "finishing": "ends the run",

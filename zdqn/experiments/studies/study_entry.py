@@ -16,6 +16,7 @@ from zdqn.experiments.studies.study_plan import StudyPlan, default_jobs
 from zdqn.experiments.studies.study_ports import check_ports
 from zdqn.experiments.studies.study_results import write_results, write_tables
 from zdqn.experiments.studies.study_runner import StudyRunner
+from zdqn.launch.waiting import shown_progress
 
 
 @dataclass(frozen=True)
@@ -62,8 +63,10 @@ def carry_out(
             StudyRunner(plan, files, jobs=jobs, audience=display, stop=stop) as runner,
         ):
             runner.train()
-        outcome = read_outcome(plan, files)
-        results = None if outcome.is_empty else show(outcome, files, jobs=jobs)
+        with shown_progress("reading what was trained") as progress:
+            outcome = read_outcome(plan, files)
+            progress.begin("drawing tables and figures")
+            results = None if outcome.is_empty else show(outcome, files, jobs=jobs)
         stopped = stop.is_set() and bool(set(outcome.unfinished) - runner.failed.keys())
         return StudyEnd(outcome, runner.failed, results, stopped)
 

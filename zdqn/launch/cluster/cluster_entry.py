@@ -7,7 +7,7 @@ import secrets
 import shutil
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,6 +31,7 @@ from zdqn.launch.entry import finish
 from zdqn.launch.local_run import LocalRun
 from zdqn.launch.restarts import Restarts
 from zdqn.launch.run_view import RunPlan
+from zdqn.launch.waiting import shown_progress
 from zdqn.records.run_claim import RunClaim
 from zdqn.records.run_files import RunFiles, chosen_run_directory, read_summary
 from zdqn.records.run_result import RunResult
@@ -119,8 +120,10 @@ class Launching(Closing):
                 say=_say_first,
             )
             stack.enter_context(self.hosts)
-            self.hosts.open()
-            refuse_what_is_bad(look_at_cluster(plan, self.hosts))
+            with _visiting(plan, self.hosts, shown=options.progress) as doing:
+                self.hosts.open()
+                doing("looking at what a run needs there")
+                refuse_what_is_bad(look_at_cluster(plan, self.hosts))
             write_record(directory, self.record)
             self.placement = ClusterPlacement(
                 plan, self.hosts.places, directory=directory, resume=options.resume
@@ -235,16 +238,20 @@ def check(plan: ClusterPlan, *, local: bool = False) -> list[HostFinding]:
     """
     if local:
         plan = on_this_machine(plan, python=sys.executable, directory=Path.cwd())
-    with ClusterHosts(
-        plan,
-        run="",
-        directory=Path(),
-        use=use_for(plan, local=local),
-        secure=False,
-        errand="look",
-        say=_say_first,
-    ) as hosts:
+    with (
+        ClusterHosts(
+            plan,
+            run="",
+            directory=Path(),
+            use=use_for(plan, local=local),
+            secure=False,
+            errand="look",
+            say=_say_first,
+        ) as hosts,
+        _visiting(plan, hosts) as doing,
+    ):
         hosts.open_what_can_be()
+        doing("looking at what a run needs there")
         return look_at_cluster(plan, hosts, find_replay_need(plan.config))
 
 
@@ -254,6 +261,21 @@ def here(result: RunResult) -> RunResult:
     if summary:
         summary["run_directory"] = str(result.run_directory)
     return replace(result, summary=summary)
+
+
+@contextmanager
+def _visiting(
+    plan: ClusterPlan, hosts: ClusterHosts, *, shown: bool = True
+) -> Iterator[Callable[[str], object]]:
+    """Show how many hosts are connected; gives what is told what is done besides."""
+    if not shown:
+        yield lambda _: None
+        return
+    count, unit = len(plan.hosts), "host" if len(plan.hosts) == 1 else "hosts"
+    with shown_progress(
+        "connecting", count, unit, alike=False, count=lambda: len(hosts.places)
+    ) as progress:
+        yield progress.doing
 
 
 @contextmanager
