@@ -1,6 +1,10 @@
 """What a display draws on, without a terminal."""
 
+import time
+
 from zdqn.launch.lines import UNICODE, text_of
+
+DEADLINE_S = 60.0
 
 
 class Sheet:
@@ -29,3 +33,11 @@ class Sheet:
 
     def end(self):
         self.open -= 1
+
+    def wait(self):
+        """Wait until another thread has drawn, and give what it drew first."""
+        deadline_s = time.monotonic() + DEADLINE_S
+        while not self.drawn:
+            assert time.monotonic() < deadline_s, "nothing was drawn"
+            time.sleep(0.005)
+        return self.drawn[0]

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.launch.sheets import Sheet
 from tests.roles.conftest import quick_config
 from zdqn.config import Config, LaunchSection, StopSection, load_config
 from zdqn.errors import (
@@ -448,3 +449,24 @@ def test_what_is_shown_is_chosen(made, tmp_path, monkeypatch, function):
     assert directory == tmp_path / "a"
     assert how == [True, False, None]
     assert others == [False, True, stop]
+
+
+@pytest.mark.parametrize(("progress", "shown"), [(True, 1), (False, 0)])
+def test_the_checkpoint_that_a_run_goes_on_from_is_loaded_in_sight(
+    made, tmp_path, monkeypatch, progress, shown
+):
+    canvas, run = Sheet(), tmp_path / "first"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "checkpoints" / "update-1.pt").touch()
+    monkeypatch.setattr("zdqn.launch.waiting.choose_canvas", lambda: canvas)
+
+    def check(config, given):
+        if progress:
+            assert canvas.wait()[0].startswith("loading the checkpoint of ")
+        raise ConfigError("It does not fit.")
+
+    monkeypatch.setattr(entry, "_check", check)
+    with pytest.raises(ConfigError, match="does not fit"):
+        entry.run(quick_config(), resume=run, progress=progress)
+    assert bool(canvas.drawn) == bool(shown)
+    assert canvas.open == 0

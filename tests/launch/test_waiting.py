@@ -13,7 +13,7 @@ from tests.launch.sheets import Sheet
 from tests.launch.terminal import Terminal
 from zdqn.launch import waiting
 from zdqn.launch.lines import ASCII, UNICODE, text_of, width_of
-from zdqn.launch.waiting import Progress, Waiting, draw_waiting, shown_progress, waiting_words
+from zdqn.launch.waiting import TaskProgress, Waiting, draw_waiting, shown_progress, waiting_words
 
 DEADLINE_S = 60.0
 HALF = Waiting("evaluating", 10.0, done=2, total=8, unit="episodes")
@@ -49,6 +49,12 @@ def test_a_terminal_has_a_bar_where_there_is_something_to_come():
     assert (text_of(first), text_of(second)) == ("looking, 12 s", "  at the environment, 3 s")
 
 
+def test_of_a_title_that_is_too_long_the_end_is_left_out_and_no_number():
+    view = HALF._replace(title="evaluating " + "/somewhere" * 9)
+    (line,) = draw_waiting(view, 60, glyphs=UNICODE)
+    assert text_of(line).endswith("─  evaluating …, 2 of 8 episodes, 10 s, 30 s left")
+
+
 @pytest.mark.parametrize("view", [HALF, DOING, HALF._replace(doing="a very long word " * 9)])
 def test_no_line_is_wider_than_the_terminal(view):
     for width in range(3, 120):
@@ -62,7 +68,7 @@ def test_a_terminal_that_knows_no_more_has_ascii():
 
 
 def test_something_else_that_begins_is_counted_anew():
-    progress = Progress("reading")
+    progress = TaskProgress("reading")
     progress.doing("the first half")
     progress(3)
     assert progress.look()[2:6] == (3, None, "", True)
@@ -155,7 +161,7 @@ def test_who_tells_nothing_may_be_asked(monkeypatch):
     canvas, counted = Sheet(70), iter(range(1, 1_000_000))
     monkeypatch.setattr(waiting, "choose_canvas", lambda: canvas)
     with shown_progress("visiting", 9, "hosts", count=lambda: next(counted), period_s=0):
-        wait_for(lambda: canvas.drawn)
+        canvas.wait()
     assert "visiting, 1 of 9 hosts, " in canvas.drawn[0][0]
     assert canvas.open == 0
 
@@ -166,7 +172,7 @@ def test_what_is_raised_within_leaves_the_terminal_as_it_was(monkeypatch):
 
     def fail():
         with shown_progress("x", period_s=0):
-            wait_for(lambda: canvas.drawn)
+            canvas.wait()
             raise RuntimeError
 
     with pytest.raises(RuntimeError):

@@ -11,7 +11,19 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from zdqn.launch.canvas import Canvas, choose_canvas
-from zdqn.launch.lines import ASCII, Glyphs, Line, Part, as_ascii, broken, joined, printable
+from zdqn.launch.lines import (
+    ASCII,
+    Glyphs,
+    Line,
+    Part,
+    as_ascii,
+    broken,
+    joined,
+    printable,
+    shortened,
+    text_of,
+    width_of,
+)
 from zdqn.launch.logs import log_to_screen
 from zdqn.launch.sparkline import with_bar
 from zdqn.launch.wording import duration, time_left
@@ -27,6 +39,7 @@ _DRAW_PERIOD_S = 0.2
 _SOON_S = 1.0
 """Before which nobody can say how long something will take."""
 _WIDEST = 100
+_JOINT = ", "
 
 
 class Waiting(NamedTuple):
@@ -59,7 +72,7 @@ class Waiting(NamedTuple):
         return self.elapsed_s / self.done * max(self.total - self.done, 0)
 
 
-class Progress:
+class TaskProgress:
     """Told how far something is by who does it, whichever thread that is in.
 
     Args:
@@ -116,7 +129,7 @@ def shown_progress(
     alike: bool = True,
     count: Callable[[], int] | None = None,
     period_s: float = LINE_PERIOD_S,
-) -> Iterator[Progress]:
+) -> Iterator[TaskProgress]:
     """Show on standard error how far something is, until the context is left.
 
     A terminal has a line that is drawn anew, below whatever is printed or logged meanwhile; it is
@@ -133,7 +146,7 @@ def shown_progress(
     Yields:
         Takes how many are done, and what is being done.
     """
-    progress, over = Progress(title, total, unit, alike=alike), threading.Event()
+    progress, over = TaskProgress(title, total, unit, alike=alike), threading.Event()
 
     def look() -> Waiting:
         if count is not None:
@@ -202,13 +215,15 @@ def draw_waiting(view: Waiting, width: int, *, glyphs: Glyphs) -> list[Line]:
         Lines of at most `width` cells: what goes on, and below it what is being done.
     """
     width = min(width, _WIDEST)
-    parts = [
-        Part(printable(view.title), "bold", 9),
+    numbers = [
         Part(_counted(view), "", 8),
         Part(duration(view.elapsed_s), "", 6),
         Part(_left(view), "cyan", 7),
     ]
-    line = joined(parts, width, cut=glyphs.cut)
+    line = joined(numbers, width, cut=glyphs.cut)
+    room = width - width_of(text_of(line)) - len(_JOINT)  # a path may be longer than a line
+    title = shortened(printable(view.title), room, glyphs.cut)
+    line = (Part(title, "bold"), Part(_JOINT), *line) if title else line
     lines = [with_bar(view.done / view.total, line, width, glyphs) if view.total else line]
     if view.doing:
         now = [Part(printable(view.doing), "", 9), Part(duration(view.doing_s), "dim", 8)]

@@ -13,6 +13,7 @@ import pytest
 
 import zdqn
 from tests.experiments.studies.made_studies import make_plan, make_study
+from tests.launch.sheets import Sheet
 from zdqn.errors import MismatchError
 from zdqn.experiments.studies import study_entry
 from zdqn.experiments.studies.study_entry import carry_out, cores
@@ -244,3 +245,18 @@ def test_a_study_of_runs_of_several_processes_at_once(tmp_path):
             result = zdqn.RunResult.open(files.run_directory(run))
             assert result.environment_steps >= 400
     assert "**Missing**: held/seed-0" in files.results.read_text()
+
+
+def test_what_is_drawn_of_many_runs_is_waited_for_in_sight(tmp_path, monkeypatch):
+    plan, files = make_study(tmp_path / "s", {"a": [[1, 5]], "b": [[2, 6]]}, threshold=5.0)
+    canvas, read = Sheet(), study_entry.read_outcome
+    monkeypatch.setattr("zdqn.launch.waiting.choose_canvas", lambda: canvas)
+
+    def read_slowly(*given):
+        assert canvas.wait()[0].startswith("reading what was trained")
+        return read(*given)
+
+    monkeypatch.setattr(study_entry, "read_outcome", read_slowly)
+    monkeypatch.setattr(study_entry, "show", lambda *_, **__: files.results)
+    assert carry_out(plan, files.path, stop=StopEvent()).results == files.results
+    assert canvas.open == 0
