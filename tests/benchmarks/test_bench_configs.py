@@ -75,7 +75,13 @@ def started(monkeypatch):
 def test_each_seed_is_run_as_the_header_says_within_the_limit(started, tmp_path):
     commands, _ = started
     paths = [write(tmp_path, "one", "run"), write(tmp_path, "two", "train")]
-    rows = list(bench_configs.measure(quiet, seeds=2, limit_s=30, configs=paths))
+    said: list[str] = []
+    rows = list(bench_configs.measure(said.append, seeds=2, limit_s=30, configs=paths))
+    assert said == [
+        f"configs: {name}, {place} of 2, seed {seed}"
+        for place, name in ((1, "one"), (2, "two"))
+        for seed in (0, 1)
+    ]
     words = [command for command, _ in commands]
     assert [command[:4] for command in words] == [
         [kind, str(path), "--seed", seed]

@@ -30,7 +30,21 @@ def test_ports_are_looked_at_unless_servers_are_named(looked, tmp_path):
     list(examination.examine(CARTPOLE))
     assert ("examine_ports", CARTPOLE) in looked
     looked.clear()
-    list(examination.examine(CARTPOLE, memory="m", learner="l", run_directory=tmp_path))
+    said: list[str] = []
+    list(
+        examination.examine(
+            CARTPOLE, memory="m", learner="l", run_directory=tmp_path, say=said.append
+        )
+    )
+    assert said == [
+        "the software",
+        "files and processors",
+        "the environment, which is made and stepped",
+        "memory and disk",
+        "the memory at m",
+        "the learner at l",
+        f"the run in {tmp_path}",
+    ]
     assert looked == [
         ("examine_disk", tmp_path),
         ("examine_server", "memory", "m", None),

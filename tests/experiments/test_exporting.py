@@ -57,8 +57,11 @@ CATEGORICAL = (f"{DISTRIBUTION}=categorical", "algorithm.v_min=-2", "algorithm.v
 def test_what_is_read_again_acts_as_the_checkpoint(tmp_path, suffix, overrides):
     path = stored(tmp_path, *overrides)
     file = tmp_path / f"network{suffix}"
-    exported = export(path, file, observations=150)
+    compared: list[int] = []
+    exported = export(path, file, observations=150, on_observation=compared.append)
     assert (exported.path, exported.observations) == (file, 150)
+    assert compared == sorted(compared)
+    assert compared[-1] == 150
     assert exported.largest_difference < 1e-5
     policy, other = load_policy(path), load_policy(file)
     observations = np.random.default_rng(0).normal(size=(64, 4)).astype(np.float32)

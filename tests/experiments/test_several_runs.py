@@ -86,8 +86,10 @@ def test_a_goal_that_all_have_is_drawn(tmp_path, drawn):
 
 
 def test_a_picture_comes_out(runs, tmp_path):
-    path = plot_runs(runs, tmp_path / "new" / "p.svg", by="run.seed")
+    read: list[int] = []
+    path = plot_runs(runs, tmp_path / "new" / "p.svg", by="run.seed", on_run=read.append)
     assert "<svg" in path.read_text()
+    assert read == list(range(1, len(runs) + 1))
 
 
 def test_what_is_refused(runs, tmp_path):

@@ -170,7 +170,10 @@ def display(monkeypatch):
 
 def test_episodes_are_shown_and_scored_as_an_evaluation_scores_them(run, display, monkeypatch):
     monkeypatch.setattr(Windowed, "shown", 0)
-    scores = show(run, episodes=2, seed=4, environment=Windowed)
+    ended: list[int] = []
+    scores = show(run, episodes=2, seed=4, environment=Windowed, on_episode=ended.append)
+    assert ended == sorted(ended)
+    assert ended[-1] == 2
     assert scores == evaluate(run, episodes=2, seed=4, environment=Windowed)
     assert Windowed.shown == sum(scores.lengths)
 

@@ -148,7 +148,7 @@ def measure(
             continue
         outcomes = []
         for seed in range(seeds):
-            say(f"configs: {path.stem}, {place} of {len(plans)}, seed {seed} of {seeds}")
+            say(f"configs: {path.stem}, {place} of {len(plans)}, seed {seed}")
             outcomes.append(_run(path, config, command, seed, limit_s))
         yield ConfigurationRow(row.name, row.environment, row.goal, tuple(outcomes))
 
