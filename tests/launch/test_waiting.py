@@ -82,6 +82,7 @@ def test_something_else_that_begins_is_counted_anew():
 
 CODE = """
 import logging, subprocess, sys
+import click
 subprocess.run(["stty", "-echo"], check=True)  # what is typed would move the line
 from zdqn.launch.logs import configure_logging
 from zdqn.launch.waiting import shown_progress
@@ -91,6 +92,9 @@ with shown_progress("evaluating", {total}, "episodes") as progress:
     progress(3)
     input()
     print("a line of its own")
+    click.echo(click.style("green", fg="green") + " words of click")
+    click.echo("words on standard error", err=True)
+    assert sys.stdout.isatty() and sys.stderr.isatty()
     logging.getLogger("zdqn").info("something was found")
     progress(4)
     input()
@@ -119,6 +123,9 @@ def test_a_person_sees_how_far_it_is_and_nothing_of_it_when_it_is_over(total, fi
         assert terminal.finish() == 0
         shown = terminal.screen.text()
         assert shown[-1].strip() == "over"
+        lines = ["a line of its own", "green words of click", "words on standard error"]
+        assert [line for line in shown if line in lines] == lines
+        assert "[32mgreen" in terminal.raw
         assert [line for line in shown if line.endswith("something was found")]
         assert not any("episodes" in line or "the first" in line for line in shown)
         assert terminal.screen.cursor_is_shown

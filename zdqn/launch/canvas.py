@@ -77,6 +77,8 @@ class TerminalCanvas:
         """Make ready."""
         self._quiet.begin()
         self._live.start()
+        for name in ("stdout", "stderr"):
+            setattr(sys, name, _as_what_it_stands_for(getattr(sys, name), self._console))
         _begun.append(self)
 
     def draw(self, lines: Sequence[Line]) -> None:
@@ -112,6 +114,27 @@ def exit_at_once(code: int) -> None:
     for canvas in _begun:
         canvas.abandon()
     os._exit(code)
+
+
+def _as_what_it_stands_for(stream: Any, console: Console) -> Any:
+    """Give a stream of rich's the encoding of its file, and whether that is a terminal.
+
+    Without them click writes to the file itself, into what is drawn there.
+    """
+    from rich.file_proxy import FileProxy
+
+    if type(stream) is not FileProxy:
+        return stream
+    file: Any = stream.rich_proxied_file
+
+    class Above(FileProxy):
+        encoding = file.encoding
+        errors = file.errors
+
+        def isatty(self) -> bool:
+            return bool(file.isatty())
+
+    return Above(console, file)
 
 
 def styled(line: Line) -> Text:
