@@ -109,6 +109,7 @@ class DiskKeeping(ReplayKeeping):
         if kept is None:
             logger.info("the replay will be kept in %s", path)
             return ""
+        logger.info("reading and checking the replay in %s", path)
         started_s = self._clock()
         values = kept.values
         recovered = broker.recover(values["broker"], cleanly=values["ended"])
