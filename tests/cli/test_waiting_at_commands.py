@@ -187,7 +187,8 @@ def run_piped(argv, shown, folder):
         watchdog = threading.Timer(DEADLINE_S, child.kill)
         watchdog.start()
         try:
-            lines = []
+            lines: list[str] = []
+            assert child.stderr is not None
             while not any(shown in line for line in lines):
                 lines.append(child.stderr.readline())
                 assert lines[-1], "".join(lines)

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -65,7 +66,9 @@ def everything():
     """Give the status of a run of which every number is known."""
     given = status()
     progress = msgspec.structs.asdict(given.progress)
-    known = {name: 1.0 if value is None else value for name, value in progress.items()}
+    known: dict[str, Any] = {
+        name: 1.0 if value is None else value for name, value in progress.items()
+    }
     return msgspec.structs.replace(
         given,
         progress=type(given.progress)(**known),

@@ -5,6 +5,7 @@ import logging
 import re
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -190,10 +191,15 @@ def test_what_is_raised_within_leaves_the_terminal_as_it_was(monkeypatch):
 
 
 def test_a_notebook_that_keeps_what_is_drawn_has_nothing_of_it(monkeypatch):
-    canvas, asked = Sheet(70, keeps=True), []
-    monkeypatch.setattr(waiting, "choose_canvas", lambda: asked.append(1) or canvas)
+    canvas, asked = Sheet(70, keeps=True), threading.Event()
+
+    def choose():
+        asked.set()
+        return canvas
+
+    monkeypatch.setattr(waiting, "choose_canvas", choose)
     with shown_progress("x", period_s=0):
-        wait_for(lambda: asked)
+        wait_for(asked.is_set)
     assert canvas.drawn == []
 
 

@@ -30,7 +30,7 @@ def train(folder, steps, *, saves_at=None, resume=False):
             counters = Counters(environment_steps=step, updates=step // 10, transitions=step)
             recorder.report(counters, update=None, collectors=())
             if step == saves_at:
-                state = {"online": {}}
+                state: dict[str, dict[str, object]] = {"online": {}}
                 recorder.save_checkpoint(SPEC, counters, trainer=state, totals={}, version=0)
 
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from typing import Any
 
 import msgspec
 import pytest
@@ -39,7 +40,7 @@ def told(tmp_path, monkeypatch):
         (file,) = directory.glob("wandb/offline-run-*/run-*.wandb")
         done = run(*READ, str(file))
         assert done.returncode == 0, done.stderr
-        records: dict[str, list[dict]] = {}
+        records: dict[str, list[dict[str, Any]]] = {}
         for record in map(json.loads, done.stdout.splitlines()):
             records.setdefault(record["type"], []).append(record[record["type"]])
         return records
@@ -87,7 +88,7 @@ def test_the_file_has_all_that_was_told(told):
     assert {"glob_name": "*", "step_metric": "environment_steps"}.items() <= (
         records["metric"][0].items()
     )
-    kept = {}
+    kept: dict[str, Any] = {}
     for update in records["summary"]:
         kept |= update["update"]
     assert {key: kept[key] for key in summary} == summary

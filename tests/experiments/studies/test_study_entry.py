@@ -18,6 +18,7 @@ from zdqn.errors import MismatchError
 from zdqn.experiments.studies import study_entry
 from zdqn.experiments.studies.study_entry import carry_out, cores
 from zdqn.experiments.studies.study_folder import RunState, StudyFiles, describe_writer, state_of
+from zdqn.experiments.studies.study_outcomes import read_outcome
 from zdqn.experiments.studies.study_plan import load_study, plan_study
 from zdqn.stopping import StopEvent
 
@@ -249,7 +250,7 @@ def test_a_study_of_runs_of_several_processes_at_once(tmp_path):
 
 def test_what_is_drawn_of_many_runs_is_waited_for_in_sight(tmp_path, monkeypatch):
     plan, files = make_study(tmp_path / "s", {"a": [[1, 5]], "b": [[2, 6]]}, threshold=5.0)
-    canvas, read = Sheet(), study_entry.read_outcome
+    canvas, read = Sheet(), read_outcome
     monkeypatch.setattr("zdqn.launch.waiting.choose_canvas", lambda: canvas)
 
     def read_slowly(*given):
