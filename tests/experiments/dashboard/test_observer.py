@@ -85,6 +85,18 @@ def test_servers_that_answer_are_live(observer, servers, files, clock):
     assert (seen.rates["inserts"], seen.rates["samples"]) == (300.0, 10_000.0)
 
 
+def test_publications_have_a_rate_by_the_learners_clock(observer, servers):
+    servers.at = {"tcp://l:1": LEARNER}
+    observer.look()
+    assert "publications" not in observer.look().rates  # an older learner does not count them
+    for wall_s, count in ((6.0, 100), (8.0, 170)):
+        servers.at["tcp://l:1"] = {
+            **LEARNER, "run": {"phase": "training", "wall_s": wall_s}, "publications": count
+        }  # fmt: skip
+        seen = observer.look()
+    assert seen.rates["publications"] == 35.0
+
+
 def test_one_server_that_does_not_answer_is_named(observer, servers):
     servers.at = {"tcp://m:2": MEMORY}
     seen = observer.look()

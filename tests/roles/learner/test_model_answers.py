@@ -392,6 +392,18 @@ def test_a_status_is_the_report_with_clients_and_actions_served(setting):
     assert (client["name"], client["environment_steps"]) == ("collector-1", 9)
 
 
+def test_a_status_counts_publications_and_tells_their_size(setting):
+    def told():
+        status = LearnerStatus.read(setting.ask(StatusRequest()).values)
+        return status.publications, status.publication_bytes
+
+    assert told() == (0, 0)
+    weights = published(11)
+    setting.answers.publish(weights)
+    setting.answers.publish(weights)
+    assert told() == (2, len(weights.message))
+
+
 def test_a_status_goes_on_between_two_reports_of_the_learner(setting):
     setting.answers.report(LearnerStatus(run=RunStatus(phase="training", wall_s=10.0)))
     setting.now_s += 2.5

@@ -149,6 +149,8 @@ class RunObserver:
 
     def _take_learner(self, status: LearnerStatus) -> None:
         self._watch.take_learner(status)
+        if status.publications:  # an older learner does not count them
+            self._rates.look("publications", status.run.wall_s, status.publications)
         progress = status.progress
         if self._reader is None and progress.wall_s != self._told_s:  # no file tells of it
             self._told_s = progress.wall_s

@@ -63,8 +63,8 @@ class Seen:
         name: of the run: its folder, or its address.
         series: how it went so far.
         rates: of what `view.rates` does not tell, a second: "inserts" and "samples" (of
-            transitions), "holding", "inserting" and "sampling" (seconds of the memory); what is not
-            known is missing.
+            transitions), "publications" (of weights), "holding", "inserting" and "sampling"
+            (seconds of the memory); what is not known is missing.
         summary: how the run ended; empty as long as it goes on, or where that is not known.
         samples_per_insert: the ratio that the memory keeps; None if there is none, or it is not
             known.

@@ -104,6 +104,7 @@ class ModelAnswers:
         self._weights_endpoint = weights_endpoint
         self._on_stop = on_stop
         self._published: Published | None = None
+        self._publications = 0
         self._report = LearnerStatus()
         self._collectors_done = False
         self._over_since_s: float | None = None
@@ -157,6 +158,7 @@ class ModelAnswers:
     def publish(self, published: Published) -> None:
         """Take over the newest weights, for late joiners and remote policies."""
         self._published = published
+        self._publications += 1
         self.evaluations.describe(published.network)
 
     def report(self, status: LearnerStatus) -> None:
@@ -271,6 +273,8 @@ class ModelAnswers:
                 report.progress, unevaluated=self.evaluations.unevaluated
             ),
             actions_served=self.actions.served,
+            publications=self._publications,
+            publication_bytes=len(self._published.message) if self._published is not None else 0,
             clients=self.desk.describe_clients(),
         )
         return status.to_wire()

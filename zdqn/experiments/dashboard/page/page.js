@@ -89,7 +89,7 @@ function gauge({ name, share, text }) {
 
 const EVALUATIONS = [["after steps", "steps", true], ["mean", "mean", true], ["", "best"], ["deviation", "deviation", true],
   ["lowest", "lowest", true], ["highest", "highest", true], ["episodes", "episodes", true]];
-const MEMBERS = [["name", "name"], ["health", "health"], ["state", "state"], ["steps/s", "rate", true],
+const MEMBERS = [["name", "name"], ["host", "host"], ["health", "health"], ["state", "state"], ["steps/s", "rate", true],
   ["steps or evaluations", "done", true], ["return", "return", true], ["epsilon", "epsilon", true],
   ["held back", "held", true], ["does", "doing"]];
 

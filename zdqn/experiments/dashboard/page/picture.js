@@ -58,14 +58,14 @@ export class Picture {
       link("weights"));
   }
 
-  showNode({ role, title, health: state, lines }) {
+  showNode({ role, title, health: state, lines, place }) {
     const item = this.nodes.get(role);
-    const key = JSON.stringify([title, state, lines]);
+    const key = JSON.stringify([title, state, lines, place]);
     if (item.dataset.shown === key) return;
     item.dataset.shown = key;
     item.dataset.health = state;
     item.replaceChildren(el("h3", {}, title), health(state),
-      ...lines.map((line) => el("p", {}, line)));
+      ...lines.map((line) => el("p", {}, line)), ...(place ? [el("p", { class: "note" }, place)] : []));
   }
 
   showLink({ name, per_s: perS, text, count }) {
