@@ -24,7 +24,14 @@ from zdqn.wire import codec
 from zdqn.wire.desk import Desk, RefusedError
 from zdqn.wire.desk_host import Particulars
 from zdqn.wire.field_types import Statistics
-from zdqn.wire.model_messages import ActionRequest, Claim, EvaluationResult, WeightsRequest
+from zdqn.wire.model_messages import (
+    ActionRequest,
+    Claim,
+    Configuration,
+    ConfigurationRequest,
+    EvaluationResult,
+    WeightsRequest,
+)
 from zdqn.wire.peers import Peer
 from zdqn.wire.protocol import WANTS_CONFIGURATION, Acknowledged, Hello, Refusal
 from zdqn.wire.request_sockets import Request, Server
@@ -128,6 +135,7 @@ class ModelAnswers:
                 WeightsRequest: self._send_weights,
                 Claim: self._take_claim,
                 EvaluationResult: self._take_result,
+                ConfigurationRequest: lambda *_: Configuration(values=to_dict(config)),
             },
         )
 
