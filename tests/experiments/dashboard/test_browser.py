@@ -102,6 +102,21 @@ def test_the_page_draws_and_complains_of_nothing(dashboard, browser):
     assert places <= {urlsplit(dashboard.url).netloc, ""}
 
 
+def test_the_best_evaluation_stands_out_in_the_table_and_in_the_curve(dashboard, browser):
+    open_page(browser, dashboard)
+    browser.wait_for(f"{count('#evaluations tr.marked')} === 1")
+    assert browser.value(text("#evaluations tr.marked")).startswith("4,00050★ best")
+    assert browser.value(text(".chart text.mark")) == "best 50"
+    assert browser.value(count(".chart circle.mark")) == 1
+    at = "Number(document.querySelector('.chart circle.mark').getAttribute('cx'))"
+    over_steps = browser.value(at)
+    browser.value(
+        "(() => { const over = document.querySelector('#over'); over.value = 'wall_s';"
+        "over.dispatchEvent(new Event('change')); })()"
+    )
+    browser.wait_for(f"{at} !== {over_steps}")
+
+
 def test_a_phone_shows_all_of_it_in_its_width(dashboard, browser):
     browser.look(width=360, color_scheme="dark")
     open_page(browser, dashboard)

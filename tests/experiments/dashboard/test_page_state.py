@@ -98,6 +98,24 @@ def test_evaluations_newest_first_and_the_best_is_never_missing():
     assert [row["best"] for row in page(series=far)["evaluations"]] == [False, True]
 
 
+def test_why_there_are_no_evaluations_is_said():
+    def why(view=None, **changes):
+        told = page(view, series=Series(), **changes)
+        assert told["evaluations"] == []
+        return told["unevaluated"]
+
+    assert page()["unevaluated"] == ""
+    assert why() == "None yet."
+    assert why(views.training(views.collector(0))) == "None yet: no evaluator has joined."
+    assert "Give the run's directory" in why(has_folder=False)
+    assert why(contact=Contact("over", "x")) == "The run was not evaluated."
+
+
+def test_what_the_best_network_has_reached_again_is_told():
+    over = page(contact=Contact("over", "x"), summary={"best_rescored_return": 3.5})
+    assert named(over["tiles"], "evaluation")["note"] == "best 4, again 3.5, goal 475"
+
+
 def test_a_film_tells_how_old_it_is_and_its_picture_is_not_in_the_state():
     film = Film(
         number=2, image=b"secret", columns=8, frames=9, width=4, height=3, frame_s=0.02,

@@ -104,6 +104,7 @@ class RunObserver:
             view=view,
             contact=contact,
             name=self._name(),
+            has_folder=self.directory is not None,
             series=series,
             rates=self._rates.per_s() if contact.kind == "live" else {},
             summary=summary,

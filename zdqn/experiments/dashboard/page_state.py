@@ -49,6 +49,7 @@ def describe_page(seen: Seen) -> dict[str, Any]:
         "hosts": describe_hosts(seen),
         "members": describe_members(seen),
         "evaluations": _evaluations(seen),
+        "unevaluated": _why_no_evaluations(seen),
         "film": _film(seen),
         "series": seen.series.version,
     }
@@ -85,6 +86,7 @@ def _tiles(seen: Seen) -> list[dict[str, str]]:
     best = seen.series.best.mean if seen.series.best else progress.best_evaluation_return
     newest = seen.series.newest
     last = newest[-1].mean if newest else progress.last_evaluation_return
+    again = seen.summary.get("best_rescored_return")
     goal = view.limits.evaluation_return
     stale = progress.staleness_mean
     steps = seen.summary.get("environment_steps") or view.environment_steps
@@ -94,7 +96,8 @@ def _tiles(seen: Seen) -> list[dict[str, str]]:
         (
             "evaluation",
             score(last),
-            _joined((score(best, "best {}"), score(goal, "goal {}"))) or "of frozen snapshots",
+            _joined((score(best, "best {}"), score(again, "again {}"), score(goal, "goal {}")))
+            or "of frozen snapshots",
         ),
         ("environment steps", number(steps or None),
          rate(rates.get("environment_steps"))),
@@ -211,6 +214,22 @@ def _evaluations(seen: Seen) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _why_no_evaluations(seen: Seen) -> str:
+    """Say why there is no table of evaluations; "" if there is."""
+    if seen.series.count:
+        return ""
+    if seen.is_over:
+        return "The run was not evaluated."
+    if not seen.has_folder:
+        return (
+            "An address tells only the newest and the best evaluation, which are above. Give the "
+            "run's directory to see all of them."
+        )
+    if seen.contact.kind == "live" and not seen.view.of_role("evaluator"):
+        return "None yet: no evaluator has joined."
+    return "None yet."
 
 
 def _film(seen: Seen) -> dict[str, Any]:

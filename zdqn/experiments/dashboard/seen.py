@@ -61,6 +61,7 @@ class Seen:
         view: of the run, as a terminal shows it.
         contact: where it comes from.
         name: of the run: its folder, or its address.
+        has_folder: whether its files can be read; else only servers tell of it.
         series: how it went so far.
         rates: of what `view.rates` does not tell, a second: "inserts" and "samples" (of
             transitions), "publications" (of weights), "holding", "inserting" and "sampling"
@@ -78,6 +79,7 @@ class Seen:
     view: RunView
     contact: Contact
     name: str = ""
+    has_folder: bool = True
     series: Series = field(default_factory=Series)
     rates: Mapping[str, float] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)

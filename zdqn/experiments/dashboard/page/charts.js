@@ -62,8 +62,8 @@ export class Chart {
     new ResizeObserver(() => this.draw()).observe(this.svg);
   }
 
-  // series: [{label, style, other, points: [[x, y]], band: [[x, low, high]]}], of which the first
-  // that has points is the one that is read.
+  // series: [{label, style, other, points: [[x, y]], band: [[x, low, high]], mark: {x, y, name}}], of
+  // which the first that has points is the one that is read.
   show(series, { goal = null, formatX = formatNumber, nameX = "" } = {}) {
     this.series = series.filter((each) => each.points.length);
     Object.assign(this, { goal, formatX, nameX });
@@ -89,8 +89,9 @@ export class Chart {
 
   scale() {
     const xs = [], ys = [];
-    for (const { points, band } of this.series) {
+    for (const { points, band, mark } of this.series) {
       for (const [x, y] of points) { xs.push(x); ys.push(y); }
+      if (mark) { xs.push(mark.x); ys.push(mark.y); } // points may be means of several
       for (const [, low, high] of band ?? []) ys.push(low, high);
     }
     let [x0, x1] = [least(xs), most(xs)], [y0, y1] = [least(ys), most(ys)];
@@ -116,7 +117,7 @@ export class Chart {
     this.scale();
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
     this.cursorLine = svg("line", { class: "cursor", y1: TOP, y2: TOP + this.h, visibility: "hidden" });
-    this.svg.replaceChildren(...this.axes(), ...this.curves(), this.cursorLine);
+    this.svg.replaceChildren(...this.axes(), ...this.curves(), ...this.marks(), this.cursorLine);
     this.svg.setAttribute("aria-label", this.summary());
     this.read(this.cursor);
   }
@@ -159,11 +160,24 @@ export class Chart {
     return parts;
   }
 
+  // A ring and its words, above it where there is room.
+  marks() {
+    return this.series.filter(({ mark }) => mark).flatMap(({ mark, style }) => {
+      const [x, y] = [this.px(mark.x), this.py(mark.y)];
+      const side = x > this.width - 80 ? "end" : x < LEFT + 50 ? "start" : "middle";
+      const up = y > TOP + 20 || y > TOP + this.h - 24;
+      return [svg("circle", { class: `mark s${style}`, r: 5, cx: x, cy: y }),
+        svg("text", { class: "mark", x: side === "end" ? x + 5 : side === "start" ? x - 5 : x, y: up ? y - 10 : y + 19, "text-anchor": side },
+          `${mark.name} ${formatNumber(mark.y)}`)];
+    });
+  }
+
   summary() {
-    const { points, label } = this.series[0];
+    const { points, label, mark } = this.series[0];
     const ys = points.map(([, y]) => y);
+    const marked = mark ? `, ${mark.name} ${formatNumber(mark.y)} at ${this.formatX(mark.x)}${this.nameX}` : "";
     return `${this.spec.title}, ${label}: last ${formatNumber(ys.at(-1))}, from ` +
-      `${formatNumber(least(ys))} to ${formatNumber(most(ys))}. Arrow keys read values.`;
+      `${formatNumber(least(ys))} to ${formatNumber(most(ys))}${marked}. Arrow keys read values.`;
   }
 
   // --- reading ----------------------------------------------------------------------------------

@@ -59,8 +59,9 @@ function showState(state) {
   fill(byId("gauges"), state.gauges, (gauges) => gauges.map(gauge));
   fill(byId("hosts"), state.hosts, (hosts) => hosts.map((host) =>
     el("li", {}, health(host.health), el("b", {}, host.name), host.roles)));
-  showTable("evaluations", EVALUATIONS, state.evaluations.map((row) => ({ ...row, best: row.best ? "best" : "" })));
-  showTable("members", MEMBERS, state.members);
+  showTable("evaluations", EVALUATIONS, state.evaluations.map((row) =>
+    ({ ...row, best: row.best ? "★ best" : "", marked: row.best })), state.unevaluated);
+  showTable("members", MEMBERS, state.members, "None yet.");
   film.show(state.film);
   if (state.goal !== goal) {
     goal = state.goal;
@@ -93,10 +94,10 @@ const MEMBERS = [["name", "name"], ["host", "host"], ["health", "health"], ["sta
   ["steps or evaluations", "done", true], ["return", "return", true], ["epsilon", "epsilon", true],
   ["held back", "held", true], ["does", "doing"]];
 
-function showTable(id, columns, rows) {
-  fill(byId(id), rows, () => [rows.length
+function showTable(id, columns, rows, none) {
+  fill(byId(id), [rows, none], () => [rows.length
     ? table(columns, rows.map((row) => (row.health ? { ...row, health: health(row.health) } : row)), id)
-    : el("p", { class: "quiet" }, "none yet")]);
+    : el("p", { class: "quiet" }, none)]);
 }
 
 // --- the past ------------------------------------------------------------------------------------
@@ -119,6 +120,7 @@ function drawCharts() {
 
 function returns(over) {
   const evaluation = curve("evaluation", curves.evaluations, over, "mean", 0);
+  if (curves.best) evaluation.mark = { x: curves.best[over], y: curves.best.mean, name: "best" };
   const { minimum = [], maximum = [] } = curves.evaluations;
   evaluation.band = (curves.evaluations[over] ?? [])
     .map((x, i) => [x, minimum[i], maximum[i]])
