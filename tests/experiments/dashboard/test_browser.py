@@ -102,6 +102,17 @@ def test_the_page_draws_and_complains_of_nothing(dashboard, browser):
     assert places <= {urlsplit(dashboard.url).netloc, ""}
 
 
+def test_a_run_that_has_not_begun_says_so_in_each_place(browser, tmp_path):
+    with Dashboard(None, tmp_path, bind="127.0.0.1:0") as dashboard:
+        browser.open(dashboard.url)
+        browser.wait_for(f"{count('#roles .node')} === 4 && {text('#evaluations')} === 'None yet.'")
+        hidden = "['no-curves', 'axis', 'pair'].map((id) => document.getElementById(id).hidden)"
+        browser.wait_for(f"{text('#film')}.includes('An episode is shown once')")
+        assert browser.value(hidden) == [False, True, True]
+        assert browser.value(count(CHARTS)) == 0
+        browser.open("about:blank")
+
+
 def test_the_best_evaluation_stands_out_in_the_table_and_in_the_curve(dashboard, browser):
     open_page(browser, dashboard)
     browser.wait_for(f"{count('#evaluations tr.marked')} === 1")

@@ -241,8 +241,8 @@ class Films:
     def __init__(self) -> None:
         self.asked: list[bool] = []
 
-    def advance(self, *, best_only: bool) -> None:
-        self.asked.append(best_only)
+    def advance(self, *, is_over: bool) -> None:
+        self.asked.append(is_over)
 
 
 def test_no_film_is_made_for_nobody_and_the_best_of_a_run_that_is_over(files, servers):

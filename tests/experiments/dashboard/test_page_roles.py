@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import msgspec
+import pytest
 
 from tests.experiments.dashboard.moments import seen
 from tests.launch import views
@@ -13,7 +14,7 @@ from zdqn.experiments.dashboard.page_roles import (
     describe_nodes,
 )
 from zdqn.experiments.dashboard.seen import Contact
-from zdqn.launch.run_view import read_members
+from zdqn.launch.run_view import RunView, read_members
 
 
 def test_the_picture_has_each_role_as_a_terminal_has_it():
@@ -93,3 +94,14 @@ def test_roles_and_members_say_where_they_are_only_if_that_is_more_than_one_host
     assert {member["host"] for member in describe_members(together)} == {""}
     over = replace(apart, contact=Contact("over", "It has ended."))
     assert {node["place"] for node in describe_nodes(over)} == {""}
+
+
+@pytest.mark.parametrize(
+    ("kind", "health"), [("waiting", "waits"), ("away", "unknown"), ("live", "unknown")]
+)
+def test_of_whom_nothing_was_heard_nothing_is_claimed(kind, health):
+    nodes = describe_nodes(seen(RunView(), contact=Contact(kind, "x"), endpoints={}))
+    assert [node["lines"] for node in nodes] == [
+        ["none known"], ["nothing heard yet"], ["nothing heard yet"], ["none known"]
+    ]  # fmt: skip
+    assert {node["health"] for node in nodes} == {health}

@@ -113,7 +113,7 @@ def test_why_there_are_no_evaluations_is_said():
 
 def test_what_the_best_network_has_reached_again_is_told():
     over = page(contact=Contact("over", "x"), summary={"best_rescored_return": 3.5})
-    assert named(over["tiles"], "evaluation")["note"] == "best 4, again 3.5, goal 475"
+    assert named(over["tiles"], "evaluation")["note"] == "best 4, scored again 3.5, goal 475"
 
 
 def test_a_film_tells_how_old_it_is_and_its_picture_is_not_in_the_state():

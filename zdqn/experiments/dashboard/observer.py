@@ -249,7 +249,7 @@ class RunObserver:
         if self._films is None:
             return None, "Nobody plays: the dashboard was started with --no-film."
         if is_watched:
-            self._films.advance(best_only=contact.kind == "over")
+            self._films.advance(is_over=contact.kind == "over")
         return self._films.film, self._films.why
 
     def close(self) -> None:

@@ -41,13 +41,21 @@ def _role_of(line: RoleLine) -> str:
 def _node(seen: Seen, role: str, line: RoleLine | None) -> dict[str, Any]:
     if seen.is_over:
         return {"role": role, "title": role, "health": "ended", "lines": _done(seen, role)}
-    if line is None:
-        alone = seen.view.plan.one_process
-        text = "in the same process" if alone else "none known"
-        return {"role": role, "title": role, "health": "waits", "lines": [text]}
+    unheard = _unheard(seen, role, line)
+    if line is None or unheard:
+        health = "waits" if seen.contact.kind in ("files", "waiting") else "unknown"
+        return {"role": role, "title": role, "health": health, "lines": [unheard]}
     health = line.health if seen.is_told else "unknown"
     texts = [printable(part.text) for part in line.parts if part.text]
     return {"role": role, "title": line.name, "health": health, "lines": texts}
+
+
+def _unheard(seen: Seen, role: str, line: RoleLine | None) -> str:
+    """Say why nothing is known of a role; "" if something is."""
+    if line is None:
+        return "in the same process" if seen.view.plan.one_process else "none known"
+    told = {"learner": seen.view.learner, "memory": seen.view.memory}
+    return "" if told.get(role, line) is not None else "nothing heard yet"
 
 
 def _done(seen: Seen, role: str) -> list[str]:

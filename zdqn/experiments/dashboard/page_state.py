@@ -88,17 +88,15 @@ def _tiles(seen: Seen) -> list[dict[str, str]]:
     last = newest[-1].mean if newest else progress.last_evaluation_return
     again = seen.summary.get("best_rescored_return")
     goal = view.limits.evaluation_return
+    marks = _joined(
+        (score(best, "best {}"), score(again, "scored again {}"), score(goal, "goal {}"))
+    )
     stale = progress.staleness_mean
     steps = seen.summary.get("environment_steps") or view.environment_steps
     updates = seen.summary.get("updates") or progress.updates
     rows = [
         ("return", score(progress.episode_return_mean), "of episodes while exploring"),
-        (
-            "evaluation",
-            score(last),
-            _joined((score(best, "best {}"), score(again, "again {}"), score(goal, "goal {}")))
-            or "of frozen snapshots",
-        ),
+        ("evaluation", score(last), marks or "of frozen snapshots"),
         ("environment steps", number(steps or None),
          rate(rates.get("environment_steps"))),
         ("updates", number(updates or None), rate(rates.get("updates"))),

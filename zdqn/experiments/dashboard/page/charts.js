@@ -3,6 +3,7 @@
 import { el, setText, svg } from "./elements.js";
 
 const LEFT = 54, RIGHT = 12, TOP = 8, BOTTOM = 22;
+const MARK = 20; // room above for the words of a mark
 const LOG_RATIO = 50;
 const FAR_GOAL = 5; // times the range that was seen: a line so far off would flatten all others
 const TABLE_ROWS = 60;
@@ -104,10 +105,11 @@ export class Chart {
     const room = 0.06 * (y1 - y0) || Math.max(0.1 * Math.abs(y1), 0.5);
     [y0, y1] = [y0 >= 0 && y0 - room < 0 && !this.isLog ? 0 : y0 - room, y1 + room];
     const [width, height] = [Math.max(this.svg.clientWidth, 120), Number(this.svg.getAttribute("height"))];
-    const [w, h] = [width - LEFT - RIGHT, height - TOP - BOTTOM];
-    Object.assign(this, { x0, x1, y0, y1, width, height, w, h });
+    const top = this.series.some(({ mark }) => mark) ? TOP + MARK : TOP;
+    const [w, h] = [width - LEFT - RIGHT, height - top - BOTTOM];
+    Object.assign(this, { x0, x1, y0, y1, width, height, top, w, h });
     this.px = (x) => LEFT + ((x - x0) / (x1 - x0)) * w;
-    this.py = (y) => TOP + h - (((this.isLog ? Math.log10(y) : y) - y0) / (y1 - y0)) * h;
+    this.py = (y) => top + h - (((this.isLog ? Math.log10(y) : y) - y0) / (y1 - y0)) * h;
   }
 
   // --- drawing ----------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ export class Chart {
     if (!this.series.length || this.figure.hidden) return;
     this.scale();
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
-    this.cursorLine = svg("line", { class: "cursor", y1: TOP, y2: TOP + this.h, visibility: "hidden" });
+    this.cursorLine = svg("line", { class: "cursor", y1: this.top, y2: this.top + this.h, visibility: "hidden" });
     this.svg.replaceChildren(...this.axes(), ...this.curves(), ...this.marks(), this.cursorLine);
     this.svg.setAttribute("aria-label", this.summary());
     this.read(this.cursor);
@@ -160,15 +162,14 @@ export class Chart {
     return parts;
   }
 
-  // A ring and its words, above it where there is room.
+  // A ring with its words above.
   marks() {
     return this.series.filter(({ mark }) => mark).flatMap(({ mark, style }) => {
       const [x, y] = [this.px(mark.x), this.py(mark.y)];
-      const side = x > this.width - 80 ? "end" : x < LEFT + 50 ? "start" : "middle";
-      const up = y > TOP + 20 || y > TOP + this.h - 24;
+      const side = x > this.width - 60 ? "end" : x < LEFT + 40 ? "start" : "middle";
+      const at = x + { end: 5, start: -5, middle: 0 }[side];
       return [svg("circle", { class: `mark s${style}`, r: 5, cx: x, cy: y }),
-        svg("text", { class: "mark", x: side === "end" ? x + 5 : side === "start" ? x - 5 : x, y: up ? y - 10 : y + 19, "text-anchor": side },
-          `${mark.name} ${formatNumber(mark.y)}`)];
+        svg("text", { class: "mark", x: at, y: y - 10, "text-anchor": side }, `${mark.name} ${formatNumber(mark.y)}`)];
     });
   }
 

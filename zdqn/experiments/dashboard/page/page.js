@@ -55,6 +55,7 @@ function showState(state) {
   picture.show(state.picture);
   byId("limits").hidden = !state.gauges.length;
   byId("places").hidden = !state.hosts.length;
+  byId("pair").hidden = !(state.gauges.length || state.hosts.length);
   byId("members-section").hidden = state.contact.kind === "over";
   fill(byId("gauges"), state.gauges, (gauges) => gauges.map(gauge));
   fill(byId("hosts"), state.hosts, (hosts) => hosts.map((host) =>
@@ -116,6 +117,9 @@ function drawCharts() {
     });
     chart.show(series, { ...axis, goal: spec.key ? null : goal });
   }
+  const nothing = charts.every(([, chart]) => chart.figure.hidden);
+  byId("no-curves").hidden = !nothing;
+  byId("axis").hidden = nothing;
 }
 
 function returns(over) {

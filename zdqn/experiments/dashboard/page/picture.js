@@ -73,8 +73,8 @@ export class Picture {
     link.perS = perS ?? 0;
     link.unit = unitOf(link.perS);
     const legend = link.perS > 0 ? ` (● = ${link.unit.toLocaleString("en")})` : "";
-    fill(link.below, [perS === 0 ? "none now" : text, legend], (words) =>
-      words.filter(Boolean).map((word) => el("span", {}, word)));
+    fill(link.below, [perS === 0 ? "none now" : text, legend], ([words, dots]) =>
+      [el("span", {}, words), el("span", { class: "legend-of-dots" }, dots)]);
     if (link.count !== null && count > link.count && !this.still()) link.owed += 1;
     link.count = count;
   }
