@@ -201,5 +201,17 @@ def test_the_page_says_when_the_dashboard_is_gone(browser, runs, nobody):
         browser.open(dashboard.url)
         browser.wait_for(count("#tiles .value"))
     browser.wait_for("document.querySelector('#contact').dataset.kind === 'lost'")
+    assert browser.value(text("#doing")).startswith("has ended")
     with Dashboard(None, runs / "first", bind=place, film=False):
         browser.wait_for("document.querySelector('#contact').dataset.kind === 'over'")
+
+
+def test_what_a_dashboard_told_last_is_not_shown_as_if_it_held(browser, tmp_path):
+    with Dashboard(None, tmp_path, bind="127.0.0.1:0", film=False) as dashboard:
+        browser.open(dashboard.url)
+        browser.wait_for(f"{text('#doing')} === 'not begun'")
+    browser.wait_for("document.querySelector('#contact').dataset.kind === 'lost'")
+    assert browser.value(text("#doing")) == "not known now"
+    assert f"`zdqn dashboard {tmp_path}`" in browser.value(text("#contact"))
+    healths = "[...document.querySelectorAll('#roles .node')].map((each) => each.dataset.health)"
+    assert browser.value(healths) == ["unknown"] * 4

@@ -107,6 +107,18 @@ def test_publications_have_a_rate_by_the_learners_clock(observer, servers):
     assert rates["publications"] == 35.0
 
 
+def test_a_memory_that_is_not_asked_has_rates_by_what_its_learner_tells(servers, clock):
+    observer = RunObserver("tcp://l:1", None, clock=clock)
+    rates = observer.look().rates
+    for transitions in (1_000, 1_600):
+        memory = {**MEMORY, "transitions": transitions, "address": "tcp://m:2"}
+        servers.at = {"tcp://l:1": {**LEARNER, "memory": memory}}
+        rates = observer.look().rates
+        clock.now_s += 2
+    assert rates["inserts"] == 300.0
+    assert observer.look().contact.text == "Live: the learner answers."
+
+
 def test_one_server_that_does_not_answer_is_named(observer, servers):
     servers.at = {"tcp://m:2": MEMORY}
     seen = observer.look()

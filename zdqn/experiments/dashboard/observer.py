@@ -30,6 +30,7 @@ from zdqn.wire.keys.role_keys import RoleKeys
 from zdqn.wire.status import (
     LearnerStatus,
     LimitsStatus,
+    MemoryStatistics,
     MemoryStatus,
     ProgressStatus,
     RunStatus,
@@ -145,6 +146,10 @@ class RunObserver:
                 del asked.answers[role]
         if asked.answers:
             self._heard_s = now_s
+        if "memory" not in asked.answers and "learner" in asked.answers:
+            learner = self._watch.view().learner
+            if learner is not None and learner.memory.address:
+                self._look_at(learner.memory, now_s)
 
     def _take_learner(self, status: LearnerStatus) -> None:
         self._watch.take_learner(status)
@@ -157,7 +162,11 @@ class RunObserver:
 
     def _take_memory(self, status: MemoryStatus, now_s: float) -> None:
         self._watch.take_memory(status)
-        for name, value in _counts_of(status).items():
+        self._look_at(status, now_s)
+
+    def _look_at(self, memory: MemoryStatistics, now_s: float) -> None:
+        """Take the counts of a memory, as itself or its learner tells them."""
+        for name, value in _counts_of(memory).items():
             self._rates.look(name, now_s, value)
 
     # --- files ----------------------------------------------------------------------------------
@@ -258,7 +267,7 @@ class RunObserver:
             self._films.close()
 
 
-def _counts_of(memory: MemoryStatus) -> Mapping[str, float]:
+def _counts_of(memory: MemoryStatistics) -> Mapping[str, float]:
     return {
         "inserts": memory.transitions,
         "samples": memory.samples,

@@ -23,7 +23,7 @@ export function formatTime(seconds) {
   return h ? `${h}:${two(m)} h` : m ? `${m}:${two(s)} min` : `${formatNumber(seconds)} s`;
 }
 
-function short(value) {
+export function formatShort(value) {
   const size = Math.abs(value);
   if (size >= 1e9) return `${formatNumber(value / 1e9)}G`;
   if (size >= 1e6) return `${formatNumber(value / 1e6)}M`;
@@ -132,10 +132,10 @@ export class Chart {
     for (const y of values) {
       const at = this.py(y);
       parts.push(svg("line", { class: "grid", x1: LEFT, x2: this.width - RIGHT, y1: at, y2: at }),
-        svg("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, short(y)));
+        svg("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, formatShort(y)));
     }
     for (const x of ticks(this.x0, this.x1, this.w / 75)) {
-      const text = this.formatX === formatTime ? formatTime(x) : short(x);
+      const text = this.formatX === formatTime ? formatTime(x) : formatShort(x);
       const at = this.px(x), edge = at > this.width - 40 ? "end" : "middle";
       parts.push(svg("text", { x: edge === "end" ? this.width - RIGHT : at, y: this.height - 6, "text-anchor": edge }, text));
     }

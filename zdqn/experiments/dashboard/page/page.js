@@ -31,6 +31,7 @@ let curves = { metrics: {}, evaluations: {} };
 let others = [];
 let goal = null;
 let heardAt = Date.now();
+let told = null; // the last state
 
 new Configuration();
 new OtherRuns((chosen) => { others = chosen; drawCharts(); });
@@ -63,11 +64,32 @@ function showState(state) {
   showTable("evaluations", EVALUATIONS, state.evaluations.map((row) =>
     ({ ...row, best: row.best ? "★ best" : "", marked: row.best })), state.unevaluated);
   showTable("members", MEMBERS, state.members, "None yet.");
+  setText(byId("no-curves"), state.undrawn);
   film.show(state.film);
   if (state.goal !== goal) {
     goal = state.goal;
     drawCharts();
   }
+}
+
+// What a state says when it may hold no longer: what was counted, but nobody is well, and nothing flows.
+// What has ended has ended.
+function untold(state) {
+  return state.contact.kind === "over" ? state : forgotten(state);
+}
+
+function forgotten({ run, way, picture: { nodes, links }, hosts, members, ...rest }) {
+  const unknown = (row) => ({ ...row, health: "unknown" });
+  return {
+    ...rest, run: { ...run, doing: "not known now" }, way: { ...way, share: null }, hosts: hosts.map(unknown),
+    picture: { nodes: nodes.map(unknown), links: links.map((link) => ({ ...link, per_s: null, text: "" })) },
+    members: members.map((member) => ({ ...unknown(member), state: "" })),
+  };
+}
+
+function showLost(text) {
+  if (told) showState(untold(told));
+  showContact("lost", text);
 }
 
 function showContact(kind, text) {
@@ -155,16 +177,18 @@ function points(columns, over, key) {
 function listen() {
   const source = new EventSource("events");
   const take = (handle) => (event) => { heardAt = Date.now(); handle(JSON.parse(event.data)); };
-  source.addEventListener("state", take(showState));
+  source.addEventListener("state", take((state) => { told = state; showState(state); }));
   source.addEventListener("curves", take((told) => { curves = told; drawCharts(); }));
   source.addEventListener("error", () => {
-    showContact("lost", "The dashboard itself does not answer: it has ended, or the way to it is cut. "
-      + "What is below is the last that it told. Trying again …");
+    const again = told?.run.directory ? ` \`zdqn dashboard ${told.run.directory}\` shows the run by another.` : "";
+    showLost("The dashboard itself does not answer: it has ended, as one beside a run does with it, or the way to "
+      + `it is cut. What is below is the last that it told.${again} Trying again …`);
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
   });
 }
 
 setInterval(() => {
-  if (Date.now() - heardAt > SILENT_MS) showContact("lost", "The dashboard has not told anything for a while.");
+  const isLost = byId("contact").dataset.kind === "lost"; // and why was said
+  if (Date.now() - heardAt > SILENT_MS && !isLost) showLost("The dashboard has not told anything for a while. What is below is the last that it told.");
 }, AGAIN_MS);
 listen();

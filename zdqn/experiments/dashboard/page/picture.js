@@ -1,5 +1,6 @@
 // The picture of the roles: nodes and labels are a list, lines and dots are drawn behind it.
 
+import { formatShort } from "./charts.js";
 import { byId, el, fill, health, reducedMotion, svg } from "./elements.js";
 
 const FRAME_MS = 100; // drawing may have to share a processor with the training
@@ -72,7 +73,7 @@ export class Picture {
     const link = this.links.get(name);
     link.perS = perS ?? 0;
     link.unit = unitOf(link.perS);
-    const legend = link.perS > 0 ? ` (● = ${link.unit.toLocaleString("en")})` : "";
+    const legend = link.perS > 0 ? ` (● = ${formatShort(link.unit)})` : "";
     fill(link.below, [perS === 0 ? "none now" : text, legend], ([words, dots]) =>
       [el("span", {}, words), el("span", { class: "legend-of-dots" }, dots)]);
     if (link.count !== null && count > link.count && !this.still()) link.owed += 1;
