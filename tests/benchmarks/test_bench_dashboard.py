@@ -20,8 +20,6 @@ def test_dashboard(monkeypatch):
         *(f"dashboard.{kind}_delay_{name}" for kind in ("number", "curve")
           for name in ("p50", "max")),
     )  # fmt: skip
-    number, curve = (figure.median for figure in result.figures[2::2])
-    assert number <= curve  # a page is told both in this order
     assert "draw nothing" in result.notes[0]
 
 
