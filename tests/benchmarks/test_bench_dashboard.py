@@ -8,7 +8,8 @@ from tests.benchmarks.tiny import TINY, check, quiet
 from zdqn.benchmarks import bench_dashboard
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow  # a run, two dashboards and their pages
+@pytest.mark.timeout(600)
 def test_dashboard(monkeypatch):
     pytest.importorskip("uvicorn", reason='needs "zdqn[dashboard]"')
     monkeypatch.setattr(bench_dashboard, "_SETTLE_S", 0.05)
