@@ -6,6 +6,7 @@ import pytest
 
 from zdqn.launch.wording import (
     alike,
+    byte_size,
     counted,
     duration,
     number,
@@ -24,6 +25,16 @@ from zdqn.launch.wording import (
 )  # fmt: skip
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1_000, "1 kB"), (9_949, "9.9 kB"), (9_960, "10 kB"),
+     (71_680, "72 kB"), (999_499, "999 kB"), (999_500, "1 MB"), (6_800_000, "6.8 MB"),
+     (3_200_000_000, "3.2 GB"), (4_000_000_000_000, "4,000 GB")],
+)  # fmt: skip
+def test_bytes(count, text):
+    assert byte_size(count) == text
 
 
 @pytest.mark.parametrize(

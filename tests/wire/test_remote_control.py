@@ -4,6 +4,7 @@ from tests.wire.fake_server import PONG
 from tests.wire.links import WAIT_S
 from zdqn.errors import ConfigError, MismatchError, PeerUnavailableError, ProtocolError
 from zdqn.wire import remote_control
+from zdqn.wire.model_messages import Configuration
 from zdqn.wire.protocol import MOST_ECHO_BYTES, Acknowledged, ErrorReply, Refusal, Status, Stop
 
 
@@ -12,6 +13,17 @@ def test_status_and_stop_from_outside(fake):
     assert remote_control.fetch_status(str(server.address), WAIT_S) == {"role": "memory", "size": 3}
     remote_control.request_stop(str(server.address), "a test", WAIT_S)
     assert server.heard[-1] == Stop(reason="a test")
+
+
+def test_a_configuration_from_outside(fake, nobody):
+    values = {"replay": {"capacity": 9}}
+    server = fake(ConfigurationRequest=[Configuration(values=values)])
+    assert remote_control.fetch_configuration(str(server.address), WAIT_S) == values
+    with pytest.raises(PeerUnavailableError, match=f"{nobody} within 0.05 s"):
+        remote_control.fetch_configuration(str(nobody), 0.05)
+    older = fake(ConfigurationRequest=[ErrorReply(code=Refusal.PROTOCOL, message="kind 40?")])
+    with pytest.raises(MismatchError, match="kind 40"):
+        remote_control.fetch_configuration(str(older.address), WAIT_S)
 
 
 def test_status_of_nobody_names_the_address(nobody):

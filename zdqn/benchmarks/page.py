@@ -25,6 +25,7 @@ _TITLES = {
     "scaling": "More collectors",
     "actions": "Actions for remote policies",
     "weights": "Weights for many subscribers",
+    "dashboard": "Pages that look on",
     "growth": "Larger replays",
     "frames": "Bytes of a transition",
     "peers": "Other frameworks",
@@ -57,6 +58,9 @@ _BOUNDS = {
     "network, or the learner's speed with nobody asking.",
     "weights": "The learner's speed with subscribers over its speed without. Bound: the same of a "
     "busy loop that sends the same bytes as often.",
+    "dashboard": "A run's speed with a dashboard and so many pages, over its speed while the "
+    "dashboard stands still; and the time from a row of `metrics.jsonl` into a page, as a number "
+    "and as a point of a curve.",
     "growth": "Inserts and samples of 32 transitions, message in to message out. Bound: bare "
     "copies from and to arrays of the same size.",
     "frames": "84x84 frames of one byte a pixel, stacks of 4, 3-step returns. Bound: one frame.",

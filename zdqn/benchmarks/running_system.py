@@ -86,11 +86,14 @@ class RunningSystem(Closing):
         config: of the run.
         collectors: how many.
         directory: for its files; must exist.
+
+    Attributes:
+        directory: of the run.
     """
 
     def __init__(self, config: Config, collectors: int, directory: Path) -> None:
         self._collectors = collectors
-        self._directory = directory / "run"
+        self.directory = directory / "run"
         self._log = directory / "log.txt"
         self._questioners: list[Questioner] = []
         self._learner = ""  # its address, once it is known
@@ -98,7 +101,7 @@ class RunningSystem(Closing):
         path = directory / "bench.toml"
         path.write_text(to_toml(config), encoding="utf-8")
         words = (
-            "run", str(path), "--run-dir", str(self._directory), "--collectors", str(collectors),
+            "run", str(path), "--run-dir", str(self.directory), "--collectors", str(collectors),
             "--evaluators", "0", "--log-level", "warning",
         )  # fmt: skip
         self._output: IO[str] = self._log.open("w", encoding="utf-8")
@@ -133,7 +136,7 @@ class RunningSystem(Closing):
         while link not in endpoints.get(role, {}):
             self._check_alive(f"its {role}")
             with contextlib.suppress(FileError):  # not written yet
-                endpoints = read_endpoints(self._directory)
+                endpoints = read_endpoints(self.directory)
         return endpoints[role][link]
 
     def _wait_for_collectors(self) -> None:

@@ -105,6 +105,7 @@ _BENCHMARKS = {
     "collector": _Benchmark("Environment steps a second of one collector."),
     "actions": _Benchmark("Greedy actions a second for remote-policy collectors."),
     "weights": _Benchmark("Speed that the learner keeps with up to 200 subscribers."),
+    "dashboard": _Benchmark("Speed that a run keeps while up to 8 pages look on."),
     "scaling": _Benchmark("Environment steps a second of 1 to 32 collectors.", ("policy",)),
     "peers": _Benchmark(
         "Zdqn beside Stable-Baselines3, SBX and Reverb, where they are installed.",

@@ -63,6 +63,17 @@ def rate(per_s: float | None, form: str = "{}/s") -> str:
     return form.format(f"{per_s:,.0f}" if per_s >= 10 or per_s == 0 else f"{per_s:.2g}")
 
 
+def byte_size(count: int) -> str:
+    """Write a number of bytes, such as ``512 B``, ``72 kB`` or ``6.8 MB``."""
+    if count < 1_000:
+        return f"{count} B"
+    size, unit = count / 1_000, "kB"
+    for larger in ("MB", "GB"):
+        if size >= 999.5:
+            size, unit = size / 1_000, larger
+    return f"{size:,.0f} {unit}" if size >= 9.95 else f"{size:.2g} {unit}"
+
+
 def duration(seconds: Any) -> str:
     """Write a duration, such as ``12 s``, ``3:05 min``, ``1:02:05 h`` or ``2 d 3:04 h``."""
     if not _is_number(seconds) or not abs(seconds) < _LARGEST:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
@@ -186,3 +186,20 @@ class EvaluationResult(Header, frozen=True, omit_defaults=True):
     episodes: SomeRows
     duration_s: Annotated[float, Meta(ge=0, le=1e9)]
     cut: Rows = 0
+
+
+class ConfigurationRequest(Header, frozen=True):
+    """Ask for the whole configuration, to look at it; needs no hello."""
+
+    kind = Kind.CONFIGURATION_REQUEST
+
+
+class Configuration(Answer, frozen=True):
+    """The whole configuration of a run.
+
+    Attributes:
+        values: nested maps, section to key to value.
+    """
+
+    kind = Kind.CONFIGURATION
+    values: dict[str, Any]

@@ -87,6 +87,8 @@ class Kind(IntEnum):
     SNAPSHOT = 37
     NOTHING_TO_EVALUATE = 38
     EVALUATION_RESULT = 39
+    CONFIGURATION_REQUEST = 40
+    CONFIGURATION = 41
 
 
 class Refusal(StrEnum):

@@ -15,6 +15,7 @@ from zdqn.wire.addresses import Address, check_resolves, parse_address
 from zdqn.wire.asking import Reply, ask
 from zdqn.wire.diagnosis import Cause
 from zdqn.wire.keys.role_keys import RoleKeys
+from zdqn.wire.model_messages import Configuration, ConfigurationRequest
 from zdqn.wire.node import Node
 from zdqn.wire.protocol import (
     MOST_ECHO_BYTES,
@@ -73,6 +74,30 @@ def fetch_status(
     reply = _ask_once(address, StatusRequest(), timeout_s, keys, server, busy_s)
     status = codec.expect(reply.message, Status)
     return {"role": status.role, **status.values}
+
+
+def fetch_configuration(
+    address: str, timeout_s: float, keys: RoleKeys | None = None
+) -> dict[str, Any]:
+    """Ask a learner for the configuration of its run.
+
+    Args:
+        address: of its REQ/REP socket.
+        timeout_s: how long to wait.
+        keys: an operator's, where servers have keys.
+
+    Returns:
+        Nested maps, section to key to value. It came by the network: code that it names must not be
+        run for that alone.
+
+    Raises:
+        PeerUnavailableError: when nothing answered.
+        MismatchError: when what answered does not tell it: no learner, or an older one.
+        NotAllowedError: when it wants a key, or does not allow this one.
+        ConfigError: when the address is malformed.
+    """
+    reply = _ask_once(address, ConfigurationRequest(), timeout_s, keys, "learner", 0.0)
+    return codec.expect(reply.message, Configuration).values
 
 
 def request_stop(

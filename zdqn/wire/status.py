@@ -346,6 +346,8 @@ class LearnerStatus(ServerStatus, frozen=True):
         verdict: who is the bottleneck, in words.
         memory: its address and its statistics.
         actions_served: greedy actions computed for others.
+        publications: of weights, in this start of the learner.
+        publication_bytes: of the last one, as each subscriber is sent it; 0 before the first.
         clients: a row for each of its clients.
         zdqn: version of it.
     """
@@ -356,5 +358,7 @@ class LearnerStatus(ServerStatus, frozen=True):
     verdict: str = ""
     memory: MemoryOfLearner = MemoryOfLearner()
     actions_served: int = 0
+    publications: int = 0
+    publication_bytes: int = 0
     clients: list[Statistics] = []
     zdqn: str = ""

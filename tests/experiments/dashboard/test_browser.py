@@ -102,6 +102,32 @@ def test_the_page_draws_and_complains_of_nothing(dashboard, browser):
     assert places <= {urlsplit(dashboard.url).netloc, ""}
 
 
+def test_a_run_that_has_not_begun_says_so_in_each_place(browser, tmp_path):
+    with Dashboard(None, tmp_path, bind="127.0.0.1:0") as dashboard:
+        browser.open(dashboard.url)
+        browser.wait_for(f"{count('#roles .node')} === 4 && {text('#evaluations')} === 'None yet.'")
+        hidden = "['no-curves', 'axis', 'pair'].map((id) => document.getElementById(id).hidden)"
+        browser.wait_for(f"{text('#film')}.includes('An episode is shown once')")
+        assert browser.value(hidden) == [False, True, True]
+        assert browser.value(count(CHARTS)) == 0
+        browser.open("about:blank")
+
+
+def test_the_best_evaluation_stands_out_in_the_table_and_in_the_curve(dashboard, browser):
+    open_page(browser, dashboard)
+    browser.wait_for(f"{count('#evaluations tr.marked')} === 1")
+    assert browser.value(text("#evaluations tr.marked")).startswith("4,00050★ best")
+    assert browser.value(text(".chart text.mark")) == "best 50"
+    assert browser.value(count(".chart circle.mark")) == 1
+    at = "Number(document.querySelector('.chart circle.mark').getAttribute('cx'))"
+    over_steps = browser.value(at)
+    browser.value(
+        "(() => { const over = document.querySelector('#over'); over.value = 'wall_s';"
+        "over.dispatchEvent(new Event('change')); })()"
+    )
+    browser.wait_for(f"{at} !== {over_steps}")
+
+
 def test_a_phone_shows_all_of_it_in_its_width(dashboard, browser):
     browser.look(width=360, color_scheme="dark")
     open_page(browser, dashboard)
@@ -175,5 +201,17 @@ def test_the_page_says_when_the_dashboard_is_gone(browser, runs, nobody):
         browser.open(dashboard.url)
         browser.wait_for(count("#tiles .value"))
     browser.wait_for("document.querySelector('#contact').dataset.kind === 'lost'")
+    assert browser.value(text("#doing")).startswith("has ended")
     with Dashboard(None, runs / "first", bind=place, film=False):
         browser.wait_for("document.querySelector('#contact').dataset.kind === 'over'")
+
+
+def test_what_a_dashboard_told_last_is_not_shown_as_if_it_held(browser, tmp_path):
+    with Dashboard(None, tmp_path, bind="127.0.0.1:0", film=False) as dashboard:
+        browser.open(dashboard.url)
+        browser.wait_for(f"{text('#doing')} === 'not begun'")
+    browser.wait_for("document.querySelector('#contact').dataset.kind === 'lost'")
+    assert browser.value(text("#doing")) == "not known now"
+    assert f"`zdqn dashboard {tmp_path}`" in browser.value(text("#contact"))
+    healths = "[...document.querySelectorAll('#roles .node')].map((each) => each.dataset.health)"
+    assert browser.value(healths) == ["unknown"] * 4

@@ -138,6 +138,16 @@ def test_a_process_that_plays_is_ended_with_its_maker(maker, files):
     assert process.returncode is not None
 
 
+def test_of_a_run_that_has_ended_without_weights_none_are_promised(maker, files):
+    maker.advance()
+    assert maker.why.startswith("An episode is shown once")
+    maker.advance(is_over=True)
+    assert maker.why.startswith("The run has kept no weights")
+    files.best.write_bytes(b"1")
+    play(maker)
+    assert (maker.film.number, maker.why) == (1, "")
+
+
 def test_the_newest_weights_are_found_and_for_a_run_that_is_over_the_best(files):
     assert newest_weights(files) is None
     files.checkpoints.mkdir()

@@ -10,7 +10,7 @@ from zdqn.experiments.dashboard import live as live_module
 from zdqn.experiments.dashboard.live import LiveRun, encode_curves
 from zdqn.experiments.dashboard.seen import Contact, Seen
 from zdqn.launch.run_view import RunView
-from zdqn.records.run_series import Series
+from zdqn.records.run_series import EvaluationRow, Series
 
 DEADLINE_S = 60.0
 
@@ -169,5 +169,16 @@ def test_curves_have_no_more_digits_than_a_picture_shows():
         "version": 7,
         "metrics": {"loss": [0.333333, None, 123_457_000.0], "updates": [10**9]},
         "evaluations": {},
+        "best": None,
     }
     assert math.isfinite(told["metrics"]["loss"][0])
+
+
+def test_curves_tell_where_the_best_evaluation_is():
+    best = EvaluationRow(
+        environment_steps=40, wall_s=2.5, updates=7, mean=9.0, deviation=1.0, minimum=8.0,
+        maximum=10.0,
+    )  # fmt: skip
+    assert json.loads(encode_curves(Series(best=best)))["best"] == {
+        "environment_steps": 40, "wall_s": 2.5, "updates": 7, "mean": 9.0
+    }  # fmt: skip

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from zdqn.errors import NotAllowedError, PeerUnavailableError
+from zdqn.config import Config, to_dict
+from zdqn.errors import MismatchError, NotAllowedError, PeerUnavailableError
 from zdqn.experiments.dashboard.observer import PATIENCE_S, RunObserver
 from zdqn.records.endpoints import record_endpoints
 from zdqn.records.run_files import RunFiles
@@ -32,6 +33,12 @@ class Servers:
 
     def __init__(self) -> None:
         self.at: dict[str, Any] = {}
+        self.configurations: dict[str, Any] = {}
+
+    def fetch_configuration(self, address, *_):
+        if address not in self.configurations:
+            raise MismatchError("unknown kind 40")
+        return self.configurations[address]
 
     def fetch(self, address, *_):
         answer = self.at.get(address, PeerUnavailableError(f"nothing answered at {address}"))
@@ -44,6 +51,8 @@ class Servers:
 def servers(monkeypatch):
     made = Servers()
     monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", made.fetch)
+    configuration = made.fetch_configuration
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_configuration", configuration)
     return made
 
 
@@ -83,6 +92,31 @@ def test_servers_that_answer_are_live(observer, servers, files, clock):
     servers.at["tcp://m:2"] = {**MEMORY, "transitions": 1_600, "samples": 25_000}
     seen = observer.look()
     assert (seen.rates["inserts"], seen.rates["samples"]) == (300.0, 10_000.0)
+
+
+def test_publications_have_a_rate_by_the_learners_clock(observer, servers):
+    servers.at = {"tcp://l:1": LEARNER}
+    observer.look()
+    rates = observer.look().rates
+    assert "publications" not in rates  # an older learner does not count them
+    for wall_s, count in ((6.0, 100), (8.0, 170)):
+        servers.at["tcp://l:1"] = {
+            **LEARNER, "run": {"phase": "training", "wall_s": wall_s}, "publications": count
+        }  # fmt: skip
+        rates = observer.look().rates
+    assert rates["publications"] == 35.0
+
+
+def test_a_memory_that_is_not_asked_has_rates_by_what_its_learner_tells(servers, clock):
+    observer = RunObserver("tcp://l:1", None, clock=clock)
+    rates = observer.look().rates
+    for transitions in (1_000, 1_600):
+        memory = {**MEMORY, "transitions": transitions, "address": "tcp://m:2"}
+        servers.at = {"tcp://l:1": {**LEARNER, "memory": memory}}
+        rates = observer.look().rates
+        clock.now_s += 2
+    assert rates["inserts"] == 300.0
+    assert observer.look().contact.text == "Live: the learner answers."
 
 
 def test_one_server_that_does_not_answer_is_named(observer, servers):
@@ -170,7 +204,10 @@ def test_a_run_of_one_process_is_told_by_its_files(tmp_path, servers):
 def test_of_an_address_curves_are_what_was_told(servers, clock):
     observer = RunObserver("tcp://l:1", None, clock=clock)
     servers.at = {"tcp://l:1": LEARNER}
-    observer.look()
+    servers.configurations = {
+        "tcp://l:1": to_dict(Config().replace("environment.id", "Acrobot-v1"))
+    }
+    assert observer.look().view.plan.environment == "Acrobot-v1"
     observer.look()
     told = {**LEARNER, "progress": {**LEARNER["progress"], "wall_s": 6.0, "loss": 0.75}}
     servers.at = {"tcp://l:1": told}
@@ -202,12 +239,12 @@ def test_servers_that_are_open_to_all_are_warned_of(observer, servers):
 
 def test_a_configuration_that_comes_later_is_read(observer, servers, files):
     observer.look()
-    assert observer.config is None
+    assert observer.found_config.config is None
     files.config.write_text("[replay]\nsamples_per_insert = 8.0\n")
     assert observer.look().samples_per_insert == 8.0
     files.config.write_text("nonsense, and longer than what was there")
     observer.look()
-    assert observer.config is not None
+    assert observer.found_config.config is not None
 
 
 class Films:
@@ -216,8 +253,8 @@ class Films:
     def __init__(self) -> None:
         self.asked: list[bool] = []
 
-    def advance(self, *, best_only: bool) -> None:
-        self.asked.append(best_only)
+    def advance(self, *, is_over: bool) -> None:
+        self.asked.append(is_over)
 
 
 def test_no_film_is_made_for_nobody_and_the_best_of_a_run_that_is_over(files, servers):

@@ -1,5 +1,10 @@
 """Who takes part, and how each does, as the page shows it."""
 
+from dataclasses import replace
+
+import msgspec
+import pytest
+
 from tests.experiments.dashboard.moments import seen
 from tests.launch import views
 from zdqn.experiments.dashboard.page_roles import (
@@ -8,7 +13,8 @@ from zdqn.experiments.dashboard.page_roles import (
     describe_members,
     describe_nodes,
 )
-from zdqn.launch.run_view import read_members
+from zdqn.experiments.dashboard.seen import Contact
+from zdqn.launch.run_view import RunView, read_members
 
 
 def test_the_picture_has_each_role_as_a_terminal_has_it():
@@ -24,8 +30,22 @@ def test_links_have_the_rates_that_are():
     assert links["transitions"]["per_s"] == 3_000.4
     assert links["transitions"]["text"] == "3,000/s"
     assert links["samples"]["per_s"] == 96_000.0
-    assert links["weights"]["text"] == "12.5 versions old when used"
+    assert links["weights"] == {
+        "name": "weights", "from": "learner", "to": "collector", "per_s": None,
+        "text": "12.5 versions old when used", "count": None,
+    }  # fmt: skip
     assert links["snapshots"]["count"] == 2
+
+
+def test_the_link_of_the_weights_tells_how_often_and_how_large():
+    learner = msgspec.structs.replace(views.status(), publication_bytes=71_680)
+    told = seen(views.training(learner=learner), rates={"publications": 34.6})
+    weights = next(link for link in describe_links(told) if link["name"] == "weights")
+    assert weights["per_s"] == 34.6
+    assert weights["text"] == "35/s of 72 kB, 12.5 versions old when used"
+    away = replace(told, contact=Contact("away", "Nobody answers."))
+    weights = next(link for link in describe_links(away) if link["name"] == "weights")
+    assert (weights["per_s"], weights["text"]) == (None, "")
 
 
 def test_a_rate_of_nothing_is_told_and_not_taken_for_unknown():
@@ -49,7 +69,7 @@ def test_members_with_their_health():
     assert members[4]["doing"] == "waiting for a snapshot"
 
 
-def test_hosts_by_address_and_by_name_with_the_health_of_the_worst():
+def test_hosts_with_who_is_there_and_the_health_of_the_worst():
     rows = [
         {**views.collector(0), "name": "collector-0@gamma"},
         {**views.collector(1, state="gone"), "name": "collector-1@gamma"},
@@ -58,3 +78,30 @@ def test_hosts_by_address_and_by_name_with_the_health_of_the_worst():
     assert [host["name"] for host in hosts] == ["beta", "alpha", "gamma"]
     assert hosts[0] == {"name": "beta", "health": "good", "roles": "learner"}
     assert hosts[2] == {"name": "gamma", "health": "bad", "roles": "2 collectors"}
+
+
+def test_roles_and_members_say_where_they_are_only_if_that_is_more_than_one_host():
+    rows = (views.collector(0, host="10.0.0.7"), views.evaluator(host="127.0.0.1"))
+    apart = seen(views.training(*rows))
+    assert [node["place"] for node in describe_nodes(apart)] == [
+        "on 10.0.0.7", "on alpha", "on beta", "on beta",
+    ]  # fmt: skip
+    assert [member["host"] for member in describe_members(apart)] == ["10.0.0.7", "beta"]
+    here = {"learner": "tcp://127.0.0.1:1", "memory": "tcp://127.0.0.1:2"}
+    rows = (views.collector(0, host="127.0.0.1"), views.evaluator(host="127.0.0.1"))
+    together = seen(views.training(*rows), endpoints=here)
+    assert {node["place"] for node in describe_nodes(together)} == {""}
+    assert {member["host"] for member in describe_members(together)} == {""}
+    over = replace(apart, contact=Contact("over", "It has ended."))
+    assert {node["place"] for node in describe_nodes(over)} == {""}
+
+
+@pytest.mark.parametrize(
+    ("kind", "health"), [("waiting", "waits"), ("away", "unknown"), ("live", "unknown")]
+)
+def test_of_whom_nothing_was_heard_nothing_is_claimed(kind, health):
+    nodes = describe_nodes(seen(RunView(), contact=Contact(kind, "x"), endpoints={}))
+    assert [node["lines"] for node in nodes] == [
+        ["none known"], ["nothing heard yet"], ["nothing heard yet"], ["none known"]
+    ]  # fmt: skip
+    assert {node["health"] for node in nodes} == {health}

@@ -94,8 +94,44 @@ def test_without_a_limiter_there_is_no_ratio_to_keep():
 def test_evaluations_newest_first_and_the_best_is_never_missing():
     rows = page()["evaluations"]
     assert [(row["mean"], row["best"]) for row in rows] == [("3", False), ("4", True)]
-    far = Series(newest=(row(30, 2.0),), best=row(10, 4.0), count=9)
-    assert [row["best"] for row in page(series=far)["evaluations"]] == [False, True]
+    far = Series(newest=(row(30, 2.0), row(40, 2.0)), best=row(10, 4.0), count=9)
+    told = page(series=far)["evaluations"]
+    assert [(row["steps"], row["best"]) for row in told] == [
+        ("10", True), ("40", False), ("30", False)
+    ]  # fmt: skip
+    rows = [row(steps, 9.0 if steps == 1 else 2.0) for steps in range(20)]
+    low = Series(newest=tuple(rows), best=rows[1], count=20)
+    told = page(series=low)["evaluations"]
+    assert [row["steps"] for row in told] == ["1", *map(str, range(19, 1, -1)), "0"]
+
+
+def test_why_there_are_no_evaluations_is_said():
+    def why(view=None, **changes):
+        told = page(view, series=Series(), **changes)
+        assert told["evaluations"] == []
+        return told["unevaluated"]
+
+    assert page()["unevaluated"] == ""
+    assert why() == "None yet."
+    assert why(views.training(views.collector(0))) == "None yet: no evaluator has joined."
+    assert "Give the run's directory" in why(has_folder=False)
+    assert why(contact=Contact("over", "x")) == "The run was not evaluated."
+
+
+def test_the_address_of_a_memory_promises_nothing_that_only_a_learner_tells():
+    view = views.training(learner=None)
+    told = page(view, series=Series(), has_folder=False)
+    assert told["run"]["doing"] == "live"
+    assert "Give the learner's address" in told["unevaluated"]
+    assert told["undrawn"] == told["unevaluated"]
+    assert page(view, series=Series())["run"]["doing"] == "starting"
+    assert page(series=Series())["undrawn"].startswith("None yet")
+    assert "no metrics" in page(contact=Contact("over", "x"))["undrawn"]
+
+
+def test_what_the_best_network_has_reached_again_is_told():
+    over = page(contact=Contact("over", "x"), summary={"best_rescored_return": 3.5})
+    assert named(over["tiles"], "evaluation")["note"] == "best 4, scored again 3.5, goal 475"
 
 
 def test_a_film_tells_how_old_it_is_and_its_picture_is_not_in_the_state():

@@ -95,9 +95,9 @@ def test_what_is_known_is_told_as_json(ask):
     assert state["run"]["name"] == "first"
     assert state["run"]["environment"] == "<b>Acrobot</b>-v1"
     assert json.loads(ask("/curves").text)["metrics"]["loss"] == [0.5]
-    rows = {row["key"]: row for row in json.loads(ask("/config").text)}
+    rows = {row["key"]: row for row in json.loads(ask("/config").text)["rows"]}
     assert rows["environment.id"]["differs"]
-    (other,) = json.loads(ask("/runs").text)
+    (other,) = json.loads(ask("/runs").text)["rows"]
     assert other["name"] == "other"
     assert json.loads(ask(f"/runs/{other['key']}").text)["metrics"]["loss"] == [0.5]
 

@@ -106,6 +106,11 @@ def test_a_page_is_told_of_a_run_while_it_trains(tmp_path):
             words = f"Live: the {server} answers."
             observer = RunObserver(address, None, keys=keys)
             wait_until(lambda o=observer, w=words: o.look().contact.text == w, words)
+            if server == "learner":
+                found = observer.found_config
+                wait_until(lambda o=observer, f=found: o.look() and f.config, "its configuration")
+                assert found.config is not None
+                assert found.config.replay.samples_per_insert == 0  # as --set has it
             assert RunObserver(address, None).look().contact.kind == "away"  # without keys
     finally:
         process.send_signal(signal.SIGINT)

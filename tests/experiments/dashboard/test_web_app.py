@@ -1,6 +1,7 @@
 """The addresses of a dashboard, without a socket; over one: test_server.py."""
 
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ pytest.importorskip("starlette", reason='needs "zdqn[dashboard]"')
 
 from zdqn.experiments.dashboard import live as live_module
 from zdqn.experiments.dashboard import web_app
+from zdqn.experiments.dashboard.found_config import FoundConfig
 from zdqn.experiments.dashboard.live import LiveRun
 from zdqn.experiments.dashboard.seen import Contact, Film, Seen
 from zdqn.experiments.dashboard.web_app import PAGE_FILES, build_app
@@ -22,7 +24,7 @@ FILM = Film(
 
 class Observer:
     directory = None
-    config = None
+    found_config = FoundConfig(None)
 
     def look(self, *, is_watched: bool) -> Seen:
         return Seen(view=RunView(), contact=Contact("waiting", "not yet"), film=FILM)
@@ -80,8 +82,11 @@ def test_before_the_first_look_there_is_no_film():
     assert ask("/film/3", looks=0)[0][0] == 404
 
 
-def test_of_an_address_there_are_neither_other_runs_nor_a_configuration():
-    assert ask("/runs", "/config") == [(200, b"[]"), (200, b"[]")]
+def test_of_an_address_there_are_no_other_runs_and_why_is_said():
+    (_, runs), (_, config) = ask("/runs", "/config")
+    assert json.loads(runs)["rows"] == json.loads(config)["rows"] == []
+    assert "Give the run's directory" in json.loads(runs)["why"]
+    assert "Nobody has answered" in json.loads(config)["why"]
     assert ask("/runs/0123")[0][0] == 404
 
 

@@ -24,6 +24,7 @@ from zdqn.wire.model_messages import (
     ActionRequest,
     Actions,
     Claim,
+    ConfigurationRequest,
     EvaluationResult,
     NothingToEvaluate,
     Snapshot,
@@ -390,6 +391,23 @@ def test_a_status_is_the_report_with_clients_and_actions_served(setting):
     assert (status.run.phase, status.verdict, status.actions_served) == ("training", "balanced", 3)
     (client,) = status.clients
     assert (client["name"], client["environment_steps"]) == ("collector-1", 9)
+
+
+def test_the_whole_configuration_is_told_to_who_has_not_said_hello(setting):
+    answer = setting.ask(ConfigurationRequest())
+    assert from_dict(answer.values) == CONFIG
+
+
+def test_a_status_counts_publications_and_tells_their_size(setting):
+    def told():
+        status = LearnerStatus.read(setting.ask(StatusRequest()).values)
+        return status.publications, status.publication_bytes
+
+    assert told() == (0, 0)
+    weights = published(11)
+    setting.answers.publish(weights)
+    setting.answers.publish(weights)
+    assert told() == (2, len(weights.message))
 
 
 def test_a_status_goes_on_between_two_reports_of_the_learner(setting):

@@ -26,7 +26,7 @@ MAY = {
         "learner": "",
         "collector": "Hello Ping Goodbye WeightsRequest ActionRequest",
         "evaluator": "Hello Ping Goodbye WeightsRequest Claim EvaluationResult",
-        "operator": "StatusRequest Stop Echo",
+        "operator": "StatusRequest Stop Echo ConfigurationRequest",
         "memory": "",
     },
 }

@@ -24,6 +24,7 @@ LEAST_PAUSE_S = 15.0
 
 _MODULE = "zdqn.experiments.dashboard.film_child"
 _BEGINS = "An episode is shown once the run has kept weights: a best network, or a checkpoint."
+_KEPT_NONE = "The run has kept no weights to play with: neither a best network nor a checkpoint."
 _FAILED = "The process that plays an episode broke. `zdqn play` on the run tells more."
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -79,18 +80,20 @@ class FilmMaker(Closing):
         self._played: tuple[str, int] | None = None
         self._count = 0
 
-    def advance(self, *, best_only: bool = False) -> None:
+    def advance(self, *, is_over: bool = False) -> None:
         """Take what has been played, or begin to play; it never waits.
 
         Args:
-            best_only: whether the best network is preferred to newer weights.
+            is_over: whether the run has ended: its best network is preferred to newer weights.
         """
         if self._process is not None:
             if self._process.poll() is not None:
                 self._take()
         elif self._clock() >= self._next_s:
-            newest = newest_weights(self._files, best_only=best_only)
+            newest = newest_weights(self._files, best_only=is_over)
             if newest is None:
+                if self._played is None:
+                    self.why = _KEPT_NONE if is_over else _BEGINS
                 return
             path, changed = newest
             if (path.name, changed) != self._played:

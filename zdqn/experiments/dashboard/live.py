@@ -12,7 +12,7 @@ import msgspec
 from zdqn.experiments.dashboard.observer import RunObserver
 from zdqn.experiments.dashboard.page_state import describe_page
 from zdqn.experiments.dashboard.seen import Film, Seen
-from zdqn.records.run_series import Columns, Series
+from zdqn.records.run_series import PROGRESS, Columns, EvaluationRow, Series
 
 logger = logging.getLogger("zdqn")
 
@@ -139,8 +139,14 @@ def encode_curves(series: Series) -> bytes:
         "version": series.version,
         "metrics": _rounded(series.metrics),
         "evaluations": _rounded(series.evaluations),
+        "best": _place_of(series.best) if series.best is not None else None,
     }
     return msgspec.json.encode(curves)
+
+
+def _place_of(best: EvaluationRow) -> dict[str, float]:
+    """Give where the best evaluation is in the picture, over whatever that is drawn."""
+    return {name: getattr(best, name) for name in (*PROGRESS, "mean")}
 
 
 def _rounded(columns: Columns) -> dict[str, list[float | int | None]]:

@@ -11,9 +11,9 @@ from typing import Any
 
 import msgspec
 
-from zdqn.config import Config, load_config
 from zdqn.errors import FileError, NotAllowedError, ZdqnError
 from zdqn.experiments.dashboard.filming import FilmMaker
+from zdqn.experiments.dashboard.found_config import FoundConfig
 from zdqn.experiments.dashboard.seen import Contact, Film, Seen
 from zdqn.launch.rates import Rates
 from zdqn.launch.run_inquiry import Asked, ask_servers, server_addresses
@@ -21,7 +21,7 @@ from zdqn.launch.run_view import RunPlan, RunView
 from zdqn.launch.run_watch import RunWatch
 from zdqn.launch.summary import describe_end
 from zdqn.launch.wording import duration, number
-from zdqn.records.run_files import RunFiles, has_ended, is_plain, read_summary
+from zdqn.records.run_files import RunFiles, has_ended, read_summary
 from zdqn.records.run_history import History
 from zdqn.records.run_lock import describe_holder
 from zdqn.records.run_series import Series, SeriesReader, SeriesTables
@@ -30,6 +30,7 @@ from zdqn.wire.keys.role_keys import RoleKeys
 from zdqn.wire.status import (
     LearnerStatus,
     LimitsStatus,
+    MemoryStatistics,
     MemoryStatus,
     ProgressStatus,
     RunStatus,
@@ -52,6 +53,10 @@ class RunObserver:
         keys: an operator's, where servers have keys.
         films: plays episodes with what the run has learned; None if nobody does.
         clock: seconds that never go back.
+
+    Attributes:
+        directory: of the run; None if only an address is known.
+        found_config: the run's configuration, once it is known.
     """
 
     def __init__(
@@ -75,13 +80,7 @@ class RunObserver:
         self._told_s = -1.0
         self._heard_s: float | None = None
         self._endpoints: dict[str, str] = {}
-        self._config: Config | None = None
-        self._config_key: tuple[int, int] | None = None
-
-    @property
-    def config(self) -> Config | None:
-        """The run's configuration; None if it is not known."""
-        return self._config
+        self.found_config = FoundConfig(directory, keys)
 
     def look(self, *, is_watched: bool = True) -> Seen:
         """Look at the run now.
@@ -89,9 +88,9 @@ class RunObserver:
         Args:
             is_watched: whether anybody looks at the page; no film is made for nobody.
         """
-        self._read_config()
         asked = self._ask()
         self._take(asked)
+        self.found_config.look(asked.answers)
         series = self._read_series()
         view = self._view(series)
         contact = self._contact(asked, view)
@@ -101,11 +100,12 @@ class RunObserver:
             view = self._with_what_files_tell(view, series)
         summary = _summary_of(self.directory) if contact.kind == "over" else {}
         film, why = self._film(contact, is_watched)
-        config = self._config
+        config = self.found_config.config
         return Seen(
             view=view,
             contact=contact,
             name=self._name(),
+            has_folder=self.directory is not None,
             series=series,
             rates=self._rates.per_s() if contact.kind == "live" else {},
             summary=summary,
@@ -146,9 +146,15 @@ class RunObserver:
                 del asked.answers[role]
         if asked.answers:
             self._heard_s = now_s
+        if "memory" not in asked.answers and "learner" in asked.answers:
+            learner = self._watch.view().learner
+            if learner is not None and learner.memory.address:
+                self._look_at(learner.memory, now_s)
 
     def _take_learner(self, status: LearnerStatus) -> None:
         self._watch.take_learner(status)
+        if status.publications:  # an older learner does not count them
+            self._rates.look("publications", status.run.wall_s, status.publications)
         progress = status.progress
         if self._reader is None and progress.wall_s != self._told_s:  # no file tells of it
             self._told_s = progress.wall_s
@@ -156,37 +162,24 @@ class RunObserver:
 
     def _take_memory(self, status: MemoryStatus, now_s: float) -> None:
         self._watch.take_memory(status)
-        for name, value in _counts_of(status).items():
+        self._look_at(status, now_s)
+
+    def _look_at(self, memory: MemoryStatistics, now_s: float) -> None:
+        """Take the counts of a memory, as itself or its learner tells them."""
+        for name, value in _counts_of(memory).items():
             self._rates.look(name, now_s, value)
 
     # --- files ----------------------------------------------------------------------------------
-
-    def _read_config(self) -> None:
-        """Read the configuration, where the run has written one since the last look."""
-        if self.directory is None:
-            return
-        path = RunFiles(self.directory).config
-        try:
-            stat = path.stat()
-            if not is_plain(path):
-                return
-        except OSError:
-            return
-        key = stat.st_mtime_ns, stat.st_size
-        if key != self._config_key:
-            self._config_key = key
-            with suppress(ZdqnError):  # of another version of zdqn, say
-                self._config = load_config(path)
 
     def _read_series(self) -> Series:
         return self._reader.read() if self._reader is not None else self._told.series()
 
     def _view(self, series: Series) -> RunView:
         """Give what servers tell, with the history of the files."""
-        view = self._watch.view()
+        view, config = self._watch.view(), self.found_config.config
         return replace(
             view,
-            plan=RunPlan.named(self._config) if self._config is not None else RunPlan(),
+            plan=RunPlan.named(config) if config is not None else RunPlan(),
             directory=str(self.directory or view.directory),
             history=_history(series),
         )
@@ -196,7 +189,8 @@ class RunObserver:
         told_s = view.learner.progress.wall_s if view.learner is not None else -1.0
         if series.last is None or series.last.wall_s <= told_s:
             return view
-        limits = describe_limits(self._config) if self._config is not None else None
+        config = self.found_config.config
+        limits = describe_limits(config) if config is not None else None
         return replace(view, learner=_from_files(series, limits))
 
     def _contact(self, asked: Asked, view: RunView) -> Contact:
@@ -264,7 +258,7 @@ class RunObserver:
         if self._films is None:
             return None, "Nobody plays: the dashboard was started with --no-film."
         if is_watched:
-            self._films.advance(best_only=contact.kind == "over")
+            self._films.advance(is_over=contact.kind == "over")
         return self._films.film, self._films.why
 
     def close(self) -> None:
@@ -273,7 +267,7 @@ class RunObserver:
             self._films.close()
 
 
-def _counts_of(memory: MemoryStatus) -> Mapping[str, float]:
+def _counts_of(memory: MemoryStatistics) -> Mapping[str, float]:
     return {
         "inserts": memory.transitions,
         "samples": memory.samples,

@@ -5,14 +5,15 @@ Words are made here, as in `zdqn.experiments.dashboard.page_state`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import Counter
 from typing import Any
 
+from zdqn.experiments.dashboard.page_places import Places, describe_places, find_places
 from zdqn.experiments.dashboard.seen import Seen
 from zdqn.launch.lines import printable
 from zdqn.launch.role_lines import RoleLine, is_stalled, role_lines, standstill
 from zdqn.launch.run_view import SILENT_AFTER_S, Member, RunView
-from zdqn.launch.wording import counted, duration, number, rate, score, share
+from zdqn.launch.wording import byte_size, counted, duration, number, rate, score, share
 
 _ROLES = ("collector", "memory", "learner", "evaluator")
 
@@ -23,7 +24,10 @@ _ROLES = ("collector", "memory", "learner", "evaluator")
 def describe_nodes(seen: Seen) -> list[dict[str, Any]]:
     """Give a node for each role, in the order in which data goes through them."""
     lines = {_role_of(line): line for line in role_lines(seen.view)}
-    return [_node(seen, role, lines.get(role)) for role in _ROLES]
+    places = {} if seen.is_over else describe_places(find_places(seen), seen)
+    return [
+        {**_node(seen, role, lines.get(role)), "place": places.get(role, "")} for role in _ROLES
+    ]
 
 
 _ONE_PROCESS = {"acting": "collector", "replay": "memory", "learning": "learner"}
@@ -37,13 +41,21 @@ def _role_of(line: RoleLine) -> str:
 def _node(seen: Seen, role: str, line: RoleLine | None) -> dict[str, Any]:
     if seen.is_over:
         return {"role": role, "title": role, "health": "ended", "lines": _done(seen, role)}
-    if line is None:
-        alone = seen.view.plan.one_process
-        text = "in the same process" if alone else "none known"
-        return {"role": role, "title": role, "health": "waits", "lines": [text]}
+    unheard = _unheard(seen, role, line)
+    if line is None or unheard:
+        health = "waits" if seen.contact.kind in ("files", "waiting") else "unknown"
+        return {"role": role, "title": role, "health": health, "lines": [unheard]}
     health = line.health if seen.is_told else "unknown"
     texts = [printable(part.text) for part in line.parts if part.text]
     return {"role": role, "title": line.name, "health": health, "lines": texts}
+
+
+def _unheard(seen: Seen, role: str, line: RoleLine | None) -> str:
+    """Say why nothing is known of a role; "" if something is."""
+    if line is None:
+        return "in the same process" if seen.view.plan.one_process else "none known"
+    told = {"learner": seen.view.learner, "memory": seen.view.memory}
+    return "" if told.get(role, line) is not None else "nothing heard yet"
 
 
 def _done(seen: Seen, role: str) -> list[str]:
@@ -73,13 +85,14 @@ def describe_links(seen: Seen) -> list[dict[str, Any]]:
     rates = seen.rates if seen.is_told else {}
     progress = seen.progress
     stale, unscored = progress.staleness_mean, progress.unevaluated
+    published, learner = rates.get("publications"), seen.view.learner
+    each = byte_size(learner.publication_bytes) if learner is not None else ""
+    texts = (rate(published, f"{{}}/s of {each}"), number(stale, "{:.1f} versions old when used"))
+    weights = ", ".join(text for text in texts if text) if seen.is_told else ""
     return [
         _link("transitions", "collector", "memory", rates.get("inserts")),
         _link("samples", "memory", "learner", rates.get("samples")),
-        {
-            **_link("weights", "learner", "collector", None),
-            "text": number(stale, "{:.1f} versions old when used") if seen.is_told else "",
-        },
+        {**_link("weights", "learner", "collector", published), "text": weights},
         {
             **_link("snapshots", "learner", "evaluator", None),
             "text": f"{unscored:,} to score" if unscored and seen.is_told else "",
@@ -108,10 +121,11 @@ def _all_members(view: RunView) -> list[Member]:
 
 def describe_members(seen: Seen) -> list[dict[str, Any]]:
     """Give each collector and each evaluator, with how it does."""
-    return [_member(seen, member) for member in _all_members(seen.view)]
+    places = find_places(seen)
+    return [_member(seen, member, places) for member in _all_members(seen.view)]
 
 
-def _member(seen: Seen, member: Member) -> dict[str, Any]:
+def _member(seen: Seen, member: Member, places: Places) -> dict[str, Any]:
     view = seen.view
     health, state = _health(view, member) if seen.is_told else ("unknown", "")
     told = member.collector
@@ -120,6 +134,7 @@ def _member(seen: Seen, member: Member) -> dict[str, Any]:
     return {
         "role": member.role,
         "name": printable(member.name),
+        "host": "" if places.is_one else printable(places.of(member)),
         "health": health,
         "state": state,
         "rate": rate(view.rates.get(f"steps of {member.name}"), "{}") if is_collector else "",
@@ -146,18 +161,17 @@ _RANK = ("unknown", "waits", "good", "odd", "bad")
 
 
 def describe_hosts(seen: Seen) -> list[dict[str, Any]]:
-    """Give each host that is known by name, with who is there and how the worst of them does."""
+    """Give each host that is known, with who is there and how the worst of them does."""
     view, told = seen.view, seen.is_told
     if seen.is_over:
         return []
     there: dict[str, list[tuple[str, str]]] = {}
     healths = {_role_of(line): line.health for line in role_lines(view)}
-    for role, address in seen.endpoints.items():
-        host = address.partition("://")[2].rpartition(":")[0] or "this machine"
+    places = find_places(seen)
+    for role, host in places.servers.items():
         there.setdefault(host, []).append((role, healths.get(role, "unknown")))
     for member in _all_members(view):
-        _, at, host = member.name.rpartition("@")
-        if at:
+        if host := places.of(member):
             there.setdefault(host, []).append((member.role, _health(view, member)[0]))
     return [
         {
@@ -165,15 +179,8 @@ def describe_hosts(seen: Seen) -> list[dict[str, Any]]:
             "health": max((h for _, h in rows), key=_RANK.index) if told else "unknown",
             "roles": ", ".join(
                 role if count == 1 else counted(count, role)
-                for role, count in _tally(role for role, _ in rows).items()
+                for role, count in Counter(role for role, _ in rows).items()
             ),
         }
         for host, rows in there.items()
     ]
-
-
-def _tally(words: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for word in words:
-        counts[word] = counts.get(word, 0) + 1
-    return counts

@@ -24,6 +24,9 @@ from zdqn.launch.wording import counted, duration, number, rate, score, share, t
 from zdqn.wire.status import MemoryStatus
 
 _NONE = "\N{EN DASH}"
+_ROWS_IN_SIGHT = 12
+"""Of evaluations, without scrolling."""
+_OF_A_MEMORY = "A memory does not tell them. Give the learner's address, or the run's directory."
 
 
 def describe_page(seen: Seen) -> dict[str, Any]:
@@ -49,6 +52,8 @@ def describe_page(seen: Seen) -> dict[str, Any]:
         "hosts": describe_hosts(seen),
         "members": describe_members(seen),
         "evaluations": _evaluations(seen),
+        "unevaluated": _why_no_evaluations(seen),
+        "undrawn": _why_no_curves(seen),
         "film": _film(seen),
         "series": seen.series.version,
     }
@@ -60,6 +65,8 @@ def describe_page(seen: Seen) -> dict[str, Any]:
 def _run(seen: Seen) -> dict[str, Any]:
     view, kind = seen.view, seen.contact.kind
     words = {"over": "has ended", "away": "away", "waiting": "not begun"}
+    if _tells_no_learner(seen):
+        words["live"] = "live"
     return {
         "name": printable(seen.name),
         "directory": printable(view.directory),
@@ -85,17 +92,17 @@ def _tiles(seen: Seen) -> list[dict[str, str]]:
     best = seen.series.best.mean if seen.series.best else progress.best_evaluation_return
     newest = seen.series.newest
     last = newest[-1].mean if newest else progress.last_evaluation_return
+    again = seen.summary.get("best_rescored_return")
     goal = view.limits.evaluation_return
+    marks = _joined(
+        (score(best, "best {}"), score(again, "scored again {}"), score(goal, "goal {}"))
+    )
     stale = progress.staleness_mean
     steps = seen.summary.get("environment_steps") or view.environment_steps
     updates = seen.summary.get("updates") or progress.updates
     rows = [
         ("return", score(progress.episode_return_mean), "of episodes while exploring"),
-        (
-            "evaluation",
-            score(last),
-            _joined((score(best, "best {}"), score(goal, "goal {}"))) or "of frozen snapshots",
-        ),
+        ("evaluation", score(last), marks or "of frozen snapshots"),
         ("environment steps", number(steps or None),
          rate(rates.get("environment_steps"))),
         ("updates", number(updates or None), rate(rates.get("updates"))),
@@ -194,11 +201,11 @@ def _counts(view: RunView) -> list[tuple[str, float | None, str]]:
 
 
 def _evaluations(seen: Seen) -> list[dict[str, Any]]:
-    """Give the newest evaluations, the newest first, and the best below if it is none of them."""
+    """Give the newest evaluations, the newest first, and the best above if it would not be seen."""
     series = seen.series
     rows = list(reversed(series.newest))
-    if series.best is not None and series.best not in rows:
-        rows.append(series.best)
+    if series.best is not None and series.best not in rows[:_ROWS_IN_SIGHT]:
+        rows = [series.best, *(row for row in rows if row != series.best)]
     return [
         {
             "steps": number(row.environment_steps),
@@ -211,6 +218,38 @@ def _evaluations(seen: Seen) -> list[dict[str, Any]]:
         }
         for row in rows
     ]
+
+
+def _tells_no_learner(seen: Seen) -> bool:
+    """Whether a memory's address is all that is known."""
+    return not seen.has_folder and seen.view.learner is None and seen.view.memory is not None
+
+
+def _why_no_curves(seen: Seen) -> str:
+    """Say why nothing is drawn, where there is nothing to draw."""
+    if seen.is_over:
+        return "The run has left no metrics."
+    if _tells_no_learner(seen):
+        return _OF_A_MEMORY
+    return "None yet: they begin with the first row of metrics."
+
+
+def _why_no_evaluations(seen: Seen) -> str:
+    """Say why there is no table of evaluations; "" if there is."""
+    if seen.series.count:
+        return ""
+    if seen.is_over:
+        return "The run was not evaluated."
+    if _tells_no_learner(seen):
+        return _OF_A_MEMORY
+    if not seen.has_folder:
+        return (
+            "An address tells only the newest and the best evaluation, which are above. Give the "
+            "run's directory to see all of them."
+        )
+    if seen.contact.kind == "live" and not seen.view.of_role("evaluator"):
+        return "None yet: no evaluator has joined."
+    return "None yet."
 
 
 def _film(seen: Seen) -> dict[str, Any]:

@@ -61,10 +61,11 @@ class Seen:
         view: of the run, as a terminal shows it.
         contact: where it comes from.
         name: of the run: its folder, or its address.
+        has_folder: whether its files can be read; else only servers tell of it.
         series: how it went so far.
         rates: of what `view.rates` does not tell, a second: "inserts" and "samples" (of
-            transitions), "holding", "inserting" and "sampling" (seconds of the memory); what is not
-            known is missing.
+            transitions), "publications" (of weights), "holding", "inserting" and "sampling"
+            (seconds of the memory); what is not known is missing.
         summary: how the run ended; empty as long as it goes on, or where that is not known.
         samples_per_insert: the ratio that the memory keeps; None if there is none, or it is not
             known.
@@ -78,6 +79,7 @@ class Seen:
     view: RunView
     contact: Contact
     name: str = ""
+    has_folder: bool = True
     series: Series = field(default_factory=Series)
     rates: Mapping[str, float] = field(default_factory=dict)
     summary: Mapping[str, Any] = field(default_factory=dict)

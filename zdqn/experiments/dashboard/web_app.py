@@ -18,6 +18,7 @@ from zdqn.experiments.dashboard.earlier_runs import EarlierRuns
 from zdqn.experiments.dashboard.live import LiveRun, encode_curves
 from zdqn.experiments.dashboard.observer import RunObserver
 from zdqn.experiments.dashboard.page_config import describe_config
+from zdqn.launch.lines import printable
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -37,6 +38,8 @@ PAGE_FILES = {
 """Address to a file of the page, which is read once, and its type."""
 
 _JSON = "application/json"
+_NO_FOLDER = "An address tells of no folder. Give the run's directory to see the runs beside it."
+_NONE_BESIDE = "There is no other run beside this one."
 
 
 def build_app(live: LiveRun, observer: RunObserver, *, token: str | None, cookie: str) -> Admission:
@@ -101,12 +104,14 @@ class _Answers:
         return StreamingResponse(self._live.events(), media_type="text/event-stream")
 
     async def config(self, _request: Request) -> Response:
-        return _json(describe_config(self._observer.config))
+        found = self._observer.found_config
+        return _json({"rows": describe_config(found.config), "why": printable(found.why)})
 
     async def runs(self, _request: Request) -> Response:
         if self._earlier is None:
-            return _json([])
-        return _json(await asyncio.to_thread(self._earlier.describe))
+            return _json({"rows": [], "why": _NO_FOLDER})
+        rows = await asyncio.to_thread(self._earlier.describe)
+        return _json({"rows": rows, "why": "" if rows else _NONE_BESIDE})
 
     async def curves_of_run(self, request: Request) -> Response:
         key = str(request.path_params["key"])

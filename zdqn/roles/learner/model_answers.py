@@ -24,7 +24,14 @@ from zdqn.wire import codec
 from zdqn.wire.desk import Desk, RefusedError
 from zdqn.wire.desk_host import Particulars
 from zdqn.wire.field_types import Statistics
-from zdqn.wire.model_messages import ActionRequest, Claim, EvaluationResult, WeightsRequest
+from zdqn.wire.model_messages import (
+    ActionRequest,
+    Claim,
+    Configuration,
+    ConfigurationRequest,
+    EvaluationResult,
+    WeightsRequest,
+)
 from zdqn.wire.peers import Peer
 from zdqn.wire.protocol import WANTS_CONFIGURATION, Acknowledged, Hello, Refusal
 from zdqn.wire.request_sockets import Request, Server
@@ -104,6 +111,7 @@ class ModelAnswers:
         self._weights_endpoint = weights_endpoint
         self._on_stop = on_stop
         self._published: Published | None = None
+        self._publications = 0
         self._report = LearnerStatus()
         self._collectors_done = False
         self._over_since_s: float | None = None
@@ -127,6 +135,7 @@ class ModelAnswers:
                 WeightsRequest: self._send_weights,
                 Claim: self._take_claim,
                 EvaluationResult: self._take_result,
+                ConfigurationRequest: lambda *_: Configuration(values=to_dict(config)),
             },
         )
 
@@ -157,6 +166,7 @@ class ModelAnswers:
     def publish(self, published: Published) -> None:
         """Take over the newest weights, for late joiners and remote policies."""
         self._published = published
+        self._publications += 1
         self.evaluations.describe(published.network)
 
     def report(self, status: LearnerStatus) -> None:
@@ -271,6 +281,8 @@ class ModelAnswers:
                 report.progress, unevaluated=self.evaluations.unevaluated
             ),
             actions_served=self.actions.served,
+            publications=self._publications,
+            publication_bytes=len(self._published.message) if self._published is not None else 0,
             clients=self.desk.describe_clients(),
         )
         return status.to_wire()

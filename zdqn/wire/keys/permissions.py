@@ -7,7 +7,13 @@ from typing import Literal, TypeAlias
 from zdqn.errors import NotAllowedError
 from zdqn.wire.keys.allow_list import Caller, KeyRole
 from zdqn.wire.memory_messages import AccountsRequest, ArrivalsRequest, SampleRequest
-from zdqn.wire.model_messages import ActionRequest, Claim, EvaluationResult, WeightsRequest
+from zdqn.wire.model_messages import (
+    ActionRequest,
+    Claim,
+    ConfigurationRequest,
+    EvaluationResult,
+    WeightsRequest,
+)
 from zdqn.wire.protocol import Echo, Goodbye, Header, Hello, Ping, ServerRole, StatusRequest, Stop
 
 LinkName: TypeAlias = Literal["samples", "transitions", "model", "weights"]
@@ -24,7 +30,7 @@ ALLOWED: dict[ServerRole, dict[KeyRole, tuple[type[Header], ...]]] = {
     "learner": {
         "collector": (*_MEMBER, WeightsRequest, ActionRequest),
         "evaluator": (*_MEMBER, WeightsRequest, Claim, EvaluationResult),
-        "operator": _OPERATOR,
+        "operator": (*_OPERATOR, ConfigurationRequest),
     },
 }
 """Server to role of a key to what it may ask."""

@@ -3,6 +3,7 @@
 import { el, setText, svg } from "./elements.js";
 
 const LEFT = 54, RIGHT = 12, TOP = 8, BOTTOM = 22;
+const MARK = 20; // room above for the words of a mark
 const LOG_RATIO = 50;
 const FAR_GOAL = 5; // times the range that was seen: a line so far off would flatten all others
 const TABLE_ROWS = 60;
@@ -22,7 +23,7 @@ export function formatTime(seconds) {
   return h ? `${h}:${two(m)} h` : m ? `${m}:${two(s)} min` : `${formatNumber(seconds)} s`;
 }
 
-function short(value) {
+export function formatShort(value) {
   const size = Math.abs(value);
   if (size >= 1e9) return `${formatNumber(value / 1e9)}G`;
   if (size >= 1e6) return `${formatNumber(value / 1e6)}M`;
@@ -62,8 +63,8 @@ export class Chart {
     new ResizeObserver(() => this.draw()).observe(this.svg);
   }
 
-  // series: [{label, style, other, points: [[x, y]], band: [[x, low, high]]}], of which the first
-  // that has points is the one that is read.
+  // series: [{label, style, other, points: [[x, y]], band: [[x, low, high]], mark: {x, y, name}}], of
+  // which the first that has points is the one that is read.
   show(series, { goal = null, formatX = formatNumber, nameX = "" } = {}) {
     this.series = series.filter((each) => each.points.length);
     Object.assign(this, { goal, formatX, nameX });
@@ -89,8 +90,9 @@ export class Chart {
 
   scale() {
     const xs = [], ys = [];
-    for (const { points, band } of this.series) {
+    for (const { points, band, mark } of this.series) {
       for (const [x, y] of points) { xs.push(x); ys.push(y); }
+      if (mark) { xs.push(mark.x); ys.push(mark.y); } // points may be means of several
       for (const [, low, high] of band ?? []) ys.push(low, high);
     }
     let [x0, x1] = [least(xs), most(xs)], [y0, y1] = [least(ys), most(ys)];
@@ -103,10 +105,11 @@ export class Chart {
     const room = 0.06 * (y1 - y0) || Math.max(0.1 * Math.abs(y1), 0.5);
     [y0, y1] = [y0 >= 0 && y0 - room < 0 && !this.isLog ? 0 : y0 - room, y1 + room];
     const [width, height] = [Math.max(this.svg.clientWidth, 120), Number(this.svg.getAttribute("height"))];
-    const [w, h] = [width - LEFT - RIGHT, height - TOP - BOTTOM];
-    Object.assign(this, { x0, x1, y0, y1, width, height, w, h });
+    const top = this.series.some(({ mark }) => mark) ? TOP + MARK : TOP;
+    const [w, h] = [width - LEFT - RIGHT, height - top - BOTTOM];
+    Object.assign(this, { x0, x1, y0, y1, width, height, top, w, h });
     this.px = (x) => LEFT + ((x - x0) / (x1 - x0)) * w;
-    this.py = (y) => TOP + h - (((this.isLog ? Math.log10(y) : y) - y0) / (y1 - y0)) * h;
+    this.py = (y) => top + h - (((this.isLog ? Math.log10(y) : y) - y0) / (y1 - y0)) * h;
   }
 
   // --- drawing ----------------------------------------------------------------------------------
@@ -115,8 +118,8 @@ export class Chart {
     if (!this.series.length || this.figure.hidden) return;
     this.scale();
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
-    this.cursorLine = svg("line", { class: "cursor", y1: TOP, y2: TOP + this.h, visibility: "hidden" });
-    this.svg.replaceChildren(...this.axes(), ...this.curves(), this.cursorLine);
+    this.cursorLine = svg("line", { class: "cursor", y1: this.top, y2: this.top + this.h, visibility: "hidden" });
+    this.svg.replaceChildren(...this.axes(), ...this.curves(), ...this.marks(), this.cursorLine);
     this.svg.setAttribute("aria-label", this.summary());
     this.read(this.cursor);
   }
@@ -129,10 +132,10 @@ export class Chart {
     for (const y of values) {
       const at = this.py(y);
       parts.push(svg("line", { class: "grid", x1: LEFT, x2: this.width - RIGHT, y1: at, y2: at }),
-        svg("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, short(y)));
+        svg("text", { x: LEFT - 6, y: at + 4, "text-anchor": "end" }, formatShort(y)));
     }
     for (const x of ticks(this.x0, this.x1, this.w / 75)) {
-      const text = this.formatX === formatTime ? formatTime(x) : short(x);
+      const text = this.formatX === formatTime ? formatTime(x) : formatShort(x);
       const at = this.px(x), edge = at > this.width - 40 ? "end" : "middle";
       parts.push(svg("text", { x: edge === "end" ? this.width - RIGHT : at, y: this.height - 6, "text-anchor": edge }, text));
     }
@@ -159,11 +162,23 @@ export class Chart {
     return parts;
   }
 
+  // A ring with its words above.
+  marks() {
+    return this.series.filter(({ mark }) => mark).flatMap(({ mark, style }) => {
+      const [x, y] = [this.px(mark.x), this.py(mark.y)];
+      const side = x > this.width - 60 ? "end" : x < LEFT + 40 ? "start" : "middle";
+      const at = x + { end: 5, start: -5, middle: 0 }[side];
+      return [svg("circle", { class: `mark s${style}`, r: 5, cx: x, cy: y }),
+        svg("text", { class: "mark", x: at, y: y - 10, "text-anchor": side }, `${mark.name} ${formatNumber(mark.y)}`)];
+    });
+  }
+
   summary() {
-    const { points, label } = this.series[0];
+    const { points, label, mark } = this.series[0];
     const ys = points.map(([, y]) => y);
+    const marked = mark ? `, ${mark.name} ${formatNumber(mark.y)} at ${this.formatX(mark.x)}${this.nameX}` : "";
     return `${this.spec.title}, ${label}: last ${formatNumber(ys.at(-1))}, from ` +
-      `${formatNumber(least(ys))} to ${formatNumber(most(ys))}. Arrow keys read values.`;
+      `${formatNumber(least(ys))} to ${formatNumber(most(ys))}${marked}. Arrow keys read values.`;
   }
 
   // --- reading ----------------------------------------------------------------------------------

@@ -33,12 +33,12 @@ export function fill(parent, value, make) {
   parent.replaceChildren(...make(value));
 }
 
-// Columns: [title, key of a row, whether it is a number].
+// Columns: [title, key of a row, whether it is a number]. A row that is `marked` stands out.
 export function table(columns, rows, label) {
   const kept = columns.filter(([, key]) => rows.some((row) => row[key] !== ""));
   const head = kept.map(([title, , number]) =>
     el("th", { scope: "col", class: number ? "number" : null }, title));
-  const body = rows.map((row) => el("tr", {}, ...kept.map(([, key, number]) =>
+  const body = rows.map((row) => el("tr", { class: row.marked ? "marked" : null }, ...kept.map(([, key, number]) =>
     el("td", { class: number ? "number" : null }, row[key]))));
   return el("table", { "aria-label": label },
     el("thead", {}, el("tr", {}, ...head)), el("tbody", {}, ...body));

@@ -31,6 +31,7 @@ let curves = { metrics: {}, evaluations: {} };
 let others = [];
 let goal = null;
 let heardAt = Date.now();
+let told = null; // the last state
 
 new Configuration();
 new OtherRuns((chosen) => { others = chosen; drawCharts(); });
@@ -55,17 +56,40 @@ function showState(state) {
   picture.show(state.picture);
   byId("limits").hidden = !state.gauges.length;
   byId("places").hidden = !state.hosts.length;
+  byId("pair").hidden = !(state.gauges.length || state.hosts.length);
   byId("members-section").hidden = state.contact.kind === "over";
   fill(byId("gauges"), state.gauges, (gauges) => gauges.map(gauge));
   fill(byId("hosts"), state.hosts, (hosts) => hosts.map((host) =>
     el("li", {}, health(host.health), el("b", {}, host.name), host.roles)));
-  showTable("evaluations", EVALUATIONS, state.evaluations.map((row) => ({ ...row, best: row.best ? "best" : "" })));
-  showTable("members", MEMBERS, state.members);
+  showTable("evaluations", EVALUATIONS, state.evaluations.map((row) =>
+    ({ ...row, best: row.best ? "★ best" : "", marked: row.best })), state.unevaluated);
+  showTable("members", MEMBERS, state.members, "None yet.");
+  setText(byId("no-curves"), state.undrawn);
   film.show(state.film);
   if (state.goal !== goal) {
     goal = state.goal;
     drawCharts();
   }
+}
+
+// What a state says when it may hold no longer: what was counted, but nobody is well, and nothing flows.
+// What has ended has ended.
+function untold(state) {
+  return state.contact.kind === "over" ? state : forgotten(state);
+}
+
+function forgotten({ run, way, picture: { nodes, links }, hosts, members, ...rest }) {
+  const unknown = (row) => ({ ...row, health: "unknown" });
+  return {
+    ...rest, run: { ...run, doing: "not known now" }, way: { ...way, share: null }, hosts: hosts.map(unknown),
+    picture: { nodes: nodes.map(unknown), links: links.map((link) => ({ ...link, per_s: null, text: "" })) },
+    members: members.map((member) => ({ ...unknown(member), state: "" })),
+  };
+}
+
+function showLost(text) {
+  if (told) showState(untold(told));
+  showContact("lost", text);
 }
 
 function showContact(kind, text) {
@@ -89,14 +113,14 @@ function gauge({ name, share, text }) {
 
 const EVALUATIONS = [["after steps", "steps", true], ["mean", "mean", true], ["", "best"], ["deviation", "deviation", true],
   ["lowest", "lowest", true], ["highest", "highest", true], ["episodes", "episodes", true]];
-const MEMBERS = [["name", "name"], ["health", "health"], ["state", "state"], ["steps/s", "rate", true],
+const MEMBERS = [["name", "name"], ["host", "host"], ["health", "health"], ["state", "state"], ["steps/s", "rate", true],
   ["steps or evaluations", "done", true], ["return", "return", true], ["epsilon", "epsilon", true],
   ["held back", "held", true], ["does", "doing"]];
 
-function showTable(id, columns, rows) {
-  fill(byId(id), rows, () => [rows.length
+function showTable(id, columns, rows, none) {
+  fill(byId(id), [rows, none], () => [rows.length
     ? table(columns, rows.map((row) => (row.health ? { ...row, health: health(row.health) } : row)), id)
-    : el("p", { class: "quiet" }, "none yet")]);
+    : el("p", { class: "quiet" }, none)]);
 }
 
 // --- the past ------------------------------------------------------------------------------------
@@ -115,10 +139,14 @@ function drawCharts() {
     });
     chart.show(series, { ...axis, goal: spec.key ? null : goal });
   }
+  const nothing = charts.every(([, chart]) => chart.figure.hidden);
+  byId("no-curves").hidden = !nothing;
+  byId("axis").hidden = nothing;
 }
 
 function returns(over) {
   const evaluation = curve("evaluation", curves.evaluations, over, "mean", 0);
+  if (curves.best) evaluation.mark = { x: curves.best[over], y: curves.best.mean, name: "best" };
   const { minimum = [], maximum = [] } = curves.evaluations;
   evaluation.band = (curves.evaluations[over] ?? [])
     .map((x, i) => [x, minimum[i], maximum[i]])
@@ -149,16 +177,18 @@ function points(columns, over, key) {
 function listen() {
   const source = new EventSource("events");
   const take = (handle) => (event) => { heardAt = Date.now(); handle(JSON.parse(event.data)); };
-  source.addEventListener("state", take(showState));
+  source.addEventListener("state", take((state) => { told = state; showState(state); }));
   source.addEventListener("curves", take((told) => { curves = told; drawCharts(); }));
   source.addEventListener("error", () => {
-    showContact("lost", "The dashboard itself does not answer: it has ended, or the way to it is cut. "
-      + "What is below is the last that it told. Trying again …");
+    const again = told?.run.directory ? ` \`zdqn dashboard ${told.run.directory}\` shows the run by another.` : "";
+    showLost("The dashboard itself does not answer: it has ended, as one beside a run does with it, or the way to "
+      + `it is cut. What is below is the last that it told.${again} Trying again …`);
     if (source.readyState === EventSource.CLOSED) setTimeout(listen, AGAIN_MS);
   });
 }
 
 setInterval(() => {
-  if (Date.now() - heardAt > SILENT_MS) showContact("lost", "The dashboard has not told anything for a while.");
+  const isLost = byId("contact").dataset.kind === "lost"; // and why was said
+  if (Date.now() - heardAt > SILENT_MS && !isLost) showLost("The dashboard has not told anything for a while. What is below is the last that it told.");
 }, AGAIN_MS);
 listen();

@@ -1,5 +1,6 @@
 // The picture of the roles: nodes and labels are a list, lines and dots are drawn behind it.
 
+import { formatShort } from "./charts.js";
 import { byId, el, fill, health, reducedMotion, svg } from "./elements.js";
 
 const FRAME_MS = 100; // drawing may have to share a processor with the training
@@ -58,23 +59,23 @@ export class Picture {
       link("weights"));
   }
 
-  showNode({ role, title, health: state, lines }) {
+  showNode({ role, title, health: state, lines, place }) {
     const item = this.nodes.get(role);
-    const key = JSON.stringify([title, state, lines]);
+    const key = JSON.stringify([title, state, lines, place]);
     if (item.dataset.shown === key) return;
     item.dataset.shown = key;
     item.dataset.health = state;
     item.replaceChildren(el("h3", {}, title), health(state),
-      ...lines.map((line) => el("p", {}, line)));
+      ...lines.map((line) => el("p", {}, line)), ...(place ? [el("p", { class: "note" }, place)] : []));
   }
 
   showLink({ name, per_s: perS, text, count }) {
     const link = this.links.get(name);
     link.perS = perS ?? 0;
     link.unit = unitOf(link.perS);
-    const legend = link.perS > 0 ? ` (● = ${link.unit.toLocaleString("en")})` : "";
-    fill(link.below, [perS === 0 ? "none now" : text, legend], (words) =>
-      words.filter(Boolean).map((word) => el("span", {}, word)));
+    const legend = link.perS > 0 ? ` (● = ${formatShort(link.unit)})` : "";
+    fill(link.below, [perS === 0 ? "none now" : text, legend], ([words, dots]) =>
+      [el("span", {}, words), el("span", { class: "legend-of-dots" }, dots)]);
     if (link.count !== null && count > link.count && !this.still()) link.owed += 1;
     link.count = count;
   }

@@ -13,6 +13,7 @@ async function fetched(address) {
 export class Configuration {
   constructor() {
     this.rows = [];
+    this.why = "";
     this.search = byId("config-search");
     this.differs = byId("config-differs");
     this.search.addEventListener("input", () => this.show());
@@ -23,7 +24,8 @@ export class Configuration {
   async load() {
     if (!byId("configuration").open) return;
     try {
-      this.rows = await fetched("config");
+      const { rows, why } = await fetched("config");
+      Object.assign(this, { rows, why });
       this.show();
     } catch (error) {
       setText(byId("config-count"), `The dashboard does not tell it: ${error.message}`);
@@ -36,7 +38,7 @@ export class Configuration {
       && words.every((word) => `${row.key} ${row.value} ${row.meaning}`.toLowerCase().includes(word)));
     setText(byId("config-count"), this.rows.length
       ? `${found.length} of ${this.rows.length} keys`
-      : "Not known: only a run's directory tells it, once training has begun.");
+      : this.why);
     const body = found.map((row) => el("tr", { class: row.differs ? "differs" : null },
       ...[row.key, row.value, row.default, row.meaning].map((text) => el("td", {}, text))));
     const head = ["key", "value", "default", "meaning"].map((text) => el("th", { scope: "col" }, text));
@@ -66,9 +68,9 @@ export class OtherRuns {
     }
   }
 
-  show(place, runs) {
+  show(place, { rows: runs, why }) {
     if (!runs.length) {
-      place.replaceChildren(el("p", {}, "There is no other run beside this one."));
+      place.replaceChildren(el("p", {}, why));
       return;
     }
     const made = table([["run", "choice"], ...COLUMNS],
