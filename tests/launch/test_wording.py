@@ -8,6 +8,8 @@ from zdqn.launch.wording import (
     alike,
     counted,
     duration,
+    elapsed,
+    lasting,
     number,
     rate,
     score,
@@ -24,6 +26,14 @@ from zdqn.launch.wording import (
 )  # fmt: skip
 def test_duration(seconds, text):
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, ""), (0.99, ""), (1, "1 s"), (61, "1:01 min"), (None, "")]
+)
+def test_what_has_just_begun_has_no_figure(seconds, text):
+    assert elapsed(seconds) == text
+    assert lasting(seconds) == (f" for {text}" if text else "")
 
 
 @pytest.mark.parametrize(
