@@ -40,9 +40,10 @@ _seed_option = click.option(
 )
 @json_option
 def evaluate(checkpoint: Path, episodes: int, seed: int, seeds: int, as_json: bool) -> None:
-    """Score a checkpoint as the run's evaluators do: greedily but for evaluator.epsilon.
+    """Score a checkpoint as the run's evaluators do.
 
-    CHECKPOINT is a file such as best.pt, or a run directory that has one. The interval is of the
+    CHECKPOINT is a file such as best.pt, or a run directory that has one. It acts greedily, but for
+    evaluator.epsilon. The interval is of the
     mean return of this network: episodes are drawn again and again from those that were played
     (bootstrap). Of other networks, trained with other seeds, it says nothing.
     """
@@ -148,7 +149,7 @@ def export(
     observations: int,
     seed: int,
 ) -> None:
-    """Write a network for other programs, if it gives the same actions there.
+    """Write a network for other programs, if it acts alike there.
 
     CHECKPOINT is a file such as best.pt, or a run directory that has one. The environment is made
     and stepped, and the actions of both are compared.

@@ -24,7 +24,7 @@ _PIPED_WIDTH = 80
 @click.argument("other", metavar="RUN_DIR", type=click.Path(path_type=Path))
 @json_option
 def compare(one: Path, other: Path, as_json: bool) -> None:
-    """Say in what two runs were configured differently, and what came of each."""
+    """Say in what two runs differ, and what came of each."""
     from zdqn.launch.canvas import terminal_width
     from zdqn.launch.waiting import shown_progress
 

@@ -119,7 +119,8 @@ def test_everybody_is_told_before_the_memory_ends_and_the_last_checkpoint_knows_
         "summary",
     ]
     told = ("stop_reason", "updates", "samples_per_insert", "snapshots_dropped",
-            "snapshots_unevaluated", "waited_for_samples_s", "actions_served", "learner_epoch", "verdict")  # fmt: skip
+            "snapshots_unevaluated", "waited_for_samples_s", "actions_served",
+            "learner_epoch", "verdict")  # fmt: skip
     assert [result.summary[key] for key in told] == [
         "evaluation_return", 5, 32.0, 1, 2, 1.235, 9, 4, "waited 1.2 s",
     ]  # fmt: skip
