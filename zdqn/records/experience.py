@@ -204,7 +204,7 @@ class ArrayExperience:
             flat = key in ("actions", "rewards", "terminated", "truncated")
             if not array.ndim or len(array) != self.steps or (flat and array.ndim != 1):
                 raise UsageError(
-                    f"{self.name}: {key} has the shape {array.shape}, but there are {self.steps} "
+                    f"{self.name}: {key} has the shape {array.shape}, but there are {self.steps:,} "
                     f"actions, and {key} has one entry for each"
                     f"{'' if flat else ', along its first axis'}."
                 )
