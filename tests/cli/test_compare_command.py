@@ -37,8 +37,13 @@ def test_json(runs):
     result = CliRunner().invoke(application, ["compare", "one", "two", "--json"])
     values = json.loads(result.stdout)
     assert values["runs"] == ["one", "two"]
-    assert values["configuration"] == {"algorithm.double": ["false", "true"]}
-    assert values["results"]["environment steps"] == ["200", "200"]
+    assert values["configuration"] == {"algorithm.double": [False, True]}
+    assert values["results"]["environment_steps"] == [200, 200]
+    assert values["results"]["verdict"] == [None, None]
+    one, two = values["results"]["last_evaluation"]
+    (difference,) = values["results"]["second_less_first"]
+    assert (one["mean"], two["mean"], difference["mean"]) == (10.0, 14.0, 4.0)
+    assert difference["low"] < 4.0 < difference["high"]
 
 
 def test_the_same(runs):

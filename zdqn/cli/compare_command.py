@@ -33,9 +33,7 @@ def compare(one: Path, other: Path, as_json: bool) -> None:
 
         found = compare_runs(one, other)
     if as_json:
-        tables = {"configuration": found.configuration, "results": found.results}
-        rows = {table: {key: values for key, *values in its} for table, its in tables.items()}
-        click.echo(json.dumps({"runs": found.names, **rows}, indent=2))
+        click.echo(json.dumps({"runs": found.names, **found.values}, indent=2, default=str))
         return
     if not found.configuration:
         click.echo("The configurations are the same.")

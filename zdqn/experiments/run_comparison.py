@@ -34,12 +34,14 @@ class Comparison:
         configuration: values in which they differ.
         results: what came of each.
         note: what the intervals say, and what they do not.
+        values: the same as plain values, for programs: what it is about, to what each run has.
     """
 
     names: tuple[str, str]
     configuration: list[tuple[str, str, str]]
     results: list[tuple[str, str, str]]
     note: str
+    values: dict[str, dict[str, list[Any]]]
 
 
 def compare_runs(one: str | Path, other: str | Path) -> Comparison:
@@ -72,6 +74,14 @@ def compare_runs(one: str | Path, other: str | Path) -> Comparison:
         note="In brackets: 95 % for the mean return of this network, from the episodes of its last "
         "evaluation (normal approximation). Another seed gives another network: what a change of "
         "the configuration does takes several of each, as `zdqn study` trains them.",
+        values={
+            "configuration": {key: [ours.get(key), theirs.get(key)] for key in keys},
+            "results": {
+                **{key: [run.summary.get(key) for run in runs] for key in _COMPARED},
+                "last_evaluation": [_plain(score) for score in scores],
+                "second_less_first": [_plain(difference)],
+            },
+        },
     )
 
 
@@ -123,6 +133,13 @@ def _difference(one: Score | None, other: Score | None) -> Score | None:
     if one is None or other is None:
         return None
     return Score(other.mean - one.mean, math.hypot(one.error, other.error))
+
+
+def _plain(score: Score | None) -> dict[str, float | None] | None:
+    if score is None:
+        return None
+    named = {"mean": score.mean, "low": score.interval.low, "high": score.interval.high}
+    return {name: None if math.isnan(value) else value for name, value in named.items()}
 
 
 def _score(score: Score | None) -> str:
