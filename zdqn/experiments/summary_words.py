@@ -40,6 +40,7 @@ SUMMARY_NAMES = {
     "actions_served": "actions served",
     "verdict": "bottleneck",
     "run_directory": "run directory",
+    "metrics_bytes": "metrics, bytes",
 }
 """Key to its name, in the order in which they are shown."""
 

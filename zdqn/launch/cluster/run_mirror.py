@@ -123,7 +123,7 @@ class RunMirror:
         for name, piece in news.items():
             path = self._directory / name
             self._write(path, piece["begin"], piece["piece"])
-            os.utime(path, ns=(piece["changed"], piece["changed"]))  # which is newer says something
+            os.utime(path, ns=(piece["changed"], piece["changed"]))  # it tells when a run ended
             self._known[name] = [piece["begin"] + len(piece["piece"]), piece["changed"]]
         return bool(news)
 
