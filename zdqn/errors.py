@@ -117,6 +117,23 @@ class ConfigError(ZdqnError):
     exit_code = 78
 
 
+def what_went_wrong(error: BaseException) -> str:
+    """Give what an error says, without the file's name: the sentence around it has that already.
+
+    Args:
+        error: of the system, of a parser, or of a package that read a file.
+
+    Returns:
+        Words without a point at their end.
+    """
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    text = str(error).strip().rstrip(".")
+    if isinstance(error, LookupError) or not text:  # whose text alone is a key, or nothing
+        return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return text
+
+
 _MOST_LISTED = 40
 
 

@@ -151,3 +151,37 @@ def test_help_has_every_command_once_in_its_group():
     assert listed == application.list_commands(click.Context(application))
     assert len(set(listed)) == len(listed)
     assert max(map(len, result.output.splitlines())) <= 80
+
+
+def commands_of(group, context, path=()):
+    """Give each command with the groups that it is in, and the column in which its help begins."""
+    names = group.list_commands(context)
+    for name in names:
+        command = group.get_command(context, name)
+        yield (*path, name), command, 2 + max(map(len, names)) + 2
+        if isinstance(command, click.Group):
+            inner = click.Context(command, info_name=name, parent=context)
+            yield from commands_of(command, inner, (*path, name))
+
+
+ROOT = click.Context(application, info_name="zdqn")
+COMMANDS = [
+    pytest.param(command, column, id=" ".join(path))
+    for path, command, column in commands_of(application, ROOT)
+]
+
+
+def test_all_commands_are_looked_at():
+    names = {str(param.id) for param in COMMANDS}
+    assert {"run", "import", "config show", "keys init", "bench all"} <= names
+
+
+@pytest.mark.parametrize(("command", "column"), COMMANDS)
+def test_the_short_help_of_every_command_fits_its_line_at_80_columns(command, column):
+    whole = command.get_short_help_str(limit=1_000)
+    assert len(whole) > 10
+    assert command.get_short_help_str(limit=78 - column) == whole
+
+
+def test_no_help_is_cut_short():
+    assert "..." not in invoke("--help").output.partition("Options:")[2]

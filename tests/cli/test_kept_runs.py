@@ -9,7 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tests.launch.cluster.clusters import agents_of, tiny_plan
+from tests.launch.cluster.clusters import agents_of, kill_all_of, tiny_plan
 from tests.roles.conftest import eventually
 from zdqn.cli.application import application
 from zdqn.cli.kept_runs import exit_with_the_worst, is_kept
@@ -21,8 +21,7 @@ def kept(tmp_path):
     directory = tmp_path / "run"
     launch_detached(tiny_plan(hosts=("a",)), LaunchOptions(directory, local=True, progress=False))
     yield directory
-    for identity in agents_of(directory):
-        os.kill(identity[0], signal.SIGKILL)
+    kill_all_of(directory)
 
 
 def invoke(*words):
@@ -79,8 +78,23 @@ def test_one_whose_role_stays_dead_tells_so_when_it_has_ended(tmp_path):
             assert "evaluator-0@a ended with SIGKILL" in ended.output
             assert "zdqn stop by" in ended.output
     finally:
-        for identity in agents_of(directory):
-            os.kill(identity[0], signal.SIGKILL)
+        kill_all_of(directory)
+
+
+def test_one_whose_host_was_killed_and_came_back_has_nothing_left_to_end(kept, monkeypatch):
+    eventually(lambda: (kept / "metrics.jsonl").exists(), "training")
+    kill_all_of(kept)
+    eventually(lambda: not agents_of(kept), "the end of all")
+    first = invoke("stop", kept)
+    assert "nothing is left to end" in first.output
+    assert "it was killed" in first.output
+    monkeypatch.setattr("zdqn.launch.keepers.visit", None)  # nobody is asked again
+    for command in ("stop", "status"):
+        again = invoke(command, kept)
+        assert again.exit_code == first.exit_code == 69
+        assert "learner: how it ended is not known" in again.output
+        assert "it was killed" in again.output
+    assert "has ended already" in invoke("stop", kept).output
 
 
 @pytest.mark.parametrize(
@@ -88,10 +102,12 @@ def test_one_whose_role_stays_dead_tells_so_when_it_has_ended(tmp_path):
     [
         ({}, 0, ""),
         ({"learner": 0, "memory": 0}, 0, ""),
+        ({"learner": None, "memory": 0}, 69, "learner: how it ended is not known, as its host or "
+         "agent was killed before it\n"),
         ({"learner": 0, "collector-0@a": 70}, 70, "collector-0@a ended with exit code 70\n"),
         ({"a": -9, "b": 78}, 137, "a ended with SIGKILL\nb ended with exit code 78\n"),
     ],
-)
+)  # fmt: skip
 def test_the_exit_code_is_the_worst_of_all_that_have_ended(ends, code, said):
     found = CliRunner().invoke(click.Command("ended", callback=lambda: exit_with_the_worst(ends)))
     assert (found.exit_code, found.output) == (code, said)

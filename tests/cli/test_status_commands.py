@@ -144,11 +144,66 @@ def test_a_run_that_has_ended_cannot_be_stopped_and_that_is_said(monkeypatch, ru
     files.summary.write_text('{"stop_reason": "updates", "updates": 1234}')
     stopped = CliRunner().invoke(application, ["stop", run_directory])
     assert stopped.exit_code == 69
-    assert f"{run_directory} has ended already (updates)" in stopped.stderr
+    assert f"{run_directory} has ended already (stop.updates was reached, on 20" in stopped.stderr
     with RunLock(files.lock):  # it goes on: the summary is of an earlier start
         stopped = CliRunner().invoke(application, ["stop", run_directory])
     assert stopped.exit_code == 69
     assert stopped.stderr == "error: nobody answers\n"
+
+
+def of_another_run(address, *_):
+    """Answer at the addresses of a run, as a server of another one."""
+    if address == "tcp://l:1":
+        return {"role": "learner", "run": {"run_id": "new-1"}}
+    return {"role": "memory", "run_id": "new-1"}
+
+
+@pytest.fixture
+def killed(run_directory):
+    """A run that was killed."""
+    files = RunFiles(Path(run_directory))
+    files.metrics.write_text("{}")
+    files.identity.write_text("old-1\n")
+    return run_directory
+
+
+@pytest.mark.parametrize("command", ["status", "stop", "top --once"])
+def test_another_run_at_its_addresses_is_not_shown_and_not_stopped(monkeypatch, killed, command):
+    asked = []
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", of_another_run)
+    monkeypatch.setattr("zdqn.wire.remote_control.request_stop", lambda *_: asked.append(_))
+    result = CliRunner().invoke(application, [*command.split(), killed])
+    assert (result.exit_code, asked) == (69, [])
+    assert "of the run old-1 was, that of another run answers now: new-1" in result.stderr
+    assert "it was killed" in result.stderr
+    RunFiles(Path(killed)).identity.write_text("new-1\n")
+    if command == "stop":
+        assert CliRunner().invoke(application, [command, killed]).exit_code == 0
+        assert len(asked) == 1
+
+
+@pytest.mark.parametrize("command", ["status", "stop"])
+def test_whoever_refuses_to_answer_may_be_another_run(monkeypatch, killed, command):
+    def refuse_key(*_):
+        raise NotAllowedError("another key")
+
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", refuse_key)
+    monkeypatch.setattr("zdqn.wire.remote_control.request_stop", refuse_key)
+    result = CliRunner().invoke(application, [*command.split(), killed])
+    assert result.exit_code == 77
+    assert f"another key No process uses {killed}: what answers there may be" in result.stderr
+    with RunLock(RunFiles(Path(killed)).lock):
+        result = CliRunner().invoke(application, [*command.split(), killed])
+    assert (result.exit_code, result.stderr) == (77, "error: another key\n")
+
+
+def test_a_run_that_was_killed_is_not_stopped_without_a_word(monkeypatch, killed):
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", refuse)
+    stopped = CliRunner().invoke(application, ["stop", killed])
+    assert stopped.exit_code == 69
+    assert "nobody answers" in stopped.stderr
+    assert "it was killed" in stopped.stderr
+    assert "Nothing is left to end." in stopped.stderr
 
 
 def test_a_run_of_one_process_is_ended_where_it_runs_and_that_is_said(tmp_path):
@@ -202,12 +257,13 @@ MEMORY = {"role": "memory", "size": 12_345, "reading": False}
 def answering(monkeypatch):
     """Servers that answer so often, and then no more."""
 
-    def answer(times=1_000):
+    def answer(times=1_000, at_the_end=lambda: None):
         left = [2 * times]
 
         def fetch(address, *_):
             left[0] -= 1
             if left[0] < 0:
+                at_the_end()
                 refuse()
             return dict(LEARNER if address == "tcp://l:1" else MEMORY)
 
@@ -257,8 +313,8 @@ def without_pauses(monkeypatch):
 
 
 def test_watching_ends_with_the_run_and_says_how(answering, without_pauses, run_directory):
-    answering(times=3)
-    RunFiles(Path(run_directory)).summary.write_text('{"updates": 1234}')
+    summary = RunFiles(Path(run_directory)).summary
+    answering(times=3, at_the_end=lambda: summary.write_text('{"updates": 1234}'))
     shown = CliRunner().invoke(application, ["status", run_directory, "--watch"])
     assert shown.exit_code == 0, shown.output
     assert shown.stdout.count("training  1:01 min") == 3

@@ -136,8 +136,10 @@ def test_progress_travels_with_every_answer(start, spec):
     sender.send(5)
     sender.sequence += 2
     sender.send(5, environment_steps=25, episodes=3)
-    progress = read(ask(broker), spec)[0].progress
+    assert read(ask(broker, batch_size=8), spec)[0].progress.samples == 8
+    progress = read(ask(broker, batch_size=8), spec)[0].progress
     assert progress == broker.progress()
+    assert progress.samples == 16
     assert (progress.environment_steps, progress.episodes) == (25, 3)
     assert (progress.transitions, progress.blocks, progress.blocks_lost) == (10, 2, 2)
     statistics = broker.statistics()

@@ -73,9 +73,9 @@ def test_more_rows_than_a_record_can_name_are_not_made():
 
 def test_it_is_said_in_a_line():
     small = plan(spec=VECTOR, usual_frames_per_transition=2.0)
-    assert small.describe() == "replay of 1000 transitions, 0.1 MB"
+    assert small.describe() == "replay of 1,000 transitions, 0.1 MB"
     assert plan().describe() == (
-        "replay of 1000 transitions, 8.8 MB, up to 58.4 MB with short episodes or part-full blocks"
+        "replay of 1,000 transitions, 8.8 MB, up to 58.4 MB with short episodes or part-full blocks"
     )
     assert plan(plan().usual_bytes).describe().endswith("8.8 MB; then it still holds 121 or more")
 
@@ -165,3 +165,8 @@ def test_the_replay_holds_its_capacity_whatever_the_episodes_and_blocks(
         assert batch.observations[row].reshape(stack, 2).tolist() == observation
         assert batch.next_observations[row].reshape(stack, 2).tolist() == following
         assert batch.rewards[row] == np.float32(reward)
+
+
+def test_a_line_for_people_has_large_numbers_in_groups():
+    line = plan(spec=VECTOR, capacity=1_000_000, usual_frames_per_transition=2.0).describe()
+    assert line.startswith("replay of 1,000,000 transitions, ")

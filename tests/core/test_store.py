@@ -31,7 +31,7 @@ def test_room_is_made_to_the_last_byte_and_not_beyond(missing, make_store):
     store = make_store(capacity=1000)
     needed = 1206 * 16 + 1000 * (64 + VECTOR.record_dtype.itemsize)  # 1005 times 1.2
     if missing:
-        with pytest.raises(ConfigError, match=r"replay.capacity is 1000: 1206 frames of 16 bytes"):
+        with pytest.raises(ConfigError, match=r"replay.capacity is 1000: 1,206 frames of 16 bytes"):
             store.make_room(VECTOR, needed - missing)
         assert store.spec is None
     else:

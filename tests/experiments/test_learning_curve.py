@@ -130,7 +130,7 @@ def test_the_title_says_what_was_trained_and_what_came_of_it(tmp_path):
 
 @pytest.mark.parametrize(
     ("reason", "beginning"),
-    [("", "so far 500 env"), ("wall_s", "ended (wall_s) after 500 env")],
+    [("", "so far 500 env"), ("wall_s", "stop.wall_s was reached after 500 env")],
 )
 def test_the_title_says_why_it_ended(tmp_path, reason, beginning):
     write_metrics(tmp_path, {"environment_steps": 500, "wall_s": 200.0})

@@ -56,7 +56,8 @@ def test_everything_is_in_it_and_nothing_is_loaded(page):
     for what in (
         "CartPole-v1, seed 0 | run", "Bottleneck", verdict, "Return of an episode",
         "Loss of an update", "Exploration", "Throughput", "Evaluations", "algorithm.double",
-        "staleness_mean", "torch", "3 of 3; the best is marked",
+        "staleness, versions", "torch",
+        "stop.environment_steps was reached", "3 of 3; the best is marked",
     ):  # fmt: skip
         assert what in words, what
 

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from zdqn.launch.lines import (
     Part,
     as_ascii,
+    cut_to_fit,
     joined,
     padded,
     printable,
@@ -83,6 +84,20 @@ def test_lines_are_broken_between_words():
     assert wrapped("it computes 95 % of the time", 14) == ["it computes", "95 % of the", "time"]
     assert wrapped("antidisestablishmentarianism is", 10) == ["antidises…", "is"]
     assert wrapped("  ", 10) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "lines"),
+    [
+        ("", 4, []),
+        ("  it", 4, ["  it"]),
+        ("it is so", 5, ["it is", "so"]),
+        ("runs/2026-11-29-lab", 12, ["runs/2026-", "11-29-lab"]),
+        ("abcdefgh ij", 3, ["abc", "def", "gh", "ij"]),
+    ],
+)
+def test_in_a_column_nothing_is_left_out(text, width, lines):
+    assert cut_to_fit(text, width) == lines
 
 
 def test_two_ends_of_a_line():

@@ -100,6 +100,9 @@ def test_its_counts_go_on_and_never_back(runs):
     rows = second.metrics()
     for key in ("updates", "environment_steps", "transitions", "episodes", "wall_s"):
         assert (np.diff(rows[key]) >= 0).all(), key
+    assert second.summary["samples"] > first.summary["samples"] >= 16 * FIRST
+    assert second.summary["waited_for_samples_s"] >= first.summary["waited_for_samples_s"]
+    assert first.summary["memory_restarts"] == second.summary["memory_restarts"] == 0
     for key in ("updates", "environment_steps", "transitions"):
         assert rows[key][runs.rows] >= first.summary[key] > 0, key
         assert second.summary[key] > first.summary[key], key
@@ -118,3 +121,6 @@ def test_its_replay_holds_what_it_held(runs):
     # a block may come after the learner has asked for the last time, and is on disk all the same
     assert int(held) >= runs.first.summary["transitions"] > 0
     assert "not whole" not in log
+    learner = (runs.folder / "logs" / "learner.log").read_text()
+    assert f"resuming with the {held} transitions that the memory kept" in learner
+    assert "the memory was restarted" not in learner

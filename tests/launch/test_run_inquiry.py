@@ -11,6 +11,7 @@ from zdqn.launch.cluster.cluster_record import ClusterRecord, write_record
 from zdqn.launch.run_inquiry import (
     ask_servers,
     directory_of_target,
+    identity_of,
     operator_keys,
     plan_of,
     server_addresses,
@@ -55,6 +56,29 @@ def test_who_answers_and_who_does_not(monkeypatch):
     assert asked.answers == {"learner": {"address": "tcp://l:1", "role": "learner", "verdict": "x"}}
     assert [str(error) for error in asked.failures] == ["nobody"]
     assert asked.in_vain == ("memory",)
+
+
+@pytest.mark.parametrize(
+    ("run_id", "roles"),
+    [("", {"learner", "memory"}), ("new", {"learner", "memory"}), ("old", {"memory"})],
+)
+def test_a_server_of_another_run_has_not_answered(monkeypatch, run_id, roles):
+    def fetch(address, *_):
+        if address == "tcp://m:2":
+            return {"role": "memory", "run_id": ""}  # no learner has joined it
+        return {"role": "learner", "run": {"run_id": "new"}}
+
+    monkeypatch.setattr("zdqn.wire.remote_control.fetch_status", fetch)
+    asked = ask_servers([("learner", "tcp://l:1"), ("memory", "tcp://m:2")], None, run_id)
+    assert set(asked.answers) == roles
+    assert len(asked.failures) == 2 - len(roles)
+    assert all("another run answers now: new" in str(error) for error in asked.failures)
+
+
+def test_an_identity_is_known_once_a_learner_has_begun(tmp_path):
+    assert identity_of(None) == identity_of(tmp_path) == ""
+    RunFiles(tmp_path).identity.write_text("lab-1\n")
+    assert identity_of(tmp_path) == "lab-1"
 
 
 def test_keys_and_plan_come_from_the_runs_own_configuration(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ def drawn(view: RunView, width: int = 80, **how: Any) -> list[str]:
 
 def test_at_the_start():
     assert drawn(starting()) == [
-        "CartPole-v1  starting  0 s                                            runs/first",
+        "CartPole-v1  starting                                                 runs/first",
         "───────────────────────────────────────────────────────  0 %, 0 of 500,000 steps",
         "",
         "return                                  no episode yet",
@@ -43,6 +43,13 @@ def test_while_torch_is_loaded_the_memory_shows_that_something_happens():
     assert lines[0].startswith("CartPole-v1  starting: the learner is loading torch  2 s")
     assert "640 of 500,000 steps" in lines[1]
     assert "memory             ● 640 of the 1,000 transitions that learning needs" in lines
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.0, ""), (0.9, ""), (1.0, "  1 s")])
+def test_the_first_second_of_a_phase_has_no_figure(seconds, text):
+    view = starting(learner=status("loading torch", seconds), watched_s=seconds)
+    head = drawn(view)[0].removesuffix("runs/first").rstrip()
+    assert head == f"CartPole-v1  starting: the learner is loading torch{text}"
 
 
 def test_in_the_middle():

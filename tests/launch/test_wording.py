@@ -9,6 +9,8 @@ from zdqn.launch.wording import (
     byte_size,
     counted,
     duration,
+    elapsed,
+    lasting,
     number,
     rate,
     score,
@@ -35,6 +37,14 @@ def test_duration(seconds, text):
 )  # fmt: skip
 def test_bytes(count, text):
     assert byte_size(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, ""), (0.99, ""), (1, "1 s"), (61, "1:01 min"), (None, "")]
+)
+def test_what_has_just_begun_has_no_figure(seconds, text):
+    assert elapsed(seconds) == text
+    assert lasting(seconds) == (f" for {text}" if text else "")
 
 
 @pytest.mark.parametrize(

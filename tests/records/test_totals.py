@@ -58,6 +58,39 @@ def test_a_resumed_learner_counts_on_whether_its_memory_lived_on_or_not(heard, s
         assert after.environment_steps == 10 * heard + 4
 
 
+@pytest.mark.parametrize("heard", [0, 1])
+def test_the_memory_that_a_learner_joins_has_replaced_nobody_and_later_ones_have(heard):
+    before = RunTotals()
+    for session in range(1, heard + 1):
+        before.observe(make_progress(session, samples=10))
+    after = RunTotals()
+    after.load_state_dict(json.loads(json.dumps(before.state_dict())))
+    assert not after.begin_with(5)
+    assert after.newest == 5
+    assert not after.observe(make_progress(5, samples=4))
+    assert (after.total("samples"), after.restarts) == (10 * heard + 4, 0)
+    assert after.begin_with(5)
+    assert after.observe(make_progress(6))
+    assert (after.newest, after.restarts) == (6, 1)
+
+
+def test_what_learners_count_adds_up_over_their_starts():
+    total = RunTotals()
+    assert total.of_learners("actions_served") == 0
+    state = total.state_dict()
+    for start in range(1, 4):
+        total.count(actions_served=5)
+        total.count(actions_served=10)
+        assert total.of_learners("actions_served") == 10 * start
+        state = json.loads(json.dumps(total.state_dict()))
+        total = RunTotals()
+        total.load_state_dict(state)
+        assert total.of_learners("actions_served") == 10 * start
+    del state["learners"]  # as a checkpoint of an earlier version
+    total.load_state_dict(state)
+    assert total.of_learners("actions_served") == 0
+
+
 # --- several memories ---------------------------------------------------------------------------
 
 

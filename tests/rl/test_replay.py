@@ -349,7 +349,7 @@ def test_a_block_of_too_many_frames_is_refused():
 
 def test_capacities_out_of_range_are_refused():
     for capacity, frames in ((0, 1), (1, 0), (1, 2**31)):
-        with pytest.raises(ConfigError, match=f"{capacity} transitions and {frames} frames"):
+        with pytest.raises(ConfigError, match=f"{capacity} transitions and {frames:,} frames"):
             make(capacity=capacity, frames=frames)
 
 

@@ -104,8 +104,11 @@ def test_totals_go_on_from_earlier_starts():
     earlier = RunTotals()
     earlier.add(progress(9, 100, 10, 90))
     rollout: Any = SimpleNamespace(environment_steps=5, episodes=1)
-    totals = totals_of(earlier, rollout=rollout, inserts=4)
+    limiter: Any = SimpleNamespace(inserts=4, samples=32)
+    totals = totals_of(earlier, rollout, limiter)
     assert totals.counted() == (105, 11, 94)
+    assert totals.total("samples") == 32
+    assert totals_of(totals, rollout, limiter).total("samples") == 64
     assert earlier.counted() == (100, 10, 90)
 
 

@@ -435,7 +435,7 @@ def test_a_plain_req_socket_samples_a_batch_with_nothing_but_the_document(memory
     assert header["progress"] == {
         "session": welcome[1]["session"], "environment_steps": 9, "episodes": 1,
         "transitions": 6, "blocks": 2, "blocks_lost": 1, "blocks_duplicated": 0,
-        "blocks_refused": 0,
+        "blocks_refused": 0, "samples": 16,
     }  # fmt: skip
     observations, next_observations, keys, probabilities, versions, actions, rewards, discounts = (
         arrays

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from zdqn.launch.run_inquiry import Asked, ServerAddress
     from zdqn.launch.run_watch import RunWatch
     from zdqn.wire.keys.role_keys import RoleKeys
+    from zdqn.wire.protocol import ServerRole
 
 TIMEOUT_S = 2.0
 """For which a server is waited for."""
@@ -61,13 +62,28 @@ def operator_keys(given: Path | None, directory: Path | None) -> RoleKeys | None
 def ask(target: str | None, keys: RoleKeys | None) -> Asked:
     """Ask every server that the target names."""
     from zdqn.errors import FileError
-    from zdqn.launch.run_inquiry import Asked, ask_servers
+    from zdqn.launch.run_inquiry import Asked, ask_servers, identity_of
 
     try:
         addresses = server_addresses(target)
     except FileError as error:
         return Asked({}, [error])
-    return ask_servers(addresses, keys)
+    return ask_servers(addresses, keys, identity_of(run_directory_of(target)))
+
+
+def check_is_meant(
+    directory: Path | None, server: ServerRole | None, address: str, keys: RoleKeys | None
+) -> None:
+    """Refuse to go on with a server that is another run's than that of a folder, by now.
+
+    Raises:
+        PeerUnavailableError: when it is, or nothing answers.
+        ZdqnError: as asking a server for its status does.
+    """
+    from zdqn.launch.run_inquiry import fetch_own_status, identity_of
+
+    if run_id := identity_of(directory):
+        fetch_own_status(address, keys, server, run_id)
 
 
 def watch_of(directory: Path | None) -> RunWatch:
@@ -102,12 +118,8 @@ def show_what_is_left(directory: Path, *, as_json: bool, jobs: Sequence[str] = (
     files, holder = RunFiles(directory), holder_of(directory)
     summary = how_it_ended(directory)
     if not (holder or summary or jobs):
-        if files.results():
-            say(
-                f"{directory}: no process uses it, and its last start left no summary: it was "
-                f"killed. --resume {directory} goes on from its newest checkpoint, if it has one.",
-                err=True,
-            )
+        if why := why_no_summary(directory):
+            say(why, err=True)
         return False
     if as_json:
         left = {"held_by": holder} if holder else {"summary": summary}
@@ -135,6 +147,18 @@ def how_it_ended(directory: Path) -> dict[str, Any]:
     return {} if holder_of(directory) else read_summary(directory)
 
 
+def why_no_summary(directory: Path) -> str:
+    """Say that a run was killed; "" if it goes on, has ended in order, or never began."""
+    from zdqn.records.run_files import RunFiles
+
+    if holder_of(directory) or how_it_ended(directory) or not RunFiles(directory).results():
+        return ""
+    return (
+        f"{directory}: no process uses it, and its last start left no summary: it was killed. "
+        f"--resume {directory} goes on from its newest checkpoint, if it has one."
+    )
+
+
 def holder_of(directory: Path) -> str:
     """Say which process trains a run, or launches it; "" if none does."""
     from zdqn.records.run_files import RunFiles
@@ -142,6 +166,14 @@ def holder_of(directory: Path) -> str:
 
     files = RunFiles(directory)
     return describe_holder(files.lock) or describe_holder(files.launch_lock)
+
+
+def is_unclaimed(directory: Path) -> bool:
+    """Whether nothing shows that a run goes on: what answers at its addresses may be another."""
+    from zdqn.launch.cluster.cluster_record import is_cluster
+    from zdqn.launch.slurm.slurm_record import is_slurm
+
+    return not (holder_of(directory) or is_cluster(directory) or is_slurm(directory))
 
 
 def wait_for_the_end(directory: Path) -> None:

@@ -108,7 +108,7 @@ _BENCHMARKS = {
     "dashboard": _Benchmark("Speed that a run keeps while up to 8 pages look on."),
     "scaling": _Benchmark("Environment steps a second of 1 to 32 collectors.", ("policy",)),
     "peers": _Benchmark(
-        "Zdqn beside Stable-Baselines3, SBX and Reverb, where they are installed.",
+        "Zdqn beside Stable-Baselines3, SBX and Reverb, if installed.",
         ("sb3_python", "sbx_python", "reverb_python"),
     ),
     "solve": _Benchmark(
@@ -295,7 +295,7 @@ def run_all(
     as_json: bool,
     **own: Any,
 ) -> None:
-    """All of them but configs, one after the other; takes about an hour."""
+    """All but configs, one after the other; takes about an hour."""
     from zdqn.benchmarks.measuring import to_json
     from zdqn.benchmarks.page import write_page
 

@@ -85,7 +85,7 @@ def chaos(
     log_level: str,
     verbose: bool,
 ) -> None:
-    """Train as `zdqn run` does, while a random role is killed every so often.
+    """Train as `zdqn run` does, while random roles are killed.
 
     CONFIG is a TOML file. What is killed is started again, a learner from its newest checkpoint
     (see learner.checkpoint_period_updates); that is not counted in launch.max_restarts. The exit

@@ -40,9 +40,10 @@ _seed_option = click.option(
 )
 @json_option
 def evaluate(checkpoint: Path, episodes: int, seed: int, seeds: int, as_json: bool) -> None:
-    """Score a checkpoint as the run's evaluators do: greedily but for evaluator.epsilon.
+    """Score a checkpoint as the run's evaluators do.
 
-    CHECKPOINT is a file such as best.pt, or a run directory that has one. The interval is of the
+    CHECKPOINT is a file such as best.pt, or a run directory that has one. It acts greedily, but for
+    evaluator.epsilon. The interval is of the
     mean return of this network: episodes are drawn again and again from those that were played
     (bootstrap). Of other networks, trained with other seeds, it says nothing.
     """
@@ -73,14 +74,14 @@ def evaluate(checkpoint: Path, episodes: int, seed: int, seeds: int, as_json: bo
         click.echo(json.dumps(values))
         return
     click.echo(
-        f"return {scores.mean:.6g} ± {scores.deviation:.4g} over {len(scores.returns)} episodes, "
+        f"return {scores.mean:.6g} ± {scores.deviation:.4g} over {len(scores.returns):,} episodes, "
         f"from {min(scores.returns):.6g} to {max(scores.returns):.6g}{scores.cut_text}"
     )
     if interval is not None:
         of_seeds = f" of {seeds} seeds" if seeds > 1 else ""
         click.echo(
             f"mean from {interval.low:.6g} to {interval.high:.6g} with {100 * CONFIDENCE:.0f} % "
-            f"confidence (bootstrap, n = {len(scores.returns)} episodes{of_seeds})"
+            f"confidence (bootstrap, n = {len(scores.returns):,} episodes{of_seeds})"
         )
 
 
@@ -109,7 +110,7 @@ def play(checkpoint: Path, video: Path | None, episodes: int, seed: int) -> None
 
             scores = showing.show(checkpoint, episodes=episodes, seed=seed, on_episode=played)
         for number, (total, length) in enumerate(zip(scores.returns, scores.lengths, strict=True)):
-            click.echo(f"episode {number}: return {total:.6g} in {length} steps")
+            click.echo(f"episode {number:,}: return {total:.6g} in {length:,} steps")
         return
     if episodes > 1:
         raise UsageError(f"--episodes is {episodes}, but a film is of one. Leave out --video.")
@@ -120,7 +121,7 @@ def play(checkpoint: Path, video: Path | None, episodes: int, seed: int) -> None
         from zdqn.experiments import showing
 
         scores, film = showing.play(checkpoint, video=video, seed=seed, on_step=filmed)
-    click.echo(f"return {scores.mean:.6g} in {scores.lengths[0]} steps: {film}")
+    click.echo(f"return {scores.mean:.6g} in {scores.lengths[0]:,} steps: {film}")
 
 
 @click.command()
@@ -148,7 +149,7 @@ def export(
     observations: int,
     seed: int,
 ) -> None:
-    """Write a network for other programs, if it gives the same actions there.
+    """Write a network for other programs, if it acts alike there.
 
     CHECKPOINT is a file such as best.pt, or a run directory that has one. The environment is made
     and stepped, and the actions of both are compared.

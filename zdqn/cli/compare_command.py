@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import click
@@ -11,7 +13,10 @@ import click
 from zdqn.cli.closing_words import say
 from zdqn.cli.options import json_option
 
-_LONGEST_CELL = 44
+_GAP = "  "
+_LEAST_COLUMN = 10
+_PIPED_WIDTH = 80
+"""Cells of a line where it is no terminal that shows it."""
 
 
 @click.command()
@@ -19,7 +24,8 @@ _LONGEST_CELL = 44
 @click.argument("other", metavar="RUN_DIR", type=click.Path(path_type=Path))
 @json_option
 def compare(one: Path, other: Path, as_json: bool) -> None:
-    """Say in what two runs were configured differently, and what came of each."""
+    """Say in what two runs differ, and what came of each."""
+    from zdqn.launch.canvas import terminal_width
     from zdqn.launch.waiting import shown_progress
 
     with shown_progress("comparing"):
@@ -27,33 +33,44 @@ def compare(one: Path, other: Path, as_json: bool) -> None:
 
         found = compare_runs(one, other)
     if as_json:
-        tables = {"configuration": found.configuration, "results": found.results}
-        rows = {table: {key: values for key, *values in its} for table, its in tables.items()}
-        click.echo(json.dumps({"runs": found.names, **rows}, indent=2))
+        click.echo(json.dumps({"runs": found.names, **found.values}, indent=2, default=str))
         return
     if not found.configuration:
         click.echo("The configurations are the same.")
-    for line in aligned([("", *found.names), *found.configuration, ("",) * 3, *found.results]):
+    width = terminal_width(sys.stdout) or _PIPED_WIDTH
+    blank = ("", "", "")
+    for line in aligned([("", *found.names), *found.configuration, blank, *found.results], width):
         click.echo(line)
     click.echo()
     say(found.note)
 
 
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Put rows of three cells below each other; one that is too long has a line of its own."""
-    from zdqn.launch.lines import padded, printable, width_of
+def aligned(rows: Sequence[tuple[str, str, str]], width: int) -> list[str]:
+    """Put rows of three cells below each other; what is too long for its column goes on below.
+
+    Args:
+        rows: of what it is about, and what each of two has.
+        width: cells that a line has at most.
+    """
+    from zdqn.launch.lines import cut_to_fit, padded, printable, width_of
 
     cells = [[printable(cell) for cell in row] for row in rows]
-    widths = [
-        max((width_of(row[column]) for row in cells if width_of(row[column]) <= _LONGEST_CELL),
-            default=0)
-        for column in (0, 1)
-    ]  # fmt: skip
+    keys, one, other = (max(width_of(row[column]) for row in cells) for column in range(3))
+    keys = min(keys, width // 2)
+    left = max(width - keys - 2 * len(_GAP), 2 * _LEAST_COLUMN)
+    rooms = (keys, *_shared(one, other, left))
+    cut = [[cut_to_fit(*pair) for pair in zip(row, rooms, strict=True)] for row in cells]
+    widths = [max(width_of(line) for row in cut for line in (*row[i], "")) for i in range(3)]
     lines = []
-    for key, one, other in cells:
-        head = padded(key, widths[0])
-        if width_of(one) > _LONGEST_CELL:
-            lines += [f"{head}  {one}".rstrip(), f"{padded('', widths[0])}  {other}".rstrip()]
-        else:
-            lines.append(f"{head}  {padded(one, widths[1])}  {other}".rstrip())
+    for row in cut:
+        texts = list(zip_longest(*row, fillvalue="")) or [("", "", "")]
+        lines += [_GAP.join(map(padded, text, widths)).rstrip() for text in texts]
     return lines
+
+
+def _shared(one: int, other: int, room: int) -> tuple[int, int]:
+    """Give two columns the cells that they need, or each half of what there is, or the rest."""
+    half = room // 2
+    if one + other <= room or one <= half:
+        return one, min(other, room - one)
+    return (room - other, other) if other <= half else (half, room - half)

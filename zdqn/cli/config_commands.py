@@ -27,7 +27,7 @@ def config() -> None:
 @set_option
 @click.option("--describe", is_flag=True, help="Say what each value means.")
 def show(config_path: Path, overrides: tuple[str, ...], describe: bool) -> None:
-    """Print every value of a configuration and where it came from, as TOML."""
+    """Print every value of a configuration and its origin, as TOML."""
     from zdqn.config import load_config_with_origins
 
     resolved, origins = load_config_with_origins(config_path, overrides)

@@ -49,7 +49,7 @@ def dashboard(
     allow_code: tuple[str, ...],
     keys: Path | None,
 ) -> None:
-    """Show a run as a page in a browser, while it trains and afterwards.
+    """Show a run in a browser, while it trains and afterwards.
 
     TARGET is a run directory or a server's address; by default the newest run in ./runs.
 

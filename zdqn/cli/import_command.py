@@ -88,8 +88,8 @@ def import_(
 
 
 def _say_what_came_of_it(dataset: str, experience: Experience, result: ImportResult) -> None:
-    refused = f", refused {result.blocks_refused}" if result.blocks_refused else ", refused none"
-    missing = f", and has not confirmed {result.blocks_missing}" if result.blocks_missing else ""
+    refused = f", refused {result.blocks_refused:,}" if result.blocks_refused else ", refused none"
+    missing = f", and has not confirmed {result.blocks_missing:,}" if result.blocks_missing else ""
     left_out = ""
     if experience.left_out:
         left_out = (

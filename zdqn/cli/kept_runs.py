@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 
+from zdqn.cli.asked_servers import why_no_summary
 from zdqn.cli.closing_words import print_summary, say
 
 if TYPE_CHECKING:
+    from zdqn.launch.cluster.cluster_record import Ends
     from zdqn.launch.keepers import KeptRun
 
 _END_S = 120.0
@@ -38,11 +39,11 @@ def describe_jobs(directory: Path | None) -> list[str]:
         return [f"Slurm: {error}"]
 
 
-def fetch_kept_results(directory: Path) -> dict[str, int]:
+def fetch_kept_results(directory: Path) -> Ends:
     """Copy the files of a run here that its hosts keep, if they can be reached.
 
     Returns:
-        Name of each of its processes that has ended to its exit code.
+        How each of its processes ended that has.
     """
     from zdqn.launch import keepers
     from zdqn.launch.cluster.visits import try_to_collect
@@ -64,13 +65,15 @@ def fetch_kept_results(directory: Path) -> dict[str, int]:
     return ends or {}
 
 
-def exit_with_the_worst(ends: Mapping[str, int]) -> NoReturn:
+def exit_with_the_worst(ends: Ends) -> NoReturn:
     """End this command with the worst exit code of some processes, and name those that failed."""
     from zdqn.launch.cluster.visits import worst_code
     from zdqn.launch.plan import describe_exit
 
     for name, code in ends.items():
-        if code:
+        if code is None:
+            _say(f"{name}: how it ended is not known, as its host or agent was killed before it")
+        elif code:
             _say(f"{name} {describe_exit(code)}")
     click.get_current_context().exit(worst_code(ends))
 
@@ -105,7 +108,10 @@ def finish_kept_run(directory: Path) -> None:
         _wait_for_the_end(visit, directory)
         progress.begin("copying the files of the run here")
         visit.collect()
-        print_summary(here(finish(directory)).to_dict())
+        if why := why_no_summary(directory):
+            _say(why)
+        else:
+            print_summary(here(finish(directory)).to_dict())
         ends = visit.ends()
     exit_with_the_worst(ends)
 

@@ -71,7 +71,7 @@ def launch(
     log_level: str,
     verbose: bool,
 ) -> None:
-    """Train on the hosts that a file names, over ssh, as jobs of Slurm, or on Kubernetes.
+    """Train on several hosts: over ssh, with Slurm, or on Kubernetes.
 
     For Kubernetes it starts nothing itself, but prints what `kubectl apply -f -` takes.
 

@@ -45,10 +45,10 @@ def plot(
     axis: Axis | None,
     out: Path | None,
 ) -> None:
-    """Draw learning_curve.png of a run, or several runs in one picture; they may go on still.
+    """Draw the learning curve of a run, or of several in one picture.
 
-    RUN_DIR is the folder that `zdqn run` or `zdqn train` printed. One alone, without an option, is
-    drawn into its folder, with loss and epsilon.
+    RUN_DIR is the folder that `zdqn run` or `zdqn train` printed; runs may go on still. One alone,
+    without an option, is drawn into its folder as learning_curve.png, with loss and epsilon.
     """
     from zdqn.launch.waiting import shown_progress
 

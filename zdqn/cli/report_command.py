@@ -16,9 +16,9 @@ import click
     help="Write the page here, not to report.html in the run's folder.",
 )
 def report(run_dir: Path, out: Path | None) -> None:
-    """Write a run, which may go on still, as one HTML page that loads nothing else.
+    """Write a run as one HTML page that loads nothing else.
 
-    RUN_DIR is the folder that `zdqn run` or `zdqn train` printed.
+    RUN_DIR is the folder that `zdqn run` or `zdqn train` printed; the run may go on still.
     """
     from zdqn.launch.waiting import shown_progress
 

@@ -129,7 +129,7 @@ def learner(
     preemptible: bool,
     log_level: str,
 ) -> None:
-    """Learn from the memory's batches; serve weights, actions and snapshots.
+    """Learn from batches; serve weights, actions and snapshots.
 
     CONFIG is a TOML file; a run that is gone on with has its own.
     """

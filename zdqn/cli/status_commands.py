@@ -15,8 +15,9 @@ from zdqn.cli.asked_servers import (
     BUSY_S,
     TIMEOUT_S,
     ask,
+    check_is_meant,
     holder_of,
-    how_it_ended,
+    is_unclaimed,
     operator_keys,
     run_directory_of,
     server_addresses,
@@ -25,8 +26,10 @@ from zdqn.cli.asked_servers import (
     target_argument,
     wait_for_the_end,
     watch_of,
+    why_no_summary,
 )
 from zdqn.cli.closing_words import say
+from zdqn.cli.ended_runs import ends_of_ended, say_nothing_is_left, show_ended
 from zdqn.cli.kept_runs import (
     describe_jobs,
     end_kept_run,
@@ -39,7 +42,7 @@ from zdqn.cli.options import json_option, keys_option
 from zdqn.cli.signals import stop_on_signals
 
 if TYPE_CHECKING:
-    from zdqn.errors import PeerUnavailableError
+    from zdqn.errors import PeerUnavailableError, ZdqnError
     from zdqn.launch.run_inquiry import Asked
     from zdqn.wire.keys.role_keys import RoleKeys
     from zdqn.wire.protocol import ServerRole
@@ -64,6 +67,8 @@ def status(
     from zdqn.launch.waiting import shown_progress
 
     directory = run_directory_of(target)
+    if show_ended(directory, as_json=as_json):
+        return
     operator = operator_keys(keys, directory)
     with shown_progress("asking the servers of the run"):
         asked = ask(target, operator)
@@ -97,21 +102,28 @@ def status(
 def stop(target: str | None, keys: Path | None) -> None:
     """End a running system cleanly; the learner tells all others.
 
-    TARGET is a run directory or a server's address; by default the newest run in ./runs.
+    TARGET is a run directory or a server's address; by default the newest run in ./runs. Of a run
+    that has ended, say since when: there is nothing left to end.
     """
-    from zdqn.errors import PeerUnavailableError
+    from zdqn.errors import NotAllowedError, PeerUnavailableError
     from zdqn.wire.remote_control import request_stop
 
     reason = f"zdqn stop by {getpass.getuser()} on {socket.gethostname()}"
     directory = run_directory_of(target)
+    ends = ends_of_ended(directory)
+    if directory is not None and ends is not None:
+        say_nothing_is_left(directory, ends)
     operator = operator_keys(keys, directory)
     addresses = _addresses_to_stop(target, directory)
     for server, address in addresses:
         try:
+            check_is_meant(directory, server, address, operator)
             request_stop(address, reason, TIMEOUT_S, operator, server, BUSY_S)
+        except NotAllowedError as error:
+            raise _of_a_stranger(error, directory) from error
         except PeerUnavailableError as error:
             if address == addresses[-1][1] and not end_kept_run(directory):
-                raise _nobody_to_stop(directory) or error from error
+                raise _nobody_to_stop(directory, error) from error
         else:
             click.echo(f"asked {address} to stop")
             if address != addresses[0][1]:  # evaluators hear of an end from the learner alone
@@ -121,16 +133,20 @@ def stop(target: str | None, keys: Path | None) -> None:
         finish_kept_run(directory)
 
 
-def _nobody_to_stop(directory: Path | None) -> PeerUnavailableError | None:
-    """Say that a run has ended of which nobody answers; None if that is not known."""
+def _nobody_to_stop(directory: Path | None, error: PeerUnavailableError) -> PeerUnavailableError:
+    """Say of a run of which nobody answers that it was killed, if that is known."""
     from zdqn.errors import PeerUnavailableError
 
-    summary = how_it_ended(directory) if directory is not None else {}
-    if not summary:
-        return None
-    return PeerUnavailableError(
-        f"The run in {directory} has ended already ({summary.get('stop_reason')}), so that there "
-        f"is nothing to stop. Name the run that is meant: zdqn stop RUN_DIR."
+    why = why_no_summary(directory) if directory is not None else ""
+    return PeerUnavailableError(f"{error} {why} Nothing is left to end.") if why else error
+
+
+def _of_a_stranger(error: ZdqnError, directory: Path | None) -> ZdqnError:
+    """Say of who refuses to answer that it may be of another run, where nothing shows this one."""
+    if directory is None or not is_unclaimed(directory):
+        return error
+    return type(error)(
+        f"{error} No process uses {directory}: what answers there may be another run."
     )
 
 
@@ -167,14 +183,14 @@ def _show_without_servers(directory: Path | None, asked: Asked, *, as_json: bool
     from zdqn.errors import NotAllowedError
 
     refused = [error for error in asked.failures if isinstance(error, NotAllowedError)]
-    if refused:  # somebody is there
+    if refused and not (directory is not None and is_unclaimed(directory)):  # somebody is there
         raise refused[0]
     if directory is not None:
         ends = fetch_kept_results(directory)
         jobs = describe_jobs(directory)
         if show_what_is_left(directory, as_json=as_json, jobs=jobs):
             exit_with_the_worst(ends)
-    raise asked.failures[0]
+    raise _of_a_stranger(refused[0], directory) if refused else asked.failures[0]
 
 
 def _show_once(directory: Path | None, asked: Asked) -> None:

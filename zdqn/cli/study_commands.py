@@ -63,7 +63,7 @@ def study(
     study_dir: Path | None,
     dry_run: bool,
 ) -> None:
-    """Train variants of a configuration with several seeds, and compare them.
+    """Train variants with several seeds each, and compare them.
 
     STUDY is a TOML file; see docs/studies.md. The same command again goes on where it was left,
     and with nothing left to train draws tables and figures anew.
@@ -110,10 +110,10 @@ def ablate(
     study_dir: Path | None,
     dry_run: bool,
 ) -> None:
-    """Train a configuration as it is, and without each part of DQN that it has on.
+    """Train a configuration without each part of DQN that it has on.
 
-    Parts are replay, target, double, dueling, n_step, prioritized, distribution, noisy and others;
-    docs/studies.md says what is done without each.
+    It is trained as it is, too. Parts are replay, target, double, dueling, n_step, prioritized,
+    distribution, noisy and others; docs/studies.md says what is done without each.
     """
     from zdqn.config import load_config
     from zdqn.experiments.studies.study_parts import ablation
@@ -160,7 +160,7 @@ def scale(
     study_dir: Path | None,
     dry_run: bool,
 ) -> None:
-    """Train a configuration with different numbers of collectors: how much faster is it?
+    """Train with different numbers of collectors: how much faster?
 
     Each run is `zdqn run`, with all roles as processes of this machine.
     """

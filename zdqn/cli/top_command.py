@@ -19,6 +19,7 @@ from zdqn.cli.asked_servers import (
     wait_for_the_end,
     watch_of,
 )
+from zdqn.cli.ended_runs import show_ended
 from zdqn.cli.kept_runs import fetch_kept_results
 from zdqn.cli.options import keys_option
 from zdqn.cli.signals import stop_on_signals
@@ -70,6 +71,8 @@ def _begin(target: str | None, directory: Path | None, keys: Path | None) -> _Sh
     from zdqn.errors import NotAllowedError
     from zdqn.launch.top_screen import Sight
 
+    if show_ended(directory):
+        return None
     operator = operator_keys(keys, directory)
     asked = ask(target, operator)
     refused = [error for error in asked.failures if isinstance(error, NotAllowedError)]

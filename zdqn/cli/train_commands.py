@@ -126,9 +126,9 @@ def train(
     log_level: str,
     verbose: bool,
 ) -> None:
-    """Train in one process, without sockets; the same seed gives the same weights.
+    """Train in one process: the same seed gives the same weights.
 
-    CONFIG is a TOML file; a run that is gone on with has its own.
+    It has no sockets. CONFIG is a TOML file; a run that is gone on with has its own.
 
     Ctrl-C ends the training cleanly; twice ends it at once.
     """

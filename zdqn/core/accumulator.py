@@ -368,15 +368,15 @@ class Accumulator:
         self._log.forget(np.empty(0, np.int64))
         if self._log.end + slots > self._log.capacity:
             raise UsageError(
-                f"{self.pending} transitions are pending, and there is no room for a step. Call "
+                f"{self.pending:,} transitions are pending, and there is no room for a step. Call "
                 "take_block() whenever `full` is true."
             )
 
     def _refuse_argument(self, environment: int, environment_steps: int, what: str) -> ZdqnError:
         return UsageError(
             f"frames holds {what}, of environment {environment} of {self._count} after "
-            f"{environment_steps} environment steps. One such value would spoil everything that is "
-            "learned from it: replace it before it is given."
+            f"{environment_steps:,} environment steps. One such value would spoil everything that "
+            "is learned from it: replace it before it is given."
         )
 
 

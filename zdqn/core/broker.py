@@ -64,7 +64,7 @@ class MemoryBroker:
     ) -> None:
         self.session = session
         self.continues = False
-        self._inserts_before = 0
+        self._inserts_before = self._samples_before = 0
         self._fence = Fence()
         self.store = store
         self.intake = Intake(store, n_step=n_step, name_of=name_of)
@@ -169,7 +169,7 @@ class MemoryBroker:
             batch_size=request.batch_size,
             batches=allowed,
             size=store.size,
-            progress=self.progress(),
+            progress=self.progress(drawing=count),
             shared=slot is not None and len(slot) >= payloads.slot_bytes(count, store.spec),
         )
         buffer, batch = payloads.allocate_batches(header, store.spec, slot)
@@ -207,8 +207,12 @@ class MemoryBroker:
 
     # --- what is known -------------------------------------------------------------------------
 
-    def progress(self) -> Progress:
-        """Give the counters that travel with every reply."""
+    def progress(self, *, drawing: int = 0) -> Progress:
+        """Give the counters that travel with every reply.
+
+        Args:
+            drawing: transitions that this reply will hold, and that are not counted yet.
+        """
         ledger = self.intake.ledger
         return Progress(
             session=self.session,
@@ -219,6 +223,7 @@ class MemoryBroker:
             blocks_lost=ledger.lost,
             blocks_duplicated=ledger.duplicated,
             blocks_refused=self.intake.refused,
+            samples=max(self.store.limiter.samples - self._samples_before, 0) + drawing,
         )
 
     def statistics(self) -> dict[str, Any]:
@@ -291,4 +296,5 @@ class MemoryBroker:
         self.intake.go_on_from(state["intake"], recovered.notes)
         self.continues = True
         self._inserts_before = self.store.limiter.inserts
+        self._samples_before = self.store.limiter.samples
         return recovered

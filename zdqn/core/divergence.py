@@ -127,9 +127,9 @@ class Divergence:
         self._warned = True
         error = f" and the mean TD error {td_error_mean:.3g}" if td_error_mean is not None else ""
         return (
-            f"values have left what rewards and discount allow: after {updates} updates q_mean is "
-            f"{q_mean:.3g}{error}, but with n-step returns of "
-            f"at most {self.largest_return:.3g} and algorithm.discount = {self._discount:g} no "
+            f"values have left what rewards and discount allow: after {updates:,} updates q_mean "
+            f"is {q_mean:.3g}{error}, but with n-step returns of at most "
+            f"{self.largest_return:.3g} and algorithm.discount = {self._discount:g} no "
             f"value is larger than {allowed:.3g}. Learning probably diverges, and goes on. "
             f"{self._advice}"
         )
@@ -154,8 +154,9 @@ class Divergence:
         self._range = None
         return (
             f"values have come to the end of what algorithm.v_min = {low:g} and algorithm.v_max = "
-            f"{high:g} can tell: after {updates} updates q_mean is {q_mean:.3g}, and every return "
-            f"beyond them counts as the nearer one. Set them further apart, unless there is none."
+            f"{high:g} can tell: after {updates:,} updates q_mean is {q_mean:.3g}, and every "
+            f"return beyond them counts as the nearer one. Set them further apart, unless there is "
+            f"none."
         )
 
     def largest_value(self, environment_steps: int) -> float:
@@ -175,7 +176,9 @@ class Divergence:
         return float(self.largest_return * (1 - discount**terms) / (1 - discount))
 
     def _error(self, what: str, updates: int) -> RoleFailedError:
-        return RoleFailedError(f"Learning diverged: after {updates} updates {what}. {self._advice}")
+        return RoleFailedError(
+            f"Learning diverged: after {updates:,} updates {what}. {self._advice}"
+        )
 
     @property
     def _advice(self) -> str:

@@ -39,13 +39,13 @@ class Room:
 
     def describe(self) -> str:
         """Say it in a line, as for a log."""
-        words = f"replay of {self.transitions} transitions, {_megabytes(self.usual_bytes)}"
+        words = f"replay of {self.transitions:,} transitions, {_megabytes(self.usual_bytes)}"
         if self.most_bytes > self.usual_bytes:
             words += (
                 f", up to {_megabytes(self.most_bytes)} with short episodes or part-full blocks"
             )
         if self.sure_transitions < self.transitions:
-            words += f"; then it still holds {self.sure_transitions} or more"
+            words += f"; then it still holds {self.sure_transitions:,} or more"
         return words
 
 

@@ -124,11 +124,11 @@ class TransitionStore:
         room = self._plan_room(spec, available_bytes)
         if room.usual_bytes > available_bytes:
             raise ConfigError(
-                f"replay.capacity is {self.capacity}: {room.usual_frames} frames of "
-                f"{spec.row_bytes} bytes and their transitions need "
+                f"replay.capacity is {self.capacity}: {room.usual_frames:,} frames of "
+                f"{spec.row_bytes:,} bytes and their transitions need "
                 f"{room.usual_bytes / 1e9:.1f} GB, but only "
                 f"{available_bytes / 1e9:.1f} GB of {where} are free. At most about "
-                f"{int(self.capacity * available_bytes / room.usual_bytes * 0.9)} would fit."
+                f"{int(self.capacity * available_bytes / room.usual_bytes * 0.9):,} would fit."
             )
         return room
 

@@ -156,9 +156,9 @@ class EnvironmentStepper:
         """
         return EnvironmentFailedError(
             f"{self._label}: environment {environment} of {self.count} returned {what} after "
-            f"{environment_steps} environment steps. One such value would spoil everything that is "
-            "learned from it. Mend the environment, or put a wrapper that replaces the value into "
-            "environment.wrappers."
+            f"{environment_steps:,} environment steps. One such value would spoil everything that "
+            "is learned from it. Mend the environment, or put a wrapper that replaces the value "
+            "into environment.wrappers."
         )
 
     def _read_masks(
@@ -185,7 +185,7 @@ class EnvironmentStepper:
             how = ended_processes(environments) or "killed, or out of memory"
             what = f"a process of the environments died ({how})"
         return EnvironmentFailedError(
-            f"{self._label}: the environment's {verb} failed after {self.environment_steps} "
+            f"{self._label}: the environment's {verb} failed after {self.environment_steps:,} "
             f"environment steps of {self.count} environments: {what}. Mend the environment, or "
             "catch this in a wrapper (environment.wrappers)."
         )
@@ -195,7 +195,7 @@ class EnvironmentStepper:
         if shape != self._frames_shape or dtype != self._spec.dtype:
             raise EnvironmentFailedError(
                 f"{self._label}: the environment returned observations of shape {shape}, dtype "
-                f"{dtype}, after {self.environment_steps} environment steps, but declares "
+                f"{dtype}, after {self.environment_steps:,} environment steps, but declares "
                 f"{self._frames_shape}, {self._spec.dtype}. Mend its observation_space."
             )
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from zdqn.config import Config, from_dict, to_dict
 from zdqn.data import EnvironmentSpec
-from zdqn.errors import ConfigError, FileError, MismatchError, UsageError
+from zdqn.errors import ConfigError, FileError, MismatchError, UsageError, what_went_wrong
 from zdqn.rl.greedy import Greedy
 
 ONNX, SAFETENSORS, TORCHSCRIPT = FORMATS = ".onnx", ".safetensors", ".torchscript"
@@ -125,4 +125,4 @@ def readable(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # each of the packages has its own
-        raise FileError(f"Cannot read {path}: {type(error).__name__}: {error}.") from error
+        raise FileError(f"Cannot read {path}: {what_went_wrong(error)}.") from error

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from zdqn.errors import FileError, MismatchError, UsageError, did_you_mean
+from zdqn.errors import FileError, MismatchError, UsageError, did_you_mean, what_went_wrong
 from zdqn.experiments.exported_policies import (
     FORMATS,
     INPUT,
@@ -141,7 +141,7 @@ def _write_safetensors(
     try:
         save_file(arrays, path, about(policy.config, policy.spec))
     except Exception as error:  # its own, of a full disk too
-        raise FileError(f"Cannot write {path}: {error}.") from error
+        raise FileError(f"Cannot write {path}: {what_went_wrong(error)}.") from error
 
 
 def _write_onnx(

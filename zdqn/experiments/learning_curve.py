@@ -116,8 +116,10 @@ class LearningCurve:
 
     def _result(self) -> str:
         """Say how far the run came, how it ended, and its best and last evaluation."""
+        from zdqn.launch.summary import describe_end  # it loads NumPy
+
         reason = str(self.summary.get("stop_reason", ""))
-        ended = f"ended ({reason}) after"
+        ended = f"{describe_end(self.summary)} after"
         ended = {"": "so far", "evaluation_return": "goal reached after"}.get(reason, ended)
         scores = self.scores()["mean"]
         texts = []

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from zdqn.benchmarks.page import describe_machine
 from zdqn.config import Config, flatten
 from zdqn.experiments.learning_curve import LearningCurve, read_learning_curve
-from zdqn.experiments.plain_numbers import plain_duration, plain_number
+from zdqn.experiments.summary_words import summary_rows
 from zdqn.experiments.svg_chart import ChartLine, line_chart
+from zdqn.launch.wording import alike
 from zdqn.records.replaced_files import replace_text
 from zdqn.records.run_result import RunResult
 from zdqn.records.whole_lines import unwritable
@@ -52,12 +53,12 @@ p { margin: .3rem 0; overflow-wrap: anywhere }
   gap: 1rem }
 figure { margin: 0 }
 figcaption { font-weight: 600 }
-.legend { font-weight: 400; margin-left: .6rem; font-size: .85em }
-.legend span { margin-right: .8rem }
+.legend { font-weight: 400; font-size: .85em; display: flex; flex-wrap: wrap; gap: 0 .9rem }
+.legend span { white-space: nowrap }
 .legend span::before { content: "\\2014\\00a0"; font-weight: 700 }
 span.s0 { color: var(--s0) } span.s1 { color: var(--s1) } span.s2 { color: var(--s2) }
 svg { width: 100%; height: auto; display: block }
-svg text { fill: currentColor; font-size: 12px }
+svg text { fill: currentColor; font-size: 14px }
 .grid { stroke: var(--faint) } .goal { stroke: currentColor; stroke-dasharray: 5 4 }
 .line { fill: none; stroke-width: 1.8 } .band { opacity: .18; stroke: none }
 polyline.s0 { stroke: var(--s0) } polyline.s1 { stroke: var(--s1) }
@@ -66,9 +67,12 @@ polygon.s0, circle.s0 { fill: var(--s0) } polygon.s1, circle.s1 { fill: var(--s1
 polygon.s2, circle.s2 { fill: var(--s2) }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-size: .93em }
-th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid var(--faint);
-  vertical-align: top; overflow-wrap: anywhere }
-td.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
+th, td { text-align: left; padding: .15rem 0; border-bottom: 1px solid var(--faint);
+  vertical-align: top }
+td { overflow-wrap: anywhere }
+th + th, td + td { padding-left: 1.2rem }
+td:first-child { overflow-wrap: normal }
+.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
 tr.changed td { background: var(--mark) }
 """
 
@@ -137,19 +141,9 @@ def _section(title: str, content: str) -> str:
     return f"<h2>{_text(title)}</h2>{content}" if content else ""
 
 
-def _table(rows: Iterable[tuple[str, Any]]) -> str:
-    lines = [
-        f"<tr><td>{_text(name)}</td><td>{_text(_shown(value))}</td></tr>" for name, value in rows
-    ]
+def _table(rows: Iterable[tuple[str, str]]) -> str:
+    lines = [f"<tr><td>{_text(name)}</td><td>{_text(value)}</td></tr>" for name, value in rows]
     return f'<div class="wide"><table>{"".join(lines)}</table></div>' if lines else ""
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return _NONE
-    if isinstance(value, bool):
-        return str(value).lower()
-    return plain_number(value) if isinstance(value, int | float) else str(value)
 
 
 def _bottleneck(summary: Mapping[str, Any]) -> list[str]:
@@ -157,11 +151,10 @@ def _bottleneck(summary: Mapping[str, Any]) -> list[str]:
     return [f"<p><strong>Bottleneck</strong>: {_text(verdict)}</p>"] if verdict else []
 
 
-def _summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, Any]]:
+def _summary_rows(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not summary:
         return [("", "It goes on, or was killed: there is no summary.")]
-    rows = [(key, value) for key, value in summary.items() if key not in ("wall_s", "verdict")]
-    return [("wall time", plain_duration(float(summary.get("wall_s", 0)))), *rows]
+    return summary_rows({key: value for key, value in summary.items() if key != "verdict"})
 
 
 def _charts(curve: LearningCurve) -> str:
@@ -199,12 +192,13 @@ def _evaluations(curve: LearningCurve) -> str:
     best = _best_row(table["mean"])
     chosen = sorted({*range(max(0, count - _MOST_EVALUATIONS), count), *([best] if best is not None
                      else [])})  # fmt: skip
-    head = "".join(f"<th>{_text(name)}</th>" for name in _EVALUATION_COLUMNS.values())
+    head = "".join(f'<th class="n">{_text(name)}</th>' for name in _EVALUATION_COLUMNS.values())
+    columns = [_column(table[key][chosen]) for key in _EVALUATION_COLUMNS]
     rows = [
         f"<tr{' class=changed' if row == best else ''}>"
-        + "".join(f'<td class="n">{_number(table[key][row])}</td>' for key in _EVALUATION_COLUMNS)
+        + "".join(f'<td class="n">{text}</td>' for text in texts)
         + "</tr>"
-        for row in chosen
+        for row, texts in zip(chosen, zip(*columns, strict=True), strict=True)
     ]
     note = f"<p>{len(chosen)} of {count}; the best is marked.</p>"
     return f'{note}<div class="wide"><table><tr>{head}</tr>{"".join(rows)}</table></div>'
@@ -214,8 +208,14 @@ def _best_row(means: NDArray[np.float64]) -> int | None:
     return int(np.nanargmax(means)) if np.isfinite(means).any() else None
 
 
-def _number(value: float) -> str:
-    return plain_number(value) if np.isfinite(value) else _NONE
+def _column(values: NDArray[np.float64]) -> list[str]:
+    """Write numbers that stand below each other, alike."""
+    known = np.isfinite(values)
+    form = alike(values[known].tolist())
+    return [
+        form.format(value) if is_known else _NONE
+        for value, is_known in zip(values.tolist(), known.tolist(), strict=True)
+    ]
 
 
 def _configuration(config: Config | None) -> str:

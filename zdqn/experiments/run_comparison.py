@@ -11,27 +11,18 @@ from typing import Any
 from zdqn.config import flatten
 from zdqn.experiments.plain_numbers import plain_number
 from zdqn.experiments.run_statistics import UNKNOWN, Interval
+from zdqn.experiments.summary_words import SUMMARY_NAMES
 from zdqn.records.run_result import RunResult
 
 _NORMAL_95 = 1.96
 _NONE = "-"
 
-_COMPARED = {
-    "stop_reason": "ended by",
-    "environment_steps": "environment steps",
-    "updates": "updates",
-    "episodes": "episodes",
-    "wall_s": "wall time, s",
-    "environment_steps_per_s": "environment steps/s",
-    "updates_per_s": "updates/s",
-    "best_evaluation_return": "best evaluation",
-    "best_rescored_return": "the same network again",
-    "samples_per_insert": "samples per insert",
-    "staleness_mean": "staleness, versions",
-    "blocks_lost": "blocks lost",
-    "verdict": "bottleneck",
-}
-"""Key of a summary to what it is called here."""
+_COMPARED = (
+    "stop_reason", "environment_steps", "updates", "episodes", "wall_s", "environment_steps_per_s",
+    "updates_per_s", "best_evaluation_return", "best_rescored_return", "samples_per_insert",
+    "staleness_mean", "blocks_lost", "verdict",
+)  # fmt: skip
+"""Keys of a summary that are shown."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +34,14 @@ class Comparison:
         configuration: values in which they differ.
         results: what came of each.
         note: what the intervals say, and what they do not.
+        values: the same as plain values, for programs: what it is about, to what each run has.
     """
 
     names: tuple[str, str]
     configuration: list[tuple[str, str, str]]
     results: list[tuple[str, str, str]]
     note: str
+    values: dict[str, dict[str, list[Any]]]
 
 
 def compare_runs(one: str | Path, other: str | Path) -> Comparison:
@@ -66,8 +59,8 @@ def compare_runs(one: str | Path, other: str | Path) -> Comparison:
     keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     scores = [_final_score(run) for run in runs]
     results = [
-        (name, _shown(runs[0].summary.get(key)), _shown(runs[1].summary.get(key)))
-        for key, name in _COMPARED.items()
+        (SUMMARY_NAMES[key], _shown(runs[0].summary.get(key)), _shown(runs[1].summary.get(key)))
+        for key in _COMPARED
         if any(run.summary.get(key) not in (None, "") for run in runs)
     ]
     results.append(("last evaluation", _score(scores[0]), _score(scores[1])))
@@ -81,6 +74,14 @@ def compare_runs(one: str | Path, other: str | Path) -> Comparison:
         note="In brackets: 95 % for the mean return of this network, from the episodes of its last "
         "evaluation (normal approximation). Another seed gives another network: what a change of "
         "the configuration does takes several of each, as `zdqn study` trains them.",
+        values={
+            "configuration": {key: [ours.get(key), theirs.get(key)] for key in keys},
+            "results": {
+                **{key: [run.summary.get(key) for run in runs] for key in _COMPARED},
+                "last_evaluation": [_plain(score) for score in scores],
+                "second_less_first": [_plain(difference)],
+            },
+        },
     )
 
 
@@ -132,6 +133,13 @@ def _difference(one: Score | None, other: Score | None) -> Score | None:
     if one is None or other is None:
         return None
     return Score(other.mean - one.mean, math.hypot(one.error, other.error))
+
+
+def _plain(score: Score | None) -> dict[str, float | None] | None:
+    if score is None:
+        return None
+    named = {"mean": score.mean, "low": score.interval.low, "high": score.interval.high}
+    return {name: None if math.isnan(value) else value for name, value in named.items()}
 
 
 def _score(score: Score | None) -> str:

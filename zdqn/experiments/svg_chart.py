@@ -15,7 +15,7 @@ from zdqn.experiments.plain_numbers import plain_tick
 Column = NDArray[np.float64]
 
 WIDTH, HEIGHT = 640, 240
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 30, 12, 40
+_LEFT, _RIGHT, _TOP, _BOTTOM = 66, 34, 12, 46
 _MOST_POINTS = 500
 _TICKS = 6
 
@@ -150,13 +150,13 @@ def _axes(frame: _Frame, x_label: str) -> list[str]:
         parts.append(
             f'<line class="grid" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{height:.1f}" '
             f'y2="{height:.1f}"/>'
-            f'<text x="{_LEFT - 6}" y="{height + 4:.1f}" text-anchor="end">'
+            f'<text x="{_LEFT - 6}" y="{height + 5:.1f}" text-anchor="end">'
             f"{plain_tick(value, high - low)}</text>"
         )
     for value in ticks(left, right):
         across, _ = frame.place(value, low)
         parts.append(
-            f'<text x="{across:.1f}" y="{HEIGHT - _BOTTOM + 16}" text-anchor="middle">'
+            f'<text x="{across:.1f}" y="{HEIGHT - _BOTTOM + 18}" text-anchor="middle">'
             f"{plain_tick(value, right - left)}</text>"
         )
     middle = (_LEFT + WIDTH - _RIGHT) / 2

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
 
-from zdqn.launch.cluster.cluster_record import is_cluster, read_record
+from zdqn.launch.cluster.cluster_record import Ends, is_cluster, read_record
 from zdqn.launch.cluster.visits import Visit
 from zdqn.launch.slurm.slurm_record import is_slurm
 from zdqn.launch.slurm.slurm_visit import SlurmVisit
@@ -43,8 +43,8 @@ class KeptRun(Protocol):
     def living(self) -> list[str]:
         """Name what goes on."""
 
-    def ends(self) -> dict[str, int]:
-        """Give the exit code of each that has ended, by name; minus the signal that ended it."""
+    def ends(self) -> Ends:
+        """Give how each ended that has."""
 
     def collect(self) -> None:
         """Copy the files of the run here, where they are not."""
@@ -53,6 +53,14 @@ class KeptRun(Protocol):
 def is_kept(directory: Path) -> bool:
     """Whether a run was launched with ``--detach``, or is one of Slurm."""
     return is_slurm(directory) or (is_cluster(directory) and read_record(directory).detached)
+
+
+def recorded_ends(directory: Path) -> Ends | None:
+    """Give how a run ended that its hosts kept, without asking them; None if that was not seen yet.
+
+    A run of Slurm is None always: its jobs are asked for here.
+    """
+    return None if is_slurm(directory) else read_record(directory).ends
 
 
 def visit(directory: Path, say: Callable[[str], None]) -> AbstractContextManager[KeptRun]:

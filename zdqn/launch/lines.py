@@ -59,6 +59,9 @@ ASCII = Glyphs("_.-~=+*#", "#", "-", "+", "o", "!", "x", "~")
 _HARD_SPACE = "\0"  # it is in no printable text
 
 
+_BREAKS = "/-_.,"
+
+
 def printable(text: object) -> str:
     """Give a text from elsewhere as one line without anything that steers a terminal."""
     return "".join(
@@ -172,6 +175,27 @@ def broken(text: str, width: int) -> list[str]:
             lines[-1] += f" {word}"
         else:
             lines.append(word)
+    return lines
+
+
+def cut_to_fit(text: str, width: int) -> list[str]:
+    """Break a text into lines that are no wider, for a column of a table: nothing is left out.
+
+    It is broken between words; a word that is longer than a line, such as a path, behind the last
+    of `_BREAKS` that fits, or anywhere.
+    """
+    if width_of(text) <= width:
+        return [text] if text.strip() else []
+    lines: list[str] = []
+    for line in broken(text, width):
+        rest = line
+        while width_of(rest) > width:
+            piece = _beginning(rest, width) or rest[0]
+            behind = max(piece.rfind(mark) for mark in _BREAKS) + 1
+            piece = piece[:behind] if behind else piece
+            lines.append(piece)
+            rest = rest[len(piece) :]
+        lines.append(rest)
     return lines
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from zdqn.config import load_config
-from zdqn.errors import FileError, ZdqnError
+from zdqn.errors import FileError, PeerUnavailableError, ZdqnError
 from zdqn.launch.cluster.cluster_record import is_cluster, own_keys_of, read_record
 from zdqn.launch.run_view import RunPlan
 from zdqn.records.endpoints import newest_run_directory, read_endpoints
@@ -95,17 +95,55 @@ def operator_keys(given: Path | None, directory: Path | None) -> RoleKeys | None
     return role_keys.open_keys(folder, "operator")
 
 
-def ask_servers(addresses: Sequence[ServerAddress], keys: RoleKeys | None) -> Asked:
+def identity_of(directory: Path | None) -> str:
+    """Give what tells a run from every other; "" where that is not known, as before its learner."""
+    if directory is None:
+        return ""
+    with suppress(OSError, UnicodeDecodeError):
+        return RunFiles(directory).identity.read_text(encoding="utf-8").strip()
+    return ""
+
+
+def fetch_own_status(
+    address: str, keys: RoleKeys | None, server: ServerRole | None, run_id: str
+) -> dict[str, Any]:
+    """Ask a server how it does, which may be another run's by now.
+
+    Args:
+        address: of it.
+        keys: an operator's, where servers have keys.
+        server: which one it is, if that is known.
+        run_id: of the run that is meant; "" for any.
+
+    Raises:
+        PeerUnavailableError: when nothing answers, or a server of another run.
+        ZdqnError: as `zdqn.wire.remote_control.fetch_status` does.
+    """
+    answer = remote_control.fetch_status(address, TIMEOUT_S, keys, server, BUSY_S)
+    told = answer.get("run", {}) if answer["role"] == "learner" else answer
+    found = told.get("run_id") or run_id
+    if run_id and found != run_id:
+        raise PeerUnavailableError(
+            f"At {address}, where a server of the run {run_id} was, that of another run answers "
+            f"now: {found}. It was asked nothing else."
+        )
+    return answer
+
+
+def ask_servers(
+    addresses: Sequence[ServerAddress], keys: RoleKeys | None, run_id: str = ""
+) -> Asked:
     """Ask servers how they do.
 
     Args:
         addresses: of them.
         keys: an operator's, where servers have keys.
+        run_id: of the run that is meant, as for `fetch_own_status`.
     """
     asked = Asked({}, [])
     for server, address in addresses:
         try:
-            answer = remote_control.fetch_status(address, TIMEOUT_S, keys, server, BUSY_S)
+            answer = fetch_own_status(address, keys, server, run_id)
         except ZdqnError as error:
             asked.failures.append(error)
         else:

@@ -25,7 +25,7 @@ from zdqn.launch.lines import (
 from zdqn.launch.role_lines import PHASES, draw_roles, role_lines
 from zdqn.launch.run_view import STOPPED, RunView
 from zdqn.launch.sparkline import sparkline, with_bar
-from zdqn.launch.wording import alike, duration, number, score, share, time_left
+from zdqn.launch.wording import alike, duration, elapsed, number, score, share, time_left
 from zdqn.records.run_history import ScoreRow
 from zdqn.wire.status import ProgressStatus
 
@@ -111,7 +111,7 @@ def draw_head(view: RunView, width: int, glyphs: Glyphs) -> list[Line]:
 def _head(view: RunView, width: int, glyphs: Glyphs) -> Line:
     name = printable(view.plan.environment) or "run"
     left = joined(
-        [Part(name, "bold", 5), doing(view), Part(duration(view.wall_s), "", 7)],
+        [Part(name, "bold", 5), doing(view), Part(elapsed(view.wall_s), "", 7)],
         width, joint="  ", cut=glyphs.cut,
     )  # fmt: skip
     room = width - width_of(text_of(left)) - 2

@@ -24,7 +24,7 @@ from zdqn.launch.lines import (
 from zdqn.launch.role_lines import describe_doing, draw_roles, is_stalled, memory_line
 from zdqn.launch.run_view import Member, RunView
 from zdqn.launch.screen import LEAST_WIDTH, WIDEST, draw_screen, stacked
-from zdqn.launch.wording import duration, number, rate, score, share
+from zdqn.launch.wording import duration, elapsed, lasting, number, rate, score, share
 from zdqn.wire.stalls import find_stall
 from zdqn.wire.status import STANDSTILL_S, MemoryStatus
 
@@ -89,7 +89,8 @@ def _silent_learner(view: RunView) -> str:
         if part
     )
     last = f"; it said last: {said}" if said else ""
-    return f"{silent}; the memory heard of it {duration(row['last_seen_s'])} ago{last}"
+    ago = elapsed(row["last_seen_s"])
+    return f"{silent}; the memory heard of it {f'{ago} ago' if ago else 'just now'}{last}"
 
 
 def _open_to_all(view: RunView) -> list[Line]:
@@ -172,7 +173,7 @@ def _evaluators(view: RunView, width: int) -> list[Line]:
 
 def _state(view: RunView, member: Member) -> str:
     if not member.is_living:
-        return f"{printable(member.state)} for {duration(member.last_seen_s)}"
+        return f"{printable(member.state)}{lasting(member.last_seen_s)}"
     waits_s = member.collector.acknowledging_s or 0.0
     if waits_s >= STANDSTILL_S:
         return f"waits for acknowledgements for {duration(waits_s)}"

@@ -88,6 +88,17 @@ def duration(seconds: Any) -> str:
     return f"{minutes}:{rest:02d} min" if minutes else f"{rest} s"
 
 
+def elapsed(seconds: Any) -> str:
+    """Write for how long something goes on already; nothing in its first second."""
+    return "" if _is_number(seconds) and seconds < 1 else duration(seconds)
+
+
+def lasting(seconds: Any) -> str:
+    """Write the same behind a word, such as `` for 12 s``."""
+    text = elapsed(seconds)
+    return f" for {text}" if text else ""
+
+
 def time_left(seconds: float) -> str:
     """Write how long something will take, no more exactly than anybody can know it."""
     if seconds < 10:

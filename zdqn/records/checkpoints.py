@@ -205,7 +205,7 @@ class CheckpointDirectory:
             try:
                 checkpoint = load_checkpoint(file)
             except FileError as error:
-                warnings.append(f"Passed over the checkpoint at {updates} updates: {error}")
+                warnings.append(f"Passed over the checkpoint at {updates:,} updates: {error}")
                 continue
             if checkpoint.training is None:
                 raise MismatchError(

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from zdqn.errors import FileError, UsageError
+from zdqn.errors import FileError, UsageError, what_went_wrong
 from zdqn.records.replaced_files import replace_text
 from zdqn.records.run_files import RunFiles
 from zdqn.records.whole_lines import unwritable
@@ -49,7 +49,7 @@ def read_endpoints(run_directory: Path) -> Endpoints:
             f"run directory that has one, or a server's address such as tcp://127.0.0.1:5558."
         ) from error
     except (OSError, ValueError) as error:
-        raise FileError(f"Cannot read {path}: {error}.") from error
+        raise FileError(f"Cannot read {path}: {what_went_wrong(error)}.") from error
     if not isinstance(found, dict) or not all(isinstance(links, dict) for links in found.values()):
         raise FileError(f"{path} is not a map of roles to addresses. Start the run again.")
     return found

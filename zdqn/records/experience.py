@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from zdqn.data import MAX_REWARD, EnvironmentSpec, LoggedEpisode
-from zdqn.errors import FileError, UsageError, did_you_mean
+from zdqn.errors import FileError, UsageError, did_you_mean, what_went_wrong
 
 _STEPS = ("observations", "actions", "rewards", "terminated", "truncated")
 _LAST = ("next_observations", "final_observations")
@@ -204,7 +204,7 @@ class ArrayExperience:
             flat = key in ("actions", "rewards", "terminated", "truncated")
             if not array.ndim or len(array) != self.steps or (flat and array.ndim != 1):
                 raise UsageError(
-                    f"{self.name}: {key} has the shape {array.shape}, but there are {self.steps} "
+                    f"{self.name}: {key} has the shape {array.shape}, but there are {self.steps:,} "
                     f"actions, and {key} has one entry for each"
                     f"{'' if flat else ', along its first axis'}."
                 )
@@ -269,7 +269,7 @@ def read_npz(path: Path) -> ArrayExperience:
                     arrays = {name: file[name] for name in file.files}
     except Exception as error:  # noqa: BLE001 - of what is damaged each part has errors of its own
         objects = "it holds Python objects, which are not read, or nothing of NumPy's"
-        said = str(error).rstrip(".") or type(error).__name__
+        said = what_went_wrong(error)
         arrays, wrong = {}, objects if "pickle" in said else said
     if not arrays or not all(isinstance(array, np.ndarray) for array in arrays.values()):
         raise FileError(

@@ -94,7 +94,7 @@ class ReplayFolder(Closing):
             if fresh:
                 self._take_room(descriptor, size, file)
             elif os.fstat(descriptor).st_size != size:
-                raise self._damaged(f"{file.name} has not the {size} bytes that it was made with")
+                raise self._damaged(f"{file.name} has not the {size:,} bytes that it was made with")
             mapped = mmap.mmap(descriptor, size)
         except OSError as error:
             raise self._damaged(f"{file.name}: {error.strerror or error}") from error

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from zdqn.errors import FileError
+from zdqn.errors import FileError, what_went_wrong
 from zdqn.records.replaced_files import replace_text
 from zdqn.records.run_files import RunFiles, open_run_directory
 from zdqn.records.snapshots import Evaluation
@@ -115,8 +115,8 @@ class RunDirectory(RunFiles):
             known = path.read_text(encoding="utf-8").strip() if there else ""
         except (OSError, UnicodeDecodeError) as error:
             raise FileError(
-                f"Cannot read {path}, which tells this run from others: {error}. Restore it, or "
-                f"start a new run directory."
+                f"Cannot read {path}, which tells this run from others: {what_went_wrong(error)}. "
+                f"Restore it, or start a new run directory."
             ) from error
         if known and _RUN_ID.fullmatch(known) is None:
             raise FileError(
@@ -136,8 +136,8 @@ class RunDirectory(RunFiles):
             epoch = int(path.read_text()) + 1 if path.exists() else 1
         except (OSError, ValueError) as error:
             raise FileError(
-                f"Cannot read {path}, which counts the starts of this run's learner: {error}. "
-                f"Restore it, or start a new run directory."
+                f"Cannot read {path}, which counts the starts of this run's learner: "
+                f"{what_went_wrong(error)}. Restore it, or start a new run directory."
             ) from error
         replace_text(path, f"{epoch}\n")
         return epoch

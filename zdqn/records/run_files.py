@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zdqn.errors import FileError
+from zdqn.errors import FileError, what_went_wrong
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def read_summary(run_directory: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, RecursionError) as error:
-        raise FileError(f"Cannot read {path}: {error}.") from error
+        raise FileError(f"Cannot read {path}: {what_went_wrong(error)}.") from error
     return {} if _is_of_an_earlier_start(summary, files) else summary
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from zdqn.errors import FileError
+from zdqn.errors import FileError, what_went_wrong
 from zdqn.records.run_directory import EVALUATION_COLUMNS
 from zdqn.records.run_files import RunFiles
 from zdqn.wire.status import MetricsRow
@@ -136,4 +136,4 @@ def _whole_lines(path: Path) -> list[str]:
 
 
 def _unreadable(path: Path, error: BaseException) -> FileError:
-    return FileError(f"Cannot read {path}: {type(error).__name__}: {error}.")
+    return FileError(f"Cannot read {path}: {what_went_wrong(error)}.")

@@ -1,4 +1,4 @@
-"""What the memories of a run have counted, all in all, whichever of them live or were replaced."""
+"""What a run's memories and its learner have counted, whichever of them live or were replaced."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ class RunTotals:
     """Adds up the counters of every memory session that a run has had.
 
     A memory counts from 0 when it starts, and tells its counts since. Hence the total is the sum of
-    the latest counts of each session, those of memories that are gone included.
+    the latest counts of each session, those of memories that are gone included. What the learner
+    counts itself, it counts from 0 too: that is added up over its starts.
 
     Attributes:
         restarts: how often a memory was replaced by a new one.
@@ -24,6 +25,8 @@ class RunTotals:
     def __init__(self) -> None:
         self._latest: dict[int, Progress] = {}  # by session
         self._places: dict[int, int] = {}  # of each session that was met
+        self._earlier: dict[str, float] = {}  # what earlier starts of the learner have counted
+        self._own: dict[str, float] = {}
         self.restarts = 0
         self.blocks = BlockAccounts()
 
@@ -34,14 +37,30 @@ class RunTotals:
             "places": [list(pair) for pair in self._places.items()],
             "restarts": self.restarts,
             "blocks": self.blocks.state_dict(),
+            "learners": {key: self.of_learners(key) for key in {**self._earlier, **self._own}},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Count on from where `state_dict` was taken; the memories may be the same, or others."""
+        self._earlier, self._own = dict(state.get("learners", {})), {}
         self._latest = {latest["session"]: Progress(**latest) for latest in state["latest"]}
         self._places = dict(state["places"])
         self.restarts = state["restarts"]
         self.blocks.load_state_dict(state["blocks"])
+
+    def begin_with(self, session: int, memory: int = 0) -> bool:
+        """Take note of the memory that a start of the learner joins: it has replaced nobody.
+
+        Args:
+            session: of the memory.
+            memory: its place, as for `observe`.
+
+        Returns:
+            True if an earlier start of the learner has met it.
+        """
+        was_met = self._places.pop(session, None) is not None
+        self._places[session] = memory
+        return was_met
 
     def observe(self, progress: Progress, memory: int = 0) -> bool:
         """Take note of a memory's counters; those of several may come in any order.
@@ -82,6 +101,14 @@ class RunTotals:
     def add(self, progress: Progress) -> None:
         """Count what no living memory will tell again, such as a training without any."""
         self._latest[progress.session] = progress
+
+    def count(self, **counts: float) -> None:
+        """Take note of what this start of the learner has counted itself, by name, so far."""
+        self._own = counts
+
+    def of_learners(self, key: str) -> float:
+        """Give what all starts of the learner have counted under a name; 0 if none has."""
+        return self._earlier.get(key, 0) + self._own.get(key, 0)
 
     def __len__(self) -> int:
         """Count the sessions that were told of."""

@@ -89,7 +89,7 @@ class FrameRing:
         """
         if count > self.capacity:
             raise ConfigError(
-                f"a block of {count} frames does not fit into a replay of {self.capacity} "
+                f"a block of {count:,} frames does not fit into a replay of {self.capacity:,} "
                 "frames. Raise replay.capacity, or lower collector.block_transitions."
             )
 

@@ -75,8 +75,9 @@ class Replay:
         largest = np.iinfo(_WORD).max
         if capacity < 1 or not 1 <= frame_capacity <= largest:
             raise ConfigError(
-                f"a replay of {capacity} transitions and {frame_capacity} frames cannot be made: "
-                f"both must be at least 1, and frames at most {largest}. Change replay.capacity."
+                f"a replay of {capacity:,} transitions and {frame_capacity:,} frames cannot be "
+                f"made: both must be at least 1, and frames at most {largest:,}. Change "
+                f"replay.capacity."
             )
         self.capacity = capacity
         self.oldest_key = 0
@@ -194,7 +195,8 @@ class Replay:
         count = batch_size * batches
         if self.size == 0:
             raise RoleFailedError(
-                f"{count} transitions were asked of an empty replay; check `size` before sampling."
+                f"{count:,} transitions were asked of an empty replay; check `size` before "
+                f"sampling."
             )
         batch = self._empty_batch(count) if out is None else out
         if self._priorities is None or self._priorities.total == 0.0:

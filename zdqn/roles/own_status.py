@@ -29,6 +29,7 @@ from zdqn.wire.status import (
 
 if TYPE_CHECKING:
     from zdqn.core.rollout import Rollout
+    from zdqn.rl.limiter import SamplesPerInsertLimiter
     from zdqn.rl.update_rule import Update
 
 logger = logging.getLogger("zdqn.learner")
@@ -128,13 +129,13 @@ class OwnBoard:
         )
 
 
-def totals_of(earlier: RunTotals, *, rollout: Rollout, inserts: int) -> RunTotals:
+def totals_of(earlier: RunTotals, rollout: Rollout, limiter: SamplesPerInsertLimiter) -> RunTotals:
     """Give the counts as if a memory had told them, so that a distributed run can go on.
 
     Args:
         earlier: of the starts before; left as they are.
         rollout: of this start.
-        inserts: transitions stored in this start.
+        limiter: of this start, which counts what is stored and sampled.
     """
     totals = RunTotals()
     totals.load_state_dict(earlier.state_dict())
@@ -143,11 +144,12 @@ def totals_of(earlier: RunTotals, *, rollout: Rollout, inserts: int) -> RunTotal
             session=len(totals),  # a small number, unlike a memory's, that no start had yet
             environment_steps=rollout.environment_steps,
             episodes=rollout.episodes,
-            transitions=inserts,
+            transitions=limiter.inserts,
             blocks=0,
             blocks_lost=0,
             blocks_duplicated=0,
             blocks_refused=0,
+            samples=limiter.samples,
         )
     )
     return totals

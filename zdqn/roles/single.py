@@ -294,11 +294,12 @@ class Single(Closing):
             self._spec,
             self._counters,
             trainer=self._trainer.state_dict(),
-            totals=totals_of(
-                self._earlier_totals, rollout=self._rollout, inserts=self._store.limiter.inserts
-            ).state_dict(),
+            totals=self._totals().state_dict(),
             version=self._trainer.updates,
         )
+
+    def _totals(self) -> RunTotals:
+        return totals_of(self._earlier_totals, self._rollout, self._store.limiter)
 
     def _finish(self, limit: str) -> RunResult:
         asked = reason_of(self._stop) if self._stop.is_set() else self._recorder.told_to_end
@@ -316,13 +317,12 @@ class Single(Closing):
         return self._sum_up(reason)
 
     def _sum_up(self, reason: str) -> RunResult:
-        limiter = self._store.limiter
         summary = self._recorder.write_summary(
             self._counters,
             reason,
             {
-                "samples": limiter.samples,
-                "samples_per_insert": round(limiter.achieved, 4),
+                "samples": self._totals().total("samples"),
+                "samples_per_insert": round(self._store.limiter.achieved, 4),
                 "blocks_lost": 0,
                 "blocks_duplicated": 0,
             },

@@ -119,6 +119,7 @@ class Progress(Answer, frozen=True):
         blocks_lost: missing in the collectors' sequences.
         blocks_duplicated: received twice and dropped.
         blocks_refused: malformed, or of another environment.
+        samples: transitions sampled, those of this answer included.
     """
 
     session: Session
@@ -129,6 +130,7 @@ class Progress(Answer, frozen=True):
     blocks_lost: Total
     blocks_duplicated: Total
     blocks_refused: Total
+    samples: Total = 0
 
 
 class Batches(Answer, frozen=True, omit_defaults=True):

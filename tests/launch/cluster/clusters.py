@@ -1,6 +1,9 @@
 """Plans of runs on several hosts, for tests."""
 
 import json
+import os
+import signal
+from contextlib import suppress
 from pathlib import Path
 
 from zdqn.config import Config
@@ -60,3 +63,10 @@ def agents_of(directory):
         told = json.loads(path.read_text())
         found += [told.get("agent"), *told.get("processes", {}).values()]
     return [identity for identity in found if identity and lives(identity)]
+
+
+def kill_all_of(directory):
+    """Kill all that keeps something of a run on this machine, or is kept."""
+    for identity in agents_of(directory):
+        with suppress(ProcessLookupError):  # it went with its agent
+            os.kill(identity[0], signal.SIGKILL)

@@ -4,7 +4,7 @@ import pytest
 
 from tests.launch.cluster.clusters import small_plan
 from zdqn.config.cluster_sections import ServerSection
-from zdqn.errors import AddressInUseError, NotAllowedError, PeerUnavailableError
+from zdqn.errors import AddressInUseError, NotAllowedError, PeerUnavailableError, ZdqnError
 from zdqn.launch.cluster.cluster_placement import HostPlace
 from zdqn.launch.cluster.preflight import (
     HostFinding,
@@ -83,6 +83,23 @@ def test_a_run_that_would_fail_does_not_begin():
         refuse_what_is_bad(bad)
     with pytest.raises(PeerUnavailableError):
         refuse_what_is_bad(bad[1:])
+
+
+@pytest.mark.parametrize("code", [69, 70, 73, 74, 76, 77, 78])
+def test_a_start_ends_with_the_exit_code_that_a_check_has_told(code):
+    with pytest.raises(ZdqnError, match="x is so") as raised:
+        refuse_what_is_bad([HostFinding("a", "odd", "y"), HostFinding("a", "bad", "x is so", "",
+                            code), HostFinding("b", "bad", "z", "", 74)])  # fmt: skip
+    assert raised.value.exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("subject", "code"),
+    [("run directory", 74), ("disk", 74), ("memory", 78), ("ports", 73), ("reach", 69)],
+)
+def test_each_kind_of_problem_has_the_exit_code_of_the_role_that_would_fail(subject, code):
+    hosts = FakeHosts(plan := small_plan(), problems={"m": [[subject, True, "so", "Mend it."]]})
+    assert [one.exit_code for one in look(plan, hosts) if one.verdict == "bad"] == [code]
 
 
 def test_the_host_of_the_memory_is_asked_for_room_for_the_replay():

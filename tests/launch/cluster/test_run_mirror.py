@@ -1,5 +1,7 @@
 """The files of a run, kept in a second place while they grow."""
 
+import os
+
 import pytest
 
 from zdqn.launch.cluster import run_mirror
@@ -79,3 +81,12 @@ def test_it_copies_by_itself_until_it_is_left(tmp_path, there, mirror, until):
         assert not (tmp_path / "here" / "best.pt").exists()
         mirror.finish()
     assert here(tmp_path, "best.pt") == "network"
+
+
+def test_files_are_as_old_as_there_so_that_it_is_known_when_a_run_ended(tmp_path, there, mirror):
+    for age, name in enumerate(("metrics.jsonl", "evaluations.csv", "summary.json")):
+        (there / name).write_text("{}\n")
+        os.utime(there / name, (1_000 - age, 1_000 - age))
+    mirror.copy_all()
+    for age, name in enumerate(("metrics.jsonl", "evaluations.csv", "summary.json")):
+        assert (tmp_path / "here" / name).stat().st_mtime == 1_000 - age

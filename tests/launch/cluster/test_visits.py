@@ -1,13 +1,11 @@
 """A run that is kept by its agents: shown, changed and ended from where it was launched."""
 
 import json
-import os
-import signal
 from dataclasses import replace
 
 import pytest
 
-from tests.launch.cluster.clusters import agents_of, tiny_plan
+from tests.launch.cluster.clusters import agents_of, kill_all_of, tiny_plan
 from zdqn.errors import ConfigError, UsageError
 from zdqn.launch.cluster.changes import change_run
 from zdqn.launch.cluster.cluster_entry import LaunchOptions, launch_detached
@@ -24,8 +22,7 @@ def kept(tmp_path):
     directory = tmp_path / "run"
     launch_detached(tiny_plan(), LaunchOptions(directory, local=True, progress=False))
     yield directory
-    for identity in agents_of(directory):
-        os.kill(identity[0], signal.SIGKILL)
+    kill_all_of(directory)
 
 
 def names_of(directory):
@@ -61,7 +58,8 @@ def test_it_is_changed_and_ended(kept, until):
         ends = visit.ends()
         assert set(ends.values()) == {0}
         assert {"memory", "learner", "collector-0@a"} <= set(ends)
-    assert try_to_collect(kept, silent) == ends
+    assert read_record(kept).ends is None  # it was not collected yet
+    assert try_to_collect(kept, silent) == ends == read_record(kept).ends
     assert json.loads((kept / "summary.json").read_text())["stop_reason"] == "the test"
     assert agents_of(kept) == []
 
@@ -103,6 +101,7 @@ def test_a_host_that_is_away_hinders_only_what_is_asked_of_it(kept, until):
         visit.collect()
         with pytest.raises(ConfigError, match=r"b: its python .* `zdqn stop .*` ends it"):
             visit.ends()
+        assert read_record(kept).ends is None
     assert try_to_collect(kept, silent) is None
     comes_back()
     with Visit(kept, silent) as visit:
@@ -137,10 +136,25 @@ def test_agents_can_be_told_to_end(kept, until):
     assert agents_of(kept) == []
 
 
+def test_of_whom_nobody_could_write_down_the_end_it_is_not_known(kept, until):
+    kill_all_of(kept)
+    until(lambda: not agents_of(kept))
+    with Visit(kept, silent) as visit:
+        assert "nothing is left to end" in visit.end_agents()
+        visit.collect()
+        assert visit.ends()["learner"] is None
+    names = {process.name for process in read_record(kept).plan.processes}
+    assert set(read_record(kept).ends or ()) == names
+    assert change_run(kept, "add", "collectors=1@c", silent) == "added collector-0@c"
+    assert read_record(kept).ends is None  # something of it goes on again
+
+
 def test_of_several_ends_the_highest_code_is_the_worst_and_a_signal_beats_most():
     assert worst_code({}) == worst_code({"a": 0}) == 0
     assert worst_code({"a": 70, "b": 0, "c": 78}) == 78
     assert worst_code({"a": 78, "b": -9}) == 137
+    assert worst_code({"a": None, "b": 0}) == 69
+    assert worst_code({"a": None, "b": 70}) == 70
 
 
 def test_hosts_that_do_not_answer_tell_nothing(tmp_path):

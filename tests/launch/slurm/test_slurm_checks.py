@@ -54,18 +54,21 @@ def test_what_slurm_would_refuse_is_quoted(slurm, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "code", "words"),
     [
-        ({"python": "/no/python"}, "No such file"),
-        ({"python": "/bin/true"}, "does not run zdqn here"),
-        ({"setup": ("echo no module; false",)}, "setup failed: echo no module; false"),
+        ({"python": "/no/python"}, 78, "No such file"),
+        ({"python": "/bin/true"}, 78, "does not run zdqn here"),
+        ({"setup": ("echo no module; false",)}, 78, "setup failed: echo no module; false"),
+        ({"setup": ("echo \"No module named 'zdqn'\" >&2; exit 1",)}, 76, "No module named"),
     ],
 )
-def test_a_python_without_zdqn_is_found_before_it_waits_in_a_queue(slurm, tmp_path, changes, words):
+def test_a_python_without_zdqn_is_found_before_it_waits_in_a_queue(
+    slurm, tmp_path, changes, code, words
+):
     plan = slurm_plan()
     plan = replace(plan, servers=replace(plan.servers, **changes))
     found = look(tmp_path, plan)
-    assert bad(found) == [("servers", 78)]
+    assert bad(found) == [("servers", code)]
     assert words in next(finding.text for finding in found if finding.verdict == "bad")
 
 

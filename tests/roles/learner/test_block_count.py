@@ -1,9 +1,10 @@
+import json
 from types import SimpleNamespace
 
-from zdqn.records.block_accounts import BlockTotals, Sent, Told
+from zdqn.records.block_accounts import NO_BLOCKS, BlockTotals, Sent, Told
 from zdqn.records.totals import RunTotals
-from zdqn.roles.learner.block_count import BlockCount
-from zdqn.wire.memory_messages import SessionBlocks
+from zdqn.roles.learner.block_count import BlockCount, describe_data
+from zdqn.wire.memory_messages import Progress, SessionBlocks
 from zdqn.wire.status import MemoryStatistics
 
 
@@ -45,19 +46,22 @@ def test_a_memory_that_told_nothing_is_a_restart_all_the_same():
     assert totals.restarts == 2
 
 
-def test_what_the_newest_memory_began_with_is_asked_of_its_link():
+def test_a_summary_counts_over_all_memories_and_all_starts_of_the_learner():
+    earlier = RunTotals()
+    earlier.observe(make_progress(1, samples=640))
+    earlier.count(snapshots_dropped=2, waited_for_samples_s=1.5, actions_served=7)
     totals = RunTotals()
-    totals.meet(3)
-    totals.meet(4)
-    told = {4: MemoryStatistics(came_back_with=17)}
-    receivers = SimpleNamespace(came_back=told.get)
-    count = BlockCount(totals, SimpleNamespace(), receivers)
-    assert count.how_memory_came_back() == "it came back with 17 transitions"
-    told[4] = MemoryStatistics(came_back_with=17, came_back_without=5)
-    assert count.how_memory_came_back() == (
-        "it came back with 17 transitions, and without 5 that came after its snapshot"
-    )
-    told[4] = MemoryStatistics()
-    assert count.how_memory_came_back() == "what it held is lost, and fills again"
-    totals.meet(5)
-    assert count.how_memory_came_back() == ""  # it has not told yet
+    totals.load_state_dict(json.loads(json.dumps(earlier.state_dict())))
+    totals.begin_with(2)
+    totals.observe(make_progress(2, samples=64))
+    totals.count(snapshots_dropped=1, waited_for_samples_s=0.25, actions_served=0)
+    told = MemoryStatistics(samples=64, samples_per_insert=8.0)
+    data = describe_data(told, NO_BLOCKS, totals)
+    assert (data["samples"], data["snapshots_dropped"], data["actions_served"]) == (704, 3, 7)
+    assert (data["waited_for_samples_s"], data["memory_restarts"]) == (1.75, 0)
+    assert data["samples_per_insert"] == 8.0  # a ratio is the last memory's
+
+
+def make_progress(session, **counters):
+    names = [name for name in Progress.__struct_fields__ if name != "session"]
+    return Progress(session=session, **{**dict.fromkeys(names, 0), **counters})

@@ -121,7 +121,7 @@ def test_an_address_that_cannot_be_used_is_refused_before_anything_is_made(
 
 def test_a_configuration_too_large_to_be_sent_is_refused_before_anything_is_made(make, tmp_path):
     config = quick_config(f'environment.kwargs={{level = "{"x" * 70_000}"}}')
-    with pytest.raises(ConfigError, match=r"environment\.kwargs takes 700\d\d"):
+    with pytest.raises(ConfigError, match=r"environment\.kwargs takes 70,0\d\d"):
         make(config)
     assert not (tmp_path / "run").exists()
 
@@ -220,7 +220,8 @@ def waiting(make, fake, monkeypatch):
     """A learner that has a memory and waits for a collector; its memory; its result to come."""
     monkeypatch.setattr(memory_link, "_LAST_WORD_S", DEADLINE_S)
     memory = fake(
-        StatusRequest=[Status(role="memory", values={"samples": 9})], Stop=[Acknowledged()]
+        StatusRequest=[Status(role="memory", values={"samples_per_insert": 9})],
+        Stop=[Acknowledged()],
     )
     stop = threading.Event()
     learner = make(memory=memory.address, stop=stop)
@@ -268,7 +269,7 @@ def test_who_asks_for_a_stop_gives_the_reason_and_the_first_counts(waiting, tmp_
     assert (ended.stop_reason, ended.run_directory) == ("enough", tmp_path / "run")
     assert ended.summary["updates"] == ended.summary["environment_steps"] == 0
     assert ended.summary["verdict"] == ""  # nobody has computed, or waited for data
-    assert ended.summary["samples"] == 9  # the memory's last word
+    assert ended.summary["samples_per_insert"] == 9  # the memory's last word
     assert RunFiles(tmp_path / "run").results() == []  # no run began
     assert Stop(reason="the run is over") in memory.heard
 

@@ -13,7 +13,7 @@ from zdqn.records.totals import RunTotals
 from zdqn.roles.learner import run_end
 from zdqn.roles.learner.run_end import RunEnd
 from zdqn.stopping import StopEvent
-from zdqn.wire.status import LearnerStatus, MemoryStatistics
+from zdqn.wire.status import MemoryStatistics
 
 TRAINED = Counters(environment_steps=50, updates=5)
 
@@ -27,7 +27,7 @@ class Setting:
         self.said_over = ""
         self.told_to_end = ""
         self.unevaluated = 2
-        self.snapshots_dropped = 1
+        self.totals = RunTotals()
         self.counters = TRAINED
         self.samples = SimpleNamespace(waited_s=1.23456)
         self.metrics = SimpleNamespace(wall_s=3.0)
@@ -41,7 +41,7 @@ class Setting:
             memory=all_of_them,
             board=all_of_them,
             blocks=all_of_them,
-            totals=RunTotals(),
+            totals=self.totals,
             learner_epoch=4,
             stop=self.stop_event,
         )
@@ -58,9 +58,6 @@ class Setting:
         self.clients_left = max(0, self.clients_left - 1)
         return self.clients_left
 
-    def status(self):
-        return LearnerStatus(actions_served=9)
-
     # --- of the loop ---
 
     def report(self):
@@ -71,6 +68,7 @@ class Setting:
 
     def save_checkpoint(self):
         self.told.append("checkpoint")
+        self.totals.count(snapshots_dropped=1, waited_for_samples_s=1.23456, actions_served=9)
 
     def take_evaluations(self):
         self.told.append("evaluations are asked for")
@@ -79,7 +77,7 @@ class Setting:
 
     def stop(self):
         self.told.append("memory ends")
-        return MemoryStatistics(samples=320)
+        return MemoryStatistics(samples_per_insert=32.0)
 
     def close(self):
         self.told.append("memory left")
@@ -120,10 +118,11 @@ def test_everybody_is_told_before_the_memory_ends_and_the_last_checkpoint_knows_
         "checkpoint",
         "summary",
     ]
-    told = ("stop_reason", "updates", "samples", "snapshots_dropped", "snapshots_unevaluated",
-            "waited_for_samples_s", "actions_served", "learner_epoch", "verdict")  # fmt: skip
+    told = ("stop_reason", "updates", "samples_per_insert", "snapshots_dropped",
+            "snapshots_unevaluated", "waited_for_samples_s", "actions_served",
+            "learner_epoch", "verdict")  # fmt: skip
     assert [result.summary[key] for key in told] == [
-        "evaluation_return", 5, 320, 1, 2, 1.235, 9, 4, "waited 1.2 s",
+        "evaluation_return", 5, 32.0, 1, 2, 1.235, 9, 4, "waited 1.2 s",
     ]  # fmt: skip
 
 

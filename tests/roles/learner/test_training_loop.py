@@ -21,11 +21,12 @@ from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.rl.layer_descriptions import LayerDescription
 from zdqn.rl.update_rule import Update
+from zdqn.roles.learner.known_memories import KnownMemories
 from zdqn.roles.learner.publications import Publications
 from zdqn.roles.learner.stall_watch import Pulse
 from zdqn.roles.learner.training_loop import TrainingLoop
 from zdqn.wire.memory_messages import Progress
-from zdqn.wire.status import CollectorStatistics, MetricsRow
+from zdqn.wire.status import CollectorStatistics, LearnerStatus, MemoryStatistics, MetricsRow
 
 SPEC = EnvironmentSpec((2,), "float32", 2)
 SIZE = 4
@@ -138,6 +139,9 @@ class FakeModel:
         self.offered.append(snapshot)
         return max(0, len(self.offered) - self.room)
 
+    def status(self):
+        return LearnerStatus(actions_served=5)
+
     def take_evaluations(self):
         taken, self.evaluations = self.evaluations, []
         return taken
@@ -213,10 +217,15 @@ class Setting:
         self.board = FakeBoard()
         self.publications = Publications(self.model, run_id="r", learner_epoch=1)
         self.totals = RunTotals()
+        self.came_back = MemoryStatistics()
+        self.memories = KnownMemories(
+            self.totals,
+            SimpleNamespace(first_session=1, came_back=lambda _session: self.came_back),
+            resumed=False,
+        )
         self.blocks = NO_BLOCKS
         self.waits: list[tuple[str, int]] = []
         self.gives_up = False
-        self.came_back = "what it held is lost"
         self.publications_told: list[tuple[int, int]] = []
         self.pace = SimpleNamespace(published=self._published)
         self.loop = TrainingLoop(
@@ -229,9 +238,8 @@ class Setting:
             publications=self.publications,
             recorder=self.recorder,  # type: ignore[arg-type]
             totals=self.totals,
-            blocks=SimpleNamespace(  # type: ignore[arg-type]
-                look=lambda: self.blocks, how_memory_came_back=lambda: self.came_back
-            ),
+            memories=self.memories,
+            blocks=SimpleNamespace(look=lambda: self.blocks),  # type: ignore[arg-type]
             agenda=Agenda(periods or Periods(publish_updates=1), Limits(**limits)),
             pace=self.pace,  # type: ignore[arg-type]
             board=self.board,  # type: ignore[arg-type]
@@ -467,12 +475,23 @@ def test_a_memory_that_was_restarted_is_said_and_counted_on(caplog):
     assert setting.loop.counters.environment_steps == 10
 
 
+def test_checkpoints_keep_what_a_start_of_the_learner_has_counted():
+    setting = Setting(batch(1))
+    setting.samples.waited_s = 2.5
+    setting.loop.snapshots_dropped = 3
+    setting.run()
+    setting.loop.save_checkpoint()
+    resumed = RunTotals()
+    resumed.load_state_dict(setting.totals.state_dict())
+    names = ("snapshots_dropped", "waited_for_samples_s", "actions_served")
+    assert [resumed.of_learners(name) for name in names] == [3, 2.5, 5]
+
+
 def test_of_a_memory_that_came_back_it_says_with_what(caplog):
     setting = Setting(progress(1, environment_steps=7), progress(1, environment_steps=9))
-    setting.came_back = "it came back with 5 transitions"
-    setting.totals.meet(1)
+    setting.came_back = MemoryStatistics(came_back_with=5)
+    setting.memories.begin()
     setting.totals.meet(2)  # a new start, which counts on as the old one did
-    setting.loop._restarts = 0
     setting.run()
     assert caplog.text.count("the memory was restarted: it came back with 5 transitions") == 1
     assert setting.loop.counters.environment_steps == 9

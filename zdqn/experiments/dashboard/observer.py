@@ -16,7 +16,7 @@ from zdqn.experiments.dashboard.filming import FilmMaker
 from zdqn.experiments.dashboard.found_config import FoundConfig
 from zdqn.experiments.dashboard.seen import Contact, Film, Seen
 from zdqn.launch.rates import Rates
-from zdqn.launch.run_inquiry import Asked, ask_servers, server_addresses
+from zdqn.launch.run_inquiry import Asked, ask_servers, identity_of, server_addresses
 from zdqn.launch.run_view import RunPlan, RunView
 from zdqn.launch.run_watch import RunWatch
 from zdqn.launch.summary import describe_end
@@ -127,7 +127,7 @@ class RunObserver:
             addresses = server_addresses(self._target, self.directory)
         except FileError as error:
             return Asked({}, [error])
-        asked = ask_servers(addresses, self._keys)
+        asked = ask_servers(addresses, self._keys, identity_of(self.directory))
         for role in _ROLES:
             if role in asked.answers:
                 self._endpoints[role] = str(asked.answers[role]["address"])

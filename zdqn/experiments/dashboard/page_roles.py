@@ -13,7 +13,7 @@ from zdqn.experiments.dashboard.seen import Seen
 from zdqn.launch.lines import printable
 from zdqn.launch.role_lines import RoleLine, is_stalled, role_lines, standstill
 from zdqn.launch.run_view import SILENT_AFTER_S, Member, RunView
-from zdqn.launch.wording import byte_size, counted, duration, number, rate, score, share
+from zdqn.launch.wording import byte_size, counted, duration, lasting, number, rate, score, share
 
 _ROLES = ("collector", "memory", "learner", "evaluator")
 
@@ -149,7 +149,7 @@ def _member(seen: Seen, member: Member, places: Places) -> dict[str, Any]:
 def _health(view: RunView, member: Member) -> tuple[str, str]:
     """Give the health of a member, and the same in words."""
     if not member.is_living:
-        return "bad", f"{printable(member.state)} for {duration(member.last_seen_s)}"
+        return "bad", f"{printable(member.state)}{lasting(member.last_seen_s)}"
     if member.last_seen_s >= SILENT_AFTER_S:
         return "odd", f"silent for {duration(member.last_seen_s)}"
     if is_stalled(view, member):

@@ -20,7 +20,7 @@ from zdqn.launch.end_conditions import nearest_end
 from zdqn.launch.lines import printable
 from zdqn.launch.run_view import RunView
 from zdqn.launch.screen import doing, how_far
-from zdqn.launch.wording import counted, duration, number, rate, score, share, time_left
+from zdqn.launch.wording import counted, duration, elapsed, number, rate, score, share, time_left
 from zdqn.wire.status import MemoryStatus
 
 _NONE = "\N{EN DASH}"
@@ -83,7 +83,7 @@ def _time(seen: Seen) -> str:
         return ""
     if seen.is_over:
         return duration(seen.summary.get("wall_s", view.learner.run.wall_s))
-    return duration(view.wall_s if kind == "live" else view.learner.run.wall_s)
+    return elapsed(view.wall_s if kind == "live" else view.learner.run.wall_s)
 
 
 def _tiles(seen: Seen) -> list[dict[str, str]]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from zdqn.config import to_toml
-from zdqn.errors import FileError, MismatchError, RunDirectoryTakenError
+from zdqn.errors import FileError, MismatchError, RunDirectoryTakenError, what_went_wrong
 from zdqn.experiments.studies.study_plan import PlannedRun, StudyPlan, describe_change
 from zdqn.records.replaced_files import replace_text
 from zdqn.records.run_files import RunFiles, open_run_directory, read_summary
@@ -141,8 +141,8 @@ def _read_record(files: StudyFiles) -> dict[str, Any]:
             raise ValueError("no JSON object")
     except (OSError, ValueError) as error:
         raise FileError(
-            f"Cannot read {files.record}, which says what is trained there: {error}. Give another "
-            f"--study-dir."
+            f"Cannot read {files.record}, which says what is trained there: "
+            f"{what_went_wrong(error)}. Give another --study-dir."
         ) from error
     return values
 

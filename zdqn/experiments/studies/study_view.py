@@ -18,7 +18,7 @@ from zdqn.launch.lines import (
     shortened,
 )
 from zdqn.launch.sparkline import with_bar
-from zdqn.launch.wording import duration, score, share, time_left
+from zdqn.launch.wording import elapsed, score, share, time_left
 
 WIDEST = 100
 _LEAST_WIDTH = 20
@@ -129,7 +129,7 @@ def _head(view: StudyView, width: int, glyphs: Glyphs) -> Line:
     doing = Part(f"stopping ({view.ending}); again to end now" if view.ending else "training",
                  "bold yellow" if view.ending else "green", 8)  # fmt: skip
     parts = [
-        Part(printable(view.title), "bold", 5), doing, Part(duration(view.elapsed_s), "", 7),
+        Part(printable(view.title), "bold", 5), doing, Part(elapsed(view.elapsed_s), "", 7),
         Part(printable(view.directory), "dim", 1),
     ]  # fmt: skip
     return joined(parts, width, joint="  ", cut=glyphs.cut)
@@ -148,7 +148,7 @@ def _run_line(run: RunningRun, width: int, glyphs: Glyphs) -> Line:
     parts = [
         Part(f"{glyphs.good} {name}", "green", 9),
         Part(padded(share(run.share), 5, right=True), "", 8),
-        Part(duration(run.elapsed_s), "", 5),
+        Part(elapsed(run.elapsed_s), "", 5),
         Part(score(run.evaluation, "evaluation {}"), "", 6),
     ]
     return joined(parts, width, joint="  ", cut=glyphs.cut)

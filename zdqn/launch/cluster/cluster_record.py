@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +13,10 @@ from zdqn.launch.cluster.cluster_plan import ClusterPlan
 from zdqn.launch.private_records import read_private_record, write_private_record
 
 _NAME = "cluster.json"
+
+Ends = Mapping[str, int | None]
+"""Name of a process to the exit code with which it ended, minus the signal that ended it; None
+where that is not known, as its host or agent was killed first."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +29,7 @@ class ClusterRecord:
         secure: whether it has keys.
         local: whether every host is played by this machine.
         detached: whether its agents keep it, and no launcher.
+        ends: how its processes ended, once nothing of it goes on and its files were copied here.
     """
 
     plan: ClusterPlan
@@ -31,6 +37,7 @@ class ClusterRecord:
     secure: bool = True
     local: bool = False
     detached: bool = False
+    ends: dict[str, int | None] | None = None
 
 
 def is_cluster(directory: Path) -> bool:

@@ -5,12 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
-from zdqn.errors import AddressInUseError, FileError, PeerUnavailableError, ZdqnError
+from zdqn.errors import (
+    AddressInUseError,
+    ConfigError,
+    FileError,
+    MismatchError,
+    NotAllowedError,
+    PeerUnavailableError,
+    RoleFailedError,
+    ZdqnError,
+)
 from zdqn.launch.cluster.cluster_hosts import ClusterHosts, for_each
 from zdqn.launch.cluster.cluster_plan import ClusterPlan
 from zdqn.launch.cluster.replay_need import ReplayNeed
 
-_KINDS: Mapping[str, type[ZdqnError]] = {"ports": AddressInUseError, "reach": PeerUnavailableError}
+_KINDS: Mapping[str, type[ZdqnError]] = {
+    "ports": AddressInUseError,
+    "reach": PeerUnavailableError,
+    "memory": ConfigError,  # as the memory itself refuses a replay without room
+}
+_BY_CODE: Mapping[int, type[ZdqnError]] = {
+    kind.exit_code: kind
+    for kind in (
+        AddressInUseError, ConfigError, FileError, MismatchError, NotAllowedError,
+        PeerUnavailableError, RoleFailedError,
+    )
+}  # fmt: skip
 
 
 class HostFinding(NamedTuple):
@@ -134,10 +154,9 @@ def refuse_what_is_bad(findings: Iterable[HostFinding]) -> None:
     """Keep a run from starting that would fail.
 
     Raises:
-        ZdqnError: naming all that is bad.
+        ZdqnError: naming all that is bad, with the exit code of the first, as ``--check`` has it.
     """
     found = [finding for finding in findings if finding.verdict == "bad"]
     if found:
-        kinds = {kind.exit_code: kind for kind in (AddressInUseError, PeerUnavailableError)}
         text = "".join(f"\n  {one.host}: {one.text}. {one.remedy}" for one in found)
-        raise kinds.get(found[0].exit_code, FileError)(f"The run would not work:{text}")
+        raise _BY_CODE.get(found[0].exit_code, RoleFailedError)(f"The run would not work:{text}")

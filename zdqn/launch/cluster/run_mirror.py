@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -120,7 +121,9 @@ class RunMirror:
         """Copy what is new in some files; whether there was anything."""
         news = self._ask({name: self._known.get(name, [0, 0]) for name in names})
         for name, piece in news.items():
-            self._write(self._directory / name, piece["begin"], piece["piece"])
+            path = self._directory / name
+            self._write(path, piece["begin"], piece["piece"])
+            os.utime(path, ns=(piece["changed"], piece["changed"]))  # it tells when a run ended
             self._known[name] = [piece["begin"] + len(piece["piece"]), piece["changed"]]
         return bool(news)
 

@@ -13,7 +13,7 @@ from zdqn.closing import Closing
 from zdqn.errors import PeerUnavailableError, UsageError, ZdqnError
 from zdqn.launch.cluster.cluster_hosts import ClusterHosts, together
 from zdqn.launch.cluster.cluster_placement import ClusterPlacement
-from zdqn.launch.cluster.cluster_record import ClusterRecord, read_record, write_record
+from zdqn.launch.cluster.cluster_record import ClusterRecord, Ends, read_record, write_record
 from zdqn.launch.cluster.connecting import use_for
 from zdqn.launch.cluster.detaching import start_all
 from zdqn.launch.cluster.run_mirror import mirror_of
@@ -127,7 +127,7 @@ class Visit(Closing):
                 show=lambda _name, _line: None,
             )
             hosts.keep(plan.config.launch.max_restarts)
-        self._remember(replace(self.record, plan=plan))
+        self._remember(replace(self.record, plan=plan, ends=None))
         return f"added {', '.join(process.name for process in more)}"
 
     def _open_new(self, record: ClusterRecord) -> ClusterHosts:
@@ -189,7 +189,7 @@ class Visit(Closing):
         for host in hosts:
             self._signal(host, _AGENT, signal.SIGTERM)
         if not hosts:
-            return "the learner does not answer, and no host that does keeps anything any more"
+            return "no server answers, and no host that does keeps anything: nothing is left to end"
         return f"the learner does not answer; asked {', '.join(hosts)} to end what they keep"
 
     def wait_for_the_end(self, timeout_s: float) -> bool:
@@ -208,19 +208,21 @@ class Visit(Closing):
         hosts = [host for host in self.record.plan.hosts if not self._is_away(host)]
         return [host for host in hosts if self._look(host)["lives"]]
 
-    def ends(self) -> dict[str, int]:
-        """Give the exit code of each process that has ended, minus the signal that ended it.
+    def ends(self) -> dict[str, int | None]:
+        """Give how each process ended that has; see `Ends`.
 
         Raises:
             ZdqnError: when a host cannot be reached: what goes on there is not known.
         """
         if self._hosts.failed:
             raise _unknown(self._hosts.failed, self._directory)
-        return {
-            name: int(code)
-            for host in self.record.plan.hosts
-            for name, code in self._look(host)["ends"].items()
-        }
+        found: dict[str, int | None] = {}
+        for host in self.record.plan.hosts:
+            seen = self._look(host)
+            if not seen["lives"]:
+                found |= {process.name: None for process in self.record.plan.on(host)}
+            found |= {name: int(code) for name, code in seen["ends"].items()}
+        return found
 
     def _look(self, host: str) -> dict[str, Any]:
         planned = self.record.plan.hosts[host]
@@ -229,7 +231,7 @@ class Visit(Closing):
         return found
 
     def collect(self) -> None:
-        """Copy the files of the run here.
+        """Copy the files of the run here, and write down how it ended once all of it has.
 
         Raises:
             ZdqnError: when the learner's host does not answer.
@@ -237,7 +239,10 @@ class Visit(Closing):
         host = self.record.plan.host_of("learner").name
         if self._is_away(host):
             raise _unknown(self._hosts.failed, self._directory)
+        is_over = not self._hosts.failed and not self.living()
         mirror_of(self._directory, self._hosts, host).copy_all()
+        if is_over:
+            self._remember(replace(self.record, ends=self.ends()))
 
     def close(self) -> None:
         """Let go of the connections; what agents keep goes on."""
@@ -267,12 +272,16 @@ def _unknown(away: Mapping[str, ZdqnError], directory: Path) -> ZdqnError:
     )
 
 
-def worst_code(ends: Mapping[str, int]) -> int:
-    """Give the worst exit code of processes: 0, or the highest, that of a signal as 128 and it."""
-    return max((128 - code if code < 0 else code for code in ends.values()), default=0)
+def worst_code(ends: Ends) -> int:
+    """Give the worst exit code of processes: 0, or the highest, that of a signal as 128 and it.
+
+    An end that is not known counts as that of a server which did not answer.
+    """
+    codes = (PeerUnavailableError.exit_code if code is None else code for code in ends.values())
+    return max((128 - code if code < 0 else code for code in codes), default=0)
 
 
-def try_to_collect(directory: Path, say: Callable[[str], None]) -> dict[str, int] | None:
+def try_to_collect(directory: Path, say: Callable[[str], None]) -> Ends | None:
     """Copy the files of a run here that its agents keep, or kept.
 
     Returns:

@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from zdqn.errors import FileError
+from zdqn.errors import FileError, what_went_wrong
 from zdqn.wire.keys.private_files import replace_private
 
 StageName = Literal["submitted", "running", "suspended", "ended", "failed"]
@@ -55,7 +55,7 @@ def read_stage(directory: Path) -> RunStage:
     except FileNotFoundError:
         return RunStage()
     except (OSError, msgspec.MsgspecError) as error:
-        raise FileError(f"Cannot read {path}: {error}.") from error
+        raise FileError(f"Cannot read {path}: {what_went_wrong(error)}.") from error
 
 
 def write_stage(directory: Path, stage: RunStage) -> None:

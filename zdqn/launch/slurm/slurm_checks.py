@@ -14,6 +14,7 @@ from zdqn.errors import (
     FileError,
     MismatchError,
     NotAllowedError,
+    PeerUnavailableError,
     ZdqnError,
     did_you_mean,
 )
@@ -28,6 +29,7 @@ _COMMANDS = ("sbatch", "squeue", "scancel", "scontrol", "sinfo")
 _START_S = 60.0
 _LOCAL = frozenset({"ext2", "ext3", "ext4", "xfs", "btrfs", "tmpfs", "overlay", "ramfs"})
 _MARK = "zdqn-version:"
+_NO_ZDQN = "No module named"
 
 
 def look_at_slurm(plan: SlurmPlan, place: RunPlace) -> list[HostFinding]:
@@ -109,7 +111,7 @@ def _python(kind: str, settings: JobSettings) -> HostFinding:
         )
     except subprocess.TimeoutExpired:
         text = f"{settings.python} has not started within {_START_S:.0f} s here"
-        return HostFinding(kind, "bad", text, exit_code=ConfigError.exit_code)
+        return HostFinding(kind, "bad", text, exit_code=PeerUnavailableError.exit_code)
     last = (done.stderr.strip().splitlines() or [""])[-1]
     version = next(
         (line.removeprefix(_MARK) for line in done.stdout.splitlines() if line.startswith(_MARK)),
@@ -122,7 +124,7 @@ def _python(kind: str, settings: JobSettings) -> HostFinding:
             f"its python, {settings.python}, does not run zdqn here: {last}",
             'Give one that has it, such as python = "~/venv/bin/python" in [defaults], or the '
             "setup lines that it needs.",
-            ConfigError.exit_code,
+            (MismatchError if _NO_ZDQN in done.stderr else ConfigError).exit_code,  # as over ssh
         )
     if version != zdqn_version():
         return HostFinding(

@@ -22,9 +22,6 @@ class Receivers(Protocol):
     def take_accounts(self) -> dict[int, Told]:
         """Give what each start of the memory told since the last call, in order; may be empty."""
 
-    def came_back(self, session: int) -> MemoryStatistics | None:
-        """Give what a start of the memory tells of itself; None if it has not told."""
-
 
 class BlockCount:
     """Puts the words of both ends together.
@@ -39,17 +36,6 @@ class BlockCount:
         self._totals = totals
         self._senders = senders
         self._receivers = receivers
-
-    def how_memory_came_back(self) -> str:
-        """Say with what the newest memory began; "" if it has not told."""
-        told = self._receivers.came_back(self._totals.newest)
-        if told is None:
-            return ""
-        if not told.came_back_with:
-            return "what it held is lost, and fills again"
-        without = told.came_back_without
-        lost = f", and without {without} that came after its snapshot" if without else ""
-        return f"it came back with {told.came_back_with} transitions{lost}"
 
     def look(self) -> BlockTotals:
         """Ask both ends, and give where all blocks are as of now."""
@@ -73,7 +59,8 @@ def describe_data(
         totals: of the run.
     """
     return {
-        "samples": memory.samples,
+        "snapshots_dropped": totals.of_learners("snapshots_dropped"),
+        "samples": totals.total("samples"),
         "samples_per_insert": memory.samples_per_insert,
         "blocks_sent": blocks.sent,
         "blocks": blocks.stored,
@@ -82,4 +69,6 @@ def describe_data(
         "blocks_in_flight": blocks.in_flight,
         "blocks_duplicated": totals.total("blocks_duplicated"),
         "memory_restarts": totals.restarts,
+        "waited_for_samples_s": round(totals.of_learners("waited_for_samples_s"), 3),
+        "actions_served": totals.of_learners("actions_served"),
     }

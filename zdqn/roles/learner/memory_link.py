@@ -125,6 +125,11 @@ class MemoryLink(Closing):
         since_s = self._membership.pong_s
         return 0.0 if since_s is None else time.monotonic() - since_s
 
+    @property
+    def first_session(self) -> int | None:
+        """Session of the start of the memory that answered first; None before one did."""
+        return next(iter(self._membership.server_sessions), None)
+
     def came_back(self, session: int) -> MemoryStatistics | None:
         """Give what a start of the memory tells, with what it began; None if it has not told.
 

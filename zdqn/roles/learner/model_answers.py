@@ -59,8 +59,8 @@ def check_travels(config: Config) -> None:
     if sum(map(len, values)) + sum(sizes.values()) > _MOST_CONFIG_BYTES:
         key = max(sizes, key=sizes.__getitem__)
         raise ConfigError(
-            f"{key} takes {sizes[key]} bytes. Collectors and evaluators are sent the whole "
-            f"configuration, which may take {_MOST_CONFIG_BYTES} in all. Keep large values in a "
+            f"{key} takes {sizes[key]:,} bytes. Collectors and evaluators are sent the whole "
+            f"configuration, which may take {_MOST_CONFIG_BYTES:,} in all. Keep large values in a "
             f"file that every machine has, and name its path instead."
         )
 

@@ -47,7 +47,7 @@ class PreemptibleLearner(Learner):
         loop.report()
         loop.save_checkpoint()
         raise PreemptedError(
-            f"SIGTERM: the learner has saved a checkpoint at {loop.counters.updates} updates and "
+            f"SIGTERM: the learner has saved a checkpoint at {loop.counters.updates:,} updates and "
             f"goes away. The run is not over: the others wait, and the same command goes on with "
             f"it. `zdqn stop` ends it."
         )

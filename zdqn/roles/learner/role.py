@@ -35,6 +35,7 @@ from zdqn.roles.building import (
 )
 from zdqn.roles.compiling.compiled_updates import CompiledUpdates
 from zdqn.roles.learner.block_count import BlockCount
+from zdqn.roles.learner.known_memories import KnownMemories
 from zdqn.roles.learner.memory_link import MemoryLink
 from zdqn.roles.learner.missing_data import MissingData
 from zdqn.roles.learner.model_answers import check_travels
@@ -164,6 +165,7 @@ class Learner(Closing):
             statistics=lambda: self._board.ping_statistics(),
             stop=self._stop,
         )
+        self._memories = KnownMemories(self._totals, self._memory, resumed=resume is not None)
         self._blocks = BlockCount(self._totals, self._server, self._memory)
         self._board = StatusBoard(
             config,
@@ -219,6 +221,7 @@ class Learner(Closing):
             self._board.enter("waiting for the memory")
             stack.enter_context(self._memory)
             self._memory.join()
+            self._memories.begin()
             spec = self._wait_for_spec()
             if spec is None:
                 self._check_failures()
@@ -307,6 +310,7 @@ class Learner(Closing):
             publications=self._publications,
             recorder=self._recorder,
             totals=self._totals,
+            memories=self._memories,
             blocks=self._blocks,
             agenda=Agenda(build_periods(config), build_limits(config), pace),
             pace=pace,

@@ -21,6 +21,7 @@ from zdqn.roles.learner.model_server import ModelServer
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.roles.learner.training_loop import TrainingLoop
 from zdqn.stopping import reason_of
+from zdqn.wire.status import MemoryStatistics
 
 logger = logging.getLogger("zdqn.learner")
 
@@ -104,16 +105,11 @@ class RunEnd:
             last = LastEvaluations(self._config, self._model, self._board, self._stop)
             last.wait(loop, limit, patience_s)
         self._let_go()
-        blocks = self._end_memory()
+        memory = self._end_memory()
+        blocks = self._blocks.look()
         loop.save_checkpoint()  # again, for whoever goes on to know of evaluations and blocks
-        return self._sum_up(
-            loop.counters,
-            reason,
-            blocks,
-            snapshots_dropped=loop.snapshots_dropped,
-            waited_s=loop.samples.waited_s,
-            verdict=verdict,
-        )
+        data = describe_data(memory, blocks, self._totals)
+        return self._sum_up(loop.counters, reason, data, verdict=verdict)
 
     def finish_untrained(self, counters: Counters) -> RunResult:
         """Let everybody go though training never began.
@@ -124,7 +120,8 @@ class RunEnd:
         reason = self.reason
         logger.info("training is over: %s", reason)
         self._let_go()
-        return self._sum_up(counters, reason, self._end_memory())
+        data = describe_data(self._end_memory(), self._blocks.look(), self._totals)
+        return self._sum_up(counters, reason, data)
 
     def _let_go(self) -> None:
         """Tell everybody that nothing more will come, and wait until they have left."""
@@ -135,11 +132,11 @@ class RunEnd:
         while any(map(self._model.living, clients)) and time.monotonic() < deadline_s:
             time.sleep(_POLL_S)
 
-    def _end_memory(self) -> dict[str, Any]:
-        """End the memory, and give what the summary tells of the data."""
+    def _end_memory(self) -> MemoryStatistics:
+        """End the memory, and give its last numbers."""
         memory = self._memory.stop()
         self._memory.close()  # after its last numbers: it may wait for nobody else
-        return describe_data(memory, self._blocks.look(), self._totals)
+        return memory
 
     def _sum_up(
         self,
@@ -147,8 +144,6 @@ class RunEnd:
         reason: str,
         data: dict[str, Any],
         *,
-        snapshots_dropped: int = 0,
-        waited_s: float = 0.0,
         verdict: str = "",
     ) -> RunResult:
         summary = self._recorder.write_summary(
@@ -156,10 +151,7 @@ class RunEnd:
             reason,
             {
                 "snapshots_unevaluated": self._model.unevaluated,
-                "snapshots_dropped": snapshots_dropped,
                 **data,
-                "waited_for_samples_s": round(waited_s, 3),
-                "actions_served": self._model.status().actions_served,
                 "learner_epoch": self._learner_epoch,
                 "verdict": verdict,
             },

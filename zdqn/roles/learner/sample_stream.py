@@ -203,7 +203,7 @@ class SampleStream(Closing):
 
 def _describe(answer: NotReady) -> str:
     if answer.reason == "filling":
-        return f"data: the memory holds {answer.size} of {answer.needed} transitions"
+        return f"data: the memory holds {answer.size:,} of {answer.needed:,} transitions"
     if answer.reason == "limited":
         return "data: replay.samples_per_insert holds sampling back until more is collected"
     if answer.reason == "unread":

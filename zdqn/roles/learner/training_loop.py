@@ -20,12 +20,13 @@ from zdqn.records.snapshots import Evaluation, FrozenSnapshot
 from zdqn.records.totals import RunTotals
 from zdqn.rl.importance import importance_weights
 from zdqn.roles.learner.block_count import BlockCount
+from zdqn.roles.learner.known_memories import KnownMemories
 from zdqn.roles.learner.missing_data import MissingData
 from zdqn.roles.learner.publications import Publications, Published
 from zdqn.roles.learner.stall_watch import IN_AN_UPDATE, Pulse
 from zdqn.roles.learner.status_board import StatusBoard
 from zdqn.wire.memory_messages import Progress
-from zdqn.wire.status import CollectorStatistics
+from zdqn.wire.status import CollectorStatistics, LearnerStatus
 
 if TYPE_CHECKING:
     from zdqn.core.trainer import Trainer
@@ -66,6 +67,9 @@ class Model(Protocol):
 
     pulse: Pulse
 
+    def status(self) -> LearnerStatus:
+        """Give what it answers to a status request."""
+
     def publish(self, published: Published) -> None:
         """Take over the newest weights."""
 
@@ -105,6 +109,7 @@ class TrainingLoop:
         publications: broadcasts weights.
         recorder: keeps what the run brings.
         totals: adds up what the run's memories count.
+        memories: told what the memory counts; says which is a new one.
         blocks: says what became of those that collectors sent.
         agenda: says what is due.
         pace: told what publications cost.
@@ -131,6 +136,7 @@ class TrainingLoop:
         publications: Publications,
         recorder: Recorder,
         totals: RunTotals,
+        memories: KnownMemories,
         blocks: BlockCount,
         agenda: Agenda,
         pace: PublicationPace,
@@ -150,6 +156,7 @@ class TrainingLoop:
         publications.describe(trainer.layers)
         self._recorder = recorder
         self._totals = totals
+        self._memories = memories
         self._blocks = blocks
         self._agenda = agenda
         self._pace = pace
@@ -162,7 +169,6 @@ class TrainingLoop:
         self._update_s = 0.0
         self._patience_s = 0.0
         self._counted = totals.counted()
-        self._restarts = totals.restarts
         self._evaluators_planned = evaluators_planned
         self._said_unevaluated = False
         self.snapshots_dropped = 0
@@ -210,16 +216,9 @@ class TrainingLoop:
         return ""
 
     def _count(self) -> None:
-        progress = self.samples.progress
-        if progress is None:
-            return
-        self._totals.observe(progress)
-        if self._totals.restarts > self._restarts:
-            how = self._blocks.how_memory_came_back()
-            if how:
-                self._restarts = self._totals.restarts
-                logger.warning("the memory was restarted: %s", how)
-        self._counted = self._totals.counted()
+        if self.samples.progress is not None:
+            self._memories.observe(self.samples.progress)
+            self._counted = self._totals.counted()
 
     def _say_what_is_missing(self) -> None:
         what = self.samples.waiting_for or "the memory to answer"
@@ -368,6 +367,11 @@ class TrainingLoop:
     def save_checkpoint(self) -> None:
         """Save all that a later start needs to go on."""
         self._model.pulse.beat("saving a checkpoint")
+        self._totals.count(
+            snapshots_dropped=self.snapshots_dropped,
+            waited_for_samples_s=self.samples.waited_s,
+            actions_served=self._model.status().actions_served,
+        )
         self._recorder.save_checkpoint(
             self._spec,
             self.counters,
