@@ -73,7 +73,10 @@ SCORES = "from zdqn.data import EvaluationScores; scores = EvaluationScores((1.0
 FINDING = "from zdqn.doctor import Finding, Verdict; "
 RESULT = "from zdqn.benchmarks.measuring import Result; "
 COMPARED = "from types import SimpleNamespace; return SimpleNamespace("
-KEPT = "from zdqn.launch import keepers; keepers.is_kept = lambda _: True"
+KEPT = (
+    "from zdqn.launch import keepers; keepers.is_kept = lambda _: True; "
+    "keepers.recorded_ends = lambda _: None"
+)
 AWAY = "from zdqn.errors import PeerUnavailableError; raise PeerUnavailableError('All are away.')"
 
 CASES = [
@@ -103,7 +106,8 @@ CASES = [
     Case("report a", "zdqn.experiments.report_page.write_report", "reading a"),
     Case(
         "compare a b", "zdqn.experiments.run_comparison.compare_runs", "comparing",
-        then=f"{COMPARED}names=('a', 'b'), configuration=[], results=[], note='noted')",
+        then=f"{COMPARED}names=('a', 'b'), configuration=[], results=[], note='noted', "
+        "values={'results': {}})",
         prints="noted",
     ),
     Case(

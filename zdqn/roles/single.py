@@ -217,9 +217,9 @@ class Single(Closing):
         logger.info("run directory %s", self._directory.path)
         logger.info("environment: %s", self._spec.describe())
         if self._config.learner.compile is True:  # else nothing is waited for
-            self._phase = "compiling"
+            self._board.phase = "compiling"
         compile_ahead(self._config, self._network, self._spec, self._trainer, self._is_interrupted)
-        self._phase = "starting"
+        self._board.phase = "starting"
         self._claim.clear_servers()  # this run has none
         self._recorder.begin(self._claim)
         with seeded(self._config.run.seed, self._trainer.device):

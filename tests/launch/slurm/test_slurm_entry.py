@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from tests.launch.slurm.plans import asking, slurm_plan
-from zdqn.errors import ConfigError, FileError, RunDirectoryTakenError
+from zdqn.errors import ConfigError, RunDirectoryTakenError
 from zdqn.launch.slurm import slurm_commands
 from zdqn.launch.slurm.batch_files import RunPlace, batch_files
 from zdqn.launch.slurm.run_stage import RunStage, read_stage, write_stage
@@ -94,7 +94,7 @@ def test_a_refused_array_takes_the_servers_with_it(slurm, directory, monkeypatch
 
 
 def test_what_would_not_work_is_not_submitted(slurm, directory):
-    with pytest.raises(FileError, match="no partition"):
+    with pytest.raises(ConfigError, match="no partition"):
         submit(directory, asking(partition="no"))
     assert slurm.jobs == []
     assert not directory.exists()
