@@ -17,6 +17,7 @@ from tests.wire.links import (
 )
 from zdqn.errors import AddressInUseError
 from zdqn.wire.addresses import Address
+from zdqn.wire.sockets import Context
 
 LOCAL = {"0.0.0.0": "127.0.0.1"}
 
@@ -210,3 +211,20 @@ def test_opened_again_it_has_room_and_sends_what_is_new(context, nobody, until):
     receiver.close(0)
     until(sender.broke)  # the new connection is watched too
     sender.close(0)
+
+
+def test_a_connection_that_ends_after_its_sender_was_closed_holds_up_nobody(context, loopback):
+    """What libzmq would tell of it, nobody is there to hear: its thread must not wait for that."""
+    theirs = Context()
+    receiver = make_receiver(theirs, loopback)
+    sender = make_sender(context, receiver.address, watched=True)
+    assert sender.send(b"first", never)
+    assert receive_block(receiver) == b"first"  # connected
+    while sender.send(bytes(100_000), lambda: True):
+        pass
+    sender.close(1_000)  # so long libzmq keeps it for what is unsent
+    receiver.close(0)
+    theirs.close()
+    after = make_receiver(context, loopback)
+    assert make_sender(context, after.address).send(b"second", never)
+    assert receive_block(after) == b"second"

@@ -19,7 +19,8 @@ from zmq.utils.monitor import recv_monitor_message
 from zdqn.errors import MismatchError, NotAllowedError, ZdqnError
 from zdqn.wire.addresses import Address
 from zdqn.wire.protocol import ServerRole
-from zdqn.wire.sockets import SocketMaker, open_monitor
+from zdqn.wire.socket_monitors import open_monitor
+from zdqn.wire.sockets import SocketMaker
 
 PATIENCE_S = 0.5
 """For a connection and its handshake, in each of the two looks."""

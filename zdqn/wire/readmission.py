@@ -16,6 +16,7 @@ from zmq.utils.monitor import recv_monitor_message
 
 from zdqn.closing import Closing
 from zdqn.wire.addresses import Address
+from zdqn.wire.socket_monitors import close_monitor
 
 logger = logging.getLogger("zdqn")
 
@@ -97,6 +98,4 @@ class Readmission(Closing):
 
     def close(self) -> None:
         """Watch the socket no more; it may be closed then."""
-        if not self._socket.closed:
-            self._socket.disable_monitor()
-        self._monitor.close(0)
+        close_monitor(self._socket, self._monitor)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import fcntl
-import itertools
 import os
 import resource
 import sys
@@ -28,6 +27,7 @@ from zdqn.wire import forked_copies
 from zdqn.wire.addresses import Address, taken
 from zdqn.wire.held_port import HeldPort
 from zdqn.wire.readmission import EVENTS, Readmission, Refusals
+from zdqn.wire.socket_monitors import open_monitor
 
 LINGER_MS = 5_000
 COPY_SENT_BELOW_BYTES = 65_536
@@ -43,7 +43,6 @@ _HANDSHAKE_MS = 5_000
 _KEEPALIVE_S = 10
 _KEEPALIVE_PROBES = 3
 _BACKLOG = 1_024
-_MONITORS = itertools.count()
 SLICE_MS = 100
 """Longest single wait in libzmq, so that a stop request is seen soon."""
 
@@ -152,27 +151,6 @@ def watch_by_keepalive(socket: zmq.Socket[bytes]) -> None:
     socket.tcp_keepalive_idle = _KEEPALIVE_S
     socket.tcp_keepalive_intvl = _KEEPALIVE_S
     socket.tcp_keepalive_cnt = _KEEPALIVE_PROBES
-
-
-def open_monitor(socket: zmq.Socket[bytes], events: int) -> zmq.Socket[bytes]:
-    """Give the socket on which a socket tells what becomes of its connections.
-
-    Args:
-        socket: not bound or connected yet.
-        events: of ZeroMQ's, or-ed.
-
-    Returns:
-        A PAIR, to be closed by who reads it, after the socket is closed or its monitor disabled. It
-        takes any number of events: where one finds no room, or nobody to take it, libzmq's thread
-        waits, and with it all sockets of the context.
-    """
-    place = f"inproc://zdqn-monitor-{next(_MONITORS)}"
-    socket.monitor(place, events)
-    pair: zmq.Socket[bytes] = socket.context.socket(zmq.PAIR)
-    pair.rcvhwm = 0
-    pair.linger = 0
-    pair.connect(place)
-    return pair
 
 
 class SocketMaker(Protocol):

@@ -8,12 +8,12 @@ import zmq
 
 from zdqn.closing import Closing
 from zdqn.wire.addresses import Address
+from zdqn.wire.socket_monitors import close_monitor, open_monitor
 from zdqn.wire.sockets import (
     COPY_SENT_BELOW_BYTES,
     SLICE_MS,
     Link,
     SocketMaker,
-    open_monitor,
     watch_by_keepalive,
 )
 
@@ -104,9 +104,10 @@ class TransitionSender(Link):
 
     def close(self, linger_ms: int | None = None) -> None:
         """Close; what is unsent gets `linger_ms` (default `LINGER_MS`) to leave."""
-        super().close(linger_ms)
         if self._events is not None:
-            self._events.close(0)
+            close_monitor(self._socket, self._events)
+            self._events = None
+        super().close(linger_ms)
 
 
 class TransitionReceiver(Link):

@@ -25,7 +25,8 @@ from zdqn.wire.keys.key_pairs import first_letters
 from zdqn.wire.keys.permissions import LET_IN, LinkName
 from zdqn.wire.keys.role_keys import RoleKeys
 from zdqn.wire.quiet_log import QuietLog
-from zdqn.wire.sockets import Context, Link, open_monitor
+from zdqn.wire.socket_monitors import open_monitor
+from zdqn.wire.sockets import Context, Link
 
 logger = logging.getLogger("zdqn")
 
