@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,7 @@ def test_evaluate(invoke):
     (path, options), printed = invoke(
         "evaluate", "best.pt", "--episodes", "2", "--seed", "5", "--seeds", "3"
     )
-    assert told_of(options) == {"episodes": 2, "seed": 5, "seeds": 3}
+    assert told_of(options) == {"episodes": 2, "seed": 5, "seeds": 3, "environment": None}
     assert path == Path("best.pt")
     assert printed == (
         "return 2 ± 1 over 2 episodes, from 1 to 3\n"
@@ -68,12 +69,40 @@ def test_of_one_episode_there_is_no_interval(invoke, monkeypatch):
 
 def test_evaluate_as_json(invoke):
     (_, options), printed = invoke("evaluate", "best.pt", "--json")
-    assert told_of(options) == {"episodes": 20, "seed": 0, "seeds": 1}
+    assert told_of(options) == {"episodes": 20, "seed": 0, "seeds": 1, "environment": None}
     assert json.loads(printed) == {
         "episodes": 2, "mean": 2.0, "deviation": 1.0, "minimum": 1.0, "maximum": 3.0,
         "returns": [1.0, 3.0], "lengths": [10, 20], "cut": 0, "seeds": 1, "confidence": 0.95,
         "interval": [1.0, 3.0],
     }  # fmt: skip
+
+
+def test_evaluate_in_several_environments(monkeypatch):
+    told: list[int] = []
+    played = []
+
+    def score(path, *, environment, on_episode, **_):
+        played.append(environment)
+        on_episode(3)
+        return SCORES
+
+    @contextmanager
+    def shown(words, total, unit):
+        assert (words, total, unit) == ("evaluating", 12, "episodes")
+        yield told.append
+
+    monkeypatch.setattr("zdqn.experiments.scoring.evaluate", score)
+    monkeypatch.setattr("zdqn.launch.waiting.shown_progress", shown)
+    words = ["evaluate", "best.pt", "--episodes", "3", "--seeds", "2",
+             "--environment", "A-v1", "--environment", "B-v2"]  # fmt: skip
+    printed = CliRunner().invoke(application, words).stdout.splitlines()
+    assert (played, told) == (["A-v1", "B-v2"], [3, 9])
+    assert printed[0] == "A-v1:"
+    assert printed[3] == "B-v2:"
+    assert printed[1:3] == printed[4:]
+    as_json = json.loads(CliRunner().invoke(application, [*words, "--json"]).stdout)
+    assert [one["environment"] for one in as_json["environments"]] == ["A-v1", "B-v2"]
+    assert [one["mean"] for one in as_json["environments"]] == [2.0, 2.0]
 
 
 def test_evaluate_says_how_many_episodes_were_cut_off(invoke, monkeypatch):

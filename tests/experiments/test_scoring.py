@@ -1,6 +1,7 @@
 """A stored network is the one that was saved, and plays as it played."""
 
 import csv
+import dataclasses
 import os
 import signal
 from typing import Any
@@ -16,7 +17,8 @@ from zdqn.data import EnvironmentSpec
 from zdqn.errors import ConfigError, EnvironmentFailedError, MismatchError, UsageError
 from zdqn.experiments.scoring import evaluate
 from zdqn.experiments.showing import play
-from zdqn.records.checkpoints import Checkpoint, save_checkpoint
+from zdqn.records.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from zdqn.records.given_functions import record_functions
 from zdqn.records.run_result import RunResult
 from zdqn.roles.building import evaluation_seed
 from zdqn.roles.single import Single
@@ -71,6 +73,39 @@ def test_numbers_that_are_too_small_are_refused(store, keyword, words):
     given: dict[str, Any] = {keyword: -1}
     with pytest.raises(UsageError, match=words):
         evaluate(store(1), environment=Corridor, network=Always, **given)
+
+
+CARTPOLE = EnvironmentSpec((4,), "float32", 2)
+
+
+def test_another_environment_is_played_by_its_id_and_without_the_arguments_of_the_first(store):
+    path = store(
+        1, "environment.id=zdqn/SlowCartPole-v0", "environment.kwargs={sleep_s=0.0}", spec=CARTPOLE
+    )
+    same = evaluate(path, episodes=3, environment="zdqn/SlowCartPole-v0", network=Always)
+    assert same.returns == evaluate(path, episodes=3, network=Always).returns
+    other = evaluate(path, episodes=3, environment="CartPole-v1", network=Always)
+    assert other.returns == same.returns  # alike but for how long a step takes
+
+
+def test_by_its_id_no_function_of_the_run_is_asked_for(store):
+    path = store(1, spec=CARTPOLE)
+    stored = load_checkpoint(path)
+    config = record_functions(stored.config, environment=Corridor)
+    save_checkpoint(path, dataclasses.replace(stored, config=config))
+    with pytest.raises(ConfigError, match=r"test_scoring|Corridor"):
+        evaluate(path, episodes=1, network=Always)
+    assert evaluate(path, episodes=1, environment="CartPole-v1", network=Always).lengths
+
+
+def test_one_that_looks_otherwise_is_refused_and_named(store):
+    alone = store(1, "environment.id=CartPole-v1", "evaluator.vectorization=native", spec=CARTPOLE)
+    with pytest.raises(MismatchError, match="but Acrobot-v1 gives"):  # it has no native form
+        evaluate(alone, episodes=1, environment="Acrobot-v1", network=Always)
+    with pytest.raises(MismatchError, match=r"was trained on .*, but CartPole-v1 gives"):
+        evaluate(store(1), episodes=1, environment="CartPole-v1", network=Always)
+    with pytest.raises(ConfigError, match="NoSuch-v9"):
+        evaluate(store(1), episodes=1, environment="NoSuch-v9", network=Always)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

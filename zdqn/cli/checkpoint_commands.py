@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from zdqn.cli.options import FOLDER, json_option
+
+if TYPE_CHECKING:
+    from zdqn.data import EvaluationScores
 
 _checkpoint_argument = click.argument("checkpoint", type=click.Path(path_type=Path))
 _NEW_FILE = click.Path(path_type=Path, dir_okay=False)
@@ -38,41 +42,84 @@ _seed_option = click.option(
     show_default=True,
     help="Play as many episodes with each of so many seeds, from --seed on.",
 )
+@click.option(
+    "--environment",
+    "environments",
+    metavar="ID",
+    multiple=True,
+    help="Play in this environment, not in the run's, which it must look like; repeatable.",
+)
 @json_option
-def evaluate(checkpoint: Path, episodes: int, seed: int, seeds: int, as_json: bool) -> None:
+def evaluate(
+    checkpoint: Path,
+    episodes: int,
+    seed: int,
+    seeds: int,
+    environments: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Score a checkpoint as the run's evaluators do.
 
     CHECKPOINT is a file such as best.pt, or a run directory that has one. It acts greedily, but for
-    evaluator.epsilon. The interval is of the
-    mean return of this network: episodes are drawn again and again from those that were played
-    (bootstrap). Of other networks, trained with other seeds, it says nothing.
+    evaluator.epsilon. The interval is of the mean return of this network: episodes are drawn again
+    and again from those that were played (bootstrap). Of other networks, trained with other seeds,
+    it says nothing.
     """
     from zdqn.launch.waiting import shown_progress
 
-    with shown_progress("evaluating", episodes * seeds, "episodes") as played:
+    found: list[EvaluationScores] = []
+    each = episodes * seeds
+    with shown_progress("evaluating", each * max(1, len(environments)), "episodes") as played:
         from zdqn.experiments import scoring
-        from zdqn.experiments.run_statistics import CONFIDENCE, mean_interval
 
-        scores = scoring.evaluate(
-            checkpoint, episodes=episodes, seed=seed, seeds=seeds, on_episode=played
-        )
+        def tell(count: int) -> None:
+            played(len(found) * each + count)
+
+        for environment in environments or (None,):
+            scores = scoring.evaluate(
+                checkpoint,
+                episodes=episodes,
+                seed=seed,
+                seeds=seeds,
+                environment=environment,
+                on_episode=tell,
+            )
+            found.append(scores)
+    if not as_json:
+        for scores, name in zip(found, environments or ("",), strict=True):
+            _say_scores(scores, seeds, name)
+    elif environments:
+        named = zip(environments, found, strict=True)
+        values = [{"environment": name, **_values_of(scores, seeds)} for name, scores in named]
+        click.echo(json.dumps({"environments": values}))
+    else:
+        click.echo(json.dumps(_values_of(found[0], seeds)))
+
+
+def _values_of(scores: EvaluationScores, seeds: int) -> dict[str, Any]:
+    from zdqn.experiments.run_statistics import CONFIDENCE, mean_interval
+
+    return {
+        "episodes": len(scores.returns),
+        "seeds": seeds,
+        "confidence": CONFIDENCE,
+        "interval": mean_interval(scores.returns),
+        "mean": scores.mean,
+        "deviation": scores.deviation,
+        "minimum": min(scores.returns),
+        "maximum": max(scores.returns),
+        "returns": scores.returns,
+        "lengths": scores.lengths,
+        "cut": scores.cut,
+    }
+
+
+def _say_scores(scores: EvaluationScores, seeds: int, environment: str) -> None:
+    from zdqn.experiments.run_statistics import CONFIDENCE, mean_interval
+
     interval = mean_interval(scores.returns)
-    if as_json:
-        values = {
-            "episodes": len(scores.returns),
-            "seeds": seeds,
-            "confidence": CONFIDENCE,
-            "interval": interval,
-            "mean": scores.mean,
-            "deviation": scores.deviation,
-            "minimum": min(scores.returns),
-            "maximum": max(scores.returns),
-            "returns": scores.returns,
-            "lengths": scores.lengths,
-            "cut": scores.cut,
-        }
-        click.echo(json.dumps(values))
-        return
+    if environment:
+        click.echo(f"{environment}:")
     click.echo(
         f"return {scores.mean:.6g} ± {scores.deviation:.4g} over {len(scores.returns):,} episodes, "
         f"from {min(scores.returns):.6g} to {max(scores.returns):.6g}{scores.cut_text}"

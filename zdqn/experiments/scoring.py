@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from zdqn.config import Config
 from zdqn.data import EnvironmentSpec, EvaluationScores
 from zdqn.errors import MismatchError, UsageError
 from zdqn.experiments.trained_policy import TrainedPolicy, load_policy
@@ -35,7 +37,7 @@ def evaluate(
     episodes: int = 20,
     seed: int = 0,
     seeds: int = 1,
-    environment: EnvironmentFactory | None = None,
+    environment: EnvironmentFactory | str | None = None,
     network: NetworkFactory | None = None,
     on_episode: Callable[[int], object] | None = None,
 ) -> EvaluationScores:
@@ -51,7 +53,8 @@ def evaluate(
         seed: of the environments, >= 0; the same seed gives the same scores, and those of an
             evaluation of the run that had it.
         seeds: how many, `seed` and those that follow, >= 1.
-        environment: makes an environment; the one that the run was given, if it was.
+        environment: makes an environment; the one that the run was given, if it was. Or the id of
+            another than the run's, which must look like it; ``environment.kwargs`` are not for it.
         network: makes the network; the one that the run was given, if it was.
         on_episode: told how many episodes have been played, as they end.
 
@@ -70,12 +73,13 @@ def evaluate(
 
     check_least(episodes=(episodes, 1), seed=(seed, 0), seeds=(seeds, 1))
     with one_thread():
-        policy = load_to_play(run, environment, network)
-        environments, found = build_evaluation_environments(
-            policy.config, environment, episodes=episodes
-        )
+        another = environment if isinstance(environment, str) else ""
+        factory = None if isinstance(environment, str) else environment
+        policy = load_to_play(run, factory, network)
+        config = _in_another(policy.config, another) if another else policy.config
+        environments, found = build_evaluation_environments(config, factory, episodes=episodes)
         try:
-            check_environment_fits(policy, found)
+            check_environment_fits(policy, found, another)
             scores = []
             for number in range(seeds):
                 tell = _counting_from(number * episodes, on_episode)
@@ -92,6 +96,17 @@ def evaluate(
             return _together(scores)
         finally:
             close_environments(environments)
+
+
+def _in_another(config: Config, environment: str) -> Config:
+    section = config.environment
+    if environment == section.id and section.function is None:
+        return config
+    changed = msgspec.structs.replace(section, id=environment, kwargs={}, function=None)
+    evaluator = config.evaluator
+    if evaluator.vectorization == "native":  # not all have a form of their own for several
+        evaluator = msgspec.structs.replace(evaluator, vectorization="sync")
+    return msgspec.structs.replace(config, environment=changed, evaluator=evaluator)
 
 
 def _counting_from(
@@ -176,16 +191,21 @@ def evaluators_choice(
     return choose
 
 
-def check_environment_fits(policy: TrainedPolicy, found: EnvironmentSpec) -> None:
-    """Require the environment that a policy was trained in.
+def check_environment_fits(policy: TrainedPolicy, found: EnvironmentSpec, name: str = "") -> None:
+    """Require an environment that looks like the one that a policy was trained in.
+
+    Args:
+        policy: that is to play.
+        found: of the environment.
+        name: of an environment that is another.
 
     Raises:
         MismatchError: if `found` is another; both are described.
     """
     if policy.spec != found:
         raise MismatchError(
-            f"{policy.checkpoint} was trained on {policy.spec.describe()}, but its environment now "
-            f"gives {found.describe()}."
+            f"{policy.checkpoint} was trained on {policy.spec.describe()}, but "
+            f"{name or 'its environment now'} gives {found.describe()}."
         )
 
 
