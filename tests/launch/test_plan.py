@@ -90,6 +90,7 @@ def test_addresses_that_were_chosen_stay():
                 "resume": Path("old"),
                 "overwrite": True,
                 "insecure": True,
+                "evaluators_come": True,
             },
         ),
         ("collector", {"memory": ENDPOINTS["memory"]}, None),

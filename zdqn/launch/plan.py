@@ -126,6 +126,7 @@ def role_arguments(
             "resume": given.resume,
             "overwrite": given.overwrite,
             "insecure": given.insecure,
+            "evaluators_come": True,
         }
         if given.tells:
             arguments["tells"] = True  # made into a sink in its process

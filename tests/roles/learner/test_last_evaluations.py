@@ -72,6 +72,40 @@ def test_the_clock_ends_the_wait_with_a_word_though_an_evaluator_lives(caplog):
     assert "a tenth of it, at least links.dead_after_s, more" in caplog.text
 
 
+def first_evaluator(setting, patience_s=math.inf, clock=time.monotonic):
+    last = LastEvaluations(quick_config(), setting, setting, setting.stop, clock=clock)
+    last.wait_for_the_first_evaluator(patience_s)
+
+
+def test_an_evaluator_that_is_on_its_way_is_waited_for():
+    class Late(Setting):
+        looks = 0
+
+        def living(self, role):
+            self.looks += 1
+            return self.looks > 4
+
+    setting = Late()
+    first_evaluator(setting)
+    assert setting.looks == 5
+    assert setting.said == ["waiting for an evaluator to join"]
+    first_evaluator(setting)
+    assert len(setting.said) == 1  # nobody is waited for where one lives
+
+
+@pytest.mark.parametrize(("patience_s", "waited_s"), [(3, 3), (math.inf, 60)])
+def test_an_evaluator_that_does_not_come_is_waited_for_no_longer_than_a_start_may_take(
+    monkeypatch, patience_s, waited_s
+):
+    monkeypatch.setattr("zdqn.roles.learner.last_evaluations._POLL_S", 0)
+    times = itertools.count(0.0, 1.0)
+    first_evaluator(Setting(living=0), patience_s, lambda: next(times))
+    assert next(times) == waited_s + 1
+    asked = Setting(living=0)
+    asked.stop.set()
+    first_evaluator(asked)  # whoever asks to stop is not kept waiting
+
+
 def test_what_is_due_is_waited_for_and_the_final_weights_too(caplog):
     setting = Setting()
     setting.wait()

@@ -21,7 +21,7 @@ TRAINED = Counters(environment_steps=50, updates=5)
 class Setting:
     """Everybody whom the end of a run concerns, in one, and what they were told in order."""
 
-    def __init__(self, directory, stop=None):
+    def __init__(self, directory, stop=None, *, come=False, last_return=None):
         self.told = []
         self.clients_left = 0
         self.said_over = ""
@@ -30,7 +30,7 @@ class Setting:
         self.totals = RunTotals()
         self.counters = TRAINED
         self.samples = SimpleNamespace(waited_s=1.23456)
-        self.metrics = SimpleNamespace(wall_s=3.0)
+        self.metrics = SimpleNamespace(wall_s=3.0, last_return=last_return)
         self.stop_event = stop or threading.Event()
         all_of_them: Any = self
         self.end = RunEnd(
@@ -43,6 +43,7 @@ class Setting:
             blocks=all_of_them,
             totals=self.totals,
             learner_epoch=4,
+            evaluators_come=come,
             stop=self.stop_event,
         )
 
@@ -124,6 +125,19 @@ def test_everybody_is_told_before_the_memory_ends_and_the_last_checkpoint_knows_
     assert [result.summary[key] for key in told] == [
         "evaluation_return", 5, 32.0, 1, 2, 1.235, 9, 4, "waited 1.2 s",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("come", "last_return", "waits"), [(True, None, True), (False, None, False), (True, 5.0, False)]
+)
+def test_evaluators_that_come_are_waited_for_until_one_has_scored(
+    tmp_path, come, last_return, waits
+):
+    setting: Any = Setting(tmp_path, come=come, last_return=last_return)
+    looks = iter([0, 0, 1])
+    setting.living = lambda role: next(looks, 0)
+    setting.end.finish(setting, "evaluation_return")
+    assert ("waiting for an evaluator to join" in setting.told) == waits
 
 
 def test_without_training_there_is_nothing_to_save_and_counters_stay_what_they_were(setting):

@@ -13,6 +13,7 @@ from zdqn.config import Config
 logger = logging.getLogger("zdqn.learner")
 
 _POLL_S = 0.02
+_ON_ITS_WAY_S = 60.0
 _TOO_LATE = "stop.wall_s is over, and a tenth of it, at least links.dead_after_s, more"
 
 
@@ -79,6 +80,19 @@ class LastEvaluations:
         self._board = board
         self._stop = stop
         self._clock = clock
+
+    def wait_for_the_first_evaluator(self, patience_s: float) -> None:
+        """Wait for an evaluator that is on its way: training may be over before it has joined.
+
+        Args:
+            patience_s: how long to wait at most; a minute is enough for any.
+        """
+        until_s = self._clock() + min(patience_s, _ON_ITS_WAY_S)
+        if not self._evaluators.living("evaluator"):
+            self._board.enter("waiting for an evaluator to join")
+        while not self._evaluators.living("evaluator") and self._clock() < until_s:
+            if self._stop.wait(_POLL_S):
+                return
 
     def wait(self, snapshots: Snapshots, limit: str, patience_s: float) -> None:
         """Wait for the evaluations that are due, for one of the final weights, and the best again.

@@ -75,6 +75,8 @@ class Learner(Closing):
         network: makes the Q-network in place of ``network.kind``.
         resume: run directory to go on from; its newest checkpoint is loaded.
         overwrite: remove the run that is in `run_directory`, once training begins.
+        evaluators_come: ``launch.evaluators`` are started with it: if training is over before one
+            has joined, it is waited for.
         sinks: told of metrics, evaluations and the summary, as they come.
         on_bound: told the real endpoints, ``model``, ``weights``, and ``metrics`` if there is one.
         context: where sockets live; by default one of its own.
@@ -102,6 +104,7 @@ class Learner(Closing):
         network: NetworkFactory | None = None,
         resume: Path | None = None,
         overwrite: bool = False,
+        evaluators_come: bool = False,
         sinks: Sequence[Sink] = (),
         on_bound: Callable[[dict[str, str]], None] | None = None,
         context: Context | None = None,
@@ -194,6 +197,7 @@ class Learner(Closing):
             blocks=self._blocks,
             totals=self._totals,
             learner_epoch=self._epoch,
+            evaluators_come=evaluators_come and config.launch.evaluators > 0,
             stop=self._stop,
         )
 

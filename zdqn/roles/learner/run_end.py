@@ -43,6 +43,7 @@ class RunEnd:
         blocks: says what became of those that collectors sent.
         totals: of the run.
         learner_epoch: of this start.
+        evaluators_come: whether some are started with the run, so that the first is waited for.
         stop: ends training, and the waiting for evaluations after it.
     """
 
@@ -58,6 +59,7 @@ class RunEnd:
         blocks: BlockCount,
         totals: RunTotals,
         learner_epoch: int,
+        evaluators_come: bool,
         stop: threading.Event,
     ) -> None:
         self._config = config
@@ -69,6 +71,7 @@ class RunEnd:
         self._blocks = blocks
         self._totals = totals
         self._learner_epoch = learner_epoch
+        self._evaluators_come = evaluators_come
         self._stop = stop
         self._asked = ""
 
@@ -103,6 +106,8 @@ class RunEnd:
         if limit:
             patience_s = evaluation_deadline_s(self._config) - self._recorder.metrics.wall_s
             last = LastEvaluations(self._config, self._model, self._board, self._stop)
+            if self._evaluators_come and self._recorder.metrics.last_return is None:
+                last.wait_for_the_first_evaluator(patience_s)
             last.wait(loop, limit, patience_s)
         self._let_go()
         memory = self._end_memory()
