@@ -1,5 +1,6 @@
 """Monitors end before their sockets, whose connections may end later."""
 
+import pytest
 import zmq
 
 from tests.wire.links import WAIT_MS
@@ -14,6 +15,7 @@ def bound(context):
     return made, f"tcp://127.0.0.1:{made.bind_to_random_port('tcp://127.0.0.1')}"
 
 
+@pytest.mark.keyless("sockets of its own have none; links with keys have a test of theirs")
 def test_what_it_would_tell_once_closed_is_dropped(context):
     """Else libzmq's thread would wait for who takes it, and with it all sockets of the context."""
     theirs = Context()
