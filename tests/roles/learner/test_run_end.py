@@ -140,6 +140,21 @@ def test_evaluators_that_come_are_waited_for_until_one_has_scored(
     assert ("waiting for an evaluator to join" in setting.told) == waits
 
 
+def test_all_waiting_for_evaluations_has_one_deadline(tmp_path, monkeypatch):
+    setting: Any = Setting(tmp_path, come=True)
+    patience_s = []
+
+    def take_note(_self, *given):
+        patience_s.append(given[-1])
+        setting.metrics.wall_s += 20.0
+
+    for name in ("wait_for_the_first_evaluator", "wait"):
+        monkeypatch.setattr(f"zdqn.roles.learner.run_end.LastEvaluations.{name}", take_note)
+    monkeypatch.setattr("zdqn.roles.learner.run_end.evaluation_deadline_s", lambda _: 100.0)
+    setting.end.finish(setting, "updates")
+    assert patience_s == [97.0, 77.0]
+
+
 def test_without_training_there_is_nothing_to_save_and_counters_stay_what_they_were(setting):
     result = setting.end.finish_untrained(Counters(updates=3))
     assert setting.told == ["finishing", "evaluators may go", "memory ends", "memory left",

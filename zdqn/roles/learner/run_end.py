@@ -104,17 +104,20 @@ class RunEnd:
         loop.publish(stopping=True)
         loop.save_checkpoint()
         if limit:
-            patience_s = evaluation_deadline_s(self._config) - self._recorder.metrics.wall_s
             last = LastEvaluations(self._config, self._model, self._board, self._stop)
             if self._evaluators_come and self._recorder.metrics.last_return is None:
-                last.wait_for_the_first_evaluator(patience_s)
-            last.wait(loop, limit, patience_s)
+                last.wait_for_the_first_evaluator(self._patience_s())
+            last.wait(loop, limit, self._patience_s())
         self._let_go()
         memory = self._end_memory()
         blocks = self._blocks.look()
         loop.save_checkpoint()  # again, for whoever goes on to know of evaluations and blocks
         data = describe_data(memory, blocks, self._totals)
         return self._sum_up(loop.counters, reason, data, verdict=verdict)
+
+    def _patience_s(self) -> float:
+        """Give how long evaluations may still be waited for, from now on; may be infinite."""
+        return evaluation_deadline_s(self._config) - self._recorder.metrics.wall_s
 
     def finish_untrained(self, counters: Counters) -> RunResult:
         """Let everybody go though training never began.
